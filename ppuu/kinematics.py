@@ -1,0 +1,119 @@
+"""The ego's motion: a point with a heading, driven by acceleration and curvature.
+
+The exact, differentiable part of the world (the successor of PPUU separates it from the learned
+part: "Separating the World and Ego Models", 2204.07184).  State ``(x_m, y_m, heading_rad,
+speed_mps)``, action ``(acceleration_mps2, curvature_radpm)``; ``action[t]`` leads from ``t`` to
+``t + 1``.  Over one step the path is an arc of constant curvature, replaced by its chord at the
+mid-step heading, so distances are exact to second order and the inverse is simple.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+_STILL_M = 1e-6
+"""A displacement shorter than this carries no heading."""
+
+
+def step(
+    state: Float[Tensor, "*batch 4"], action: Float[Tensor, "*batch 2"], dt_s: float
+) -> Float[Tensor, "*batch 4"]:
+    """Advances ego states by one frame.
+
+    The speed never falls below zero.  The distance covered is the mean of old and new speed
+    times ``dt_s``; the heading turns by curvature times distance, half before the move and half
+    after it.
+    """
+    x, y, heading, speed = state.unbind(-1)
+    acceleration, curvature = action.unbind(-1)
+    new_speed = torch.clamp(speed + acceleration * dt_s, min=0.0)
+    distance = 0.5 * (speed + new_speed) * dt_s
+    turn = curvature * distance
+    middle = heading + 0.5 * turn
+    return torch.stack(
+        [
+            x + distance * torch.cos(middle),
+            y + distance * torch.sin(middle),
+            heading + turn,
+            new_speed,
+        ],
+        dim=-1,
+    )
+
+
+def rollout(
+    state: Float[Tensor, "*batch 4"], actions: Float[Tensor, "*batch time 2"], dt_s: float
+) -> Float[Tensor, "*batch time 4"]:
+    """States after each action: ``states[t]`` follows ``actions[t]``.
+
+    One cumulative sum instead of a loop over time; equal to repeated ``step`` wherever the
+    speed stays positive, and exact at standstill, too (the clamp is a running maximum).
+    """
+    speed_0 = state[..., 3:4]
+    free_gain = torch.cumsum(actions[..., 0] * dt_s, dim=-1)
+    # Reflection formula: the clamped walk exceeds the free one by the running maximum of its
+    # shortfall below zero.
+    shortfall = torch.cummax(-(speed_0 + free_gain), dim=-1).values.clamp(min=0.0)
+    speed = speed_0 + free_gain + shortfall
+    before = torch.cat([speed_0, speed[..., :-1]], dim=-1)
+    distance = 0.5 * (before + speed) * dt_s
+    turn = actions[..., 1] * distance
+    heading = state[..., 2:3] + torch.cumsum(turn, dim=-1)
+    middle = heading - 0.5 * turn
+    x = state[..., 0:1] + torch.cumsum(distance * torch.cos(middle), dim=-1)
+    y = state[..., 1:2] + torch.cumsum(distance * torch.sin(middle), dim=-1)
+    return torch.stack([x, y, heading, speed], dim=-1)
+
+
+def infer_actions(
+    positions_m: Float[Tensor, "*batch frames 2"],
+    heading_rad: Float[Tensor, "*batch"],
+    speed_mps: Float[Tensor, "*batch"],
+    dt_s: float,
+    acceleration_limit_mps2: float = math.inf,
+    curvature_limit_radpm: float = math.inf,
+) -> tuple[Float[Tensor, "*batch steps 2"], Float[Tensor, "*batch frames 4"]]:
+    """The actions that drive the kinematic ego along recorded positions: the inverse of ``step``.
+
+    Each step aims at the next recorded position from where the *replayed* ego stands, so errors
+    do not add up.  A chord of length ``d`` at angle ``b`` to the heading asks for the new speed
+    ``2 d / dt - v`` and the turn ``2 b``; both oscillate on noisy tracks, so the step solves for
+    the position one frame ahead with the speed damped towards ``d / dt``, and the next step
+    removes what is left.
+
+    Args:
+        positions_m: recorded centres.
+        heading_rad, speed_mps: at the first position.
+        acceleration_limit_mps2, curvature_limit_radpm: clip, as a real car would be.
+
+    Returns:
+        actions, and the replayed states (the first is the start).
+    """
+    start = torch.cat([positions_m[..., 0, :], heading_rad[..., None], speed_mps[..., None]], -1)
+    states, actions = [start], []
+    for t in range(1, positions_m.shape[-2]):
+        state = states[-1]
+        x, y, heading, speed = state.unbind(-1)
+        ahead = positions_m[..., t, 0] - x
+        left = positions_m[..., t, 1] - y
+        along = ahead * torch.cos(heading) + left * torch.sin(heading)
+        across = left * torch.cos(heading) - ahead * torch.sin(heading)
+        target_speed = (along / dt_s).clamp(min=0.0)
+        acceleration = ((target_speed - speed) / dt_s).clamp(
+            -acceleration_limit_mps2, acceleration_limit_mps2
+        )
+        new_speed = torch.clamp(speed + acceleration * dt_s, min=0.0)
+        distance = 0.5 * (speed + new_speed) * dt_s
+        bearing = torch.atan2(across, along.clamp(min=_STILL_M))
+        moving = distance > 1e-2
+        curvature = torch.where(
+            moving, bearing / distance.clamp(min=1e-2), torch.zeros_like(bearing)
+        ).clamp(-curvature_limit_radpm, curvature_limit_radpm)
+        action = torch.stack([acceleration, curvature], dim=-1)
+        actions.append(action)
+        states.append(step(state, action, dt_s))
+    return torch.stack(actions, dim=-2), torch.stack(states, dim=-2)

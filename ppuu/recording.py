@@ -1,0 +1,232 @@
+"""A recording: every vehicle's track over one camera session, in SI units, and its HDF5 file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ppuu.errors import InputError
+from ppuu.road import Road
+
+SCHEMA_VERSION = 1
+
+_ROWS = {"frame": np.int32, "x_m": np.float64, "y_m": np.float64} | {
+    "heading_rad": np.float32,
+    "speed_mps": np.float32,
+}
+_VEHICLES = {"vehicle_id": np.int64, "length_m": np.float32, "width_m": np.float32}
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Tracks as flat arrays: rows sorted by vehicle, then by frame.
+
+    Vehicle ``v`` owns the rows ``vehicle_pointer[v]:vehicle_pointer[v + 1]``; its frames are
+    consecutive (a reader splits a track at a gap or fills it).  A pose is the centre of the
+    vehicle's box; x along the road, y to the left, heading counter-clockwise.
+
+    Attributes:
+        frame: ``(rows,)`` int32, from 0.
+        x_m, y_m: ``(rows,)`` float64.
+        heading_rad: ``(rows,)`` float32.
+        speed_mps: ``(rows,)`` float32, never negative.
+        vehicle_pointer: ``(vehicles + 1,)`` int64.
+        vehicle_id: ``(vehicles,)`` int64, the source's own number.
+        length_m, width_m: ``(vehicles,)`` float32.
+        road: lanes and drivable area.
+        dt_s: seconds between frames.
+        name: what was recorded, e.g. ``us101-1_1``.
+        provenance: how the file came about (source, command, seeds, repairs); JSON values only.
+    """
+
+    frame: np.ndarray
+    x_m: np.ndarray
+    y_m: np.ndarray
+    heading_rad: np.ndarray
+    speed_mps: np.ndarray
+    vehicle_pointer: np.ndarray
+    vehicle_id: np.ndarray
+    length_m: np.ndarray
+    width_m: np.ndarray
+    road: Road
+    dt_s: float = 0.1
+    name: str = "recording"
+    provenance: Mapping = field(default_factory=dict)
+
+    def __post_init__(self):
+        for key, kind in {**_ROWS, **_VEHICLES, "vehicle_pointer": np.int64}.items():
+            object.__setattr__(self, key, np.ascontiguousarray(getattr(self, key), kind))
+        problem = self._problem()
+        if problem:
+            raise InputError(f"recording '{self.name}': {problem}")
+
+    def _problem(self) -> str | None:
+        rows = self.rows
+        if any(len(getattr(self, key)) != rows for key in _ROWS):
+            return "the row arrays differ in length"
+        if any(len(getattr(self, key)) != self.vehicles for key in _VEHICLES):
+            return "the vehicle arrays differ in length"
+        if not self.dt_s > 0:
+            return f"dt_s is {self.dt_s}; it must be positive"
+        if self.vehicles < 1:
+            return "it holds no vehicle"
+        counts = np.diff(self.vehicle_pointer)
+        if self.vehicle_pointer[0] != 0 or self.vehicle_pointer[-1] != rows or counts.min() < 1:
+            return "vehicle_pointer does not partition the rows"
+        inside = np.ones(rows - 1, bool)
+        inside[self.vehicle_pointer[1:-1] - 1] = False
+        step = np.diff(self.frame)
+        if (step[inside] != 1).any():
+            vehicle = self.row_vehicle[np.flatnonzero(inside & (step != 1))[0]]
+            return f"vehicle {self.vehicle_id[vehicle]}: its frames are not consecutive"
+        for key in ("x_m", "y_m", "heading_rad", "speed_mps"):
+            bad = np.flatnonzero(~np.isfinite(getattr(self, key)))
+            if len(bad):
+                vehicle = self.vehicle_id[self.row_vehicle[bad[0]]]
+                return f"vehicle {vehicle}, frame {self.frame[bad[0]]}: {key} is not a number"
+        if self.frame.min() < 0:
+            return f"a frame number is negative ({self.frame.min()})"
+        if self.speed_mps.min() < 0:
+            return f"a speed is negative ({self.speed_mps.min():.3f} m/s)"
+        if not (self.length_m.min() > 0 and self.width_m.min() > 0):
+            return "a vehicle has no size; lengths and widths must be positive"
+        return None
+
+    @property
+    def rows(self) -> int:
+        """Number of (vehicle, frame) pairs."""
+        return len(self.frame)
+
+    @property
+    def vehicles(self) -> int:
+        """Number of tracks."""
+        return len(self.vehicle_id)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames, empty ones included: one more than the last frame."""
+        return int(self.frame.max()) + 1
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the recording."""
+        return self.frames * self.dt_s
+
+    @cached_property
+    def row_vehicle(self) -> np.ndarray:
+        """``(rows,)`` index of the vehicle that owns each row."""
+        return np.repeat(np.arange(self.vehicles), np.diff(self.vehicle_pointer))
+
+    @cached_property
+    def rows_by_frame(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row numbers ordered by frame, and a pointer ``(frames + 1,)`` into them."""
+        order = np.argsort(self.frame, kind="stable")
+        counts = np.bincount(self.frame, minlength=self.frames)
+        return order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @property
+    def first_frame(self) -> np.ndarray:
+        """``(vehicles,)`` first frame of each track."""
+        return self.frame[self.vehicle_pointer[:-1]]
+
+    @property
+    def last_frame(self) -> np.ndarray:
+        """``(vehicles,)`` last frame of each track."""
+        return self.frame[self.vehicle_pointer[1:] - 1]
+
+    def track(self, vehicle: int) -> np.ndarray:
+        """Ego states ``(frames of the track, 4)``: x_m, y_m, heading_rad, speed_mps."""
+        rows = slice(self.vehicle_pointer[vehicle], self.vehicle_pointer[vehicle + 1])
+        columns = (self.x_m, self.y_m, self.heading_rad, self.speed_mps)
+        return np.stack([column[rows] for column in columns], axis=1)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of tracks, sizes, road and frame rate; names and provenance do not count."""
+        digest = hashlib.sha256(str((SCHEMA_VERSION, self.dt_s)).encode())
+        for key in (*_ROWS, *_VEHICLES, "vehicle_pointer"):
+            digest.update(getattr(self, key).tobytes())
+        for array in (self.road.lane_pointer, self.road.left_m, self.road.right_m):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Writes one HDF5 file, atomically: the file appears whole or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with h5py.File(temporary, "w") as file:
+                file.attrs["format"] = "ppuu-recording"
+                file.attrs["schema_version"] = SCHEMA_VERSION
+                file.attrs["name"] = self.name
+                file.attrs["dt_s"] = self.dt_s
+                file.attrs["provenance"] = json.dumps(dict(self.provenance))
+                for group, keys in (("rows", _ROWS), ("vehicles", _VEHICLES)):
+                    for key in keys:
+                        file.create_dataset(
+                            f"{group}/{key}", data=getattr(self, key), compression="gzip",
+                            compression_opts=1, shuffle=True,
+                        )  # fmt: skip
+                file["vehicles/row_pointer"] = self.vehicle_pointer
+                file["road/lane_pointer"] = self.road.lane_pointer
+                file["road/left_m"] = self.road.left_m
+                file["road/right_m"] = self.road.right_m
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recording:
+        """Reads a file written by ``save``.
+
+        Raises:
+            InputError: missing, truncated, of another format or schema, or inconsistent.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such file; make one with data.generate or data.prepare"
+            )
+        try:
+            with h5py.File(path, "r") as file:
+                if file.attrs.get("format") != "ppuu-recording":
+                    raise InputError(
+                        f"{path}: not a ppuu recording; convert raw files with data.prepare"
+                    )
+                version = int(file.attrs["schema_version"])
+                if version != SCHEMA_VERSION:
+                    raise InputError(
+                        f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}; "
+                        "prepare the raw file again"
+                    )
+                return cls(
+                    **{key: file[f"rows/{key}"][()] for key in _ROWS},
+                    **{key: file[f"vehicles/{key}"][()] for key in _VEHICLES},
+                    vehicle_pointer=file["vehicles/row_pointer"][()],
+                    road=Road(
+                        file["road/lane_pointer"][()],
+                        file["road/left_m"][()],
+                        file["road/right_m"][()],
+                    ),
+                    dt_s=float(file.attrs["dt_s"]),
+                    name=str(file.attrs["name"]),
+                    provenance=json.loads(file.attrs["provenance"]),
+                )
+        except InputError as error:
+            message = str(error)
+            raise (
+                error if message.startswith(str(path)) else InputError(f"{path}: {message}")
+            ) from None
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{path}: truncated or damaged ({error}); make the file again"
+            ) from None

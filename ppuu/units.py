@@ -1,0 +1,30 @@
+"""The only place where feet, pixels and frames become metres and seconds."""
+
+METRES_PER_FOOT = 0.3048
+"""International foot, as in the NGSIM tables."""
+
+LANE_WIDTH_M = 3.7
+"""Lane width that fixes PPUU's pixel scale (24 world pixels, or 6 raster pixels, to a lane)."""
+
+METRES_PER_RASTER_PIXEL = LANE_WIDTH_M / 6.0
+"""0.6167 m: the scale of the 117 x 24 raster of Henaff et al., 2019."""
+
+
+def feet_to_metres(feet):
+    """Feet (scalar or array) to metres."""
+    return feet * METRES_PER_FOOT
+
+
+def metres_to_feet(metres):
+    """Metres (scalar or array) to feet."""
+    return metres / METRES_PER_FOOT
+
+
+def frames_to_seconds(frames, dt_s):
+    """A number of frames to seconds, at ``dt_s`` seconds a frame."""
+    return frames * dt_s
+
+
+def seconds_to_frames(seconds: float, dt_s: float) -> int:
+    """Seconds to the nearest whole number of frames."""
+    return round(seconds / dt_s)
