@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from ppuu.errors import InputError
+from .errors import InputError
 
 
 def run(main: Callable, argv: list[str] | None = None) -> None:

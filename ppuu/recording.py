@@ -13,8 +13,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ppuu.errors import InputError
-from ppuu.road import Road
+from .errors import InputError
+from .road import Road
 
 SCHEMA_VERSION = 1
 

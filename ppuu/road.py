@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ppuu.errors import InputError
+from .errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
