@@ -173,25 +173,34 @@ class RoadMap:
         )
 
     def read(
-        self, points_m: Float[Tensor, "batch *points 2"], road: Int[Tensor, " batch"]
+        self,
+        x_m: Float[Tensor, "batch *points"],
+        y_m: Float[Tensor, "batch *points"],
+        road: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch 2 *points"]:
         """Lane-line and off-road coverage at world points; outside the grid all is off-road."""
-        shape = [len(road)] + [1] * (points_m.dim() - 2)
-        origin = self.origin_m[road].view(*shape, 2)
-        node = (points_m - origin) / self.spacing_m
-        cell = node.detach().floor()
-        fraction = node - cell
-        size = self.shape[road].view(*shape, 2)
-        outside = ((cell < 0) | (cell >= size)).any(-1)
-        cell = torch.minimum(cell.clamp(min=0).long(), size - 1)
-        index = self.start[road].view(shape) + cell[..., 0] * size[..., 1] + cell[..., 1]
-        corners = self.cells[index.flatten()].view(*index.shape, 4, 2).to(points_m.dtype)
-        fx, fy = fraction[..., 0:1], fraction[..., 1:2]
-        low = corners[..., 0, :] + (corners[..., 1, :] - corners[..., 0, :]) * fy
-        high = corners[..., 2, :] + (corners[..., 3, :] - corners[..., 2, :]) * fy
-        value = (low + (high - low) * fx) / 255.0
-        value = torch.where(outside[..., None], value.new_tensor([0.0, 1.0]), value)
-        return value.movedim(-1, 1)
+        shape = [len(road)] + [1] * (x_m.dim() - 1)
+        origin, size = self.origin_m[road], self.shape[road].to(x_m.dtype)
+        node_x = (x_m - origin[:, 0].view(shape)) * (1.0 / self.spacing_m)
+        node_y = (y_m - origin[:, 1].view(shape)) * (1.0 / self.spacing_m)
+        last_x, last_y = size[:, 0].view(shape) - 1, size[:, 1].view(shape) - 1
+        with torch.no_grad():
+            cell_x, cell_y = node_x.floor(), node_y.floor()
+            outside = (cell_x < 0) | (cell_y < 0) | (cell_x > last_x) | (cell_y > last_y)
+            held_x = torch.minimum(cell_x.clamp(min=0), last_x).long()
+            held_y = torch.minimum(cell_y.clamp(min=0), last_y).long()
+            cells_y = self.shape[road][:, 1].view(shape)
+            index = held_x * cells_y + held_y + self.start[road].view(shape)
+            corners = self.cells.index_select(0, index.flatten()).t().to(x_m.dtype)
+            corners = corners.view(4, 2, *x_m.shape)
+        fx, fy = node_x - cell_x, node_y - cell_y
+        values = []
+        for channel, beyond in ((0, 0.0), (1, 1.0)):
+            near_near, near_far, far_near, far_far = corners[:, channel]
+            near = torch.lerp(near_near, near_far, fy)
+            far = torch.lerp(far_near, far_far, fy)
+            values.append(torch.where(outside, beyond, torch.lerp(near, far, fx) / 255.0))
+        return torch.stack(values, dim=1)
 
 
 def _draw_road(road: Road, spacing: float, line_width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -263,14 +272,9 @@ def draw_road(
     grid = config.pixel_centres_m(pose.device, pose.dtype)
     cos, sin = pose[:, 2].cos()[:, None, None], pose[:, 2].sin()[:, None, None]
     ahead, left = grid[..., 0], grid[..., 1]
-    points = torch.stack(
-        [
-            pose[:, 0, None, None] + cos * ahead - sin * left,
-            pose[:, 1, None, None] + sin * ahead + cos * left,
-        ],
-        dim=-1,
-    )
-    return road_map.read(points, road)
+    x = pose[:, 0, None, None] + cos * ahead - sin * left
+    y = pose[:, 1, None, None] + sin * ahead + cos * left
+    return road_map.read(x, y, road)
 
 
 def draw_vehicles(
