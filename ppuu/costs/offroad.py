@@ -1,0 +1,34 @@
+"""Leaving the road: the share of the ego's box that is not on a lane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..rollout import Rollout
+from .base import RasterCost, ramp
+
+
+@dataclass(frozen=True)
+class Offroad(RasterCost):
+    """Share of the ego's (slightly inflated) box that lies off the road.
+
+    Attributes:
+        margin_m: how far the mask reaches beyond the box, so that the edge is felt before it is
+            crossed.
+    """
+
+    margin_m: float = 0.5
+
+    def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:
+        """1 over the ego's area, fading to 0 over the margin."""
+        ahead, left = rollout.pixels_m
+        along = ramp(1.0 - (ahead.abs() - 0.5 * rollout.length_m) / self.margin_m)
+        across = ramp(1.0 - (left.abs() - 0.5 * rollout.width_m) / self.margin_m)
+        return along * across / (rollout.length_m * rollout.width_m)
+
+    def image(self, rollout: Rollout) -> Float[Tensor, "batch 1 time rows columns"]:
+        """Off-road area."""
+        return rollout.futures.road[:, None, :, 1]

@@ -1,0 +1,49 @@
+"""Too close for the speed: other vehicles inside the ego's safe distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..rollout import Rollout
+from .base import RasterCost, ramp
+
+
+@dataclass(frozen=True)
+class Proximity(RasterCost):
+    """Covered area ahead of and behind the ego, weighted by nearness.
+
+    The weight falls linearly from the bumper to the safe distance (PPUU: 1.5 s x speed + 1 m, the
+    same ahead and behind, with the speed detached; here shorter behind, where the follower is the
+    one who can act, and with the gradient through the speed, so that braking pays at once) and
+    sideways from the ego's flank over ``reach_side_m``.  In units of the ego's own area.
+
+    Attributes:
+        headway_ahead_s, gap_ahead_m: safe distance ahead = headway x speed + gap.
+        headway_behind_s, gap_behind_m: the same behind.
+        reach_side_m: how far beyond the flank the mask reaches.
+    """
+
+    headway_ahead_s: float = 1.2
+    gap_ahead_m: float = 2.0
+    headway_behind_s: float = 0.5
+    gap_behind_m: float = 1.5
+    reach_side_m: float = 0.9
+
+    def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:
+        """Nearness times lateral weight."""
+        ahead, left = rollout.pixels_m
+        half_length, half_width = 0.5 * rollout.length_m, 0.5 * rollout.width_m
+        reach_ahead = self.headway_ahead_s * rollout.speed_mps + self.gap_ahead_m
+        reach_behind = self.headway_behind_s * rollout.speed_mps + self.gap_behind_m
+        reach = torch.where(ahead > 0, reach_ahead, reach_behind)
+        near = ramp(1.0 - (ahead.abs() - half_length) / reach)
+        beside = ramp(1.0 - (left.abs() - half_width) / self.reach_side_m)
+        return near * beside / (rollout.length_m * rollout.width_m)
+
+    def image(self, rollout: Rollout) -> Float[Tensor, "batch futures time rows columns"]:
+        """Other vehicles."""
+        return rollout.futures.vehicles

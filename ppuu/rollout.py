@@ -1,0 +1,86 @@
+"""Imagined driving: predicted surroundings, the ego's states among them, and where they meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .geometry import to_local
+from .raster import RasterConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Futures:
+    """Predicted surroundings, several alternatives for each element of a batch.
+
+    Attributes:
+        vehicles: ``(batch, futures, time, rows, columns)`` coverage by other vehicles.
+        road: ``(batch, time, 2, rows, columns)`` lane lines and off-road area.
+        pose: ``(batch, time, 3)`` where in the world each image is drawn at.
+        raster: size and scale of the images.
+    """
+
+    vehicles: Float[Tensor, "batch futures time rows columns"]
+    road: Float[Tensor, "batch time 2 rows columns"]
+    pose: Float[Tensor, "batch time 3"]
+    raster: RasterConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """The ego's path through predicted surroundings; what every cost is a function of.
+
+    Attributes:
+        states: ``(batch, time, 4)`` ego states at the times of the images.
+        actions: ``(batch, time, 2)`` acceleration and curvature that led into each state.
+        previous_action: ``(batch, 2)`` the action before the first.
+        size_m: ``(batch, 2)`` the ego's length and width.
+        futures: the surroundings.
+        step_s: seconds from one entry to the next.
+    """
+
+    states: Float[Tensor, "batch time 4"]
+    actions: Float[Tensor, "batch time 2"]
+    previous_action: Float[Tensor, "batch 2"]
+    size_m: Float[Tensor, "batch 2"]
+    futures: Futures
+    step_s: float
+
+    @cached_property
+    def offset(self) -> Float[Tensor, "batch time 3"]:
+        """The ego's pose seen from the pose each image is drawn at."""
+        return to_local(self.states[..., :3], self.futures.pose)
+
+    @cached_property
+    def pixels_m(
+        self,
+    ) -> tuple[Float[Tensor, "batch time rows columns"], Float[Tensor, "batch time rows columns"]]:
+        """Where each pixel lies in the ego's own frame: metres ahead and metres to the left.
+
+        This is how masks are placed: moving the ego moves the coordinates, so gradients reach
+        its pose through exact geometry and the predicted images stay constants.
+        """
+        grid = self.futures.raster.pixel_centres_m(self.states.device, self.states.dtype)
+        x, y, heading = (value[..., None, None] for value in self.offset.unbind(-1))
+        cos, sin = torch.cos(heading), torch.sin(heading)
+        east, north = grid[..., 0] - x, grid[..., 1] - y
+        return cos * east + sin * north, cos * north - sin * east
+
+    @property
+    def length_m(self) -> Float[Tensor, "batch 1 1 1"]:
+        """The ego's length, shaped to meet a mask."""
+        return self.size_m[:, 0, None, None, None]
+
+    @property
+    def width_m(self) -> Float[Tensor, "batch 1 1 1"]:
+        """The ego's width, shaped to meet a mask."""
+        return self.size_m[:, 1, None, None, None]
+
+    @property
+    def speed_mps(self) -> Float[Tensor, "batch time 1 1"]:
+        """The ego's speed, shaped to meet a mask."""
+        return self.states[..., 3, None, None]
