@@ -1,0 +1,149 @@
+"""Who may import whom, and what no file may do; read from the sources, nothing is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("ppuu", "data", "envs", "train", "eval")
+ALLOWED = {
+    "ppuu": set(),
+    "data": {"ppuu"},
+    "envs": {"ppuu"},
+    "train": {"ppuu", "data", "envs"},
+    "eval": {"ppuu", "data", "envs"},
+}
+"""Which of the other folders each one may import."""
+
+NOT_IN_THE_LIBRARY = {"gymnasium", "matplotlib", "tensorboard", "cv2"}
+PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve"}
+
+
+class Import(NamedTuple):
+    """One imported module; ``level`` counts the leading dots."""
+
+    module: str
+    level: int
+    line: int
+
+    @property
+    def top(self) -> str:
+        return self.module.split(".")[0] if self.level == 0 else ""
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imports(path: Path) -> Iterator[Import]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (Import(name.name, 0, node.lineno) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield Import(node.module or "", node.level, node.lineno)
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every call with the dotted name of what is called."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_import_only_what_lies_below_them(folder):
+    forbidden = {*FOLDERS, "tests"} - {folder} - ALLOWED[folder]
+    wrong = [
+        f"{where(path, item.line)} imports {item.module}"
+        for path in files(folder)
+        for item in imports(path)
+        if item.top in forbidden
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_imports_inside_a_folder_are_relative(folder):
+    wrong = [
+        f"{where(path, item.line)} imports {item.module} by its full name"
+        for path in files(folder)
+        for item in imports(path)
+        if item.top == folder
+    ]
+    assert not wrong
+
+
+def test_the_library_stays_free_of_simulator_plots_and_pictures():
+    wrong = [
+        f"{where(path, item.line)} imports {item.module}"
+        for path in files("ppuu")
+        for item in imports(path)
+        if item.top in NOT_IN_THE_LIBRARY
+    ]
+    assert not wrong
+
+
+def test_opencv_is_imported_in_one_place():
+    """So that a missing system library gives one line, and only where pictures are needed."""
+    wrong = [
+        where(path, item.line)
+        for path in files(*FOLDERS)
+        for item in imports(path)
+        if item.top == "cv2"
+    ]
+    assert not wrong, "use ppuu.runtime.import_opencv"
+
+
+def test_the_library_prints_nothing_and_has_no_command_line():
+    wrong = [
+        where(path, node.lineno)
+        for path in files("ppuu")
+        for name, node in calls(path)
+        if name in {"print", "input"}
+    ]
+    wrong += [
+        where(path, item.line)
+        for path in files("ppuu")
+        for item in imports(path)
+        if item.top in {"argparse", "tyro"} and path.name != "command.py"
+    ]
+    assert not wrong
+
+
+def test_no_pickle_is_read():
+    wrong = [
+        f"{where(path, item.line)} imports {item.module}"
+        for path in files(*FOLDERS)
+        for item in imports(path)
+        if item.top in PICKLES
+    ]
+    assert not wrong
+
+
+def test_loading_runs_no_code():
+    wrong = []
+    for path in files(*FOLDERS, "tests"):
+        for name, node in calls(path):
+            given = {word.arg: word.value for word in node.keywords}
+            if name == "torch.load":
+                safe = given.get("weights_only")
+                if not (isinstance(safe, ast.Constant) and safe.value is True):
+                    wrong.append(where(path, node.lineno))
+            if "allow_pickle" in given:
+                wrong.append(where(path, node.lineno))
+    assert not wrong
