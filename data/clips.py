@@ -1,0 +1,147 @@
+"""Clips: a history and what followed, cut from recordings and drawn when needed.
+
+A clip is two integers (whose eyes, which frame); images are drawn in batches on the device that
+trains, at whatever poses a model asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ppuu.errors import InputError
+from ppuu.kinematics import ActionBounds, infer_actions
+from ppuu.observation import Observation, ObservationConfig, observe
+from ppuu.raster import RoadMap, draw_road, draw_vehicles
+from ppuu.recording import Recording
+from ppuu.scene import Scene
+
+from .splits import FrameWindow
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A batch of clips.
+
+    Attributes:
+        ego: ``(batch,)`` vehicle whose eyes we look through.
+        frame: ``(batch,)`` the present, as a frame of the scene.
+        observation: the history up to the present.
+        future: ``(batch, frames, 4)`` the ego's recorded states after the present.
+        actions: ``(batch, frames, 2)`` what drives the kinematic ego along them;
+            ``actions[:, 0]`` leads from the present to the next frame.
+        previous_action: ``(batch, 2)`` what led to the present.
+    """
+
+    ego: Int[Tensor, " batch"]
+    frame: Int[Tensor, " batch"]
+    observation: Observation
+    future: Float[Tensor, "batch frames 4"]
+    actions: Float[Tensor, "batch frames 2"]
+    previous_action: Float[Tensor, "batch 2"]
+
+
+class Clips:
+    """All clips of some recordings: every vehicle, every frame with enough before and after it.
+
+    Args:
+        recordings: the tracks.
+        windows: frames of each recording that may be used, context and future included.
+        config: the history.
+        horizon: frames after the present.
+        device: where the tracks live and images are drawn.
+
+    Raises:
+        InputError: no track is long enough.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        windows: Sequence[FrameWindow],
+        config: ObservationConfig,
+        horizon: int,
+        device: torch.device | str = "cpu",
+    ):
+        self.scene = Scene.build(recordings, device)
+        self.road_map = RoadMap.build([r.road for r in recordings], config.raster, device)
+        self.config = config
+        self.horizon = horizon
+        self.actions = _all_actions(self.scene)
+        scene = self.scene
+        owner = scene.vehicle_recording
+        start = torch.tensor([w.first for w in windows], device=device) + scene.frame_offset[:-1]
+        stop = torch.tensor([w.last for w in windows], device=device) + scene.frame_offset[:-1]
+        first = torch.maximum(scene.first_frame, start[owner]) + config.span
+        last = torch.minimum(scene.last_frame, stop[owner] - 1) - horizon
+        count = (last - first + 1).clamp(min=0)
+        if int(count.sum()) == 0:
+            names = ", ".join(recording.name for recording in recordings[:3])
+            raise InputError(
+                f"{names}: no track is long enough for a history of {config.span + 1} frames and "
+                f"a future of {horizon}; give longer recordings or a shorter horizon"
+            )
+        self.ego = torch.repeat_interleave(torch.arange(len(count), device=device), count)
+        within = torch.arange(len(self.ego), device=device) - torch.repeat_interleave(
+            count.cumsum(0) - count, count
+        )
+        self.frame = first[self.ego] + within
+
+    def __len__(self) -> int:
+        return len(self.ego)
+
+    def batch(self, index: Int[Tensor, " batch"]) -> Clip:
+        """Draws the histories of some clips."""
+        ego, frame = self.ego[index], self.frame[index]
+        ahead = torch.arange(1, self.horizon + 1, device=frame.device)
+        row = self.scene.row_pointer[ego] + frame - self.scene.first_frame[ego]
+        return Clip(
+            ego=ego,
+            frame=frame,
+            observation=observe(self.scene, self.road_map, self.config, ego, frame),
+            future=self.scene.states[row[:, None] + ahead],
+            actions=self.actions[row[:, None] + ahead - 1],
+            previous_action=self.actions[row - 1],
+        )
+
+    def draw_vehicles(
+        self, clip: Clip, frames_ahead: Int[Tensor, " time"], poses: Float[Tensor, "batch time 3"]
+    ) -> Float[Tensor, "batch time rows columns"]:
+        """The vehicles around the ego at later frames, as seen from given poses."""
+        times = (clip.frame[:, None] + frames_ahead).flatten()
+        boxes, visible = self.scene.others(times, clip.ego.repeat_interleave(len(frames_ahead)))
+        images = draw_vehicles(poses.flatten(0, 1), boxes, visible, self.config.raster)
+        return images.unflatten(0, (-1, len(frames_ahead)))
+
+    def draw_road(
+        self, clip: Clip, poses: Float[Tensor, "batch time 3"]
+    ) -> Float[Tensor, "batch time 2 rows columns"]:
+        """The road as seen from given poses."""
+        road = self.scene.vehicle_recording[clip.ego].repeat_interleave(poses.shape[1])
+        images = draw_road(poses.flatten(0, 1), road, self.road_map, self.config.raster)
+        return images.unflatten(0, (-1, poses.shape[1]))
+
+
+def _all_actions(scene: Scene) -> Float[Tensor, "rows 2"]:
+    """The action that leaves each row of each track (the last row repeats the one before)."""
+    length = scene.row_pointer.diff()
+    steps = torch.arange(int(length.max()), device=length.device)
+    row = scene.row_pointer[:-1, None] + torch.minimum(steps, length[:, None] - 1)
+    states = scene.states[row].double()
+    bounds = ActionBounds()
+    actions, _ = infer_actions(
+        states[..., :2],
+        states[:, 0, 2],
+        states[:, 0, 3],
+        scene.dt_s,
+        bounds.acceleration_mps2,
+        bounds.curvature_radpm,
+    )
+    held = torch.minimum(steps, (length[:, None] - 2).clamp(min=0))
+    padded = torch.cat([actions, actions[:, -1:]], dim=1).float()
+    padded = padded.gather(1, held[..., None].expand(-1, -1, 2))
+    return padded[steps < length[:, None]]

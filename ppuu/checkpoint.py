@@ -1,0 +1,77 @@
+"""Checkpoints: everything needed to go on or to evaluate, in one file without pickled code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .errors import InputError
+
+FORMAT = "ppuu-checkpoint"
+VERSION = 1
+FILE_NAME = "checkpoint.pt"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a training run has reached.
+
+    Attributes:
+        kind: what was trained: ``world_model`` or ``policy``.
+        config: the run's configuration as JSON values (``config.to_json``).
+        model: the modules' ``state_dict`` (weights, normaliser, statistics).
+        step: updates done.
+        training: optimiser and random states; only resuming needs them.
+    """
+
+    kind: str
+    config: dict[str, Any]
+    model: Mapping[str, torch.Tensor]
+    step: int
+    training: dict[str, Any]
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file atomically."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        values = {key: getattr(self, key) for key in self.__dataclass_fields__}
+        try:
+            torch.save({"format": FORMAT, "version": VERSION} | values, temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path, kind: str | None = None) -> Checkpoint:
+        """Reads a checkpoint file, or the one in a run directory, onto the CPU.
+
+        Raises:
+            InputError: missing, damaged, of another version or another kind.
+        """
+        path = Path(path)
+        if path.is_dir():
+            path = path / FILE_NAME
+        if not path.is_file():
+            raise InputError(f"{path}: no such checkpoint; train one, or name its run directory")
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises a different type for each kind of damage
+            reason = str(error).splitlines()[0][:80]
+            raise InputError(f"{path}: not a readable checkpoint ({reason}); train again") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise InputError(f"{path}: not a ppuu checkpoint")
+        if content.get("version") != VERSION:
+            raise InputError(
+                f"{path}: checkpoint version {content.get('version')}, this program reads "
+                f"{VERSION}; train again or use the matching release"
+            )
+        found = content.get("kind")
+        if kind is not None and found != kind:
+            raise InputError(f"{path}: holds a {found}, not a {kind}; name another run directory")
+        return cls(**{key: content[key] for key in cls.__dataclass_fields__})

@@ -1,0 +1,108 @@
+"""Configurations: frozen dataclasses to JSON and back, with no key left unexplained."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from typing import Any
+
+from .errors import InputError
+
+_TYPE_KEY = "type"
+
+
+def to_json(config: Any) -> Any:
+    """A dataclass as plain JSON values; each dataclass names its type."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        values = {f.name: to_json(getattr(config, f.name)) for f in dataclasses.fields(config)}
+        return {_TYPE_KEY: type(config).__name__} | values
+    if isinstance(config, tuple | list):
+        return [to_json(value) for value in config]
+    return config
+
+
+def from_json(expected: Any, value: Any, where: str = "config") -> Any:
+    """Rebuilds a dataclass of the ``expected`` type (or union of types) from ``to_json``.
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a type that is not expected, or
+            a value of the wrong kind.
+    """
+    origin, options = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (typing.Union, types.UnionType):
+        return _one_of(options, value, where)
+    if dataclasses.is_dataclass(expected):
+        return _dataclass(expected, value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise InputError(f"{where}: {value!r} is not a list")
+        kinds = (
+            [options[0]] * len(value) if len(options) == 2 and options[1] is ... else list(options)
+        )
+        if len(kinds) != len(value):
+            raise InputError(f"{where}: {len(value)} values, {len(kinds)} expected")
+        return tuple(
+            from_json(kind, item, f"{where}[{i}]")
+            for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
+    if origin is typing.Literal:
+        if value not in options:
+            raise InputError(f"{where}: {value!r} is not one of {', '.join(map(str, options))}")
+        return value
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(expected, type) and (
+        not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)
+    ):
+        raise InputError(f"{where}: {value!r} is not of type {expected.__name__}")
+    return value
+
+
+def _one_of(options: tuple, value: Any, where: str) -> Any:
+    if value is None and type(None) in options:
+        return None
+    named = {o.__name__: o for o in options if dataclasses.is_dataclass(o)}
+    if isinstance(value, dict) and named:
+        name = value.get(_TYPE_KEY)
+        if name not in named:
+            raise InputError(f"{where}: type {name!r} is not one of {', '.join(sorted(named))}")
+        return _dataclass(named[name], value, where)
+    plain = [o for o in options if o is not type(None) and not dataclasses.is_dataclass(o)]
+    if not plain:
+        raise InputError(f"{where}: {value!r} does not fit")
+    return from_json(plain[0], value, where)
+
+
+def _dataclass(expected: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: {value!r} is not a {expected.__name__}")
+    hints = typing.get_type_hints(expected)
+    known = [field.name for field in dataclasses.fields(expected)]
+    name = value.get(_TYPE_KEY, expected.__name__)
+    if name != expected.__name__:
+        raise InputError(f"{where}: type {name!r} where {expected.__name__} is expected")
+    for key in value:
+        if key != _TYPE_KEY and key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise InputError(f"{where}: unknown key '{key}'{hint}")
+    return expected(
+        **{
+            key: from_json(hints[key], item, f"{where}.{key}")
+            for key, item in value.items()
+            if key != _TYPE_KEY
+        }
+    )
+
+
+def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:
+    """Which entries of two ``to_json`` trees differ, as ``path: ours instead of theirs``."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [
+            line
+            for key in sorted(set(ours) | set(theirs))
+            for line in differences(ours.get(key), theirs.get(key), f"{where}.{key}".lstrip("."))
+        ]
+    return [] if ours == theirs else [f"{where}: {ours} instead of {theirs}"]

@@ -1,0 +1,227 @@
+"""The default world model: surroundings only, in a frame that does not depend on the ego's actions.
+
+The images are drawn in a *gliding frame*: it starts at the ego's present pose and keeps the
+present velocity.  Slow relative motion stays slow in the picture, whatever the ego decides, and
+the ego's own path is a matter of geometry (``Rollout``).  "Separating the World and Ego Models"
+(2204.07184) introduced the decoupling; the network here is ours.
+
+It does not paint pixels, it moves them: each step's features are decoded into a velocity for
+every patch of the image, and the last image seen is carried along (with what leaves erased, and
+what enters painted).  An untrained model thus predicts constant velocity of everything relative
+to the ego, training begins there, and predictions stay sharp without an adversary.  The road is
+carried by the known motion of the gliding frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..observation import Normalizer, Observation, ObservationConfig
+from ..raster import LANES, OFFROAD, VEHICLES, sample, warp
+from ..rollout import Futures
+from .base import Latent, WorldModel
+
+
+@dataclass(frozen=True)
+class DecoupledConfig:
+    """Size of the decoupled model.
+
+    Attributes:
+        observation: the history it sees.
+        frames_per_step: recorded frames one model step spans.
+        dt_s: seconds a recorded frame.
+        channels: feature maps at 1/2, 1/4 and 1/8 of the raster's resolution.
+        latent: width of the latent of a step (PPUU: 32).
+        dropout: probability, also for the replicas that measure uncertainty.
+    """
+
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
+    frames_per_step: int = 3
+    dt_s: float = 0.1
+    channels: tuple[int, int, int] = (24, 48, 64)
+    latent: int = 16
+    dropout: float = 0.1
+
+    def build(self) -> DecoupledWorldModel:
+        """A freshly initialised model."""
+        return DecoupledWorldModel(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Features at 1/8 of the resolution, and what stays fixed over a rollout."""
+
+    features: Float[Tensor, "batch channels rows columns"]
+    detail: Float[Tensor, "batch channels2 rows2 columns2"]
+
+
+class DecoupledWorldModel(WorldModel):
+    """See the module's text.  Default: 0.5 M parameters."""
+
+    decoupled = True
+
+    def __init__(self, config: DecoupledConfig):
+        super().__init__()
+        self.config = config
+        self.frames_per_step = config.frames_per_step
+        self.latent_size = config.latent
+        self.raster = config.observation.raster
+        half, quarter, eighth = config.channels
+        ego_features = config.observation.frames * 4 + 2
+        self.normalizer = Normalizer(ego_features)
+        images = config.observation.frames + 2
+        self.stem = nn.Conv2d(images, half, 4, 2, 1)
+        self.middle = nn.Conv2d(half, quarter, 4, 2, 1)
+        self.top = nn.Conv2d(quarter, eighth, 4, 2, 1)
+        self.ego = nn.Sequential(
+            nn.Linear(ego_features, eighth), nn.ReLU(), nn.Linear(eighth, eighth)
+        )
+        self.settle = _Residual(eighth, config.dropout)
+        with torch.no_grad():
+            blank = torch.zeros(1, images, self.raster.rows, self.raster.columns)
+            fine = self.middle(self.stem(blank))
+            self._fine, self._coarse = fine.shape[-2:], self.top(fine).shape[-2:]
+        positions = self._coarse[0] * self._coarse[1]
+        self.latent_in = nn.Linear(config.latent, eighth * positions)
+        self.transition = _Residual(eighth, config.dropout)
+        self.drift = _Residual(eighth, config.dropout)
+        self.witness = nn.Sequential(
+            nn.Conv2d(1, half, 4, 4), nn.ReLU(), nn.Conv2d(half, eighth, 4, 2, 1)
+        )
+        self.explain = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(eighth, 32, 3, 1, 1), nn.ReLU(), nn.Flatten(),
+            nn.Linear(32 * positions, 2 * config.latent),
+        )  # fmt: skip
+        self.rise = nn.Conv2d(eighth, quarter, 1)
+        self.blend = nn.Conv2d(quarter, quarter, 3, 1, 1)
+        # Two velocities for vehicles and two for the road, an eraser and a brush, at twice the
+        # lateral resolution: a lane must not be dragged along with its neighbour.
+        self.motion = nn.Conv2d(quarter, 2 * self._MAPS, 3, 1, 1)
+        nn.init.zeros_(self.motion.weight)
+        nn.init.zeros_(self.motion.bias)
+
+    _MAPS = 6
+
+    @property
+    def step_s(self) -> float:
+        """Seconds a model step."""
+        return self.frames_per_step * self.config.dt_s
+
+    def gliding_poses(
+        self, present: Float[Tensor, "batch 4"], seconds: Float[Tensor, " time"]
+    ) -> Float[Tensor, "batch time 3"]:
+        """The pose that keeps the present velocity, at times from now (negative: before)."""
+        travelled = present[:, 3:4] * seconds
+        heading = present[:, 2:3].expand_as(travelled)
+        x = present[:, 0:1] + travelled * torch.cos(heading)
+        y = present[:, 1:2] + travelled * torch.sin(heading)
+        return torch.stack([x, y, heading], dim=-1)
+
+    def _step_times(self, steps: int, like: Tensor) -> Float[Tensor, " steps"]:
+        return torch.arange(1, steps + 1, device=like.device, dtype=like.dtype) * self.step_s
+
+    def image_poses(
+        self, observation: Observation, ego: Float[Tensor, "batch time 4"]
+    ) -> Float[Tensor, "batch time 3"]:
+        """The gliding frame; the path does not matter."""
+        return self.gliding_poses(observation.ego[:, -1], self._step_times(ego.shape[1], ego))
+
+    def encode(self, observation: Observation) -> _State:
+        """Aligns the history in the gliding frame and encodes it."""
+        lags = self.config.observation.lags(observation.ego.device)
+        frames = len(lags)
+        target = self.gliding_poses(observation.ego[:, -1], -lags * self.config.dt_s)
+        past = warp(
+            observation.images[:, :-1, VEHICLES].flatten(0, 1)[:, None],
+            observation.ego[:, :-1, :3].flatten(0, 1),
+            target[:, :-1].flatten(0, 1),
+            self.raster,
+        ).unflatten(0, (-1, frames - 1))[:, :, 0]
+        picture = torch.cat([past, observation.images[:, -1]], dim=1)
+        detail = functional.relu(self.middle(functional.relu(self.stem(picture))))
+        ego = self.ego(self.normalizer.ego(observation.ego_features))
+        features = self.top(detail) + ego[:, :, None, None]
+        return _State(self.settle(features), detail)
+
+    def advance(
+        self,
+        state: _State,
+        ego: Float[Tensor, "batch 4"] | None,
+        latent: Float[Tensor, "batch latent"],
+    ) -> _State:
+        """Features one step later; the ego plays no part."""
+        nudge = self.latent_in(latent).view(len(latent), -1, *self._coarse)
+        features = self.drift(self.transition(state.features + nudge))
+        return _State(features, state.detail)
+
+    def posterior(self, state: _State, vehicles: Float[Tensor, "batch rows columns"]) -> Latent:
+        """From the features before the step and the vehicles seen after it."""
+        seen = self.witness(vehicles[:, None])
+        seen = functional.interpolate(seen, self._coarse, mode="nearest-exact")
+        mean, log_variance = self.explain(state.features + seen).chunk(2, dim=-1)
+        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+
+    def decode(self, states: list[_State], observation: Observation, futures: int) -> Futures:
+        """Carries the last image along; all steps and futures in one batch."""
+        steps, batch = len(states), len(observation.ego)
+        features = torch.stack([state.features for state in states], dim=1).flatten(0, 1)
+        detail = states[0].detail.repeat_interleave(steps, 0)
+        fine = functional.interpolate(self.rise(features), self._fine, mode="bilinear")
+        maps = self.motion(functional.relu(self.blend(functional.relu(fine + detail))))
+        maps = maps.unflatten(1, (self._MAPS, 2)).movedim(2, -1).flatten(-2)
+        size = (self.raster.rows, self.raster.columns)
+        maps = functional.interpolate(maps, size, mode="bilinear")
+        seconds = self._step_times(steps, maps).repeat(batch * futures)[:, None, None]
+        last = observation.images[:, -1]
+        vehicles = self._carry(last, maps, seconds, futures * steps)
+        road_maps = maps.view(batch, futures, steps, *maps.shape[1:])[:, 0].flatten(0, 1)
+        road = self._carry_road(observation, road_maps, steps)
+        return Futures(
+            vehicles.view(batch, futures, steps, *size),
+            road.view(batch, steps, 2, *size),
+            self.image_poses(observation, observation.ego[:, -1:].expand(-1, steps, -1)),
+            self.raster,
+        )
+
+    def _carry(self, last: Tensor, maps: Tensor, seconds: Tensor, copies: int) -> Tensor:
+        """Each pixel shows what was where its velocity says it came from."""
+        grid = self.raster.pixel_centres_m(maps.device, maps.dtype)
+        ahead = grid[..., 0] - maps[:, 0] * seconds
+        left = grid[..., 1] - maps[:, 1] * seconds
+        source = last[:, VEHICLES : VEHICLES + 1].repeat_interleave(copies, 0)
+        carried = sample(source, ahead, left, self.raster)[:, 0]
+        # Both start almost closed; 4 metres a second is a typical scale of the velocities.
+        kept = torch.sigmoid(4.0 + maps[:, 2])
+        painted = torch.sigmoid(maps[:, 3] - 4.0)
+        return carried * kept + (1.0 - carried * kept) * painted
+
+    def _carry_road(self, observation: Observation, maps: Tensor, steps: int) -> Tensor:
+        """The road slides backwards at the ego's present speed; beyond the view it runs on."""
+        present = observation.ego[:, -1]
+        travelled = present[:, 3:4] * self._step_times(steps, present)
+        grid = self.raster.pixel_centres_m(maps.device, maps.dtype)
+        seconds = self._step_times(steps, maps).repeat(len(present))[:, None, None]
+        ahead = grid[..., 0] + travelled.flatten()[:, None, None] + maps[:, 4] * seconds
+        left = grid[..., 1] - maps[:, 5] * seconds
+        source = observation.images[:, -1, [LANES, OFFROAD]].repeat_interleave(steps, 0)
+        return sample(source, ahead, left, self.raster, padding="border")
+
+
+class _Residual(nn.Module):
+    """Two 3 x 3 convolutions added to their input, with dropout between."""
+
+    def __init__(self, channels: int, dropout: float):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, 1, 1)
+        self.dropout = nn.Dropout2d(dropout)
+        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Same shape as the input."""
+        hidden = functional.relu(self.first(functional.relu(features)))
+        return features + self.second(self.dropout(hidden))
