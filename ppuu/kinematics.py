@@ -10,13 +10,42 @@ mid-step heading, so distances are exact to second order and the inverse is simp
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .errors import InputError
+
 _STILL_M = 1e-6
 """A displacement shorter than this carries no heading."""
+
+
+@dataclass(frozen=True)
+class ActionBounds:
+    """Largest actions a driver can ask for; PPUU clipped I-80 at 6.17 m/s² and 0.065 1/m.
+
+    Attributes:
+        acceleration_mps2: either way (braking is negative).
+        curvature_radpm: either way; 0.065 is a turning circle of 15 m radius.
+    """
+
+    acceleration_mps2: float = 6.0
+    curvature_radpm: float = 0.065
+
+    def __post_init__(self):
+        if not (self.acceleration_mps2 > 0 and self.curvature_radpm > 0):
+            raise InputError(f"action bounds must be positive: {self}")
+
+    def largest(self, like: Tensor) -> Float[Tensor, "2"]:
+        """Both bounds as a tensor of ``like``'s type and device."""
+        return like.new_tensor([self.acceleration_mps2, self.curvature_radpm])
+
+    def clamp(self, action: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
+        """The nearest action within the bounds."""
+        largest = self.largest(action)
+        return torch.minimum(torch.maximum(action, -largest), largest)
 
 
 def step(

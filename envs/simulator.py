@@ -1,0 +1,313 @@
+"""The world that scores us: many episodes at once on recorded traffic, in torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ppuu import kinematics
+from ppuu.errors import InputError
+from ppuu.kinematics import ActionBounds
+from ppuu.observation import Observation, ObservationConfig
+from ppuu.raster import RoadMap, draw
+from ppuu.scene import Scene
+
+from .scenario import Scenarios
+from .termination import CollisionKind, Outcome, beyond, contact, off_the_road
+from .traffic.base import Neighbours, Traffic
+from .traffic.replay import Replay
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """What is seen and what may be done.
+
+    Attributes:
+        observation: images in the history; None draws nothing, for drivers that need no image.
+        bounds: actions beyond are clamped.
+    """
+
+    observation: ObservationConfig | None = field(default_factory=ObservationConfig)
+    bounds: ActionBounds = field(default_factory=ActionBounds)
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """Where every episode stands after a step; a finished one keeps its last values.
+
+    Attributes:
+        moved: ``(envs,)`` whether the step moved this episode (False: it had ended before).
+        done: ``(envs,)`` whether the episode has ended.
+        outcome: ``(envs,)`` ``Outcome``.
+        collision_kind: ``(envs,)`` ``CollisionKind``.
+        at_fault: ``(envs,)`` False if the ego was struck from behind.
+        hit_vehicle: ``(envs,)`` scene's number of the vehicle hit, -1 for none.
+        state: ``(envs, 4)`` x_m, y_m, heading_rad, speed_mps.
+        action: ``(envs, 2)`` after clamping, acceleration_mps2 and curvature_radpm.
+        frame: ``(envs,)`` scene frame.
+        steps: ``(envs,)`` steps driven.
+        distance_m: ``(envs,)`` path driven.
+        clearance_m: ``(envs,)`` to the nearest vehicle, negative by the penetration.
+        time_to_collision_s: ``(envs,)`` if all kept velocity and heading, inf if never.
+    """
+
+    moved: Bool[Tensor, " envs"]
+    done: Bool[Tensor, " envs"]
+    outcome: Int[Tensor, " envs"]
+    collision_kind: Int[Tensor, " envs"]
+    at_fault: Bool[Tensor, " envs"]
+    hit_vehicle: Int[Tensor, " envs"]
+    state: Float[Tensor, "envs 4"]
+    action: Float[Tensor, "envs 2"]
+    frame: Int[Tensor, " envs"]
+    steps: Int[Tensor, " envs"]
+    distance_m: Float[Tensor, " envs"]
+    clearance_m: Float[Tensor, " envs"]
+    time_to_collision_s: Float[Tensor, " envs"]
+
+
+class Simulator:
+    """A batch of episodes, each in a slot ("env") of its own.
+
+    ``reset`` fills all slots, ``step`` moves the unfinished ones by one frame, ``replace``
+    starts new episodes in chosen slots.  Nothing is random: the same scenarios and actions give
+    the same numbers, whatever ran before.
+
+    Args:
+        scene: the recordings.
+        road_map: their roads, in the same order.
+        config: observation and bounds.
+        traffic: how the others move; they replay the recording unless told otherwise.
+        draw_function: takes the place of ``ppuu.raster.draw`` (e.g. a compiled one).
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        road_map: RoadMap,
+        config: SimulatorConfig | None = None,
+        traffic: Traffic | None = None,
+        draw_function: Callable[..., Tensor] = draw,
+    ):
+        self.scene = scene
+        self.road_map = road_map
+        self.config = config or SimulatorConfig()
+        self.traffic = traffic or Replay(scene)
+        self._draw = draw_function
+        self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
+        self.envs = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where every tensor lives."""
+        return self.scene.boxes.device
+
+    def reset(self, scenarios: Scenarios) -> None:
+        """Starts one episode a scenario; there are as many envs as scenarios."""
+        if len(scenarios) < 1:
+            raise InputError("no scenario was given; a simulator needs at least one")
+        envs, device = len(scenarios), self.device
+        self.envs = envs
+
+        def whole(value=0):
+            return torch.full((envs,), value, dtype=torch.int64, device=device)
+
+        def real(value=0.0):
+            return torch.full((envs,), value, dtype=torch.float32, device=device)
+
+        self.vehicle, self.road, self.has_goal = whole(), whole(), whole().bool()
+        self.start_frame, self.end_frame, self.frame = whole(), whole(), whole()
+        self.goal_pose, self.size_m = real().new_zeros(envs, 3), real().new_zeros(envs, 2)
+        self.state, self.action = real().new_zeros(envs, 4), real().new_zeros(envs, 2)
+        self.outcome, self.collision_kind = whole(), whole()
+        self.hit_vehicle, self.at_fault = whole(-1), whole().bool()
+        self.distance_m, self.clearance_m, self.time_to_collision_s = real(), real(), real()
+        self._cursor = whole()
+        self._past = real().new_zeros(envs * self._ring, 4)
+        if self.config.observation is not None:
+            raster = self.config.observation.raster
+            self._images = real().new_zeros(envs * self._ring, 3, raster.rows, raster.columns)
+        self.replace(torch.arange(envs), scenarios)
+
+    def replace(self, envs: Sequence[int] | Tensor, scenarios: Scenarios) -> None:
+        """Starts new episodes in the given slots, whether or not the old ones had ended."""
+        envs = torch.as_tensor(envs, dtype=torch.int64, device=self.device)
+        if len(envs) != len(scenarios):
+            raise InputError(f"{len(envs)} slots for {len(scenarios)} scenarios")
+        if len(envs) == 0:
+            return
+        scene = self.scene
+
+        def tensor(array, kind=torch.int64):
+            return torch.as_tensor(array, dtype=kind, device=self.device)
+
+        recording = tensor(scenarios.recording)
+        vehicle = tensor(scenarios.vehicle) + scene.vehicle_offset[recording]
+        offset = scene.frame_offset[recording]
+        frame = tensor(scenarios.start_frame) + offset
+        early = frame - (self._ring - 1) < scene.first_frame[vehicle]
+        if early.any():
+            which = scenarios.vehicle_id[int(early.nonzero()[0])]
+            raise InputError(
+                f"vehicle {which} starts less than {self._ring - 1} frames into its track, but "
+                "the observation reaches back so far; list scenarios with more context_frames"
+            )
+        self.vehicle[envs], self.road[envs] = vehicle, recording
+        self.start_frame[envs], self.frame[envs] = frame, frame
+        self.end_frame[envs] = tensor(scenarios.end_frame) + offset
+        self.has_goal[envs] = tensor(scenarios.has_goal, torch.bool)
+        self.goal_pose[envs] = tensor(scenarios.goal_pose, torch.float32)
+        self.size_m[envs] = scene.size_m[vehicle]
+        self.state[envs] = scene.state(vehicle, frame)
+        self.action[envs] = 0.0
+        self.outcome[envs] = int(Outcome.RUNNING)
+        self.distance_m[envs] = 0.0
+        self.traffic.reset(envs, vehicle, frame)
+        self._touch(envs, self.traffic.neighbours(envs, vehicle, frame))
+        self._recall(envs)
+
+    def _recall(self, envs: Int[Tensor, " envs"]) -> None:
+        """Fills the history before the start from the recording."""
+        frame, vehicle = self.frame[envs], self.vehicle[envs]
+        lag = torch.arange(self._ring - 1, -1, -1, device=self.device)
+        times = (frame[:, None] - lag).flatten()
+        egos = vehicle.repeat_interleave(self._ring)
+        states = self.scene.state(egos, times)
+        rows = (envs[:, None] * self._ring + lag.flip(0)).flatten()
+        self._past[rows] = states
+        self._cursor[envs] = self._ring - 1
+        if self.config.observation is not None:
+            boxes, present = self.scene.others(times, egos)
+            roads = self.scene.vehicle_recording[egos]
+            self._images[rows] = self._draw(
+                states[:, :3], boxes, present, roads, self.road_map, self.config.observation.raster
+            )
+
+    def step(self, actions: Float[Tensor, "envs 2"]) -> StepResult:
+        """Moves every unfinished episode by one frame.
+
+        Args:
+            actions: acceleration_mps2 and curvature_radpm; clamped to the bounds.  Those of
+                finished episodes have no effect.
+
+        Raises:
+            InputError: a shape that does not fit, or an action that is not a number.
+        """
+        actions = torch.as_tensor(actions, dtype=torch.float32, device=self.device)
+        if actions.shape != (self.envs, 2):
+            raise InputError(
+                f"actions of shape {tuple(actions.shape)}; {self.envs} episodes take "
+                f"({self.envs}, 2): acceleration_mps2 and curvature_radpm"
+            )
+        moved = self.outcome == Outcome.RUNNING
+        envs = moved.nonzero()[:, 0]
+        wrong = ~actions[envs].isfinite().all(1)
+        if wrong.any():
+            bad = int(envs[wrong][0])
+            raise InputError(
+                f"action {actions[bad].tolist()} of env {bad}: not a number; "
+                "the policy must return finite accelerations and curvatures"
+            )
+        if len(envs):
+            self._advance(envs, self.config.bounds.clamp(actions[envs].detach()))
+        return self._result(moved)
+
+    def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
+        before = self.state[envs]
+        after = kinematics.step(before, actions, self.scene.dt_s)
+        frame, vehicle = self.frame[envs] + 1, self.vehicle[envs]
+        self.traffic.advance(envs, frame, self._boxes(envs), before[:, 3])
+        self.action[envs], self.state[envs], self.frame[envs] = actions, after, frame
+        self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
+        others = self.traffic.neighbours(envs, vehicle, frame)
+        self._touch(envs, others)
+        self.outcome[envs] = self._judge(envs)
+        cursor = (self._cursor[envs] + 1) % self._ring
+        self._cursor[envs] = cursor
+        rows = envs * self._ring + cursor
+        self._past[rows] = after
+        if self.config.observation is not None:
+            self._images[rows] = self._draw(
+                after[:, :3], others.boxes, others.present, self.road[envs], self.road_map,
+                self.config.observation.raster,
+            )  # fmt: skip
+
+    def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
+        """Takes down who touches the ego, and how near the others are."""
+        found = contact(self._boxes(envs), self.state[envs, 3], others)
+        self.collision_kind[envs], self.at_fault[envs] = found.kind, found.at_fault
+        self.hit_vehicle[envs] = found.vehicle
+        self.clearance_m[envs] = found.clearance_m
+        self.time_to_collision_s[envs] = found.time_to_collision_s
+
+    def _judge(self, envs: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
+        """Outcomes; of several at once the first of collision, off the road, line, time."""
+        position, has_goal = self.state[envs, :2], self.has_goal[envs]
+        outcome = torch.full_like(envs, int(Outcome.RUNNING))
+        good = torch.where(has_goal, int(Outcome.ARRIVED), int(Outcome.SURVIVED))
+        late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))
+        outcome = torch.where(self.frame[envs] >= self.end_frame[envs], late, outcome)
+        outcome = torch.where(beyond(position, self.goal_pose[envs]), good, outcome)
+        lost = off_the_road(position, self.road[envs], self.road_map)
+        outcome = torch.where(lost, int(Outcome.OFFROAD), outcome)
+        collided = self.collision_kind[envs] != CollisionKind.NONE
+        return torch.where(collided, int(Outcome.COLLISION), outcome)
+
+    def _boxes(self, envs: Int[Tensor, " envs"]) -> Float[Tensor, "envs 5"]:
+        return torch.cat([self.state[envs, :3], self.size_m[envs]], dim=1)
+
+    def _result(self, moved: Bool[Tensor, " envs"]) -> StepResult:
+        return StepResult(
+            moved=moved,
+            done=self.done,
+            outcome=self.outcome.clone(),
+            collision_kind=self.collision_kind.clone(),
+            at_fault=self.at_fault.clone(),
+            hit_vehicle=self.hit_vehicle.clone(),
+            state=self.state.clone(),
+            action=self.action.clone(),
+            frame=self.frame.clone(),
+            steps=self.frame - self.start_frame,
+            distance_m=self.distance_m.clone(),
+            clearance_m=self.clearance_m.clone(),
+            time_to_collision_s=self.time_to_collision_s.clone(),
+        )
+
+    @property
+    def done(self) -> Bool[Tensor, " envs"]:
+        """Which episodes have ended."""
+        return self.outcome != Outcome.RUNNING
+
+    @property
+    def ego_box(self) -> Float[Tensor, "envs 5"]:
+        """The ego's box in every episode."""
+        return torch.cat([self.state[:, :3], self.size_m], dim=1)
+
+    @property
+    def human_state(self) -> Float[Tensor, "envs 4"]:
+        """Where the recorded human is at the present frame (its last pose after its track)."""
+        return self.scene.state(self.vehicle, self.frame)
+
+    def neighbours(self) -> Neighbours:
+        """The others at the present frame, for drivers that may look behind the raster."""
+        envs = torch.arange(self.envs, device=self.device)
+        return self.traffic.neighbours(envs, self.vehicle, self.frame)
+
+    def observe(self) -> Observation:
+        """What the egos see now and saw before, each image from where the ego then was."""
+        config = self.config.observation
+        if config is None:
+            raise InputError("this simulator draws no images; give SimulatorConfig an observation")
+        lags = config.lags(self.device)
+        first = torch.arange(self.envs, device=self.device)[:, None] * self._ring
+        rows = (first + (self._cursor[:, None] - lags) % self._ring).flatten()
+        images = self._images.index_select(0, rows)
+        return Observation(
+            images.view(self.envs, config.frames, *images.shape[1:]),
+            self._past.index_select(0, rows).view(self.envs, config.frames, 4),
+            self.size_m.clone(),
+        )

@@ -1,0 +1,122 @@
+"""When an episode ends, and who is to blame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ppuu.geometry import boxes_overlap, clearance, time_to_collision, to_local
+from ppuu.raster import RoadMap
+
+from .traffic.base import Neighbours
+
+NEAREST = 16
+"""Candidates for exact tests; no more than about ten boxes can touch one car at a time."""
+
+
+class Outcome(IntEnum):
+    """How an episode ended."""
+
+    RUNNING = 0
+    ARRIVED = 1
+    SURVIVED = 2
+    TIMEOUT = 3
+    COLLISION = 4
+    OFFROAD = 5
+
+
+class CollisionKind(IntEnum):
+    """Where the other vehicle was, seen from the ego."""
+
+    NONE = 0
+    FRONT = 1
+    REAR = 2
+    SIDE = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Contact:
+    """The ego against everybody else, at one moment.
+
+    Attributes:
+        kind: ``(envs,)`` ``CollisionKind``.
+        at_fault: ``(envs,)`` False without a collision and where the ego was struck from behind.
+        vehicle: ``(envs,)`` scene's number of the vehicle hit, -1 for none.
+        clearance_m: ``(envs,)`` distance to the nearest box, negative by the penetration; inf if
+            nobody is there.
+        time_to_collision_s: ``(envs,)`` if all kept velocity and heading; inf if never.
+    """
+
+    kind: Int[Tensor, " envs"]
+    at_fault: Bool[Tensor, " envs"]
+    vehicle: Int[Tensor, " envs"]
+    clearance_m: Float[Tensor, " envs"]
+    time_to_collision_s: Float[Tensor, " envs"]
+
+
+def contact(
+    ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
+) -> Contact:
+    """Exact box tests against the nearest vehicles."""
+    offset = others.boxes[..., :2] - ego_box[:, None, :2]
+    # A lower bound of the clearance orders the candidates, so that a long lorry is not
+    # overlooked for a nearer car.
+    bound = offset.norm(dim=-1) - 0.5 * others.boxes[..., 3:5].norm(dim=-1)
+    bound = torch.where(others.present, bound, torch.inf)
+    bound, slot = bound.topk(min(NEAREST, bound.shape[1]), dim=1, largest=False)
+    present = bound < torch.inf
+    boxes = others.boxes.gather(1, slot[..., None].expand(-1, -1, 5))
+    speed = others.speed_mps.gather(1, slot)
+    ego = ego_box[:, None].expand_as(boxes)
+    gap = torch.where(present, clearance(ego, boxes), torch.inf)
+    overlap = boxes_overlap(ego, boxes) & present
+    nearest = torch.where(overlap, gap, torch.inf).argmin(1, keepdim=True)
+    hit = overlap.any(1)
+    struck = boxes.gather(1, nearest[..., None].expand(-1, -1, 5))[:, 0]
+    kind = torch.where(hit, _kind(ego_box, struck), CollisionKind.NONE)
+    vehicle = others.vehicle.gather(1, slot.gather(1, nearest))[:, 0]
+    soonest = time_to_collision(
+        ego, boxes, _velocity(ego, ego_speed_mps[:, None]), _velocity(boxes, speed)
+    )
+    return Contact(
+        kind=kind,
+        at_fault=hit & (kind != CollisionKind.REAR),
+        vehicle=torch.where(hit, vehicle, -1),
+        clearance_m=gap.amin(1),
+        time_to_collision_s=torch.where(present, soonest, torch.inf).amin(1),
+    )
+
+
+def _velocity(
+    boxes: Float[Tensor, "envs slots 5"], speed_mps: Float[Tensor, "envs #slots"]
+) -> Float[Tensor, "envs slots 2"]:
+    heading = boxes[..., 2]
+    return torch.stack([speed_mps * heading.cos(), speed_mps * heading.sin()], dim=-1)
+
+
+def _kind(ego_box: Float[Tensor, "envs 5"], other: Float[Tensor, "envs 5"]) -> Int[Tensor, " envs"]:
+    """Front or rear if the offset lies more along than across, each in units of the boxes' size."""
+    local = to_local(other, ego_box)
+    along = local[:, 0] / (ego_box[:, 3] + other[:, 3])
+    across = local[:, 1] / (ego_box[:, 4] + other[:, 4])
+    lengthwise = torch.where(along > 0, int(CollisionKind.FRONT), int(CollisionKind.REAR))
+    return torch.where(across.abs() > along.abs(), int(CollisionKind.SIDE), lengthwise)
+
+
+def off_the_road(
+    position_m: Float[Tensor, "envs 2"], road: Int[Tensor, " envs"], road_map: RoadMap
+) -> Bool[Tensor, " envs"]:
+    """Whether the centre of the ego's box has left the drivable area."""
+    return road_map.read(position_m[:, 0], position_m[:, 1], road)[:, 1] > 0.5
+
+
+def beyond(
+    position_m: Float[Tensor, "envs 2"], line_pose: Float[Tensor, "envs 3"]
+) -> Bool[Tensor, " envs"]:
+    """Whether points lie on or past the line across a pose; False where the pose is NaN."""
+    offset = position_m - line_pose[:, :2]
+    return offset[:, 0] * line_pose[:, 2].cos() + offset[:, 1] * line_pose[:, 2].sin() >= 0

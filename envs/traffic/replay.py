@@ -1,0 +1,43 @@
+"""The others repeat the recording, whatever the ego does."""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ppuu.scene import Scene
+
+from .base import Neighbours, Traffic
+
+
+class Replay(Traffic):
+    """Each vehicle stands exactly where it was recorded; nobody reacts."""
+
+    def __init__(self, scene: Scene):
+        self.scene = scene
+
+    def reset(
+        self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
+    ) -> None:
+        """Nothing to prepare: the recording holds all."""
+
+    def advance(
+        self,
+        envs: Int[Tensor, " envs"],
+        frame: Int[Tensor, " envs"],
+        ego_box: Float[Tensor, "envs 5"],
+        ego_speed_mps: Float[Tensor, "envs"],
+    ) -> None:
+        """Nothing to do: the recording moves on by itself."""
+
+    def neighbours(
+        self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
+    ) -> Neighbours:
+        """A look-up in the scene."""
+        occupant = self.scene.occupant[frame]
+        return Neighbours(
+            boxes=self.scene.boxes[frame],
+            speed_mps=self.scene.speed_mps[frame],
+            present=(occupant >= 0) & (occupant != ego[:, None]),
+            vehicle=occupant,
+        )
