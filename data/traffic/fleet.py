@@ -1,0 +1,189 @@
+"""The vehicles on the simulated stretch, as one array a quantity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from .drivers import draw_drivers, draw_sizes
+from .idm import IdmParameters
+from .presets import TrafficPreset
+from .road import lane_centre_m
+
+NO_LANE = -1
+
+_WANDER_PERIODS_S = (6.0, 20.0)
+_LANE_CHANGE_S = (2.8, 3.8)
+_CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
+_TRUCK_WANDER = 0.5
+_TRUCK_LENGTH_M = 7.0
+_WANDER_WAVES = 3
+_CLEAR_PROGRESS = 0.72
+"""From here on (86 % of the way across) a lane change leaves room to pass in the old lane."""
+_CRAWL_MPS = 3.0
+"""Below this speed sideways motion slows down with the speed: nobody slides at standstill."""
+
+
+@dataclass(eq=False)
+class Fleet:
+    """All vehicles; every array has one row a vehicle.
+
+    Attributes:
+        vehicle_id: running number.
+        x_m: centre.
+        speed_mps, acceleration_mps2: along the path.
+        heading_rad: of the velocity.
+        length_m, width_m: size.
+        idm: ``(n, 5)`` columns as in ``IdmParameters``.
+        lane: the lane driven on or, in a lane change, the new one.
+        old_lane: the lane being left, else ``NO_LANE``; the vehicle still occupies it.
+        progress: of the lane change, 0 to 1.
+        change_s: how long a lane change takes at speed.
+        slope: steepest heading of a lane change.
+        rest_s: time until the next lane change may start.
+        wish: -1 or 1 for a lane to the left or right for reasons of the driver's own, else 0.
+        noise_mps2: the unsteady foot.
+        wander_s: phase time of the drift inside the lane.
+        wander_m, wander_radps, wander_phase_rad: ``(n, 3)`` its waves.
+    """
+
+    vehicle_id: Int[np.ndarray, " n"]
+    x_m: Float[np.ndarray, " n"]
+    speed_mps: Float[np.ndarray, " n"]
+    acceleration_mps2: Float[np.ndarray, " n"]
+    heading_rad: Float[np.ndarray, " n"]
+    length_m: Float[np.ndarray, " n"]
+    width_m: Float[np.ndarray, " n"]
+    idm: Float[np.ndarray, "n 5"]
+    lane: Int[np.ndarray, " n"]
+    old_lane: Int[np.ndarray, " n"]
+    progress: Float[np.ndarray, " n"]
+    change_s: Float[np.ndarray, " n"]
+    slope: Float[np.ndarray, " n"]
+    rest_s: Float[np.ndarray, " n"]
+    wish: Int[np.ndarray, " n"]
+    noise_mps2: Float[np.ndarray, " n"]
+    wander_s: Float[np.ndarray, " n"]
+    wander_m: Float[np.ndarray, "n waves"]
+    wander_radps: Float[np.ndarray, "n waves"]
+    wander_phase_rad: Float[np.ndarray, "n waves"]
+
+    @classmethod
+    def draw(
+        cls,
+        random: np.random.Generator,
+        preset: TrafficPreset,
+        vehicle_id: np.ndarray,
+        lane: np.ndarray,
+        is_truck: np.ndarray,
+    ) -> Fleet:
+        """New vehicles on given lanes, at x = 0 and at rest."""
+        count = len(lane)
+        length, width = draw_sizes(random, is_truck)
+        waves = (count, _WANDER_WAVES)
+        amplitude = preset.wander_m * np.sqrt(2 / _WANDER_WAVES)
+        return cls(
+            vehicle_id=vehicle_id,
+            x_m=np.zeros(count),
+            speed_mps=np.zeros(count),
+            acceleration_mps2=np.zeros(count),
+            heading_rad=np.zeros(count),
+            length_m=length,
+            width_m=width,
+            idm=np.stack(draw_drivers(random, preset, is_truck), axis=1),
+            lane=lane,
+            old_lane=np.full(count, NO_LANE),
+            progress=np.ones(count),
+            change_s=random.uniform(*_LANE_CHANGE_S, count),
+            slope=np.where(is_truck, _TRUCK_SLOPE, _CAR_SLOPE),
+            rest_s=random.uniform(0, 5, count),
+            wish=np.zeros(count, np.int64),
+            noise_mps2=np.zeros(count),
+            wander_s=np.zeros(count),
+            wander_m=amplitude * np.where(is_truck, _TRUCK_WANDER, 1.0)[:, None] * np.ones(waves),
+            wander_radps=2 * np.pi / random.uniform(*_WANDER_PERIODS_S, waves),
+            wander_phase_rad=random.uniform(0, 2 * np.pi, waves),
+        )
+
+    def __len__(self) -> int:
+        return len(self.x_m)
+
+    def take(self, rows: np.ndarray) -> Fleet:
+        """Some of the vehicles."""
+        return Fleet(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def join(self, other: Fleet) -> Fleet:
+        """These vehicles and others."""
+        return Fleet(
+            **{
+                field.name: np.concatenate([getattr(self, field.name), getattr(other, field.name)])
+                for field in fields(self)
+            }
+        )
+
+    @property
+    def on_two_lanes(self) -> np.ndarray:
+        """In a lane change and not yet clear of the old lane."""
+        return (self.old_lane != NO_LANE) & (self.progress < _CLEAR_PROGRESS)
+
+    @property
+    def is_truck(self) -> np.ndarray:
+        """Long vehicles."""
+        return self.length_m > _TRUCK_LENGTH_M
+
+    def parameters(self, rows: np.ndarray | slice = slice(None)) -> IdmParameters:
+        """Car-following parameters of some vehicles."""
+        return IdmParameters(*self.idm[rows].T)
+
+    def advance(self, acceleration_mps2: Float[np.ndarray, " n"], dt_s: float) -> None:
+        """Moves every vehicle along its lane, its lane change and its drift.
+
+        The sideways motion is a function of the way covered, so that the heading is that of the
+        velocity and stays continuous down to standstill.
+        """
+        before = self.speed_mps
+        self.acceleration_mps2 = acceleration_mps2
+        self.speed_mps = np.maximum(before + acceleration_mps2 * dt_s, 0.0)
+        distance = 0.5 * (before + self.speed_mps) * dt_s
+        speed = np.maximum(self.speed_mps, 1e-3)
+
+        changing = self.old_lane != NO_LANE
+        shift = np.where(changing, lane_centre_m(self.lane) - lane_centre_m(self.old_lane), 0.0)
+        # The steepest slope of the quintic profile is 15/8; a slow vehicle takes longer instead
+        # of turning across the road.
+        per_metre = np.minimum(
+            1 / (self.change_s * speed), self.slope / (1.875 * np.maximum(np.abs(shift), 1e-3))
+        )
+        self.progress = np.where(
+            changing, np.minimum(self.progress + per_metre * distance, 1.0), 1.0
+        )
+        change_slope = shift * _quintic_slope(self.progress) * per_metre
+
+        drift_rate = 1 / np.maximum(speed, _CRAWL_MPS)
+        self.wander_s = self.wander_s + drift_rate * distance
+        angle = self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
+        drift_speed = (self.wander_m * self.wander_radps * np.cos(angle)).sum(1)
+        heading = np.arcsin(np.clip(change_slope + drift_speed * drift_rate, -0.5, 0.5))
+        self.x_m = self.x_m + distance * np.cos(0.5 * (heading + self.heading_rad))
+        self.heading_rad = heading
+        self.old_lane = np.where(self.progress >= 1.0, NO_LANE, self.old_lane)
+        self.rest_s = self.rest_s - dt_s
+
+    def y_m(self) -> Float[np.ndarray, " n"]:
+        """Centres across the road."""
+        centre = lane_centre_m(self.lane)
+        old = np.where(self.old_lane == NO_LANE, centre, lane_centre_m(self.old_lane))
+        angle = self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
+        drift = (self.wander_m * np.sin(angle)).sum(1)
+        return old + (centre - old) * _quintic(self.progress) + drift
+
+
+def _quintic(t: np.ndarray) -> np.ndarray:
+    """From 0 to 1 with no speed and no acceleration at either end."""
+    return t**3 * (10 - 15 * t + 6 * t**2)
+
+
+def _quintic_slope(t: np.ndarray) -> np.ndarray:
+    return 30 * t**2 * (1 - t) ** 2

@@ -1,0 +1,251 @@
+"""Simulates the highway and records it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import numpy as np
+from jaxtyping import Float
+
+from ppuu.errors import InputError
+from ppuu.recording import Recording
+
+from .fleet import Fleet
+from .idm import IdmParameters, idm_acceleration
+from .lane_changes import start_lane_changes
+from .neighbours import LaneOrder, gap_to
+from .presets import TrafficPreset
+from .road import MAIN_LANES, RAMP_END_M, RAMP_LANE, SECTION_M, highway
+
+DT_S = 0.1
+_START_M, _END_M = -300.0, SECTION_M + 250.0
+"""The simulated stretch: entries and the bottleneck lie outside the recorded section."""
+_BOTTLENECK_M = (SECTION_M + 20.0, SECTION_M + 100.0)
+"""The speed limit falls to the bottleneck's between these places."""
+_WARM_UP_S = 180.0
+_DECIDE_STEPS = 2
+"""Lane changes are considered every so many steps."""
+_RESPONSE_S = 0.3
+"""Time constant of the pedals."""
+_NOISE_S = 2.0
+"""Correlation time of the unsteady foot."""
+_HARDEST_BRAKING_MPS2 = 7.5
+_ENTRY_MPS, _RAMP_ENTRY_MPS = 20.0, 12.0
+"""Speed of a vehicle that enters a free lane."""
+_TRUCK_LANES = 3
+"""Trucks enter on so many of the right main lanes."""
+_WISH_FORGOTTEN_S = 20.0
+
+
+class _Bottleneck:
+    """The speed that each lane's exit lets through: a sum of waves, some common to all lanes."""
+
+    def __init__(self, random: np.random.Generator, preset: TrafficPreset):
+        shape = (MAIN_LANES + 1, 3)
+        period = preset.bottleneck_period_s * random.uniform(0.6, 1.6, shape)
+        self._rate_radps = 2 * np.pi / period
+        self._phase_rad = random.uniform(0, 2 * np.pi, shape)
+        self._mean_mps = preset.bottleneck_speed_mps
+        self._swing_mps = preset.bottleneck_swing_mps
+
+    def speed_mps(self, time_s: float) -> Float[np.ndarray, " lanes"]:
+        """One speed for each main lane."""
+        waves = np.sin(self._rate_radps * time_s + self._phase_rad).sum(1) * np.sqrt(2 / 3)
+        return np.maximum(
+            self._mean_mps + self._swing_mps * (0.8 * waves[0] + 0.6 * waves[1:]), 0.5
+        )
+
+
+class _Entries:
+    """Vehicles that want to enter, lane by lane; they wait until there is room."""
+
+    def __init__(self, random: np.random.Generator, preset: TrafficPreset):
+        self._random, self._preset = random, preset
+        self._waiting = np.zeros(MAIN_LANES + 1)
+        self._next_id = 1
+
+    def _draw(self, lane: np.ndarray) -> Fleet:
+        truck_lane = (lane >= MAIN_LANES - _TRUCK_LANES) & (lane < MAIN_LANES)
+        share = self._preset.truck_share * MAIN_LANES / _TRUCK_LANES
+        is_truck = truck_lane & (self._random.random(len(lane)) < share)
+        number = np.arange(self._next_id, self._next_id + len(lane))
+        self._next_id += len(lane)
+        return Fleet.draw(self._random, self._preset, number, lane, is_truck)
+
+    def fill(self) -> Fleet:
+        """A full stretch at the bottleneck's mean speed."""
+        speed = self._preset.bottleneck_speed_mps
+        count = int((_END_M - _START_M) / 8.0)
+        lanes = []
+        for lane in range(MAIN_LANES):
+            fleet = self._draw(np.full(count, lane))
+            parameters = fleet.parameters()
+            gap = parameters.jam_gap_m + parameters.time_headway_s * speed + 3.0
+            gap = np.maximum(gap, speed / self._preset.inflow_per_lane_hz - fleet.length_m)
+            fleet.x_m = _END_M - np.cumsum(fleet.length_m + gap) + 0.5 * fleet.length_m
+            fleet.speed_mps = np.full(count, speed)
+            lanes.append(fleet.take(fleet.x_m > _START_M))
+        return _joined(lanes)
+
+    def enter(self, fleet: Fleet) -> Fleet:
+        """The fleet and whoever has found room at the upstream end."""
+        rate = np.full(MAIN_LANES + 1, self._preset.inflow_per_lane_hz)
+        rate[RAMP_LANE] = self._preset.ramp_inflow_hz
+        self._waiting += self._random.poisson(rate * DT_S)
+        self._waiting = np.minimum(self._waiting, 3)
+        entered = [fleet]
+        for lane in np.flatnonzero(self._waiting):
+            inside = np.flatnonzero((fleet.lane == lane) | (fleet.old_lane == lane))
+            new = self._draw(np.array([lane]))
+            speed = _RAMP_ENTRY_MPS if lane == RAMP_LANE else _ENTRY_MPS
+            if len(inside):
+                last = inside[fleet.x_m[inside].argmin()]
+                gap = fleet.x_m[last] - _START_M - 0.5 * (fleet.length_m[last] + new.length_m[0])
+                ahead = fleet.speed_mps[last]
+                parameters = new.parameters()
+                room = gap - parameters.jam_gap_m[0] - parameters.time_headway_s[0] * ahead
+                if room < 0:
+                    continue
+                speed = min(speed, ahead + room / 5.0)
+            new.x_m[:] = _START_M
+            new.speed_mps[:] = speed
+            self._waiting[lane] -= 1
+            entered.append(new)
+        return _joined(entered) if len(entered) > 1 else fleet
+
+
+def _joined(fleets: list[Fleet]) -> Fleet:
+    whole = fleets[0]
+    for fleet in fleets[1:]:
+        whole = whole.join(fleet)
+    return whole
+
+
+def _accelerations(
+    fleet: Fleet, order: LaneOrder, exit_speed_mps: Float[np.ndarray, " lanes"]
+) -> Float[np.ndarray, " n"]:
+    """What every driver wants to do, given all leaders he has (two in a lane change)."""
+    entry, leader = order.vehicle, order.leaders()
+    gap = gap_to(fleet, entry, leader)
+    leader_speed = fleet.speed_mps[leader]
+    parameters = fleet.parameters()
+    inside = np.clip(
+        (fleet.x_m - _BOTTLENECK_M[0]) / (_BOTTLENECK_M[1] - _BOTTLENECK_M[0]), 0.0, 1.0
+    )
+    limit = exit_speed_mps[np.minimum(fleet.lane, MAIN_LANES - 1)]
+    desired = parameters.desired_speed_mps
+    desired = desired + inside * (np.minimum(limit, desired) - desired)
+    parameters = parameters._replace(desired_speed_mps=desired)
+
+    wanted = np.full(len(fleet), np.inf)
+    per_entry = IdmParameters(*(value[entry] for value in parameters))
+    behind = idm_acceleration(per_entry, fleet.speed_mps[entry], gap, leader_speed)
+    np.minimum.at(wanted, entry, behind)
+    # The ramp ends like a queue that stands still.
+    on_ramp = np.flatnonzero(fleet.lane == RAMP_LANE)
+    room = RAMP_END_M - fleet.x_m[on_ramp] - 0.5 * fleet.length_m[on_ramp]
+    stop = idm_acceleration(
+        fleet.parameters(on_ramp), fleet.speed_mps[on_ramp], room, np.zeros(len(on_ramp))
+    )
+    wanted[on_ramp] = np.minimum(wanted[on_ramp], stop)
+    return wanted
+
+
+def _simulate(random: np.random.Generator, preset: TrafficPreset, frames: int) -> Iterator[Fleet]:
+    """Warms up, then yields the fleet at every frame."""
+    entries = _Entries(random, preset)
+    bottleneck = _Bottleneck(random, preset)
+    fleet = entries.fill()
+    warm_up = round(_WARM_UP_S / DT_S)
+    keep = np.exp(-DT_S / _NOISE_S)
+    for step in range(warm_up + frames):
+        if step >= warm_up:
+            yield fleet
+        order = LaneOrder.of(fleet)
+        wanted = _accelerations(fleet, order, bottleneck.speed_mps(step * DT_S))
+        if step % _DECIDE_STEPS == 0:
+            start_lane_changes(random, fleet, order, wanted)
+        count = len(fleet)
+        fleet.noise_mps2 = keep * fleet.noise_mps2 + preset.acceleration_noise_mps2 * np.sqrt(
+            1 - keep**2
+        ) * random.standard_normal(count)
+        wanted = np.clip(
+            wanted + fleet.noise_mps2, -_HARDEST_BRAKING_MPS2, fleet.parameters().max_acceleration_mps2
+        )
+        response = DT_S / (_RESPONSE_S + DT_S)
+        fleet.advance(
+            fleet.acceleration_mps2 + response * (wanted - fleet.acceleration_mps2), DT_S
+        )
+        _wishes(random, fleet, preset)
+        fleet = entries.enter(fleet)
+        gone = fleet.x_m > _END_M
+        if gone.any():
+            fleet = fleet.take(~gone)
+
+
+def _wishes(random: np.random.Generator, fleet: Fleet, preset: TrafficPreset) -> None:
+    """Drivers come to want another lane, or forget about it."""
+    chance = random.random(len(fleet))
+    side = np.where(random.random(len(fleet)) < 0.5, -1, 1)
+    fleet.wish[chance < DT_S / _WISH_FORGOTTEN_S] = 0
+    come = chance > 1 - DT_S * preset.lane_wish_rate_hz
+    fleet.wish[come] = side[come]
+
+
+def generate(preset: TrafficPreset, seconds: float, seed: int) -> Recording:
+    """Generates a recording of the 500 m section at 10 Hz, full of traffic from frame 0 on.
+
+    Args:
+        preset: what kind of traffic.
+        seconds: length of the recording; the warm-up comes on top of it.
+        seed: the same seed gives the same recording, bit for bit.
+
+    Raises:
+        InputError: ``seconds`` shorter than one frame.
+    """
+    frames = round(seconds / DT_S)
+    if not frames > 0:
+        raise InputError(f"seconds is {seconds}; give a positive length, such as 300")
+    random = np.random.default_rng(seed)
+    columns: list[tuple[np.ndarray, ...]] = []
+    for frame, fleet in enumerate(_simulate(random, preset, frames)):
+        rows = np.flatnonzero((fleet.x_m >= 0) & (fleet.x_m <= SECTION_M))
+        columns.append(
+            (
+                fleet.vehicle_id[rows],
+                np.full(len(rows), frame),
+                fleet.x_m[rows],
+                fleet.y_m()[rows],
+                fleet.heading_rad[rows],
+                fleet.speed_mps[rows],
+                fleet.length_m[rows],
+                fleet.width_m[rows],
+            )
+        )
+    number, frame, x, y, heading, speed, length, width = (
+        np.concatenate(column) for column in zip(*columns, strict=True)
+    )
+    order = np.lexsort((frame, number))
+    vehicle_id, first = np.unique(number[order], return_index=True)
+    return Recording(
+        frame=frame[order],
+        x_m=x[order],
+        y_m=y[order],
+        heading_rad=heading[order],
+        speed_mps=speed[order],
+        vehicle_pointer=np.append(first, len(order)),
+        vehicle_id=vehicle_id,
+        length_m=length[order][first],
+        width_m=width[order][first],
+        road=highway(),
+        dt_s=DT_S,
+        name=f"{preset.name}-seed{seed}",
+        provenance={
+            "source": "data.traffic",
+            "synthetic": True,
+            "preset": asdict(preset),
+            "seconds": seconds,
+            "seed": seed,
+        },
+    )
