@@ -19,7 +19,7 @@ DEV := $(VENV)/dev.stamp
 
 # pip, with a line for each large download instead of silence or a page of names.
 INSTALL = $(IN_VENV) -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
-PROGRESS = awk '/Downloading .*(MB|GB)/ { print "  downloading " $$2; fflush() } \
+PROGRESS = awk '/^ *Downloading .*(MB|GB)/ { sub(/-.*/, "", $$2); print "  downloading", $$2, $$3, $$4; fflush() } \
 	/^Installing collected/ { print "  unpacking " NF - 3 " packages"; fflush() }'
 # A missing system library ends here, in one line, and not in a traceback of the program.
 CHECK = @$(IN_VENV) -c 'from ppuu import command, runtime; command.run(runtime.import_opencv, [])'

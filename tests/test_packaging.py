@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import sys
@@ -63,6 +64,29 @@ def test_every_pin_satisfies_its_bound(python):
 def test_every_dependency_has_a_lower_bound_and_no_upper_one():
     for name, item in bounds().items():
         assert [bound.operator for bound in item.specifier] == [">="], name
+
+
+def test_everything_imported_is_a_dependency():
+    declared = {
+        canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]
+    }
+    distribution = {"cv2": "opencv-python"}
+    own = {"ppuu", "data", "envs", "train", "eval"}
+    missing = set()
+    for path in (path for folder in own for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [name.name for name in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                modules = [node.module or ""]
+            else:
+                continue
+            for top in {module.split(".")[0] for module in modules}:
+                if top in sys.stdlib_module_names or top in own:
+                    continue
+                if canonicalize_name(distribution.get(top, top)) not in declared:
+                    missing.add(f"{path.relative_to(ROOT)} imports {top}")
+    assert not missing
 
 
 def test_environment_yml_installs_the_project_with_the_constraints():
