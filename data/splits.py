@@ -1,4 +1,4 @@
-"""Train, validation and test: by time, so that no two splits share a frame; or PPUU's by vehicle."""
+"""Train, validation and test: by time, so that no splits share a frame; or PPUU's by vehicle."""
 
 from __future__ import annotations
 

@@ -1,0 +1,308 @@
+"""Checks and repairs that every reader shares, and the report of what they did.
+
+A reader hands over the rows as they stand in the file, already in metres; ``recording`` refuses
+what cannot be true, mends what can be mended, counts every repair, and returns the recording.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+import torch
+
+from ppuu.errors import InputError
+from ppuu.geometry import clearance
+from ppuu.recording import Recording
+from ppuu.road import Road, inside_polygon
+from ppuu.units import seconds_to_frames
+
+from .motion import motion
+
+LONGEST_FILLED_GAP = 5
+"""Missing frames that are still interpolated (half a second of NGSIM); more split the track."""
+SHORTEST_TRACK_S = 1.0
+FASTEST_MPS = 80.0
+"""A step beyond this is two vehicles under one number, not one vehicle."""
+ROUNDING_MPS = 0.01
+"""Speeds this little below zero are rounding; set to zero and counted."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of one raw file, in any order, in metres, one entry each.
+
+    Attributes:
+        file: name for messages.
+        vehicle: ``(n,)`` the source's own number.
+        frame: ``(n,)`` frame number as recorded.
+        x_m, y_m: ``(n,)`` centre of the box (see ``at_front``).
+        length_m, width_m: ``(n,)``.
+        heading_rad: ``(n,)``; None where the source has none: then it follows from the motion.
+        speed_mps: ``(n,)``; None as above.
+        line: ``(n,)`` line in the file, from 1; None if the file is not a table.
+        at_front: positions are of the middle of the front bumper; they are moved half a length
+            back along the heading.
+    """
+
+    file: str
+    vehicle: np.ndarray
+    frame: np.ndarray
+    x_m: np.ndarray
+    y_m: np.ndarray
+    length_m: np.ndarray
+    width_m: np.ndarray
+    heading_rad: np.ndarray | None = None
+    speed_mps: np.ndarray | None = None
+    line: np.ndarray | None = None
+    at_front: bool = False
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for messages."""
+        line = "" if self.line is None else f", line {self.line[row]}"
+        return f"{self.file}{line}: vehicle {self.vehicle[row]}, frame {self.frame[row]}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was read, kept, dropped and repaired, and why; JSON values only.
+
+    Attributes:
+        rows_read, vehicles_read: as in the file.
+        rows_kept, tracks_kept: as in the recording, filled rows included.
+        dropped: reason → rows.
+        repaired: reason → count.
+        on_road_share: rows whose centre lies on a lane.
+        overlaps: pairs of boxes that overlap at some frame (``overlapping_pairs``).
+    """
+
+    rows_read: int
+    vehicles_read: int
+    rows_kept: int
+    tracks_kept: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    repaired: Mapping[str, int] = field(default_factory=dict)
+    on_road_share: float = 1.0
+    overlaps: list[dict] = field(default_factory=list)
+
+    def table(self) -> str:
+        """A short table to print."""
+        lines = [
+            ("read", f"{self.rows_read:,} rows of {self.vehicles_read:,} vehicles"),
+            ("kept", f"{self.rows_kept:,} rows in {self.tracks_kept:,} tracks"),
+            *(("dropped", f"{count:,} rows: {why}") for why, count in self.dropped.items()),
+            *(("repaired", f"{count:,} × {why}") for why, count in self.repaired.items()),
+            ("on a lane", f"{100 * self.on_road_share:.2f} % of the rows"),
+        ]
+        pairs = sorted(self.overlaps, key=lambda pair: -pair["depth_m"])
+        deepest = ", ".join(
+            f"{pair['vehicles'][0]}/{pair['vehicles'][1]} by {pair['depth_m']:.2f} m"
+            for pair in pairs[:3]
+        )
+        if pairs:
+            lines.append(("overlapping", f"pairs of boxes: {len(pairs)}; deepest {deepest}"))
+        return "\n".join(f"  {name:<12}{text}" for name, text in lines)
+
+
+def recording(
+    rows: Rows,
+    road: Road,
+    dt_s: float,
+    name: str,
+    provenance: Mapping,
+    left_out: Mapping[str, int] | None = None,
+) -> Recording:
+    """Checks and mends the rows and makes the recording; the report goes into its provenance.
+
+    Args:
+        rows: as read.
+        road: in the same frame of reference.
+        dt_s: seconds between two frame numbers.
+        name: of the recording.
+        provenance: what the reader knows about the file; ``report`` and ``first_frame`` are
+            added.
+        left_out: reason → rows that the reader has left out already.
+
+    Raises:
+        InputError: a value that cannot be true, or nothing is left.
+    """
+    if not len(rows.frame):
+        raise InputError(f"{rows.file}: it holds no row of a moving vehicle")
+    check(rows)
+    left_out = dict(left_out or {})
+    dropped, repaired = Counter(left_out), Counter()
+    order = np.lexsort((rows.frame, rows.vehicle))
+    vehicle, frame = rows.vehicle[order], rows.frame[order].astype(np.int64)
+    columns = {"x_m": rows.x_m[order], "y_m": rows.y_m[order]}
+    if rows.heading_rad is not None:
+        columns["heading_rad"] = rows.heading_rad[order]
+    if rows.speed_mps is not None:
+        negative = rows.speed_mps < 0
+        if negative.any():
+            repaired["speed of -0.01 to 0 m/s set to 0"] = int(negative.sum())
+        columns["speed_mps"] = np.maximum(rows.speed_mps[order], 0.0)
+
+    missing = np.diff(frame) - 1
+    step_m = np.hypot(np.diff(columns["x_m"]), np.diff(columns["y_m"]))
+    same = vehicle[1:] == vehicle[:-1]
+    long_gap = same & (missing > LONGEST_FILLED_GAP)
+    jump = same & ~long_gap & (step_m > FASTEST_MPS * dt_s * (missing + 1))
+    for why, where in (
+        (f"track split at a gap of more than {LONGEST_FILLED_GAP} frames", long_gap),
+        (f"track split at a jump (faster than {FASTEST_MPS:.0f} m/s)", jump),
+    ):
+        if where.any():
+            repaired[why] = int(where.sum())
+    starts = np.concatenate([[0], np.flatnonzero(~same | long_gap | jump) + 1, [len(frame)]])
+
+    shortest = seconds_to_frames(SHORTEST_TRACK_S, dt_s)
+    kept = {key: [] for key in ("frame", "x_m", "y_m", "heading_rad", "speed_mps")}
+    vehicles, lengths, widths = [], [], []
+    for first, last in zip(starts[:-1], starts[1:], strict=True):
+        own = frame[first:last]
+        full = np.arange(own[0], own[-1] + 1)
+        if len(full) < shortest:
+            dropped[f"track shorter than {SHORTEST_TRACK_S:.0f} s"] += last - first
+            continue
+        if len(full) > len(own):
+            repaired["frame filled by interpolation"] += len(full) - len(own)
+        track = {key: _fill(column[first:last], own, full) for key, column in columns.items()}
+        if "heading_rad" in columns:
+            track["heading_rad"] = _fill(np.unwrap(columns["heading_rad"][first:last]), own, full)
+        if "heading_rad" not in columns or "speed_mps" not in columns:
+            heading, speed = motion(track["x_m"], track["y_m"], dt_s)
+            track = {"heading_rad": heading, "speed_mps": speed} | track
+        track["heading_rad"] = np.remainder(track["heading_rad"] + np.pi, 2 * np.pi) - np.pi
+        track["frame"] = full
+        length_m = np.median(rows.length_m[order[first:last]])
+        if rows.at_front:
+            track["x_m"] = track["x_m"] - 0.5 * length_m * np.cos(track["heading_rad"])
+            track["y_m"] = track["y_m"] - 0.5 * length_m * np.sin(track["heading_rad"])
+        for key, values in track.items():
+            kept[key].append(values)
+        vehicles.append(vehicle[first])
+        lengths.append(length_m)
+        widths.append(np.median(rows.width_m[order[first:last]]))
+    if not vehicles:
+        raise InputError(
+            f"{rows.file}: no track of at least {SHORTEST_TRACK_S:.0f} s; is it the right file?"
+        )
+
+    counts = [len(track) for track in kept["frame"]]
+    flat = {key: np.concatenate(tracks) for key, tracks in kept.items()}
+    first_frame = int(flat["frame"].min())
+    flat["frame"] = flat["frame"] - first_frame
+    made = Recording(
+        **flat,
+        vehicle_pointer=np.concatenate([[0], np.cumsum(counts)]),
+        vehicle_id=np.array(vehicles),
+        length_m=np.array(lengths),
+        width_m=np.array(widths),
+        road=road,
+        dt_s=dt_s,
+        name=name,
+    )
+    report = Report(
+        rows_read=len(rows.frame) + sum(left_out.values()),
+        vehicles_read=len(np.unique(rows.vehicle)),
+        rows_kept=made.rows,
+        tracks_kept=made.vehicles,
+        dropped={why: int(count) for why, count in dropped.items()},
+        repaired={why: int(count) for why, count in repaired.items()},
+        on_road_share=round(float(_on_road(made).mean()), 6),
+        overlaps=overlapping_pairs(made),
+    )
+    return replace(
+        made, provenance={**provenance, "first_frame": first_frame, "report": asdict(report)}
+    )
+
+
+def check(rows: Rows) -> None:
+    """Refuses rows that cannot be true.
+
+    Raises:
+        InputError: a value that is not finite, a negative speed, a box without size, or two rows
+            of one vehicle in one frame; with file, line, vehicle and frame.
+    """
+    for key in ("x_m", "y_m", "heading_rad", "speed_mps", "length_m", "width_m"):
+        values = getattr(rows, key)
+        bad = [] if values is None else np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise InputError(f"{rows.place(bad[0])}: {key} is not a number; mend or remove it")
+    if rows.speed_mps is not None:
+        bad = np.flatnonzero(rows.speed_mps < -ROUNDING_MPS)
+        if len(bad):
+            raise InputError(
+                f"{rows.place(bad[0])}: its speed is negative "
+                f"({rows.speed_mps[bad[0]]:.3f} m/s); mend or remove the row"
+            )
+    bad = np.flatnonzero((rows.length_m <= 0) | (rows.width_m <= 0))
+    if len(bad):
+        size = f"{rows.length_m[bad[0]]:.2f} m x {rows.width_m[bad[0]]:.2f} m"
+        raise InputError(f"{rows.place(bad[0])}: its box has no size ({size}); mend the row")
+    order = np.lexsort((rows.frame, rows.vehicle))
+    vehicle, frame = rows.vehicle[order], rows.frame[order]
+    bad = np.flatnonzero((vehicle[1:] == vehicle[:-1]) & (frame[1:] == frame[:-1]))
+    if len(bad):
+        raise InputError(
+            f"{rows.place(order[bad[0] + 1])}: a second row of this vehicle in this frame; "
+            "keep one of them"
+        )
+
+
+def overlapping_pairs(recording: Recording) -> list[dict]:
+    """Pairs of recorded boxes that share area at some frame: errors of the recording.
+
+    Returns:
+        One ``{"vehicles": [id, id], "frames": count, "depth_m": deepest penetration}`` a pair,
+        deepest first.
+    """
+    order = np.lexsort((recording.x_m, recording.frame))
+    vehicle = recording.row_vehicle[order]
+    frame, x_m, y_m = (getattr(recording, key)[order] for key in ("frame", "x_m", "y_m"))
+    length_m, width_m = recording.length_m[vehicle], recording.width_m[vehicle]
+    reach_m = float(np.hypot(recording.length_m, recording.width_m).max())
+    boxes = np.stack([x_m, y_m, recording.heading_rad[order], length_m, width_m], axis=1)
+    pairs = []
+    # Sorted by x within a frame, all partners within reach follow within a few places.
+    for ahead in range(1, len(frame)):
+        near = (frame[ahead:] == frame[:-ahead]) & (x_m[ahead:] - x_m[:-ahead] < reach_m)
+        if not near.any():
+            break
+        near &= np.abs(y_m[ahead:] - y_m[:-ahead]) < reach_m
+        first = np.flatnonzero(near)
+        pairs.append(np.stack([first, first + ahead], axis=1))
+    pairs = np.concatenate(pairs) if pairs else np.zeros((0, 2), int)
+    depth_m = -clearance(*torch.from_numpy(boxes)[torch.from_numpy(pairs)].unbind(1)).numpy()
+    found: dict[tuple[int, int], list[float]] = {}
+    for (a, b), depth in zip(pairs[depth_m > 0], depth_m[depth_m > 0], strict=True):
+        found.setdefault(tuple(sorted((int(vehicle[a]), int(vehicle[b])))), []).append(depth)
+    listed = [
+        {
+            "vehicles": [int(recording.vehicle_id[k]) for k in pair],
+            "frames": len(depths),
+            "depth_m": round(float(max(depths)), 3),
+        }
+        for pair, depths in found.items()
+    ]
+    return sorted(listed, key=lambda pair: -pair["depth_m"])
+
+
+def _on_road(recording: Recording) -> np.ndarray:
+    """``(rows,)`` whether each row's centre lies on a lane.
+
+    Sorted by x first, so that a long recording need not compare every row with every piece.
+    """
+    order = np.argsort(recording.x_m)
+    points = np.stack([recording.x_m, recording.y_m], axis=1)[order]
+    on = np.zeros(len(points), bool)
+    for corners in recording.road.quadrilaterals_m:
+        first, last = np.searchsorted(points[:, 0], [corners[:, 0].min(), corners[:, 0].max()])
+        on[first:last] |= inside_polygon(points[first:last], corners)
+    return on
+
+
+def _fill(values: np.ndarray, own: np.ndarray, full: np.ndarray) -> np.ndarray:
+    return np.asarray(values, float) if len(own) == len(full) else np.interp(full, own, values)

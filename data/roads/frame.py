@@ -1,0 +1,32 @@
+"""From a map's axes to a recording's: x along the road, y to its left."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LocalFrame:
+    """A recording's axes, seen from the source's.
+
+    Attributes:
+        origin_x_m, origin_y_m: where the recording's origin lies.
+        angle_rad: direction of its x axis, counter-clockwise.
+    """
+
+    origin_x_m: float
+    origin_y_m: float
+    angle_rad: float
+
+    def to_local(self, points_m: np.ndarray) -> np.ndarray:
+        """``(n, 2)`` points of the source in the recording's axes."""
+        x, y = (np.asarray(points_m, float) - (self.origin_x_m, self.origin_y_m)).T
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        return np.stack([cos * x + sin * y, cos * y - sin * x], axis=1)
+
+    def as_json(self) -> dict[str, float]:
+        """For the recording's provenance: enough to go back to the map."""
+        return asdict(self)

@@ -1,0 +1,166 @@
+"""Lanes derived from where vehicles drive, for recordings that come without a map."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ppuu.errors import InputError
+from ppuu.road import Road
+from ppuu.units import LANE_WIDTH_M
+
+from .reference import SPACING_M, ReferenceLine, smooth
+
+_CELL_M = 0.1
+_BLUR_M = 0.3
+_NARROWEST_M = 2.5
+"""Lanes lie at least this far apart."""
+_THROUGHOUT = 0.9
+"""Share of the stations at which a through lane must be driven on."""
+_WANDER_M = 100.0
+"""Length over which the centre of a lane is averaged: drivers weave, lanes do not."""
+_RAMP_VEHICLES = 3
+"""A strip beside the through lanes is road if at least so many vehicles use it."""
+_RAMP_WANDER_M = 20.0
+
+
+def curved_lanes(
+    reference: ReferenceLine, station_m: np.ndarray, offset_m: np.ndarray, vehicle: np.ndarray
+) -> Road:
+    """Through lanes where the offsets cluster, and ramps where vehicles drive beside them.
+
+    Boundaries lie midway between two centres; the outermost, half a lane width out, the lane
+    width being the distance between centres.  The hard shoulder counts as road only where it is
+    used.
+
+    Args:
+        reference: line parallel to the lanes.
+        station_m, offset_m: ``(n,)`` positions about it.
+        vehicle: ``(n,)`` whose position it is.
+
+    Returns:
+        Lanes from left to right, then the ramps.
+    """
+    at_m = reference.stations_m
+    cell = np.clip(np.rint(np.interp(station_m, at_m, np.arange(len(at_m)))), 0, len(at_m) - 1)
+    cell = cell.astype(int)
+    centres = _through_lanes(offset_m, cell, len(at_m))
+    width_m = float(np.median(-np.diff(centres))) if len(centres) > 1 else LANE_WIDTH_M
+    tracked = []
+    for centre in centres:
+        near = np.abs(offset_m - centre) < 0.3 * width_m
+        medians = _medians(offset_m[near], cell[near], len(at_m))
+        tracked.append(smooth(_interpolated(medians), _WANDER_M / SPACING_M))
+    tracked = np.array(tracked)
+    edges = np.concatenate(
+        [
+            tracked[:1] + 0.5 * width_m,
+            0.5 * (tracked[1:] + tracked[:-1]),
+            tracked[-1:] - 0.5 * width_m,
+        ]
+    )
+    strips = [(at_m, left, right) for left, right in zip(edges[:-1], edges[1:], strict=True)]
+    for side, edge in ((1.0, edges[0]), (-1.0, edges[-1])):
+        beyond_m = side * (offset_m - np.interp(station_m, at_m, edge))
+        out = beyond_m > 0
+        for cells, middle_m in _ramps(beyond_m[out], cell[out], vehicle[out], len(at_m)):
+            # A ramp that runs along the road shares its boundary with the outermost lane.
+            inner_m = np.where(middle_m < width_m, 0.0, middle_m - 0.5 * width_m)
+            outer_m = middle_m + 0.5 * width_m
+            pair = [edge[cells] + side * inner_m, edge[cells] + side * outer_m]
+            strips.append((at_m[cells], *(pair if side < 0 else pair[::-1])))
+    return Road.from_lanes(
+        [(reference.points(at, left), reference.points(at, right)) for at, left, right in strips]
+    )
+
+
+def straight_lanes(
+    x_m: np.ndarray, y_m: np.ndarray, lane: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Straight lanes along x from the lane number that the source gives each row.
+
+    A lane's centre is the median of its rows, its ends are its first and last row (one in a
+    thousand aside); boundaries lie midway to the next lane beside it.
+
+    Args:
+        x_m, y_m: ``(n,)``.
+        lane: ``(n,)`` lane numbers; rows below 1 count for no lane.
+
+    Returns:
+        Left and right boundary of each lane, from left to right.
+    """
+    found = []
+    for number in np.unique(lane[lane >= 1]):
+        own = lane == number
+        first, last = np.quantile(x_m[own], [0.001, 0.999])
+        if last - first > SPACING_M:
+            found.append((float(np.median(y_m[own])), float(first), float(last)))
+    if not found:
+        raise InputError("no lane can be derived: the lane column names no lane that is driven on")
+    found.sort(reverse=True)
+    # Lanes that run to (nearly) the ends of the road end with it.
+    ends = min(lane[1] for lane in found), max(lane[2] for lane in found)
+    lanes = []
+    for centre, first, last in found:
+        beside = [
+            other - centre
+            for other, start, stop in found
+            if abs(other - centre) > _NARROWEST_M and min(last, stop) > max(first, start)
+        ]
+        above = min((gap for gap in beside if gap > 0), default=None)
+        below = min((-gap for gap in beside if gap < 0), default=None)
+        usual = [gap for gap in (above, below) if gap is not None and gap < 2 * LANE_WIDTH_M]
+        width = min(usual, default=LANE_WIDTH_M)
+        left, right = (
+            centre + sign * 0.5 * (gap if gap in usual else width)
+            for sign, gap in ((1, above), (-1, below))
+        )
+        first = ends[0] if first - ends[0] < 2 * SPACING_M else first
+        last = ends[1] if ends[1] - last < 2 * SPACING_M else last
+        lanes.append(tuple(np.array([[first, y], [last, y]]) for y in (left, right)))
+    return lanes
+
+
+def _through_lanes(offset_m: np.ndarray, cell: np.ndarray, cells: int) -> np.ndarray:
+    """Centres of the lanes that are driven on all along, from left to right."""
+    low = offset_m.min() - 1.0
+    counts = np.bincount(((offset_m - low) / _CELL_M).astype(int))
+    density = smooth(np.pad(counts, 10), _BLUR_M / _CELL_M)
+    peaks = 1 + np.flatnonzero((density[1:-1] > density[:-2]) & (density[1:-1] >= density[2:]))
+    centres: list[float] = []
+    for peak in peaks[np.argsort(-density[peaks])]:
+        centre = low + (peak - 10 + 0.5) * _CELL_M
+        near = np.abs(offset_m - centre) < 0.5 * _NARROWEST_M
+        throughout = len(np.unique(cell[near])) >= _THROUGHOUT * cells
+        if throughout and all(abs(centre - other) > _NARROWEST_M for other in centres):
+            centres.append(centre)
+    if not centres:
+        raise InputError("no lane can be derived: nowhere do vehicles drive all along the road")
+    return np.array(sorted(centres, reverse=True))
+
+
+def _ramps(
+    beyond_m: np.ndarray, cell: np.ndarray, vehicle: np.ndarray, cells: int
+) -> list[tuple[slice, np.ndarray]]:
+    """Stretches that vehicles use beside the road: cells and the middle's distance from it."""
+    used = np.bincount(cell, minlength=cells) > 0
+    changes = np.flatnonzero(np.diff(np.concatenate([[0], used.astype(int), [0]])))
+    found = []
+    for first, last in changes.reshape(-1, 2):
+        inside = (cell >= first) & (cell < last)
+        if len(np.unique(vehicle[inside])) < _RAMP_VEHICLES or last - first < 2:
+            continue
+        medians = _medians(beyond_m[inside], cell[inside] - first, last - first)
+        found.append((slice(first, last), smooth(medians, _RAMP_WANDER_M / SPACING_M)))
+    return found
+
+
+def _medians(values: np.ndarray, cell: np.ndarray, cells: int) -> np.ndarray:
+    """Median in each cell; NaN where a cell is empty."""
+    order = np.argsort(cell, kind="stable")
+    groups = np.split(values[order], np.cumsum(np.bincount(cell, minlength=cells))[:-1])
+    return np.array([np.median(group) if len(group) else np.nan for group in groups])
+
+
+def _interpolated(values: np.ndarray) -> np.ndarray:
+    known = np.flatnonzero(np.isfinite(values))
+    return np.interp(np.arange(len(values)), known, values[known])
