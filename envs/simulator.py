@@ -98,6 +98,7 @@ class Simulator:
         self.config = config or SimulatorConfig()
         self.traffic = traffic or Replay(scene)
         self._draw = draw_function
+        self._path_m = _path_lengths(scene)
         self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
         self.envs = 0
 
@@ -292,6 +293,16 @@ class Simulator:
         """Where the recorded human is at the present frame (its last pose after its track)."""
         return self.scene.state(self.vehicle, self.frame)
 
+    @property
+    def human_distance_m(self) -> Float[Tensor, " envs"]:
+        """Path the recorded human has driven since the start, at the present frame."""
+        start, now = self._row(self.start_frame), self._row(self.frame)
+        return (self._path_m[now] - self._path_m[start]).float()
+
+    def _row(self, frame: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
+        row = frame - self.scene.first_frame[self.vehicle] + self.scene.row_pointer[self.vehicle]
+        return torch.minimum(row, self.scene.row_pointer[self.vehicle + 1] - 1)
+
     def neighbours(self) -> Neighbours:
         """The others at the present frame, for drivers that may look behind the raster."""
         envs = torch.arange(self.envs, device=self.device)
@@ -311,3 +322,9 @@ class Simulator:
             self._past.index_select(0, rows).view(self.envs, config.frames, 4),
             self.size_m.clone(),
         )
+
+
+def _path_lengths(scene: Scene) -> Float[Tensor, " rows"]:
+    """Running path length over all tracks; only differences within a track mean anything."""
+    moved = scene.states[:, :2].diff(dim=0, prepend=scene.states[:1, :2]).double()
+    return moved.norm(dim=1).cumsum(0)

@@ -1,0 +1,83 @@
+"""Recordings made ready for the simulator: scene, roads and scenarios, loaded once a process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ppuu.raster import RasterConfig, RoadMap
+from ppuu.recording import Recording
+from ppuu.scene import Scene
+
+from .scenario import ScenarioConfig, Scenarios, list_scenarios
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """What every simulator of the same recordings shares; nothing in it changes.
+
+    Attributes:
+        recordings: in the order of the scene.
+        scene: their tracks.
+        road_map: their roads.
+        scenarios: who may take a turn as ego.
+    """
+
+    recordings: tuple[Recording, ...]
+    scene: Scene
+    road_map: RoadMap
+    scenarios: Scenarios
+
+    @classmethod
+    def build(
+        cls,
+        recordings: Sequence[Recording],
+        scenarios: ScenarioConfig | None = None,
+        raster: RasterConfig | None = None,
+        first_frame: int = 0,
+        last_frame: int | None = None,
+        device: torch.device | str = "cpu",
+    ) -> World:
+        """Lists the scenarios of ``first_frame <= frame < last_frame`` in every recording."""
+        scene = Scene.build(recordings, device)
+        lists = [
+            list_scenarios(recording, scenarios, first_frame, last_frame)
+            for recording in recordings
+        ]
+        roads = [recording.road for recording in recordings]
+        return cls(
+            tuple(recordings),
+            scene,
+            RoadMap.build(roads, raster or RasterConfig(), device),
+            Scenarios.concatenate(lists),
+        )
+
+
+def load_world(
+    paths: Sequence[str | Path],
+    scenarios: ScenarioConfig,
+    raster: RasterConfig,
+    first_frame: int = 0,
+    last_frame: int | None = None,
+) -> World:
+    """Reads recordings; several environments in one process share what they read."""
+    files = tuple(
+        (str(path), Path(path).stat().st_mtime_ns if Path(path).is_file() else 0) for path in paths
+    )
+    return _load_world(files, scenarios, raster, first_frame, last_frame)
+
+
+@lru_cache(maxsize=4)
+def _load_world(
+    files: tuple[tuple[str, int], ...],
+    scenarios: ScenarioConfig,
+    raster: RasterConfig,
+    first_frame: int,
+    last_frame: int | None,
+) -> World:
+    recordings = [Recording.load(path) for path, _ in files]
+    return World.build(recordings, scenarios, raster, first_frame, last_frame)
