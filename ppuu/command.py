@@ -2,25 +2,74 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .errors import InputError
 
 
-def run(main: Callable, argv: list[str] | None = None) -> None:
+def run(
+    main: Callable,
+    argv: list[str] | None = None,
+    presets: Mapping[str, Any] | None = None,
+) -> None:
     """Parses the command line into ``main``'s arguments (tyro) and calls it.
 
     An ``InputError`` ends the program with its one line and exit status 2; Ctrl-C ends it with
     status 130.
-    """
-    import tyro
 
+    Args:
+        main: the command; its signature and docstring are its ``--help``.
+        argv: the words after the command's name.
+        presets: if given, ``--preset NAME`` chooses the default of ``main``'s argument
+            ``config``; every further option then changes one value of it.
+    """
+    words = sys.argv[1:] if argv is None else argv
     try:
-        tyro.cli(main, args=argv)
+        if presets is not None:
+            main = functools.partial(main, config=_preset(presets, main, words))
+        arguments, options = _parse(main, words)
+        main(*arguments, **options)
     except InputError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; run the same command again to go on\n")
         raise SystemExit(130) from None
+
+
+def _parse(main: Callable, words: list[str]) -> tuple[tuple, dict[str, Any]]:
+    """The arguments of ``main``; an unknown option is an error that names the nearest known one."""
+    import tyro
+
+    signature = main.func if isinstance(main, functools.partial) else main
+
+    @functools.wraps(signature)
+    def capture(*arguments, **options):
+        return arguments, options
+
+    target = functools.partial(capture, **main.keywords) if main is not signature else capture
+    parsed, unknown = tyro.cli(target, args=words, return_unknown_args=True)
+    if unknown:
+        known = [o for a in tyro.extras.get_parser(target)._actions for o in a.option_strings]
+        word = unknown[0].partition("=")[0]
+        near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+        raise InputError(f"unknown option {word}" + (f"; did you mean {near[0]}?" if near else ""))
+    return parsed
+
+
+def _preset(presets: Mapping[str, Any], main: Callable, words: list[str]) -> Any:
+    import inspect
+
+    name = inspect.signature(main).parameters["preset"].default
+    for position, word in enumerate(words):
+        if word == "--preset" and position + 1 < len(words):
+            name = words[position + 1]
+        elif word.startswith("--preset="):
+            name = word.partition("=")[2]
+    if name not in presets:
+        raise InputError(f"--preset {name}: not one of {', '.join(presets)}")
+    return presets[name]

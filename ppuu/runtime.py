@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from types import ModuleType
 
+import torch
+
 from .errors import InputError
 
 _DEBIAN_PACKAGES = {
@@ -68,3 +70,8 @@ def source_commit(folder: Path = Path(__file__).parent) -> str:
         return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds torch's global generator, which initialisation, latents and dropout draw from."""
+    torch.manual_seed(seed)

@@ -58,6 +58,7 @@ class _State:
 
     features: Float[Tensor, "batch channels rows columns"]
     detail: Float[Tensor, "batch channels2 rows2 columns2"]
+    steps: int
 
 
 class DecoupledWorldModel(WorldModel):
@@ -89,7 +90,6 @@ class DecoupledWorldModel(WorldModel):
         positions = self._coarse[0] * self._coarse[1]
         self.latent_in = nn.Linear(config.latent, eighth * positions)
         self.transition = _Residual(eighth, config.dropout)
-        self.drift = _Residual(eighth, config.dropout)
         self.witness = nn.Sequential(
             nn.Conv2d(1, half, 4, 4), nn.ReLU(), nn.Conv2d(half, eighth, 4, 2, 1)
         )
@@ -97,11 +97,12 @@ class DecoupledWorldModel(WorldModel):
             nn.ReLU(), nn.Conv2d(eighth, 32, 3, 1, 1), nn.ReLU(), nn.Flatten(),
             nn.Linear(32 * positions, 2 * config.latent),
         )  # fmt: skip
-        self.rise = nn.Conv2d(eighth, quarter, 1)
-        self.blend = nn.Conv2d(quarter, quarter, 3, 1, 1)
+        self.rise = nn.Conv2d(eighth, 32, 1)
+        self.recall = nn.Conv2d(quarter, 32, 1)
+        self.blend = nn.Conv2d(32, 32, 3, 1, 1)
         # Two velocities for vehicles and two for the road, an eraser and a brush, at twice the
         # lateral resolution: a lane must not be dragged along with its neighbour.
-        self.motion = nn.Conv2d(quarter, 2 * self._MAPS, 3, 1, 1)
+        self.motion = nn.Conv2d(32, 2 * self._MAPS, 3, 1, 1)
         nn.init.zeros_(self.motion.weight)
         nn.init.zeros_(self.motion.bias)
 
@@ -122,14 +123,12 @@ class DecoupledWorldModel(WorldModel):
         y = present[:, 1:2] + travelled * torch.sin(heading)
         return torch.stack([x, y, heading], dim=-1)
 
-    def _step_times(self, steps: int, like: Tensor) -> Float[Tensor, " steps"]:
-        return torch.arange(1, steps + 1, device=like.device, dtype=like.dtype) * self.step_s
-
     def image_poses(
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
         """The gliding frame; the path does not matter."""
-        return self.gliding_poses(observation.ego[:, -1], self._step_times(ego.shape[1], ego))
+        steps = torch.arange(1, ego.shape[1] + 1, device=ego.device, dtype=ego.dtype)
+        return self.gliding_poses(observation.ego[:, -1], steps * self.step_s)
 
     def encode(self, observation: Observation) -> _State:
         """Aligns the history in the gliding frame and encodes it."""
@@ -146,7 +145,7 @@ class DecoupledWorldModel(WorldModel):
         detail = functional.relu(self.middle(functional.relu(self.stem(picture))))
         ego = self.ego(self.normalizer.ego(observation.ego_features))
         features = self.top(detail) + ego[:, :, None, None]
-        return _State(self.settle(features), detail)
+        return _State(self.settle(features), detail, 0)
 
     def advance(
         self,
@@ -156,8 +155,8 @@ class DecoupledWorldModel(WorldModel):
     ) -> _State:
         """Features one step later; the ego plays no part."""
         nudge = self.latent_in(latent).view(len(latent), -1, *self._coarse)
-        features = self.drift(self.transition(state.features + nudge))
-        return _State(features, state.detail)
+        features = self.transition(state.features + nudge)
+        return _State(features, state.detail, state.steps + 1)
 
     def posterior(self, state: _State, vehicles: Float[Tensor, "batch rows columns"]) -> Latent:
         """From the features before the step and the vehicles seen after it."""
@@ -170,46 +169,59 @@ class DecoupledWorldModel(WorldModel):
         """Carries the last image along; all steps and futures in one batch."""
         steps, batch = len(states), len(observation.ego)
         features = torch.stack([state.features for state in states], dim=1).flatten(0, 1)
-        detail = states[0].detail.repeat_interleave(steps, 0)
+        detail = self.recall(states[0].detail).repeat_interleave(steps, 0)
         fine = functional.interpolate(self.rise(features), self._fine, mode="bilinear")
         maps = self.motion(functional.relu(self.blend(functional.relu(fine + detail))))
         maps = maps.unflatten(1, (self._MAPS, 2)).movedim(2, -1).flatten(-2)
         size = (self.raster.rows, self.raster.columns)
         maps = functional.interpolate(maps, size, mode="bilinear")
-        seconds = self._step_times(steps, maps).repeat(batch * futures)[:, None, None]
+        maps = maps.view(batch, futures, steps, *maps.shape[1:])
+        seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
         last = observation.images[:, -1]
-        vehicles = self._carry(last, maps, seconds, futures * steps)
-        road_maps = maps.view(batch, futures, steps, *maps.shape[1:])[:, 0].flatten(0, 1)
-        road = self._carry_road(observation, road_maps, steps)
         return Futures(
-            vehicles.view(batch, futures, steps, *size),
-            road.view(batch, steps, 2, *size),
-            self.image_poses(observation, observation.ego[:, -1:].expand(-1, steps, -1)),
+            self._carry_vehicles(last[:, VEHICLES], maps[:, :, :, :4], seconds),
+            self._carry_road(
+                last[:, [LANES, OFFROAD]], maps[:, 0, :, 4:], seconds, observation.ego[:, -1, 3]
+            ),
+            self.gliding_poses(observation.ego[:, -1], seconds),
             self.raster,
         )
 
-    def _carry(self, last: Tensor, maps: Tensor, seconds: Tensor, copies: int) -> Tensor:
+    def _carry_vehicles(
+        self,
+        last: Float[Tensor, "batch rows columns"],
+        maps: Float[Tensor, "batch futures time 4 rows columns"],
+        seconds: Float[Tensor, " time"],
+    ) -> Float[Tensor, "batch futures time rows columns"]:
         """Each pixel shows what was where its velocity says it came from."""
         grid = self.raster.pixel_centres_m(maps.device, maps.dtype)
-        ahead = grid[..., 0] - maps[:, 0] * seconds
-        left = grid[..., 1] - maps[:, 1] * seconds
-        source = last[:, VEHICLES : VEHICLES + 1].repeat_interleave(copies, 0)
-        carried = sample(source, ahead, left, self.raster)[:, 0]
-        # Both start almost closed; 4 metres a second is a typical scale of the velocities.
-        kept = torch.sigmoid(4.0 + maps[:, 2])
-        painted = torch.sigmoid(maps[:, 3] - 4.0)
-        return carried * kept + (1.0 - carried * kept) * painted
+        ahead = grid[..., 0] - maps[:, :, :, 0] * seconds[:, None, None]
+        left = grid[..., 1] - maps[:, :, :, 1] * seconds[:, None, None]
+        # All times and alternatives of one clip read the same image: one tall stack of rows.
+        carried = sample(
+            last[:, None], ahead.flatten(1, 3), left.flatten(1, 3), self.raster
+        ).view(ahead.shape)
+        # Eraser and brush start almost at rest.
+        kept = carried * torch.sigmoid(4.0 + maps[:, :, :, 2])
+        painted = torch.sigmoid(maps[:, :, :, 3] - 4.0)
+        return kept + (1.0 - kept) * painted
 
-    def _carry_road(self, observation: Observation, maps: Tensor, steps: int) -> Tensor:
+    def _carry_road(
+        self,
+        last: Float[Tensor, "batch 2 rows columns"],
+        maps: Float[Tensor, "batch time 2 rows columns"],
+        seconds: Float[Tensor, " time"],
+        speed_mps: Float[Tensor, " batch"],
+    ) -> Float[Tensor, "batch time 2 rows columns"]:
         """The road slides backwards at the ego's present speed; beyond the view it runs on."""
-        present = observation.ego[:, -1]
-        travelled = present[:, 3:4] * self._step_times(steps, present)
         grid = self.raster.pixel_centres_m(maps.device, maps.dtype)
-        seconds = self._step_times(steps, maps).repeat(len(present))[:, None, None]
-        ahead = grid[..., 0] + travelled.flatten()[:, None, None] + maps[:, 4] * seconds
-        left = grid[..., 1] - maps[:, 5] * seconds
-        source = observation.images[:, -1, [LANES, OFFROAD]].repeat_interleave(steps, 0)
-        return sample(source, ahead, left, self.raster, padding="border")
+        speed = speed_mps[:, None, None, None] + maps[:, :, 0]
+        ahead = grid[..., 0] + speed * seconds[:, None, None]
+        left = grid[..., 1] - maps[:, :, 1] * seconds[:, None, None]
+        road = sample(
+            last, ahead.flatten(1, 2), left.flatten(1, 2), self.raster, padding="border"
+        )
+        return road.unflatten(2, ahead.shape[1:3]).transpose(1, 2)
 
 
 class _Residual(nn.Module):

@@ -1,0 +1,32 @@
+"""From ``--recordings`` and ``--split`` to clips: the same beginning for every recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.clips import Clips
+from data.splits import Split, window
+from ppuu.observation import ObservationConfig
+from ppuu.recording import Recording
+
+
+def load_clips(
+    paths: tuple[Path, ...], split: Split, config: ObservationConfig, horizon: int
+) -> Clips:
+    """Loads recordings and cuts the clips of one split.
+
+    Raises:
+        InputError: a file is missing or damaged, or nothing in it is long enough.
+    """
+    recordings = [Recording.load(path) for path in paths]
+    windows = [window(recording, split) for recording in recordings]
+    return Clips(recordings, windows, config, horizon)
+
+
+def describe(clips: Clips, paths: tuple[Path, ...], split: Split) -> dict:
+    """What a run was trained on, for its ``config.json``."""
+    return {
+        "recordings": [str(path) for path in paths],
+        "split": split,
+        "clips": len(clips),
+    }

@@ -1,0 +1,110 @@
+"""``python -m train.world_model``: learn how the surroundings evolve, from recordings alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from data.splits import Split
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.objectives import Terms, world_model_loss
+from ppuu.runtime import seed_everything
+from ppuu.world_models import DecoupledConfig
+
+from .clips import describe, load_clips
+from .loop import LoopConfig, train
+
+
+@dataclass(frozen=True)
+class WorldModelTraining:
+    """How a world model is trained.
+
+    Attributes:
+        model: the network.
+        steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
+        batch: clips an update.
+        latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
+        divergence_weight: weight of the KL divergence (beta).
+        loop: budget and schedule.
+    """
+
+    model: DecoupledConfig = field(default_factory=DecoupledConfig)
+    steps: int = 10
+    batch: int = 32
+    latent_dropout: float = 0.5
+    divergence_weight: float = 3e-5
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+PRESETS = {
+    "debug": WorldModelTraining(
+        DecoupledConfig(channels=(8, 8, 16)), batch=4, loop=LoopConfig(updates=20)
+    ),
+    "small": WorldModelTraining(loop=LoopConfig(updates=600)),
+    "medium": WorldModelTraining(loop=LoopConfig(updates=4000)),
+    "large": WorldModelTraining(
+        DecoupledConfig(channels=(64, 128, 256), latent=32),
+        batch=64,
+        loop=LoopConfig(updates=200_000, learning_rate=3e-4, warmup_updates=1000),
+    ),
+}
+
+
+def main(
+    recordings: tuple[Path, ...],
+    out: Path,
+    config: Annotated[WorldModelTraining, tyro.conf.arg(name="")],
+    preset: str = "small",
+    split: Split = "train",
+) -> None:
+    """Trains a world model; run the same command again to resume.
+
+    Args:
+        recordings: files written by data.generate or data.prepare.
+        out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
+        config: everything a preset fixes.
+        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
+        split: which part of each recording to learn from; ``all`` for short recordings.
+    """
+    seed_everything(config.loop.seed)
+    model = config.model.build()
+    frames = model.frames_per_step
+    if config.model.observation.stride != frames:
+        raise InputError(
+            f"--model.frames-per-step is {frames} and --model.observation.stride "
+            f"{config.model.observation.stride}; they must be equal, so that an imagined step "
+            "can join the history"
+        )
+    clips = load_clips(recordings, split, config.model.observation, config.steps * frames)
+    generator = torch.Generator().manual_seed(config.loop.seed)
+    sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
+    model.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
+    ahead = torch.arange(1, config.steps + 1) * frames
+
+    def update(generator: torch.Generator) -> Terms:
+        clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
+        ego = clip.future[:, ahead - 1]
+        poses = model.image_poses(clip.observation, ego)
+        road_step = torch.randint(config.steps, (1,), generator=generator)
+        return world_model_loss(
+            model,
+            clip.observation,
+            ego,
+            clips.draw_vehicles(clip, ahead, poses),
+            clips.draw_road(clip, poses[:, road_step]),
+            road_step,
+            config.latent_dropout,
+            config.divergence_weight,
+        )
+
+    facts = describe(clips, recordings, split)
+    train(out, "world_model", config, config.loop, model, update, "world model", facts)
+
+
+if __name__ == "__main__":
+    run(main, presets=PRESETS)
