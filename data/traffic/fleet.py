@@ -20,6 +20,8 @@ _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5
 _TRUCK_LENGTH_M = 7.0
 _WANDER_WAVES = 3
+_RELAXATION_S = 12.0
+"""Time constant with which a tight gap opens after a lane change (Laval and Leclercq, 2008)."""
 _CLEAR_PROGRESS = 0.72
 """From here on (86 % of the way across) a lane change leaves room to pass in the old lane."""
 _CRAWL_MPS = 3.0
@@ -44,6 +46,7 @@ class Fleet:
         slope: steepest heading of a lane change.
         rest_s: time until the next lane change may start.
         wish: -1 or 1 for a lane to the left or right for reasons of the driver's own, else 0.
+        patience: factor on the time headway; below 1 after a lane change into a tight gap.
         noise_mps2: the unsteady foot.
         wander_s: phase time of the drift inside the lane.
         wander_m, wander_radps, wander_phase_rad: ``(n, 3)`` its waves.
@@ -64,6 +67,7 @@ class Fleet:
     slope: Float[np.ndarray, " n"]
     rest_s: Float[np.ndarray, " n"]
     wish: Int[np.ndarray, " n"]
+    patience: Float[np.ndarray, " n"]
     noise_mps2: Float[np.ndarray, " n"]
     wander_s: Float[np.ndarray, " n"]
     wander_m: Float[np.ndarray, "n waves"]
@@ -100,6 +104,7 @@ class Fleet:
             slope=np.where(is_truck, _TRUCK_SLOPE, _CAR_SLOPE),
             rest_s=random.uniform(0, 5, count),
             wish=np.zeros(count, np.int64),
+            patience=np.ones(count),
             noise_mps2=np.zeros(count),
             wander_s=np.zeros(count),
             wander_m=amplitude * np.where(is_truck, _TRUCK_WANDER, 1.0)[:, None] * np.ones(waves),
@@ -134,8 +139,10 @@ class Fleet:
         return self.length_m > _TRUCK_LENGTH_M
 
     def parameters(self, rows: np.ndarray | slice = slice(None)) -> IdmParameters:
-        """Car-following parameters of some vehicles."""
-        return IdmParameters(*self.idm[rows].T)
+        """Car-following parameters of some vehicles, as they drive now."""
+        parameters = IdmParameters(*self.idm[rows].T)
+        headway = parameters.time_headway_s * self.patience[rows]
+        return parameters._replace(time_headway_s=headway)
 
     def advance(self, acceleration_mps2: Float[np.ndarray, " n"], dt_s: float) -> None:
         """Moves every vehicle along its lane, its lane change and its drift.
@@ -170,6 +177,7 @@ class Fleet:
         self.heading_rad = heading
         self.old_lane = np.where(self.progress >= 1.0, NO_LANE, self.old_lane)
         self.rest_s = self.rest_s - dt_s
+        self.patience = self.patience + (1.0 - self.patience) * dt_s / _RELAXATION_S
 
     def y_m(self) -> Float[np.ndarray, " n"]:
         """Centres across the road."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .fleet import NO_LANE, Fleet
-from .idm import idm_acceleration
-from .neighbours import LaneOrder, gap_to
+from .idm import IdmParameters, idm_acceleration
+from .neighbours import NOBODY, LaneOrder, gap_to
 from .road import MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE
 
 _POLITENESS = 0.2
@@ -17,8 +17,12 @@ _SAFE_BRAKING_MPS2 = 2.0
 _URGENT_BRAKING_MPS2 = 3.5
 _SMALLEST_GAP_M = 1.5
 _SMALLEST_GAP_S = 0.15
-_SLOWEST_MPS, _SLOWEST_MERGE_MPS = 3.0, 0.5
-"""Nobody starts a lane change out of standstill."""
+_SLOWEST_MPS = 3.0
+"""In a queue that hardly moves nobody changes lanes; only the ramp must be left."""
+_CLEAR_M, _CLEAR_S = 15.0, 3.0
+"""Way, and time in which the old leader drives on, that it takes to get clear of the old lane."""
+_LEAST_PATIENCE = 0.4
+"""Share of his headway that a driver puts up with right after a lane change."""
 _REST_S = (4.0, 12.0)
 _TRUCK_LEFTMOST_LANE = 2
 
@@ -39,8 +43,8 @@ def start_lane_changes(
         acceleration_mps2: what each driver does now.
     """
     on_ramp = fleet.lane == RAMP_LANE
-    slowest = np.where(on_ramp, _SLOWEST_MERGE_MPS, _SLOWEST_MPS)
-    ready = (fleet.old_lane == NO_LANE) & (fleet.speed_mps > slowest)
+    ready = (fleet.old_lane == NO_LANE) & (on_ramp | (fleet.speed_mps > _SLOWEST_MPS))
+    ready &= _way_out(fleet, order)
     ready &= np.where(on_ramp, fleet.x_m > MERGE_START_M, fleet.rest_s <= 0)
     for side in random.permutation((-1, 1)):
         target = fleet.lane + side
@@ -50,41 +54,73 @@ def start_lane_changes(
         )
         if not len(rows):
             continue
-        gain = _gain(fleet, order, rows, target[rows], acceleration_mps2)
+        ahead, behind = order.around(target[rows], fleet.x_m[rows])
+        gain = _gain(fleet, rows, ahead, behind, acceleration_mps2)
         gain += np.where(on_ramp[rows], _MERGE_MPS2, _WISH_MPS2 * side * fleet.wish[rows])
         wanted = gain > _THRESHOLD_MPS2
-        rows, gain = rows[wanted], gain[wanted]
+        rows, gain, ahead, behind = (v[wanted] for v in (rows, gain, ahead, behind))
         for lane in np.unique(target[rows]):
-            into = target[rows] == lane
-            keenest = rows[into][gain[into].argmax()]
+            into = np.flatnonzero(target[rows] == lane)
+            best = into[gain[into].argmax()]
+            keenest = rows[best]
             fleet.old_lane[keenest] = fleet.lane[keenest]
             fleet.lane[keenest] = lane
             fleet.progress[keenest] = 0.0
             fleet.wish[keenest] = 0
             fleet.rest_s[keenest] = random.uniform(*_REST_S)
+            for follower, leader in ((keenest, ahead[best]), (behind[best], keenest)):
+                if NOBODY not in (follower, leader):
+                    fleet.patience[follower] = _patience(fleet, follower, leader)
+
+
+def _way_out(fleet: Fleet, order: LaneOrder) -> np.ndarray:
+    """Whether the old leader leaves the way that a change takes: else one is stuck astride."""
+    leader = np.full(len(fleet), NOBODY)
+    leader[order.vehicle] = order.leaders()
+    gap = gap_to(fleet, np.arange(len(fleet)), leader)
+    return gap + _CLEAR_S * fleet.speed_mps[leader] > _CLEAR_M
+
+
+def _patience(fleet: Fleet, follower: int, leader: int) -> float:
+    """Headway factor at which the gap after a lane change is about what the driver wants."""
+    jam_gap, headway = fleet.idm[follower, 2], fleet.idm[follower, 1]
+    usual = headway * max(fleet.speed_mps[follower], 1.0)
+    room = float(gap_to(fleet, follower, leader)) - jam_gap
+    return float(np.clip(room / usual, _LEAST_PATIENCE, fleet.patience[follower]))
 
 
 def _gain(
     fleet: Fleet,
-    order: LaneOrder,
     rows: np.ndarray,
-    target: np.ndarray,
+    ahead: np.ndarray,
+    behind: np.ndarray,
     acceleration_mps2: np.ndarray,
 ) -> np.ndarray:
     """Advantage of a change for each candidate in m/s²; minus infinity where it is not safe."""
-    ahead, behind = order.around(target, fleet.x_m[rows])
     speed = fleet.speed_mps
     gap_ahead = gap_to(fleet, rows, ahead)
     gap_behind = gap_to(fleet, behind, rows)
-    own = idm_acceleration(fleet.parameters(rows), speed[rows], gap_ahead, speed[ahead])
-    other = idm_acceleration(fleet.parameters(behind), speed[behind], gap_behind, speed[rows])
-    other = np.where(np.isinf(gap_behind), 0.0, other)
-    cost = np.where(np.isinf(gap_behind), 0.0, acceleration_mps2[behind] - other)
+    own = _tight_acceleration(fleet, rows, ahead, gap_ahead)
+    other = _tight_acceleration(fleet, behind, rows, gap_behind)
+    alone = np.isinf(gap_behind)
+    loss = np.where(alone, 0.0, np.maximum(acceleration_mps2[behind] - other, 0.0))
     urgency = np.where(
         fleet.lane[rows] == RAMP_LANE, np.clip(fleet.x_m[rows] / RAMP_END_M, 0, 1), 0.0
     )
     limit = -_SAFE_BRAKING_MPS2 - urgency * (_URGENT_BRAKING_MPS2 - _SAFE_BRAKING_MPS2)
-    safe = (own > limit) & (other > limit)
+    safe = (own > limit) & (alone | (other > limit))
     safe &= gap_ahead > _SMALLEST_GAP_M + _SMALLEST_GAP_S * speed[rows]
     safe &= gap_behind > _SMALLEST_GAP_M + _SMALLEST_GAP_S * speed[behind]
-    return np.where(safe, own - acceleration_mps2[rows] - _POLITENESS * cost, -np.inf)
+    return np.where(safe, own - acceleration_mps2[rows] - _POLITENESS * loss, -np.inf)
+
+
+def _tight_acceleration(
+    fleet: Fleet, follower: np.ndarray, leader: np.ndarray, gap_m: np.ndarray
+) -> np.ndarray:
+    """Response to a gap for someone who puts up with a tight one for a while."""
+    parameters = IdmParameters(*fleet.idm[follower].T)
+    headway = parameters.time_headway_s * _LEAST_PATIENCE
+    parameters = parameters._replace(time_headway_s=headway)
+    return idm_acceleration(
+        parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader]
+    )

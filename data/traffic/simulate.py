@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import numpy as np
 from jaxtyping import Float
+from tqdm import tqdm
 
 from ppuu.errors import InputError
 from ppuu.recording import Recording
@@ -14,9 +16,9 @@ from ppuu.recording import Recording
 from .fleet import Fleet
 from .idm import IdmParameters, idm_acceleration
 from .lane_changes import start_lane_changes
-from .neighbours import LaneOrder, gap_to
+from .neighbours import NOBODY, LaneOrder, gap_to
 from .presets import TrafficPreset
-from .road import MAIN_LANES, RAMP_END_M, RAMP_LANE, SECTION_M, highway
+from .road import MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE, SECTION_M, highway
 
 DT_S = 0.1
 _START_M, _END_M = -300.0, SECTION_M + 250.0
@@ -35,6 +37,10 @@ _ENTRY_MPS, _RAMP_ENTRY_MPS = 20.0, 12.0
 """Speed of a vehicle that enters a free lane."""
 _TRUCK_LANES = 3
 """Trucks enter on so many of the right main lanes."""
+_QUEUE_SPEED = 0.65
+"""Speed of the queue, as a share of what drivers would like in the bottleneck."""
+_YIELDING_MPS2 = 0.8
+"""How hard a driver brakes to let somebody merge."""
 _WISH_FORGOTTEN_S = 20.0
 
 
@@ -63,6 +69,7 @@ class _Entries:
     def __init__(self, random: np.random.Generator, preset: TrafficPreset):
         self._random, self._preset = random, preset
         self._waiting = np.zeros(MAIN_LANES + 1)
+        self._first: dict[int, Fleet] = {}
         self._next_id = 1
 
     def _draw(self, lane: np.ndarray) -> Fleet:
@@ -74,14 +81,14 @@ class _Entries:
         return Fleet.draw(self._random, self._preset, number, lane, is_truck)
 
     def fill(self) -> Fleet:
-        """A full stretch at the bottleneck's mean speed."""
-        speed = self._preset.bottleneck_speed_mps
+        """A full stretch, already queueing for the bottleneck."""
+        speed = _QUEUE_SPEED * self._preset.bottleneck_speed_mps
         count = int((_END_M - _START_M) / 8.0)
         lanes = []
         for lane in range(MAIN_LANES):
             fleet = self._draw(np.full(count, lane))
             parameters = fleet.parameters()
-            gap = parameters.jam_gap_m + parameters.time_headway_s * speed + 3.0
+            gap = parameters.jam_gap_m + parameters.time_headway_s * speed + 1.0
             gap = np.maximum(gap, speed / self._preset.inflow_per_lane_hz - fleet.length_m)
             fleet.x_m = _END_M - np.cumsum(fleet.length_m + gap) + 0.5 * fleet.length_m
             fleet.speed_mps = np.full(count, speed)
@@ -97,7 +104,9 @@ class _Entries:
         entered = [fleet]
         for lane in np.flatnonzero(self._waiting):
             inside = np.flatnonzero((fleet.lane == lane) | (fleet.old_lane == lane))
-            new = self._draw(np.array([lane]))
+            if lane not in self._first:
+                self._first[lane] = self._draw(np.array([lane]))
+            new = self._first[lane]
             speed = _RAMP_ENTRY_MPS if lane == RAMP_LANE else _ENTRY_MPS
             if len(inside):
                 last = inside[fleet.x_m[inside].argmin()]
@@ -111,7 +120,7 @@ class _Entries:
             new.x_m[:] = _START_M
             new.speed_mps[:] = speed
             self._waiting[lane] -= 1
-            entered.append(new)
+            entered.append(self._first.pop(lane))
         return _joined(entered) if len(entered) > 1 else fleet
 
 
@@ -149,17 +158,36 @@ def _accelerations(
         fleet.parameters(on_ramp), fleet.speed_mps[on_ramp], room, np.zeros(len(on_ramp))
     )
     wanted[on_ramp] = np.minimum(wanted[on_ramp], stop)
+    _zip(fleet, order, wanted)
     return wanted
 
 
-def _simulate(random: np.random.Generator, preset: TrafficPreset, frames: int) -> Iterator[Fleet]:
-    """Warms up, then yields the fleet at every frame."""
+def _zip(fleet: Fleet, order: LaneOrder, wanted_mps2: Float[np.ndarray, " n"]) -> None:
+    """At the merge, drivers on the last main lane and on the ramp let each other in, gently."""
+    merging = np.flatnonzero((fleet.lane == RAMP_LANE) & (fleet.x_m > MERGE_START_M))
+    ahead, behind = order.around(np.full(len(merging), MAIN_LANES - 1), fleet.x_m[merging])
+    for follower, leader in ((merging, ahead), (behind, merging)):
+        there = (follower != NOBODY) & (leader != NOBODY)
+        follower, leader = follower[there], leader[there]
+        yielding = idm_acceleration(
+            fleet.parameters(follower),
+            fleet.speed_mps[follower],
+            gap_to(fleet, follower, leader),
+            fleet.speed_mps[leader],
+        )
+        np.minimum.at(wanted_mps2, follower, np.maximum(yielding, -_YIELDING_MPS2))
+
+
+def _simulate(
+    random: np.random.Generator, preset: TrafficPreset, steps: Iterable[int]
+) -> Iterator[Fleet]:
+    """Warms up, then yields the fleet at every step from ``_WARM_UP_S`` on."""
     entries = _Entries(random, preset)
     bottleneck = _Bottleneck(random, preset)
     fleet = entries.fill()
     warm_up = round(_WARM_UP_S / DT_S)
     keep = np.exp(-DT_S / _NOISE_S)
-    for step in range(warm_up + frames):
+    for step in steps:
         if step >= warm_up:
             yield fleet
         order = LaneOrder.of(fleet)
@@ -193,23 +221,32 @@ def _wishes(random: np.random.Generator, fleet: Fleet, preset: TrafficPreset) ->
     fleet.wish[come] = side[come]
 
 
-def generate(preset: TrafficPreset, seconds: float, seed: int) -> Recording:
+def generate(
+    preset: TrafficPreset, seconds: float, seed: int, show_progress: bool = False
+) -> Recording:
     """Generates a recording of the 500 m section at 10 Hz, full of traffic from frame 0 on.
 
     Args:
         preset: what kind of traffic.
         seconds: length of the recording; the warm-up comes on top of it.
         seed: the same seed gives the same recording, bit for bit.
+        show_progress: a bar on the terminal, if stderr is one.
 
     Raises:
         InputError: ``seconds`` shorter than one frame.
     """
-    frames = round(seconds / DT_S)
-    if not frames > 0:
+    if not (math.isfinite(seconds) and round(seconds / DT_S) > 0):
         raise InputError(f"seconds is {seconds}; give a positive length, such as 300")
+    frames = round(seconds / DT_S)
     random = np.random.default_rng(seed)
     columns: list[tuple[np.ndarray, ...]] = []
-    for frame, fleet in enumerate(_simulate(random, preset, frames)):
+    steps = tqdm(
+        range(round(_WARM_UP_S / DT_S) + frames),
+        desc=preset.name,
+        unit="step",
+        disable=None if show_progress else True,
+    )
+    for frame, fleet in enumerate(_simulate(random, preset, steps)):
         rows = np.flatnonzero((fleet.x_m >= 0) & (fleet.x_m <= SECTION_M))
         columns.append(
             (

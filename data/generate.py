@@ -1,0 +1,59 @@
+"""The command that makes traffic: ``python -m data.generate --help``."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ppuu.command import run
+from ppuu.errors import InputError
+
+from . import ngsim_text
+from .traffic import PRESETS, generate
+
+
+def main(
+    preset: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET")],
+    /,
+    out: Path,
+    seconds: float = 300.0,
+    seed: int = 0,
+    ngsim_text_file: Annotated[Path | None, tyro.conf.arg(name="ngsim-text")] = None,
+) -> None:
+    """Generates congested highway traffic: 500 m, six lanes and an on-ramp, at 10 Hz.
+
+    {presets}
+
+    Example: python -m data.generate dense --seconds 300 --seed 0 --out dense-seed0.h5
+
+    Args:
+        preset: which traffic; the presets are listed above.
+        out: the recording, HDF5.
+        seconds: length of the recording.
+        seed: the same seed gives the same traffic.
+        ngsim_text_file: also write the tracks as an NGSIM text file (18 columns, feet).
+    """
+    if preset not in PRESETS:
+        close = difflib.get_close_matches(preset, PRESETS, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        raise InputError(f"preset '{preset}': unknown; {hint}there are {', '.join(PRESETS)}")
+    recording = generate(PRESETS[preset], seconds, seed, show_progress=True)
+    recording.save(out)
+    if ngsim_text_file is not None:
+        ngsim_text.write(recording, ngsim_text_file)
+    print(
+        f"{out}: {recording.vehicles} vehicles, {recording.rows} rows, "
+        f"{recording.duration_s:.1f} s, mean speed {recording.speed_mps.mean():.1f} m/s"
+    )
+
+
+main.__doc__ = main.__doc__.replace(
+    "{presets}",
+    "Presets:\n\n    " + "\n\n    ".join(f"{p.name}: {p.summary}." for p in PRESETS.values()),
+)
+
+if __name__ == "__main__":
+    run(main)
