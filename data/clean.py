@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ppuu.errors import InputError
-from ppuu.geometry import clearance
+from ppuu.geometry import boxes_overlap, clearance
 from ppuu.recording import Recording
 from ppuu.road import Road, inside_polygon
 from ppuu.units import seconds_to_frames
@@ -275,9 +275,11 @@ def overlapping_pairs(recording: Recording) -> list[dict]:
         first = np.flatnonzero(near)
         pairs.append(np.stack([first, first + ahead], axis=1))
     pairs = np.concatenate(pairs) if pairs else np.zeros((0, 2), int)
-    depth_m = -clearance(*torch.from_numpy(boxes)[torch.from_numpy(pairs)].unbind(1)).numpy()
+    both = torch.from_numpy(boxes)[torch.from_numpy(pairs)]
+    overlap = boxes_overlap(*both.unbind(1))
+    depth_m = -clearance(*both[overlap].unbind(1)).numpy()
     found: dict[tuple[int, int], list[float]] = {}
-    for (a, b), depth in zip(pairs[depth_m > 0], depth_m[depth_m > 0], strict=True):
+    for (a, b), depth in zip(pairs[overlap.numpy()], depth_m, strict=True):
         found.setdefault(tuple(sorted((int(vehicle[a]), int(vehicle[b])))), []).append(depth)
     listed = [
         {

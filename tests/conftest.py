@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +27,13 @@ def pytest_configure(config):
         # An int will do where a float is asked for, as type checkers see it.
         checker = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
         install_import_hook("ppuu", checker)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real recordings for development; the test is skipped where there is none."""
+    default = Path(__file__).parents[1] / ".." / "shared" / "data"
+    folder = Path(os.environ.get("PPUU_SHARED_DATA") or default).resolve()
+    if not folder.is_dir():
+        pytest.skip("no real recordings here; set PPUU_SHARED_DATA to their folder")
+    return folder

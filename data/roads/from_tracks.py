@@ -18,6 +18,8 @@ _THROUGHOUT = 0.9
 """Share of the stations at which a through lane must be driven on."""
 _WANDER_M = 100.0
 """Length over which the centre of a lane is averaged: drivers weave, lanes do not."""
+_MARGIN_M = 10.0
+"""Road beyond the outermost rows: they may be of the front bumper."""
 _RAMP_VEHICLES = 3
 """A strip beside the through lanes is road if at least so many vehicles use it."""
 _RAMP_WANDER_M = 20.0
@@ -78,8 +80,8 @@ def straight_lanes(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Straight lanes along x from the lane number that the source gives each row.
 
-    A lane's centre is the median of its rows, its ends are its first and last row (one in a
-    thousand aside); boundaries lie midway to the next lane beside it.
+    A lane's centre is the median of its rows, its ends lie a little beyond its first and last row
+    (one in a thousand aside); boundaries lie midway to the next lane beside it.
 
     Args:
         x_m, y_m: ``(n,)``.
@@ -93,7 +95,8 @@ def straight_lanes(
         own = lane == number
         first, last = np.quantile(x_m[own], [0.001, 0.999])
         if last - first > SPACING_M:
-            found.append((float(np.median(y_m[own])), float(first), float(last)))
+            centre = float(np.median(y_m[own]))
+            found.append((centre, float(first) - _MARGIN_M, float(last) + _MARGIN_M))
     if not found:
         raise InputError("no lane can be derived: the lane column names no lane that is driven on")
     found.sort(reverse=True)
@@ -150,7 +153,10 @@ def _ramps(
         if len(np.unique(vehicle[inside])) < _RAMP_VEHICLES or last - first < 2:
             continue
         medians = _medians(beyond_m[inside], cell[inside] - first, last - first)
-        found.append((slice(first, last), smooth(medians, _RAMP_WANDER_M / SPACING_M)))
+        # One station more at either end: a cell reaches half a spacing beyond its station.
+        start, stop = max(first - 1, 0), min(last + 1, cells)
+        medians = np.pad(medians, (first - start, stop - last), "edge")
+        found.append((slice(start, stop), smooth(medians, _RAMP_WANDER_M / SPACING_M)))
     return found
 
 
