@@ -1,6 +1,16 @@
 """Pure losses: each returns named terms and their weighted total."""
 
+from .imitation import imitation_loss
+from .policy_unroll import UnrollConfig, expert_replica_costs, policy_loss, unroll
 from .terms import Terms
 from .world_model import world_model_loss
 
-__all__ = ["Terms", "world_model_loss"]
+__all__ = [
+    "Terms",
+    "UnrollConfig",
+    "expert_replica_costs",
+    "imitation_loss",
+    "policy_loss",
+    "unroll",
+    "world_model_loss",
+]

@@ -1,0 +1,251 @@
+"""``python -m eval.closed_loop``: let drivers loose in recorded traffic and count what happens."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from data.splits import Split, window
+from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
+from envs.simulator import Simulator, SimulatorConfig
+from envs.termination import CollisionKind, Outcome
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.observation import ObservationConfig
+from ppuu.policies import NetworkPolicy, Policy, Surroundings
+from ppuu.raster import RoadMap
+from ppuu.recording import Recording
+from ppuu.scene import Scene
+
+from .policies import observation_of, policy_by_name
+from .results import Row, format_table, mean, rate, write_results
+
+SUCCESSES = ("arrived", "survived")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode's row."""
+
+    policy: str
+    recording: str
+    vehicle_id: int
+    start_frame: int
+    outcome: str
+    collision_kind: str
+    at_fault: bool
+    distance_m: float
+    human_distance_m: float
+    duration_s: float
+    mean_speed_mps: float
+    smallest_clearance_m: float
+    hardest_braking_mps2: float
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The scenarios to drive and the world to drive them in.
+
+    Attributes:
+        recordings: the traffic.
+        scene: their tracks.
+        scenarios: fixed by the recordings, the split and the scenario rules.
+    """
+
+    recordings: Sequence[Recording]
+    scene: Scene
+    scenarios: Scenarios
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], split: Split) -> Track:
+        """Lists the scenarios of one split of every recording.
+
+        Raises:
+            InputError: a file is missing or damaged, or has no such split.
+        """
+        recordings = [Recording.load(path) for path in paths]
+        lists = []
+        for recording in recordings:
+            frames = window(recording, split)
+            lists.append(list_scenarios(recording, ScenarioConfig(), frames.first, frames.last))
+        return cls(recordings, Scene.build(recordings), Scenarios.concatenate(lists))
+
+
+@torch.no_grad()
+def drive(
+    policy: Policy, name: str, track: Track, slots: int = 64, limit: int | None = None
+) -> list[Episode]:
+    """Drives every scenario once, ``slots`` of them at a time.
+
+    A slot whose episode has ended takes the next scenario, so the batch stays full.
+    """
+    scenarios = track.scenarios if limit is None else track.scenarios[:limit]
+    slots = min(slots, len(scenarios))
+    seen = observation_of(policy)
+    looks = isinstance(policy, NetworkPolicy)
+    roads = RoadMap.build([recording.road for recording in track.recordings], seen.raster)
+    simulator = Simulator(track.scene, roads, SimulatorConfig(seen if looks else None))
+    simulator.reset(scenarios[:slots])
+    policy.reset(torch.ones(slots, dtype=torch.bool))
+    episode = torch.arange(slots)
+    waiting = slots
+    rows: list[Episode | None] = [None] * len(scenarios)
+    clearance = torch.full((slots,), torch.inf)
+    braking = torch.zeros(slots)
+    bar = tqdm(total=len(scenarios), desc=f"drive {name}", disable=not sys.stderr.isatty())
+    with bar:
+        while bool((episode >= 0).any()):
+            others = simulator.neighbours()
+            surroundings = Surroundings(
+                track.scene, simulator.vehicle, simulator.frame,
+                others.boxes, others.speed_mps, others.present,
+            )  # fmt: skip
+            observation = simulator.observe() if looks else simulator.present()
+            result = simulator.step(policy.act(observation, surroundings))
+            clearance = torch.minimum(clearance, result.clearance_m)
+            braking = torch.maximum(braking, -result.action[:, 0])
+            ended = ((episode >= 0) & result.done).nonzero()[:, 0]
+            for slot in ended.tolist():
+                which = int(episode[slot])
+                seconds = int(result.steps[slot]) * track.scene.dt_s
+                rows[which] = Episode(
+                    policy=name,
+                    recording=track.recordings[int(scenarios.recording[which])].name,
+                    vehicle_id=int(scenarios.vehicle_id[which]),
+                    start_frame=int(scenarios.start_frame[which]),
+                    outcome=Outcome(int(result.outcome[slot])).name.lower(),
+                    collision_kind=CollisionKind(int(result.collision_kind[slot])).name.lower(),
+                    at_fault=bool(result.at_fault[slot]),
+                    distance_m=round(float(result.distance_m[slot]), 2),
+                    human_distance_m=round(float(scenarios.human_distance_m[which]), 2),
+                    duration_s=round(seconds, 2),
+                    mean_speed_mps=round(float(result.distance_m[slot]) / max(seconds, 1e-9), 3),
+                    smallest_clearance_m=round(float(clearance[slot]), 3),
+                    hardest_braking_mps2=round(float(braking[slot]), 3),
+                )
+                bar.update()
+            count = min(len(ended), len(scenarios) - waiting)
+            refill = ended[:count]
+            episode[ended] = -1
+            if count:
+                episode[refill] = torch.arange(waiting, waiting + count)
+                simulator.replace(refill, scenarios[waiting : waiting + count])
+                waiting += count
+                fresh = torch.zeros(slots, dtype=torch.bool)
+                fresh[refill] = True
+                policy.reset(fresh)
+                clearance[refill], braking[refill] = torch.inf, 0.0
+    return [row for row in rows if row is not None]
+
+
+def summary(name: str, episodes: Sequence[Episode]) -> Row:
+    """One line of the table: shares with Wilson intervals, means with bootstrap intervals."""
+    n = len(episodes)
+
+    def share(test) -> object:
+        return rate(sum(map(test, episodes)), n)
+
+    collided = [e for e in episodes if e.outcome == "collision"]
+    return {
+        "name": name,
+        "success": share(lambda e: e.outcome in SUCCESSES),
+        "arrived": share(lambda e: e.outcome == "arrived"),
+        "survived": share(lambda e: e.outcome == "survived"),
+        "collision": share(lambda e: e.outcome == "collision"),
+        "offroad": share(lambda e: e.outcome == "offroad"),
+        "timeout": share(lambda e: e.outcome == "timeout"),
+        "distance_m": mean([e.distance_m for e in episodes]),
+        "mean_speed_mps": mean([e.mean_speed_mps for e in episodes]),
+        "collision_front": rate(sum(e.collision_kind == "front" for e in collided), n),
+        "collision_rear": rate(sum(e.collision_kind == "rear" for e in collided), n),
+        "collision_side": rate(sum(e.collision_kind == "side" for e in collided), n),
+        "success_or_struck_from_behind": share(
+            lambda e: e.outcome in SUCCESSES or (e.outcome == "collision" and not e.at_fault)
+        ),
+    }
+
+
+def write_episodes(path: Path, episodes: Sequence[Episode]) -> None:
+    """Keeps every episode's row, as CSV, atomically."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, Episode.__dataclass_fields__)
+            writer.writeheader()
+            writer.writerows(asdict(episode) for episode in episodes)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main(
+    policy: tuple[str, ...],
+    recordings: tuple[Path, ...],
+    json: Path | None = None,
+    split: Split = "test",
+    limit: int | None = None,
+    slots: int = 64,
+) -> None:
+    """Drives fixed scenarios and writes success rates with 95 % intervals.
+
+    Every vehicle of the split takes its turn as ego; the others replay the recording.  Success is
+    ``arrived`` (215 m driven, as on PPUU's I-80 segment) or, in recordings too short for that,
+    ``survived``.  Beside OUT.json, every episode's row is kept in OUT.episodes.csv.
+
+    Args:
+        policy: run directories of train.policy, or human, no-action, idm; one or several.
+        recordings: files written by data.generate or data.prepare.
+        json: where to write the table; printed either way.
+        split: test, or all for recordings that nothing was trained on.
+        limit: drive only the first so many scenarios.
+        slots: episodes at a time.
+    """
+    if slots < 1 or (limit is not None and limit < 1):
+        raise InputError(f"--slots {slots}, --limit {limit}: both must be positive")
+    drivers = [(_label(name), policy_by_name(name)) for name in policy]
+    track = Track.load(recordings, split)
+    rows, episodes = [], []
+    began = time.monotonic()
+    for label, driver in drivers:
+        driven = drive(driver, label, track, slots, limit)
+        rows.append(summary(label, driven))
+        episodes.extend(driven)
+    print(format_table([_short(row) for row in rows]))
+    if json is not None:
+        write_results(
+            json,
+            "eval.closed_loop",
+            {
+                "policy": list(policy),
+                "recordings": [str(path) for path in recordings],
+                "recording_hashes": [r.content_hash for r in track.recordings],
+                "scenarios": track.scenarios.digest,
+                "split": split,
+                "limit": limit,
+                "others": "replay",
+                "seconds": round(time.monotonic() - began, 1),
+            },
+            rows,
+        )
+        write_episodes(json.with_suffix(".episodes.csv"), episodes)
+
+
+def _label(name: str) -> str:
+    return Path(name).name if Path(name).exists() else name
+
+
+def _short(row: Row) -> Row:
+    keys = ("name", "success", "arrived", "survived", "collision", "offroad", "distance_m")
+    return {key: row[key] for key in keys}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,199 @@
+"""The one shape of every ``--json`` file, and the numbers in it with their uncertainty."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ppuu.errors import InputError
+from ppuu.runtime import source_commit
+
+_Z = 1.959963984540054
+"""Two-sided 95 % of the normal distribution."""
+
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number and its 95 % interval.
+
+    Attributes:
+        value: the estimate; NaN if there was nothing to measure.
+        low, high: ends of the interval, or of the range if the text beside the table says so.
+        n: how many observations it rests on.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+Row = Mapping[str, Metric | float | int | str | bool | None]
+"""One line of a table: ``name``, then metrics, numbers and words."""
+
+
+def rate(successes: int, n: int) -> Metric:
+    """A share of ``n`` with its Wilson interval."""
+    if n == 0:
+        return Metric(math.nan, math.nan, math.nan, 0)
+    return Metric(successes / n, *wilson_interval(successes, n), n)
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """95 % score interval of a binomial share (Wilson, 1927): sound near 0 and 1, and at small n.
+
+    Raises:
+        InputError: fewer than no, or more successes than trials.
+    """
+    if not 0 <= successes <= n or n < 1:
+        raise InputError(f"{successes} successes of {n}: not a share")
+    share, square = successes / n, _Z**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = _Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def mean(values: Sequence[float] | np.ndarray) -> Metric:
+    """The mean with a bootstrap interval (percentiles of 2000 resamples, always the same ones)."""
+    values = np.asarray(values, float)
+    if len(values) == 0:
+        return Metric(math.nan, math.nan, math.nan, 0)
+    if len(values) == 1:
+        return Metric(float(values[0]), math.nan, math.nan, 1)
+    random = np.random.default_rng(0)
+    means = [
+        values[random.integers(len(values), size=len(values))].mean() for _ in range(_RESAMPLES)
+    ]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Metric(float(values.mean()), float(low), float(high), len(values))
+
+
+def median_and_range(values: Sequence[float] | np.ndarray) -> Metric:
+    """Median with smallest and largest value: for timings, whose spread is not sampling error."""
+    values = np.asarray(values, float)
+    if len(values) == 0:
+        return Metric(math.nan, math.nan, math.nan, 0)
+    return Metric(float(np.median(values)), float(values.min()), float(values.max()), len(values))
+
+
+def hardware() -> dict[str, Any]:
+    """What the numbers were made on."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "memory_gib": _memory_gib(),
+        "device": device,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def write_results(path: str | Path, command: str, config: Any, rows: Sequence[Row]) -> None:
+    """Writes ``{"command", "commit", "config", "hardware", "rows"}``, atomically.
+
+    Args:
+        path: the file; its folder is made.
+        command: what was run, e.g. ``eval.closed_loop``.
+        config: JSON-able settings that produced the rows.
+        rows: metrics become ``{"value", "low", "high", "n"}``; what is not finite becomes null.
+    """
+    path = Path(path)
+    report = {
+        "command": command,
+        "commit": source_commit(),
+        "config": config,
+        "hardware": hardware(),
+        "rows": [dict(row) for row in rows],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(_plain(report), indent=2, allow_nan=False) + "\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _plain(value: Any) -> Any:
+    """JSON values only; NaN and infinities, which JSON lacks, as null."""
+    if isinstance(value, Metric):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def format_table(rows: Sequence[Row]) -> str:
+    """Rows as aligned text; a metric reads ``value [low, high]``."""
+    if not rows:
+        return "(no rows)"
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [
+        max(len(column), *(len(line[k]) for line in cells)) for k, column in enumerate(columns)
+    ]
+    numeric = [all(not isinstance(row.get(column), str) for row in rows) for column in columns]
+    lines = [columns, ["-" * width for width in widths], *cells]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Metric):
+        if not math.isfinite(value.low):
+            return _number(value.value)
+        return f"{_number(value.value)} [{_number(value.low)}, {_number(value.high)}]"
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,0 +1,154 @@
+"""MPUR: a policy unrolled through the world model, with a price on the model's uncertainty.
+
+Henaff, Canziani, LeCun: Model-Predictive Policy Learning with Uncertainty Regularization for
+Driving in Dense Traffic (ICLR 2019), section 3.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..costs import DrivingCost, DrivingCostConfig, Uncertainty
+from ..kinematics import step
+from ..observation import Observation
+from ..policies.network import NetworkPolicy
+from ..raster import warp
+from ..rollout import Futures, Rollout
+from ..world_models.base import WorldModel
+from .terms import Terms
+
+
+@dataclass(frozen=True)
+class UnrollConfig:
+    """How the policy is unrolled and judged.
+
+    Attributes:
+        steps: model steps; times the model's ``frames_per_step`` recorded frames (10 x 3 = PPUU's
+            30). The policy decides once a model step and holds its action for the frames of it.
+        replicas: dropout replicas of the model, sharing the latent (released code: 10).
+        cost: driving costs.
+        uncertainty_weight: of the replicas' disagreement; 0 switches MPUR's regulariser off.
+        view_weight: of leaving the predicted image, in metres.
+        hinge: standard deviations of disagreement that are free.
+        discount: a model step's.
+    """
+
+    steps: int = 10
+    replicas: int = 4
+    cost: DrivingCostConfig = field(default_factory=DrivingCostConfig)
+    uncertainty_weight: float = 0.05
+    view_weight: float = 0.1
+    hinge: float = 0.5
+    discount: float = 0.97
+
+
+def unroll(
+    policy: NetworkPolicy,
+    model: WorldModel,
+    observation: Observation,
+    previous_action: Float[Tensor, "batch 2"],
+    config: UnrollConfig,
+    dt_s: float,
+) -> Rollout:
+    """Drives the policy through one sampled future, seen by several dropout replicas.
+
+    The latents are drawn from the prior and shared by the replicas, so that replicas differ in
+    what the model does not know, not in what it cannot know.  The first replica's images, as
+    seen from where the ego has got to, are what the policy sees next; they enter as constants, so
+    gradients run through actions, ego states and masks.  With a decoupled model no gradient can
+    reach the actions through the model, and none is computed.
+    """
+    replicas = config.replicas
+    batch = len(observation.ego)
+    latents = observation.ego.new_empty(batch, config.steps, model.latent_size).normal_()
+    state_of_model = None
+    seen, ego = observation, observation.ego[:, -1]
+    states, actions, images = [], [], []
+    with torch.set_grad_enabled(not model.decoupled and torch.is_grad_enabled()):
+        state_of_model = model.encode(observation.repeat(replicas))
+    for number in range(config.steps):
+        action = policy(seen)
+        for _ in range(model.frames_per_step):
+            ego = step(ego, action, dt_s)
+        with torch.set_grad_enabled(not model.decoupled and torch.is_grad_enabled()):
+            latent = latents[:, number].repeat_interleave(replicas, 0)
+            state_of_model = model.advance(
+                state_of_model, ego.repeat_interleave(replicas, 0), latent
+            )
+            future = model.decode([state_of_model], observation, replicas)
+        states.append(ego)
+        actions.append(action)
+        images.append(future)
+        if number + 1 < config.steps:
+            seen = seen.followed_by(_view(future, ego), ego)
+    return Rollout(
+        states=torch.stack(states, dim=1),
+        actions=torch.stack(actions, dim=1),
+        previous_action=previous_action,
+        size_m=observation.size_m,
+        futures=Futures(
+            torch.cat([image.vehicles for image in images], dim=2),
+            torch.cat([image.road for image in images], dim=1),
+            torch.cat([image.pose for image in images], dim=1),
+            model.raster,
+        ),
+        step_s=model.frames_per_step * dt_s,
+    )
+
+
+@torch.no_grad()
+def _view(future: Futures, ego: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 3 rows columns"]:
+    """The first replica's image as the ego would see it from its pose."""
+    source, target = future.pose[:, 0], ego[:, :3].detach()
+    vehicles = warp(future.vehicles[:, 0], source, target, future.raster)
+    road = warp(future.road[:, 0], source, target, future.raster, padding="border")
+    return torch.cat([road[:, :1], vehicles, road[:, 1:]], dim=1)
+
+
+def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig) -> Terms:
+    """Discounted mean of driving costs and uncertainty along a rollout."""
+    cost = DrivingCost(config.cost)
+    terms, replica_costs = cost.evaluate(rollout)
+    disagreement = uncertainty.disagreement(replica_costs)
+    beyond = uncertainty.beyond_view(rollout)
+    each = (
+        cost.total(terms)
+        + config.uncertainty_weight * disagreement
+        + config.view_weight * beyond
+    )
+    steps = each.shape[1]
+    discount = config.discount ** torch.arange(steps, device=each.device, dtype=each.dtype)
+    named = {name: term.mean() for name, term in terms.items()}
+    named |= {"uncertainty": disagreement.mean(), "beyond_view": beyond.mean()}
+    named["speed_mps"] = rollout.states[..., 3].mean()
+    return Terms((each * discount).mean(), named)
+
+
+@torch.no_grad()
+def expert_replica_costs(
+    model: WorldModel,
+    observation: Observation,
+    expert: Float[Tensor, "batch time 4"],
+    actions: Float[Tensor, "batch time 2"],
+    config: UnrollConfig,
+    dt_s: float,
+) -> Float[Tensor, "batch replicas time"]:
+    """What the replicas say about the recorded drivers' own paths: the scale of disagreement."""
+    latents = observation.ego.new_empty(
+        len(observation.ego), 1, config.steps, model.latent_size
+    ).normal_()
+    futures = model.imagine(
+        observation,
+        config.steps,
+        config.replicas,
+        ego=expert,
+        latents=latents.expand(-1, config.replicas, -1, -1),
+    )
+    rollout = Rollout(
+        expert, actions, actions[:, 0], observation.size_m, futures, model.frames_per_step * dt_s
+    )
+    return DrivingCost(config.cost).evaluate(rollout)[1]

@@ -1,0 +1,34 @@
+"""From a run directory back to the trained thing: the checkpoint alone says what to build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .checkpoint import Checkpoint
+from .config import from_json
+from .policies.network import NetworkPolicy, NetworkPolicyConfig
+from .world_models import DecoupledConfig, WorldModel
+
+
+def load_world_model(run: Path) -> WorldModel:
+    """The trained model of a run, frozen, in evaluation mode.
+
+    Raises:
+        InputError: no such run, or it does not hold a world model this program can build.
+    """
+    checkpoint = Checkpoint.load(run, "world_model")
+    model = from_json(DecoupledConfig, checkpoint.config["model"], f"{run}: model").build()
+    model.load_state_dict(checkpoint.model)
+    return model.requires_grad_(False).eval()
+
+
+def load_policy(run: Path) -> NetworkPolicy:
+    """The trained policy of a run, frozen, in evaluation mode.
+
+    Raises:
+        InputError: no such run, or it does not hold a policy this program can build.
+    """
+    checkpoint = Checkpoint.load(run, "policy")
+    policy = from_json(NetworkPolicyConfig, checkpoint.config["policy"], f"{run}: policy").build()
+    policy.load_state_dict(checkpoint.model)
+    return policy.requires_grad_(False).eval()

@@ -1,0 +1,175 @@
+"""``python -m train.policy``: learn to drive, inside a world model or from the recorded driver."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from data.clips import Clip, Clips
+from data.splits import Split
+from ppuu.command import run
+from ppuu.config import to_json
+from ppuu.costs import Uncertainty
+from ppuu.errors import InputError
+from ppuu.objectives import (
+    Terms,
+    UnrollConfig,
+    expert_replica_costs,
+    imitation_loss,
+    policy_loss,
+    unroll,
+)
+from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
+from ppuu.runs import load_world_model
+from ppuu.runtime import seed_everything
+from ppuu.world_models import WorldModel
+
+from .clips import describe, load_clips
+from .loop import LoopConfig, train
+
+Method = Literal["mpur", "mpur-without-uncertainty", "imitation"]
+
+
+@dataclass(frozen=True)
+class PolicyTraining:
+    """How a policy is trained.
+
+    Attributes:
+        policy: the network.
+        unroll: MPUR's unroll and costs; imitation has no use for it.
+        batch: clips an update.
+        expert_clips: clips whose recorded paths set the scale of the model's disagreement.
+        loop: budget and schedule.
+    """
+
+    policy: NetworkPolicyConfig = field(default_factory=NetworkPolicyConfig)
+    unroll: UnrollConfig = field(default_factory=UnrollConfig)
+    batch: int = 32
+    expert_clips: int = 512
+    loop: LoopConfig = field(default_factory=LoopConfig)
+
+
+PRESETS = {
+    "debug": PolicyTraining(
+        NetworkPolicyConfig(channels=(8, 8, 8), hidden=16),
+        batch=4, expert_clips=16, loop=LoopConfig(updates=10),
+    ),
+    "small": PolicyTraining(loop=LoopConfig(updates=400)),
+    "medium": PolicyTraining(loop=LoopConfig(updates=4000)),
+    "large": PolicyTraining(
+        NetworkPolicyConfig(channels=(64, 128, 256), hidden=256), UnrollConfig(replicas=10),
+        loop=LoopConfig(updates=100_000, learning_rate=1e-4, warmup_updates=1000),
+    ),
+}  # fmt: skip
+
+
+def main(
+    method: Method,
+    recordings: tuple[Path, ...],
+    out: Path,
+    config: Annotated[PolicyTraining, tyro.conf.arg(name="")],
+    world_model: Path | None = None,
+    preset: str = "small",
+    split: Split = "train",
+) -> None:
+    """Trains a policy; run the same command again to resume.
+
+    Args:
+        method: mpur: unrolled through the world model, minimising driving costs and the model's
+            uncertainty; mpur-without-uncertainty: the same without the regulariser;
+            imitation: the recorded driver's next action.
+        recordings: files written by data.generate or data.prepare.
+        out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
+        config: everything a preset fixes.
+        world_model: run directory of train.world_model; imitation needs none.
+        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
+        split: which part of each recording to learn from; ``all`` for short recordings.
+    """
+    if method == "mpur-without-uncertainty":
+        config = replace(config, unroll=replace(config.unroll, uncertainty_weight=0.0))
+    seed_everything(config.loop.seed)
+    policy = config.policy.build()
+    if method == "imitation":
+        clips = load_clips(recordings, split, config.policy.observation, horizon=1)
+        update = imitation_update(policy, clips, config)
+    else:
+        if world_model is None:
+            raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
+        model = load_world_model(world_model)
+        _check_fit(model, config)
+        horizon = config.unroll.steps * model.frames_per_step
+        clips = load_clips(recordings, split, config.policy.observation, horizon)
+        update = mpur_update(policy, model, clips, config)
+    generator = torch.Generator().manual_seed(config.loop.seed)
+    sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
+    policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
+    facts = describe(clips, recordings, split) | {"method": method}
+    identity = {"method": method} | to_json(config)
+    if method != "imitation":
+        facts["world_model"] = str(world_model)
+    train(out, "policy", identity, config.loop, policy, update, method, facts)
+
+
+def imitation_update(policy: NetworkPolicy, clips: Clips, config: PolicyTraining):
+    """One update of imitation, as a function of the clip generator."""
+
+    def update(generator: torch.Generator) -> Terms:
+        clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
+        return imitation_loss(policy, clip.observation, clip.actions[:, 0])
+
+    return update
+
+
+def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: PolicyTraining):
+    """One update of MPUR, after the experts have set the scale of disagreement."""
+    model.train()  # dropout is what makes the replicas differ
+    dt_s = clips.scene.dt_s
+    uncertainty = Uncertainty(config.unroll.steps, config.unroll.hinge)
+    uncertainty.fit(_expert_costs(model, clips, config))
+
+    def update(generator: torch.Generator) -> Terms:
+        clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
+        rollout = unroll(
+            policy, model, clip.observation, clip.previous_action, config.unroll, dt_s
+        )
+        return policy_loss(rollout, uncertainty, config.unroll)
+
+    return update
+
+
+def _expert_costs(model: WorldModel, clips: Clips, config: PolicyTraining) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(config.loop.seed)
+    ahead = torch.arange(1, config.unroll.steps + 1) * model.frames_per_step
+    costs = []
+    for start in tqdm(
+        range(0, config.expert_clips, config.batch),
+        desc="experts' uncertainty", disable=not sys.stderr.isatty(), leave=False,
+    ):  # fmt: skip
+        count = min(config.batch, config.expert_clips - start)
+        clip: Clip = clips.batch(torch.randint(len(clips), (count,), generator=generator))
+        costs.append(
+            expert_replica_costs(
+                model, clip.observation, clip.future[:, ahead - 1], clip.actions[:, ahead - 1],
+                config.unroll, clips.scene.dt_s,
+            )
+        )  # fmt: skip
+    return torch.cat(costs)
+
+
+def _check_fit(model: WorldModel, config: PolicyTraining) -> None:
+    seen = config.policy.observation
+    if seen != model.config.observation:
+        raise InputError(
+            "the policy's observation (--policy.observation.*) differs from the one the world "
+            f"model was trained with: {model.config.observation}"
+        )
+
+
+if __name__ == "__main__":
+    run(main, presets=PRESETS)
