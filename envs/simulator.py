@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -82,7 +82,6 @@ class Simulator:
         road_map: their roads, in the same order.
         config: observation and bounds.
         traffic: how the others move; they replay the recording unless told otherwise.
-        draw_function: takes the place of ``ppuu.raster.draw`` (e.g. a compiled one).
     """
 
     def __init__(
@@ -91,13 +90,11 @@ class Simulator:
         road_map: RoadMap,
         config: SimulatorConfig | None = None,
         traffic: Traffic | None = None,
-        draw_function: Callable[..., Tensor] = draw,
     ):
         self.scene = scene
         self.road_map = road_map
         self.config = config or SimulatorConfig()
         self.traffic = traffic or Replay(scene)
-        self._draw = draw_function
         self._path_m = _path_lengths(scene)
         self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
         self.envs = 0
@@ -184,7 +181,7 @@ class Simulator:
         if self.config.observation is not None:
             boxes, present = self.scene.others(times, egos)
             roads = self.scene.vehicle_recording[egos]
-            self._images[rows] = self._draw(
+            self._images[rows] = draw(
                 states[:, :3], boxes, present, roads, self.road_map, self.config.observation.raster
             )
 
@@ -232,7 +229,7 @@ class Simulator:
         rows = envs * self._ring + cursor
         self._past[rows] = after
         if self.config.observation is not None:
-            self._images[rows] = self._draw(
+            self._images[rows] = draw(
                 after[:, :3], others.boxes, others.present, self.road[envs], self.road_map,
                 self.config.observation.raster,
             )  # fmt: skip
@@ -307,6 +304,12 @@ class Simulator:
         """The others at the present frame, for drivers that may look behind the raster."""
         envs = torch.arange(self.envs, device=self.device)
         return self.traffic.neighbours(envs, self.vehicle, self.frame)
+
+    def present(self) -> Observation:
+        """The egos' states alone, without an image: for drivers that look at none."""
+        return Observation(
+            self.state.new_zeros(self.envs, 1, 3, 0, 0), self.state[:, None].clone(), self.size_m
+        )
 
     def observe(self) -> Observation:
         """What the egos see now and saw before, each image from where the ego then was."""

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -43,12 +43,14 @@ class RasterConfig:
 
     def __post_init__(self):
         if self.rows < 1 or self.columns < 1 or not self.metres_per_pixel > 0:
-            raise InputError(f"raster of {self.rows} x {self.columns} pixels: sizes must be positive")
+            raise InputError(
+                f"raster of {self.rows} x {self.columns} pixels: sizes must be positive"
+            )
 
     def pixel_centres_m(self, device=None, dtype=torch.float32) -> Float[Tensor, "rows columns 2"]:
         """Where each pixel's centre lies in the ego's frame: metres ahead, metres to the left."""
-        ahead = (0.5 * (self.rows - 1) - torch.arange(self.rows, device=device, dtype=dtype))
-        left = (0.5 * (self.columns - 1) - torch.arange(self.columns, device=device, dtype=dtype))
+        ahead = 0.5 * (self.rows - 1) - torch.arange(self.rows, device=device, dtype=dtype)
+        left = 0.5 * (self.columns - 1) - torch.arange(self.columns, device=device, dtype=dtype)
         grid = torch.meshgrid(ahead, left, indexing="ij")
         return torch.stack(grid, dim=-1) * self.metres_per_pixel
 
@@ -58,12 +60,8 @@ class RasterConfig:
         return 0.5 * self.metres_per_pixel * math.hypot(self.rows, self.columns)
 
 
-def _overlap(
-    distance: Float[Tensor, "*shape"], extent: Float[Tensor, "*shape"], pixel: float
-) -> Float[Tensor, "*shape"]:
-    """Share of a pixel-wide interval at ``distance`` that lies in an interval of ``extent`` at 0."""
-    share = (0.5 * (extent / pixel + 1.0) - distance.abs() / pixel).clamp(min=0.0)
-    return torch.minimum(share, (extent / pixel).clamp(max=1.0))
+_COMPACT_M = (6.5, 3.0)
+"""Boxes up to this extent (all cars) share windows of one small size; lorries get larger ones."""
 
 
 def draw_boxes(
@@ -78,74 +76,98 @@ def draw_boxes(
     the box's two axes: exact for boxes along the pixel grid, anti-aliased for turned ones.
     """
     pixel = config.metres_per_pixel
-    batch = boxes.shape[0]
-    image = boxes.new_zeros(batch * config.rows * config.columns)
     with torch.no_grad():
         cos, sin = boxes[..., 2].cos().abs(), boxes[..., 2].sin().abs()
-        half = 0.5 * torch.stack(
-            [
-                boxes[..., 3] * cos + boxes[..., 4] * sin,
-                boxes[..., 3] * sin + boxes[..., 4] * cos,
-            ],
-            dim=-1,
-        )
+        length, width = boxes[..., 3], boxes[..., 4]
         # A pixel further out than this from the box's axes cannot be touched.
-        half = half + 0.5 * pixel * (cos + sin).unsqueeze(-1)
-        limit = 0.5 * pixel * boxes.new_tensor([config.rows, config.columns])
-        visible = visible & (boxes[..., :2].abs() < limit + half).all(-1)
+        edge = 0.5 * pixel * (cos + sin)
+        ahead = 0.5 * (length * cos + width * sin) + edge
+        left = 0.5 * (length * sin + width * cos) + edge
+        visible = visible & (boxes[..., 0].abs() < ahead + 0.5 * pixel * config.rows)
+        visible = visible & (boxes[..., 1].abs() < left + 0.5 * pixel * config.columns)
         owner, slot = visible.nonzero(as_tuple=True)
-    if len(owner) == 0:
-        return image.view(batch, config.rows, config.columns)
-    box = boxes[owner, slot]
+        half = torch.stack([ahead[owner, slot], left[owner, slot]], dim=-1) / pixel
+        room = half.new_tensor(_COMPACT_M) / (2 * pixel) + 1.0
+        compact = (half <= room).all(-1)
+    chosen = boxes[owner, slot]
+    image = boxes.new_zeros(boxes.shape[0], config.rows, config.columns)
+    for group in (compact, ~compact):
+        member = group.nonzero()[:, 0]
+        if len(member):
+            image = image + _draw_windows(
+                chosen[member], owner[member], half[member], image, config
+            )
+    return image.clamp(max=1.0)
+
+
+def _draw_windows(
+    box: Float[Tensor, "shown 5"],
+    owner: Int[Tensor, " shown"],
+    half: Float[Tensor, "shown 2"],
+    image: Float[Tensor, "batch rows columns"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch rows columns"]:
+    """Sum of the boxes' coverage in images like ``image``, with windows as large as the largest.
+
+    ``half`` is half the extent of each window in pixels.  The canvas has a margin as wide as a
+    window, so that no window needs cutting.
+    """
+    cells = 1.0 / config.metres_per_pixel
     with torch.no_grad():
-        middle = boxes.new_tensor([0.5 * (config.rows - 1), 0.5 * (config.columns - 1)])
-        corner = middle - (box[:, :2] + half[owner, slot]) / pixel
-        first = corner.ceil().long()
-        window = (2 * half[owner, slot].amax(0) / pixel).floor().long() + 1
-        row = first[:, 0:1] + torch.arange(int(window[0]), device=boxes.device)
-        column = first[:, 1:2] + torch.arange(int(window[1]), device=boxes.device)
-        inside = ((row >= 0) & (row < config.rows))[:, :, None] & (
-            (column >= 0) & (column < config.columns)
-        )[:, None, :]
-        index = (
-            owner[:, None, None] * (config.rows * config.columns)
-            + row.clamp(0, config.rows - 1)[:, :, None] * config.columns
-            + column.clamp(0, config.columns - 1)[:, None, :]
-        )
-    ahead = (middle[0] - row) * pixel - box[:, 0:1]
-    left = (middle[1] - column) * pixel - box[:, 1:2]
-    cos, sin = box[:, 2].cos()[:, None, None], box[:, 2].sin()[:, None, None]
-    along = cos * ahead[:, :, None] + sin * left[:, None, :]
-    across = cos * left[:, None, :] - sin * ahead[:, :, None]
-    cover = _overlap(along, box[:, 3, None, None], pixel) * _overlap(
-        across, box[:, 4, None, None], pixel
-    )
-    cover = torch.where(inside, cover, 0.0)
-    image = image.index_add(0, index.flatten(), cover.flatten())
-    return image.clamp(max=1.0).view(batch, config.rows, config.columns)
+        rows, columns = (int(extent) + 1 for extent in (2 * half.amax(0)).floor().tolist())
+        middle = box.new_tensor([0.5 * (config.rows - 1), 0.5 * (config.columns - 1)])
+        first = (middle - box[:, :2] * cells - half).ceil()
+        canvas_rows, canvas_columns = config.rows + 2 * rows, config.columns + 2 * columns
+        place = first.long() + torch.tensor([rows, columns], device=box.device)
+        corner = (owner * canvas_rows + place[:, 0]) * canvas_columns + place[:, 1]
+        row = torch.arange(rows, device=box.device)
+        column = torch.arange(columns, device=box.device)
+        window = row[:, None] * canvas_columns + column
+        index = corner[:, None, None] + window
+        # Row and column numbers of the windows' first pixels, counted from the image's middle.
+        start = middle - first
+    cos, sin = box[:, 2, None].cos(), box[:, 2, None].sin()
+    ahead = start[:, 0, None] - row - box[:, 0, None] * cells
+    left = start[:, 1, None] - column - box[:, 1, None] * cells
+    along = (cos * ahead)[:, :, None] + (sin * left)[:, None, :]
+    across = (cos * left)[:, None, :] - (sin * ahead)[:, :, None]
+    extent = (box[:, 3:5] * cells)[:, :, None, None]
+    cover = _overlap(along, extent[:, 0]) * _overlap(across, extent[:, 1])
+    canvas = box.new_zeros(image.shape[0] * canvas_rows * canvas_columns)
+    canvas.index_add_(0, index.flatten(), cover.flatten())
+    canvas = canvas.view(-1, canvas_rows, canvas_columns)
+    return canvas[:, rows : rows + config.rows, columns : columns + config.columns]
+
+
+def _overlap(
+    distance: Float[Tensor, "shown rows columns"], extent: Float[Tensor, "shown 1 1"]
+) -> Float[Tensor, "shown rows columns"]:
+    """Share of a unit interval at ``distance`` that lies in an interval of ``extent`` around 0."""
+    share = 0.5 * (extent + 1.0) - distance.abs()
+    return torch.minimum(share.clamp(min=0.0), extent.clamp(max=1.0))
 
 
 @dataclass(frozen=True, eq=False)
 class RoadMap:
-    """Lane lines and off-road area of several roads, drawn once on fine grids, read by bilinear look-up.
+    """Lane lines and off-road area of several roads, drawn once on fine grids, read bilinearly.
 
     A grid is three times finer than the raster and each of its nodes already holds the mean over
-    a raster pixel around it, so one look-up a pixel gives anti-aliased coverage.  The four
-    neighbours of a cell lie side by side in memory.
+    a raster pixel around it, so one look-up a pixel gives anti-aliased coverage.  All roads lie
+    side by side in one atlas; equal roads (several recordings of one site) share their place.
+    Positions in the atlas run from -1 to 1, along y first, as ``grid_sample`` takes them.
 
     Attributes:
-        cells: ``(cells, 8)`` uint8: lane and off-road value of the four corners of each cell.
-        start: ``(roads,)`` first cell of each road.
-        shape: ``(roads, 2)`` cells along x and along y.
-        origin_m: ``(roads, 2)`` world position of each grid's first node.
-        spacing_m: distance between nodes.
+        atlas: ``(2, nodes along x, nodes along y of all roads)`` lane and off-road coverage.
+        scale: ``(2,)`` atlas units per metre along y and x.
+        offset: ``(roads, 2)`` atlas position of each road's world origin.
+        low, high: ``(roads, 2)`` atlas positions of each road's outermost nodes.
     """
 
-    cells: UInt8[Tensor, "cells 8"]
-    start: Int[Tensor, " roads"]
-    shape: Int[Tensor, "roads 2"]
-    origin_m: Float[Tensor, "roads 2"]
-    spacing_m: float
+    atlas: Float[Tensor, "2 nodes_x nodes_y"]
+    scale: Float[Tensor, "2"]
+    offset: Float[Tensor, "roads 2"]
+    low: Float[Tensor, "roads 2"]
+    high: Float[Tensor, "roads 2"]
 
     NODES_PER_PIXEL: ClassVar[int] = 3
 
@@ -155,21 +177,35 @@ class RoadMap:
     ) -> RoadMap:
         """Draws the roads at the raster's scale."""
         spacing = config.metres_per_pixel / cls.NODES_PER_PIXEL
-        cells, shapes, origins = [], [], []
+        places: dict[bytes, int] = {}
+        grids, origins, which = [], [], []
         for road in roads:
-            nodes, origin = _draw_road(road, spacing, config.metres_per_pixel)
-            corners = [nodes[:-1, :-1], nodes[:-1, 1:], nodes[1:, :-1], nodes[1:, 1:]]
-            block = np.concatenate(corners, axis=-1)
-            cells.append(block.reshape(-1, 8))
-            shapes.append(block.shape[:2])
-            origins.append(origin)
-        start = np.cumsum([0] + [len(block) for block in cells])[:-1]
+            arrays = (road.lane_pointer, road.left_m, road.right_m)
+            key = b"|".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+            if key not in places:
+                places[key] = len(grids)
+                nodes, origin = _draw_road(road, spacing, config.metres_per_pixel)
+                grids.append(nodes)
+                origins.append(origin)
+            which.append(places[key])
+        size = np.array([grid.shape[1::-1] for grid in grids])
+        first = np.stack([np.cumsum(size[:, 0]) - size[:, 0], np.zeros(len(size))], axis=1)
+        shape = np.array([size[:, 0].sum(), size[:, 1].max()])
+        atlas = np.zeros((2, shape[1], shape[0]), np.float32)
+        for grid, start in zip(grids, first[:, 0].astype(int), strict=True):
+            atlas[:, : grid.shape[0], start : start + grid.shape[1]] = grid.transpose(2, 0, 1)
+        unit = 2.0 / (shape - 1)
+        origin = np.array(origins)[:, ::-1] / spacing
+
+        def tensor(array):
+            return torch.as_tensor(np.array(array), dtype=torch.float32, device=device)
+
         return cls(
-            torch.as_tensor(np.concatenate(cells), device=device),
-            torch.as_tensor(start, device=device),
-            torch.as_tensor(np.array(shapes), device=device),
-            torch.as_tensor(np.array(origins), dtype=torch.float32, device=device),
-            spacing,
+            atlas=tensor(atlas / 255.0),
+            scale=tensor(unit / spacing),
+            offset=tensor(((first - origin) * unit - 1.0)[which]),
+            low=tensor((first * unit - 1.0)[which]),
+            high=tensor(((first + size - 1) * unit - 1.0)[which]),
         )
 
     def read(
@@ -179,28 +215,25 @@ class RoadMap:
         road: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch 2 *points"]:
         """Lane-line and off-road coverage at world points; outside the grid all is off-road."""
-        shape = [len(road)] + [1] * (x_m.dim() - 1)
-        origin, size = self.origin_m[road], self.shape[road].to(x_m.dtype)
-        node_x = (x_m - origin[:, 0].view(shape)) * (1.0 / self.spacing_m)
-        node_y = (y_m - origin[:, 1].view(shape)) * (1.0 / self.spacing_m)
-        last_x, last_y = size[:, 0].view(shape) - 1, size[:, 1].view(shape) - 1
-        with torch.no_grad():
-            cell_x, cell_y = node_x.floor(), node_y.floor()
-            outside = (cell_x < 0) | (cell_y < 0) | (cell_x > last_x) | (cell_y > last_y)
-            held_x = torch.minimum(cell_x.clamp(min=0), last_x).long()
-            held_y = torch.minimum(cell_y.clamp(min=0), last_y).long()
-            cells_y = self.shape[road][:, 1].view(shape)
-            index = held_x * cells_y + held_y + self.start[road].view(shape)
-            corners = self.cells.index_select(0, index.flatten()).t().to(x_m.dtype)
-            corners = corners.view(4, 2, *x_m.shape)
-        fx, fy = node_x - cell_x, node_y - cell_y
-        values = []
-        for channel, beyond in ((0, 0.0), (1, 1.0)):
-            near_near, near_far, far_near, far_far = corners[:, channel]
-            near = torch.lerp(near_near, near_far, fy)
-            far = torch.lerp(far_near, far_far, fy)
-            values.append(torch.where(outside, beyond, torch.lerp(near, far, fx) / 255.0))
-        return torch.stack(values, dim=1)
+        points = torch.stack([y_m, x_m], dim=-1).view(len(road), 1, -1, 2)
+        place = points * self.scale + self.offset[road][:, None, None]
+        return self.look_up(place, road).view(len(road), 2, *x_m.shape[1:])
+
+    def look_up(
+        self, place: Float[Tensor, "batch rows columns 2"], road: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch 2 rows columns"]:
+        """Lane-line and off-road coverage at positions in the atlas."""
+        # A road's outermost nodes hold what lies beyond them: no line, and off-road.
+        low = self.low[road][:, None, None].to(place.dtype)
+        high = self.high[road][:, None, None].to(place.dtype)
+        atlas = self.atlas.to(place.dtype).expand(len(road), -1, -1, -1)
+        return functional.grid_sample(
+            atlas,
+            torch.clamp(place, low, high),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=True,
+        )
 
 
 def _draw_road(road: Road, spacing: float, line_width: float) -> tuple[np.ndarray, np.ndarray]:
@@ -269,12 +302,18 @@ def draw_road(
     config: RasterConfig,
 ) -> Float[Tensor, "batch 2 rows columns"]:
     """The lane and off-road channels as seen from poses."""
-    grid = config.pixel_centres_m(pose.device, pose.dtype)
-    cos, sin = pose[:, 2].cos()[:, None, None], pose[:, 2].sin()[:, None, None]
-    ahead, left = grid[..., 0], grid[..., 1]
-    x = pose[:, 0, None, None] + cos * ahead - sin * left
-    y = pose[:, 1, None, None] + sin * ahead + cos * left
-    return road_map.read(x, y, road)
+    pixel = config.metres_per_pixel
+    row = torch.arange(config.rows, device=pose.device, dtype=pose.dtype)
+    column = torch.arange(config.columns, device=pose.device, dtype=pose.dtype)
+    ahead = (0.5 * (config.rows - 1) - row)[:, None, None] * pixel
+    left = (0.5 * (config.columns - 1) - column)[:, None] * pixel
+    cos, sin = pose[:, 2].cos(), pose[:, 2].sin()
+    forward = torch.stack([sin, cos], dim=-1)[:, None, None] * road_map.scale
+    sideways = torch.stack([cos, -sin], dim=-1)[:, None, None] * road_map.scale
+    centre = pose[:, :2].flip(-1) * road_map.scale + road_map.offset[road]
+    # One sum over all pixels; everything before it is as small as a row or a column.
+    place = (centre[:, None, None] + forward * ahead) + sideways * left
+    return road_map.look_up(place, road)
 
 
 def draw_vehicles(

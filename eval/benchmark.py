@@ -1,0 +1,42 @@
+"""Speed: ``python -m eval.benchmark simulator --json OUT.json``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ppuu.command import run
+
+from .benchmarks.raster import RasterBenchmark
+from .benchmarks.simulator import SimulatorBenchmark
+from .results import format_table, write_results
+
+Benchmark = (
+    Annotated[SimulatorBenchmark, tyro.conf.subcommand("simulator")]
+    | Annotated[RasterBenchmark, tyro.conf.subcommand("raster")]
+)
+"""One member a benchmark; each has ``run() -> rows``."""
+
+
+@tyro.conf.configure(
+    tyro.conf.CascadeSubcommandArgs, tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes
+)
+def main(benchmark: Benchmark, json: Path | None = None) -> None:
+    """Measures and prints a table; numbers in brackets are the range over the repeats.
+
+    Args:
+        benchmark: what to measure.
+        json: write the result file here, too.
+    """
+    rows = benchmark.run()
+    sys.stdout.write(format_table(rows) + "\n")
+    if json is not None:
+        write_results(json, "eval.benchmark", asdict(benchmark), rows)
+
+
+if __name__ == "__main__":
+    run(main)
