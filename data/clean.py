@@ -19,7 +19,7 @@ from ppuu.recording import Recording
 from ppuu.road import Road, inside_polygon
 from ppuu.units import seconds_to_frames
 
-from .motion import motion
+from .motion import motion, towed_heading
 
 LONGEST_FILLED_GAP = 5
 """Missing frames that are still interpolated (half a second of NGSIM); more split the track."""
@@ -43,8 +43,8 @@ class Rows:
         heading_rad: ``(n,)``; None where the source has none: then it follows from the motion.
         speed_mps: ``(n,)``; None as above.
         line: ``(n,)`` line in the file, from 1; None if the file is not a table.
-        at_front: positions are of the middle of the front bumper; they are moved half a length
-            back along the heading.
+        at_front: positions are of the middle of the front bumper, without headings; the heading
+            follows from them, and they are moved half a length back along it.
     """
 
     file: str
@@ -171,15 +171,17 @@ def recording(
         track = {key: _fill(column[first:last], own, full) for key, column in columns.items()}
         if "heading_rad" in columns:
             track["heading_rad"] = _fill(np.unwrap(columns["heading_rad"][first:last]), own, full)
-        if "heading_rad" not in columns or "speed_mps" not in columns:
+        length_m = np.median(rows.length_m[order[first:last]])
+        if rows.at_front:
+            heading = towed_heading(track["x_m"], track["y_m"], 0.5 * length_m, dt_s)
+            track["heading_rad"] = heading
+            track["x_m"] = track["x_m"] - 0.5 * length_m * np.cos(heading)
+            track["y_m"] = track["y_m"] - 0.5 * length_m * np.sin(heading)
+        if "heading_rad" not in track or "speed_mps" not in track:
             heading, speed = motion(track["x_m"], track["y_m"], dt_s)
             track = {"heading_rad": heading, "speed_mps": speed} | track
         track["heading_rad"] = np.remainder(track["heading_rad"] + np.pi, 2 * np.pi) - np.pi
         track["frame"] = full
-        length_m = np.median(rows.length_m[order[first:last]])
-        if rows.at_front:
-            track["x_m"] = track["x_m"] - 0.5 * length_m * np.cos(track["heading_rad"])
-            track["y_m"] = track["y_m"] - 0.5 * length_m * np.sin(track["heading_rad"])
         for key, values in track.items():
             kept[key].append(values)
         vehicles.append(vehicle[first])

@@ -43,10 +43,11 @@ def read(path: Path) -> Recording:
     """Reads one period.
 
     x is Local Y and y is minus Local X, so that y = 0 is the left edge of the survey and all
-    periods of a site share their axes.  Heading and speed come from the smoothed displacement,
-    not from the Velocity column: that one was smoothed apart from the positions and does not
-    integrate to them, which an ego that is moved by its recorded actions would feel.  The column
-    is checked all the same.
+    periods of a site share their axes.  The box's centre is towed by the front bumper, which
+    gives the heading (``data.motion.towed_heading``).  Speed comes from the smoothed
+    displacement, not from the Velocity column: that one was smoothed apart from the positions and
+    does not integrate to them, which an ego that is moved by its recorded actions would feel.
+    The column is checked all the same.
 
     Roads: straight lanes through the median position of each lane number.  At the streets only
     the through lanes of the surveyed street are known.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.clean import Report, Rows, overlapping_pairs, recording
-from data.motion import motion, slope
+from data.motion import motion, slope, towed_heading
 from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
@@ -139,6 +139,29 @@ def test_heading_holds_at_standstill():
     np.testing.assert_allclose(heading, np.arctan(0.1), atol=0.06)
     assert np.ptp(heading[-90:]) == 0.0
     assert found[-90:].max() < 0.3
+
+
+def test_the_towed_heading_is_that_of_the_centre_not_of_the_swinging_front():
+    """A truck on an S: known headings come back once the first error has died away."""
+    dt_s, speed_mps, reach_m = 0.1, 8.0, 6.0
+    time_s = np.arange(0, 20, dt_s)
+    heading = 0.3 * np.sin(0.6 * time_s)
+    fine = np.arange(0, 20, 1e-3)
+    angle = 0.3 * np.sin(0.6 * fine)
+    x = np.interp(time_s, fine, np.cumsum(np.cos(angle)) * speed_mps * 1e-3)
+    y = np.interp(time_s, fine, np.cumsum(np.sin(angle)) * speed_mps * 1e-3)
+    front_x, front_y = x + reach_m * np.cos(heading), y + reach_m * np.sin(heading)
+    found = towed_heading(front_x, front_y, reach_m, dt_s)
+    np.testing.assert_allclose(found[40:], heading[40:], atol=3e-3)
+    naive, _ = motion(front_x, front_y, dt_s)
+    assert np.abs(naive - heading)[40:].max() > 0.1
+
+
+def test_the_towed_heading_does_not_turn_at_standstill():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([np.arange(60.0), np.full(600, 59.0)]) + rng.normal(0, 0.03, 660)
+    found = towed_heading(x, rng.normal(0, 0.03, 660), 2.3, 0.1)
+    assert np.abs(found[60:]).max() < 0.05
 
 
 def test_overlapping_pairs_are_listed_with_their_depth():

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from data import ngsim_text
 from data.sources import ngsim
 from ppuu.errors import InputError
+from ppuu.recording import Recording
+from ppuu.road import Road
 
 REAL_ROWS = (
     "2,13,437,1118846980200,16.467,35.381,6451137.641,1873344.962,14.5,4.9,2,40,0,2,0,0,0,0",
@@ -143,3 +146,45 @@ def test_an_empty_file_is_named(tmp_path):
     path.write_text("")
     with pytest.raises(InputError, match="empty"):
         ngsim.read(path)
+
+
+def weaving(vehicles=6, frames=200) -> Recording:
+    """Cars and a truck that change lanes back and forth, each centre moving along its heading."""
+    time_s = np.arange(0, frames * 0.1, 1e-3)
+    tracks = []
+    for vehicle in range(vehicles):
+        heading = 0.1 * np.sin(0.4 * time_s + vehicle)
+        speed = 6.0 + vehicle + 2.0 * np.sin(0.3 * time_s)
+        x = 30.0 * vehicle + np.cumsum(speed * np.cos(heading)) * 1e-3
+        y = 5.5 + np.cumsum(speed * np.sin(heading)) * 1e-3
+        tracks.append(np.stack([x, y - y.mean() + 5.5, heading, speed])[:, ::100])
+    x, y, heading, speed = np.concatenate(tracks, axis=1)
+    return Recording(
+        frame=np.tile(np.arange(frames), vehicles),
+        x_m=x,
+        y_m=y,
+        heading_rad=heading,
+        speed_mps=speed,
+        vehicle_pointer=np.arange(vehicles + 1) * frames,
+        vehicle_id=np.arange(vehicles) + 1,
+        length_m=np.where(np.arange(vehicles) == 3, 14.0, 4.6),
+        width_m=np.full(vehicles, 1.9),
+        road=Road.straight(500.0, 3, 3.7, start_m=-20.0),
+    )
+
+
+def test_a_recording_written_as_text_comes_back(tmp_path):
+    """A track's first heading is only guessed; the guess is forgotten within two lengths."""
+    path = tmp_path / "made.txt"
+    made = weaving()
+    ngsim_text.write(made, path)
+    back = ngsim.read(path)
+    assert back.vehicle_id.tolist() == made.vehicle_id.tolist()
+    left_edge = made.road.left_m[:, 1].max()
+    for vehicle in range(made.vehicles):
+        true = made.track(vehicle)
+        error = back.track(vehicle) - true + [0, left_edge, 0, 0]
+        settled = np.hypot(*(true[:, :2] - true[0, :2]).T) > 2 * made.length_m[vehicle]
+        assert np.hypot(error[:, 0], error[:, 1])[settled].max() < 0.02
+        assert np.abs(error[settled, 2]).max() < 0.01
+        assert np.abs(error[settled, 3]).max() < 0.15
