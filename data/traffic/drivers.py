@@ -20,8 +20,8 @@ _WORST_GAP_RMSE_M = 5.0
 _LIMITS = IdmParameters((22.0, 36.0), (0.35, 2.2), (1.2, 3.5), (0.7, 2.2), (1.2, 3.0))
 """Clips on what is drawn: the fit's tails sit at its bounds, where a queue tells little."""
 
-_DESIRED_SPEED_MPS = (29.0, 2.5)
-"""Mean and deviation: a queue does not show it, so it is not taken from the fits."""
+MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_DEVIATION_MPS = 29.0, 2.5
+"""On a free road: a queue does not show it, so it is not taken from the fits."""
 
 _JITTER = 0.1
 """Deviation of the log noise on a drawn driver: 130 drivers are few for 600 vehicles."""
@@ -48,7 +48,9 @@ def draw_drivers(
     fitted = fitted_drivers()
     rows = fitted[random.integers(len(fitted), size=len(is_truck))]
     rows = rows * np.exp(_JITTER * random.standard_normal(rows.shape))
-    rows[:, 0] = random.normal(*_DESIRED_SPEED_MPS, size=len(rows))
+    rows[:, 0] = random.normal(
+        MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_DEVIATION_MPS, size=len(rows)
+    )
     rows[:, 1] *= preset.headway_scale
     rows = np.clip(rows, *np.array(_LIMITS).T)
     rows[is_truck] *= (0.85, 1.15, 1.3, 0.6, 0.9)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from .drivers import draw_drivers, draw_sizes
 from .idm import IdmParameters
 from .presets import TrafficPreset
-from .road import lane_centre_m
+from .road import CARPOOL_LANE, lane_centre_m
 
 NO_LANE = -1
 
@@ -19,6 +19,8 @@ _LANE_CHANGE_S = (2.8, 3.8)
 _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5
 _TRUCK_LENGTH_M = 7.0
+_CARPOOL_SHARE = 0.05
+"""Drivers on other lanes who may use the carpool lane."""
 _WANDER_WAVES = 3
 _RELAXATION_S = 12.0
 """Time constant with which a tight gap opens after a lane change (Laval and Leclercq, 2008)."""
@@ -39,6 +41,7 @@ class Fleet:
         heading_rad: of the velocity.
         length_m, width_m: size.
         idm: ``(n, 5)`` columns as in ``IdmParameters``.
+        may_carpool: allowed on the carpool lane.
         lane: the lane driven on or, in a lane change, the new one.
         old_lane: the lane being left, else ``NO_LANE``; the vehicle still occupies it.
         progress: of the lane change, 0 to 1.
@@ -60,6 +63,7 @@ class Fleet:
     length_m: Float[np.ndarray, " n"]
     width_m: Float[np.ndarray, " n"]
     idm: Float[np.ndarray, "n 5"]
+    may_carpool: Bool[np.ndarray, " n"]
     lane: Int[np.ndarray, " n"]
     old_lane: Int[np.ndarray, " n"]
     progress: Float[np.ndarray, " n"]
@@ -97,12 +101,13 @@ class Fleet:
             length_m=length,
             width_m=width,
             idm=np.stack(draw_drivers(random, preset, is_truck), axis=1),
+            may_carpool=(lane == CARPOOL_LANE) | (random.random(count) < _CARPOOL_SHARE),
             lane=lane,
             old_lane=np.full(count, NO_LANE),
             progress=np.ones(count),
             change_s=random.uniform(*_LANE_CHANGE_S, count),
             slope=np.where(is_truck, _TRUCK_SLOPE, _CAR_SLOPE),
-            rest_s=random.uniform(0, 5, count),
+            rest_s=random.uniform(0, 15, count),
             wish=np.zeros(count, np.int64),
             patience=np.ones(count),
             noise_mps2=np.zeros(count),

@@ -7,10 +7,10 @@ import numpy as np
 from .fleet import NO_LANE, Fleet
 from .idm import IdmParameters, idm_acceleration
 from .neighbours import NOBODY, LaneOrder, gap_to
-from .road import MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE
+from .road import CARPOOL_LANE, MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE
 
 _POLITENESS = 0.2
-_THRESHOLD_MPS2 = 0.25
+_THRESHOLD_MPS2 = 0.5
 _WISH_MPS2 = 1.2
 _MERGE_MPS2 = 10.0
 _SAFE_BRAKING_MPS2 = 2.0
@@ -23,7 +23,7 @@ _CLEAR_M, _CLEAR_S = 15.0, 3.0
 """Way, and time in which the old leader drives on, that it takes to get clear of the old lane."""
 _LEAST_PATIENCE = 0.4
 """Share of his headway that a driver puts up with right after a lane change."""
-_REST_S = (4.0, 12.0)
+_REST_S = (8.0, 25.0)
 _TRUCK_LEFTMOST_LANE = 2
 
 
@@ -48,7 +48,8 @@ def start_lane_changes(
     ready &= np.where(on_ramp, fleet.x_m > MERGE_START_M, fleet.rest_s <= 0)
     for side in random.permutation((-1, 1)):
         target = fleet.lane + side
-        leftmost = np.where(fleet.is_truck, _TRUCK_LEFTMOST_LANE, 0)
+        leftmost = np.where(fleet.may_carpool, CARPOOL_LANE, CARPOOL_LANE + 1)
+        leftmost = np.where(fleet.is_truck, _TRUCK_LEFTMOST_LANE, leftmost)
         rows = np.flatnonzero(
             ready & (fleet.old_lane == NO_LANE) & (target >= leftmost) & (target < MAIN_LANES)
         )

@@ -13,6 +13,8 @@ class TrafficPreset:
         name: of the preset and of the recordings made with it.
         summary: one sentence for the command line.
         inflow_per_lane_hz: vehicles that want to enter each main lane, per second.
+        carpool_inflow_hz: the same for the leftmost lane, the carpool lane.
+        carpool_speed_mps: how fast drivers like to go there, beside slower lanes.
         ramp_inflow_hz: vehicles that want to enter the on-ramp, per second.
         bottleneck_speed_mps: mean of the speed that the downstream bottleneck lets through.
         bottleneck_swing_mps: how far that speed swings around its mean: stop-and-go waves.
@@ -28,6 +30,8 @@ class TrafficPreset:
     name: str
     summary: str
     inflow_per_lane_hz: float
+    carpool_inflow_hz: float
+    carpool_speed_mps: float
     ramp_inflow_hz: float
     bottleneck_speed_mps: float
     bottleneck_swing_mps: float
@@ -44,31 +48,35 @@ PRESETS = {
     for preset in (
         TrafficPreset(
             name="moderate",
-            summary="busy but flowing: the regression gate, constant velocity often gets through",
+            summary="busy but flowing: a gate for regressions, as constant velocity often succeeds",
             inflow_per_lane_hz=0.45,
-            ramp_inflow_hz=0.10,
-            bottleneck_speed_mps=13.0,
-            bottleneck_swing_mps=2.0,
+            carpool_inflow_hz=0.35,
+            carpool_speed_mps=18.0,
+            ramp_inflow_hz=0.05,
+            bottleneck_speed_mps=17.0,
+            bottleneck_swing_mps=0.5,
             bottleneck_period_s=90.0,
-            headway_scale=0.9,
+            headway_scale=1.15,
             truck_share=0.05,
-            lane_wish_rate_hz=1 / 90,
-            acceleration_noise_mps2=0.15,
+            lane_wish_rate_hz=0.003,
+            acceleration_noise_mps2=0.1,
             wander_m=0.12,
         ),
         TrafficPreset(
             name="dense",
             summary="stop-and-go on six full lanes, about as hard as I-80: the benchmark",
             inflow_per_lane_hz=0.55,
-            ramp_inflow_hz=0.1,
-            bottleneck_speed_mps=9.0,
-            bottleneck_swing_mps=3.0,
+            carpool_inflow_hz=0.42,
+            carpool_speed_mps=14.5,
+            ramp_inflow_hz=0.05,
+            bottleneck_speed_mps=12.5,
+            bottleneck_swing_mps=0.5,
             bottleneck_period_s=70.0,
-            headway_scale=0.9,
+            headway_scale=1.15,
             truck_share=0.05,
-            lane_wish_rate_hz=1 / 60,
-            acceleration_noise_mps2=0.2,
-            wander_m=0.18,
+            lane_wish_rate_hz=0.005,
+            acceleration_noise_mps2=0.1,
+            wander_m=0.12,
         ),
     )
 }

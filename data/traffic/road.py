@@ -11,6 +11,8 @@ SECTION_M = 500.0
 """Recorded length; vehicles are recorded while their centre is in [0, SECTION_M]."""
 
 MAIN_LANES = 6
+CARPOOL_LANE = 0
+"""Open to few and therefore faster, as at I-80 (13 m/s beside 8 m/s, gaps of 23 m beside 12 m)."""
 RAMP_LANE = MAIN_LANES
 """The on-ramp is the lane right of the last main lane."""
 

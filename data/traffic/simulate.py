@@ -13,12 +13,13 @@ from tqdm import tqdm
 from ppuu.errors import InputError
 from ppuu.recording import Recording
 
+from .drivers import MEAN_DESIRED_SPEED_MPS
 from .fleet import Fleet
 from .idm import IdmParameters, idm_acceleration
 from .lane_changes import start_lane_changes
 from .neighbours import NOBODY, LaneOrder, gap_to
 from .presets import TrafficPreset
-from .road import MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE, SECTION_M, highway
+from .road import CARPOOL_LANE, MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE, SECTION_M, highway
 
 DT_S = 0.1
 _START_M, _END_M = -300.0, SECTION_M + 250.0
@@ -39,6 +40,7 @@ _TRUCK_LANES = 3
 """Trucks enter on so many of the right main lanes."""
 _QUEUE_SPEED = 0.65
 """Speed of the queue, as a share of what drivers would like in the bottleneck."""
+_LET_IN_GAP_M = 2.5
 _YIELDING_MPS2 = 0.8
 """How hard a driver brakes to let somebody merge."""
 _WISH_FORGOTTEN_S = 20.0
@@ -52,7 +54,8 @@ class _Bottleneck:
         period = preset.bottleneck_period_s * random.uniform(0.6, 1.6, shape)
         self._rate_radps = 2 * np.pi / period
         self._phase_rad = random.uniform(0, 2 * np.pi, shape)
-        self._mean_mps = preset.bottleneck_speed_mps
+        self._mean_mps = np.full(MAIN_LANES, preset.bottleneck_speed_mps)
+        self._mean_mps[CARPOOL_LANE] = preset.carpool_speed_mps
         self._swing_mps = preset.bottleneck_swing_mps
 
     def speed_mps(self, time_s: float) -> Float[np.ndarray, " lanes"]:
@@ -82,14 +85,19 @@ class _Entries:
 
     def fill(self) -> Fleet:
         """A full stretch, already queueing for the bottleneck."""
-        speed = _QUEUE_SPEED * self._preset.bottleneck_speed_mps
+        preset = self._preset
         count = int((_END_M - _START_M) / 8.0)
         lanes = []
         for lane in range(MAIN_LANES):
+            if lane == CARPOOL_LANE:
+                speed, inflow = 0.9 * preset.carpool_speed_mps, preset.carpool_inflow_hz
+            else:
+                speed = _QUEUE_SPEED * preset.bottleneck_speed_mps
+                inflow = preset.inflow_per_lane_hz
             fleet = self._draw(np.full(count, lane))
             parameters = fleet.parameters()
             gap = parameters.jam_gap_m + parameters.time_headway_s * speed + 1.0
-            gap = np.maximum(gap, speed / self._preset.inflow_per_lane_hz - fleet.length_m)
+            gap = np.maximum(gap, speed / inflow - fleet.length_m)
             fleet.x_m = _END_M - np.cumsum(fleet.length_m + gap) + 0.5 * fleet.length_m
             fleet.speed_mps = np.full(count, speed)
             lanes.append(fleet.take(fleet.x_m > _START_M))
@@ -98,6 +106,7 @@ class _Entries:
     def enter(self, fleet: Fleet) -> Fleet:
         """The fleet and whoever has found room at the upstream end."""
         rate = np.full(MAIN_LANES + 1, self._preset.inflow_per_lane_hz)
+        rate[CARPOOL_LANE] = self._preset.carpool_inflow_hz
         rate[RAMP_LANE] = self._preset.ramp_inflow_hz
         self._waiting += self._random.poisson(rate * DT_S)
         self._waiting = np.minimum(self._waiting, 3)
@@ -108,6 +117,8 @@ class _Entries:
                 self._first[lane] = self._draw(np.array([lane]))
             new = self._first[lane]
             speed = _RAMP_ENTRY_MPS if lane == RAMP_LANE else _ENTRY_MPS
+            if lane == CARPOOL_LANE:
+                speed = self._preset.carpool_speed_mps
             if len(inside):
                 last = inside[fleet.x_m[inside].argmin()]
                 gap = fleet.x_m[last] - _START_M - 0.5 * (fleet.length_m[last] + new.length_m[0])
@@ -132,7 +143,10 @@ def _joined(fleets: list[Fleet]) -> Fleet:
 
 
 def _accelerations(
-    fleet: Fleet, order: LaneOrder, exit_speed_mps: Float[np.ndarray, " lanes"]
+    fleet: Fleet,
+    order: LaneOrder,
+    exit_speed_mps: Float[np.ndarray, " lanes"],
+    carpool_speed_mps: float,
 ) -> Float[np.ndarray, " n"]:
     """What every driver wants to do, given all leaders he has (two in a lane change)."""
     entry, leader = order.vehicle, order.leaders()
@@ -144,6 +158,8 @@ def _accelerations(
     )
     limit = exit_speed_mps[np.minimum(fleet.lane, MAIN_LANES - 1)]
     desired = parameters.desired_speed_mps
+    beside_queue = carpool_speed_mps * desired / MEAN_DESIRED_SPEED_MPS
+    desired = np.where(fleet.lane == CARPOOL_LANE, np.minimum(desired, beside_queue), desired)
     desired = desired + inside * (np.minimum(limit, desired) - desired)
     parameters = parameters._replace(desired_speed_mps=desired)
 
@@ -169,13 +185,14 @@ def _zip(fleet: Fleet, order: LaneOrder, wanted_mps2: Float[np.ndarray, " n"]) -
     for follower, leader in ((merging, ahead), (behind, merging)):
         there = (follower != NOBODY) & (leader != NOBODY)
         follower, leader = follower[there], leader[there]
+        gap = gap_to(fleet, follower, leader)
         yielding = idm_acceleration(
-            fleet.parameters(follower),
-            fleet.speed_mps[follower],
-            gap_to(fleet, follower, leader),
-            fleet.speed_mps[leader],
+            fleet.parameters(follower), fleet.speed_mps[follower], gap, fleet.speed_mps[leader]
         )
-        np.minimum.at(wanted_mps2, follower, np.maximum(yielding, -_YIELDING_MPS2))
+        # Somebody nearly alongside drives past: two who wait for each other would never move.
+        past = (fleet.lane[follower] != RAMP_LANE) & (gap < _LET_IN_GAP_M)
+        yielding = np.where(past, np.inf, np.maximum(yielding, -_YIELDING_MPS2))
+        np.minimum.at(wanted_mps2, follower, yielding)
 
 
 def _simulate(
@@ -191,7 +208,8 @@ def _simulate(
         if step >= warm_up:
             yield fleet
         order = LaneOrder.of(fleet)
-        wanted = _accelerations(fleet, order, bottleneck.speed_mps(step * DT_S))
+        exit_speed = bottleneck.speed_mps(step * DT_S)
+        wanted = _accelerations(fleet, order, exit_speed, preset.carpool_speed_mps)
         if step % _DECIDE_STEPS == 0:
             start_lane_changes(random, fleet, order, wanted)
         count = len(fleet)
