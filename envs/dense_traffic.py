@@ -62,7 +62,7 @@ class DenseTrafficEnv(gymnasium.Env):
         self._episodes = Episodes(DenseTrafficConfig(recording, **settings), 1)
         self.action_space = self._episodes.action_space
         self.observation_space = self._episodes.observation_space
-        self._renderer = Renderer(self._episodes.world)
+        self._renderer = Renderer(self._episodes.world.recordings)
 
     @property
     def scenarios(self) -> int:

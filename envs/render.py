@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ppuu.geometry import box_corners
+from ppuu.recording import Recording
 from ppuu.road import Road
 from ppuu.runtime import import_opencv
 
 from .simulator import Simulator
 from .termination import Outcome
-from .world import World
 
 FRAMES_PER_SECOND = 10
 
@@ -27,10 +28,13 @@ _EGO = (236, 82, 76)
 _HUMAN = (255, 214, 102)
 _GOAL = (120, 214, 140)
 _GLASS = (32, 36, 42)
+_BAR = (24, 27, 31)
 _TEXT = (238, 240, 243)
 _MUTED = (158, 164, 172)
 _SLOW, _FAST = np.array([88, 112, 196.0]), np.array([128, 222, 210.0])
 _FAST_MPS = 20.0
+
+_TEXT_ROWS = 28
 
 _VERDICT = {
     Outcome.RUNNING: ("", _TEXT),
@@ -47,7 +51,7 @@ class RenderConfig:
     """What the camera takes in.
 
     Attributes:
-        width_m, height_m: section of the world.
+        width_m, height_m: section of the world; below it comes a line of text.
         pixels_per_metre: scale.
         ahead_share: where the ego stands between the left (0) and the right edge (1).
     """
@@ -65,9 +69,10 @@ class Renderer:
     human's box a yellow outline, the line to reach green.
     """
 
-    def __init__(self, world: World, config: RenderConfig | None = None):
-        self.world = world
+    def __init__(self, recordings: Sequence[Recording], config: RenderConfig | None = None):
+        self.roads = [recording.road for recording in recordings]
         self.config = config or RenderConfig()
+        self._markings: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def frame(self, simulator: Simulator, env: int, caption: str = "") -> np.ndarray:
         """One episode's present moment, ``(rows, columns, 3)`` uint8.
@@ -75,12 +80,15 @@ class Renderer:
         Args:
             simulator: where it runs.
             env: which of its slots.
-            caption: shown at the top left, e.g. the driver's name.
+            caption: shown at the bottom left, e.g. the driver's name.
         """
-        road = self.world.recordings[int(simulator.road[env])].road
+        number = int(simulator.road[env])
+        if number not in self._markings:
+            self._markings[number] = _markings(self.roads[number])
+        road = self.roads[number]
         ego = simulator.state[env].cpu()
         canvas = _Canvas(self.config, self._centre(road, ego[:2].tolist()))
-        canvas.road(road)
+        canvas.road(road, *self._markings[number])
         goal = simulator.goal_pose[env].cpu()
         if bool(goal.isfinite().all()):
             canvas.goal(goal.tolist(), road)
@@ -99,18 +107,51 @@ class Renderer:
     def _centre(self, road: Road, ego: list[float]) -> tuple[float, float]:
         """World position of the picture's middle: ahead of the ego, and steady across the road."""
         x = ego[0] + (0.5 - self.config.ahead_share) * self.config.width_m
-        edges = np.concatenate([road.left_m, road.right_m])
-        if len(edges) == 0:
+        stations = x + self.config.width_m * np.linspace(-0.5, 0.5, 25)
+        edges = []
+        for lane in range(road.lanes):
+            for line in road.lane(lane):
+                order = np.argsort(line[:, 0])
+                y = np.interp(stations, *line[order].T, left=np.nan, right=np.nan)
+                edges.append(y)
+        edges = np.array(edges).reshape(-1, len(stations))
+        edges = edges[:, np.isfinite(edges).any(0)]
+        if edges.size == 0:
             return x, ego[1]
-        near = np.abs(edges[:, 0] - x) < 0.5 * self.config.width_m
-        if not near.any():
-            # A straight lane has points at its ends only.
-            low, high = edges[:, 1].min(), edges[:, 1].max()
-        else:
-            low, high = edges[near, 1].min(), edges[near, 1].max()
-        if high - low > self.config.height_m:
-            return x, ego[1]
-        return x, 0.5 * (low + high)
+        # Averaged over the picture, so that a lane that begins does not make it jump.
+        low, high = np.nanmin(edges, 0).mean(), np.nanmax(edges, 0).mean()
+        slack = max(0.0, 0.5 * (high - low - self.config.height_m) + 2.0)
+        middle = 0.5 * (low + high)
+        return x, float(np.clip(ego[1], middle - slack, middle + slack))
+
+
+_DASH_M, _PERIOD_M = 3.0, 9.0
+
+
+def _markings(road: Road) -> tuple[np.ndarray, np.ndarray]:
+    """Painted pieces ``(n, 2, 2)``: solid where the road ends beside the line, else dashes."""
+    solid, dashed = [np.zeros((0, 2, 2))], [np.zeros((0, 2, 2))]
+    for lane in range(road.lanes):
+        left, right = road.lane(lane)
+        for line, opposite in ((left, right), (right, left)):
+            length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+            # Counted from a multiple of the period in x, so that both lanes paint the same dashes.
+            start = np.arange(-(line[0, 0] % _PERIOD_M), length[-1], _DASH_M)
+            ends = np.stack([start, start + _DASH_M], axis=1).clip(0.0, length[-1])
+            pieces = np.stack([np.interp(ends, length, line[:, k]) for k in (0, 1)], axis=-1)
+            middle = pieces.mean(1)
+            along = (
+                np.interp(ends.mean(1), length, opposite[:, 0]),
+                np.interp(ends.mean(1), length, opposite[:, 1]),
+            )
+            outward = middle - np.stack(along, axis=-1)
+            outward /= np.linalg.norm(outward, axis=1, keepdims=True).clip(1e-9)
+            outer = ~road.drivable(middle + 0.5 * outward)
+            solid.append(pieces[outer])
+            dashed.append(
+                pieces[~outer & (np.arange(len(start)) % round(_PERIOD_M / _DASH_M) == 0)]
+            )
+    return np.concatenate(solid), np.concatenate(dashed)
 
 
 class _Canvas:
@@ -121,7 +162,7 @@ class _Canvas:
         self.scale = config.pixels_per_metre
         columns = 2 * round(0.5 * config.width_m * self.scale)
         rows = 2 * round(0.5 * config.height_m * self.scale)
-        self.image = np.full((rows, columns, 3), _GROUND, np.uint8)
+        self.image = np.full((rows + _TEXT_ROWS, columns, 3), _GROUND, np.uint8)
         self.offset = np.array([0.5 * columns, 0.5 * rows])
         self.centre = np.array(centre)
 
@@ -134,37 +175,20 @@ class _Canvas:
         points = self.pixels(points_m)
         self.cv2.fillConvexPoly(self.image, points, colour, self.cv2.LINE_AA, _SHIFT)
 
-    def polyline(self, points_m: np.ndarray, colour: tuple, width: int, closed=False) -> None:
-        points = [self.pixels(points_m)]
+    def lines(self, pieces_m: np.ndarray, colour: tuple, width: int, closed=False) -> None:
+        points = list(self.pixels(pieces_m))
         self.cv2.polylines(self.image, points, closed, colour, width, self.cv2.LINE_AA, _SHIFT)
 
-    def road(self, road: Road) -> None:
-        """Asphalt, dashed lines between lanes, solid ones at the edges."""
+    def road(self, road: Road, solid: np.ndarray, dashed: np.ndarray) -> None:
+        """Asphalt and the markings in view."""
+        reach = 0.5 * self.image.shape[1] / self.scale + _PERIOD_M
         for corners in road.quadrilaterals_m:
-            points = self.pixels(corners)
             # Without anti-aliasing, or seams show between neighbouring pieces.
+            points = self.pixels(corners)
             self.cv2.fillConvexPoly(self.image, points, _ASPHALT, self.cv2.LINE_8, _SHIFT)
-        for lane in range(road.lanes):
-            left, right = road.lane(lane)
-            for line, inward in ((left, right), (right, left)):
-                outer = not road.drivable((line + 0.05 * (line - inward)).mean(0)[None])[0]
-                if outer:
-                    self.polyline(line, _LINE, 2)
-                else:
-                    for dash in self._dashes(line):
-                        self.polyline(dash, _LINE, 1)
-
-    def _dashes(self, line: np.ndarray, dash_m: float = 3.0, period_m: float = 9.0):
-        length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-        reach = 0.5 * self.image.shape[1] / self.scale + period_m
-        # Counted from a multiple of the period in x, so that both lanes draw the same dashes.
-        phase = line[0, 0] % period_m
-        starts = np.arange(-phase, length[-1], period_m)
-        for start in starts:
-            ends = np.clip([start, start + dash_m], 0.0, length[-1])
-            points = np.stack([np.interp(ends, length, line[:, k]) for k in (0, 1)], axis=1)
-            if ends[1] > ends[0] and np.abs(points[0, 0] - self.centre[0]) < reach:
-                yield points
+        for pieces, width in ((solid, 2), (dashed, 1)):
+            near = np.abs(pieces[:, 0, 0] - self.centre[0]) < reach
+            self.lines(pieces[near], _LINE, width)
 
     def goal(self, pose: list[float], road: Road) -> None:
         """The line to reach, from one edge of the road to the other."""
@@ -174,7 +198,7 @@ class _Canvas:
         line = np.array([[x, y]]) + reach * [[-np.sin(heading), np.cos(heading)]]
         line = line[road.drivable(line)]
         if len(line):
-            self.polyline(line[[0, -1]], _GOAL, 2)
+            self.lines(line[None, [0, -1]], _GOAL, 2)
 
     def car(self, box: torch.Tensor, colour: tuple) -> None:
         """A body with cut corners, windscreen and rear window, so that its direction shows."""
@@ -201,25 +225,29 @@ class _Canvas:
             self.polygon(_placed(glass, x, y, heading), _GLASS)
 
     def outline(self, box: torch.Tensor, colour: tuple) -> None:
-        self.polyline(box_corners(box).numpy(), colour, 1, closed=True)
+        self.lines(box_corners(box).numpy()[None], colour, 1, closed=True)
 
     def texts(self, simulator: Simulator, env: int, caption: str) -> None:
+        """One line below the scene: who drives, how far, and how it ended."""
+        self.image[-_TEXT_ROWS:] = _BAR
         dt_s = simulator.scene.dt_s
         time_s = int(simulator.frame[env] - simulator.start_frame[env]) * dt_s
         facts = (
-            f"{time_s:5.1f} s   {float(simulator.state[env, 3]):4.1f} m/s   "
-            f"{float(simulator.distance_m[env]):5.1f} m   "
-            f"human {float(simulator.human_distance_m[env]):5.1f} m"
+            f"{time_s:.1f} s    {float(simulator.state[env, 3]):.1f} m/s    "
+            f"{float(simulator.distance_m[env]):.0f} m    "
+            f"human {float(simulator.human_distance_m[env]):.0f} m"
         )
-        self._text(facts, self.image.shape[0] - 9, _MUTED)
-        self._text(caption, 18, _TEXT)
         verdict, colour = _VERDICT[Outcome(int(simulator.outcome[env]))]
-        self._text(verdict, 18, colour, right=True)
+        self._text(caption, 0.0, _TEXT)
+        self._text(facts, 0.5, _MUTED)
+        self._text(verdict, 1.0, colour)
 
-    def _text(self, text: str, baseline: int, colour: tuple, right: bool = False) -> None:
-        font, scale = self.cv2.FONT_HERSHEY_SIMPLEX, 0.5
+    def _text(self, text: str, place: float, colour: tuple) -> None:
+        """Writes at a share of the free width: 0 is left, 0.5 centred, 1 right."""
+        font, scale, margin = self.cv2.FONT_HERSHEY_SIMPLEX, 0.5, 12
         (width, _), _ = self.cv2.getTextSize(text, font, scale, 1)
-        left = self.image.shape[1] - width - 12 if right else 12
+        left = margin + round(place * (self.image.shape[1] - width - 2 * margin))
+        baseline = self.image.shape[0] - 9
         self.cv2.putText(
             self.image, text, (left, baseline), font, scale, colour, 1, self.cv2.LINE_AA
         )

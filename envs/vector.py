@@ -64,7 +64,7 @@ class DenseTrafficVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
         self._ended = np.zeros(num_envs, bool)
-        self._renderer = Renderer(self._episodes.world)
+        self._renderer = Renderer(self._episodes.world.recordings)
 
     def reset(
         self,

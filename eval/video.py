@@ -1,0 +1,123 @@
+"""``python -m eval.video``: watch drivers in recorded traffic."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.splits import Split
+from envs.render import FRAMES_PER_SECOND, Renderer
+from envs.simulator import Simulator, SimulatorConfig
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.policies import NetworkPolicy, Policy, Surroundings
+from ppuu.raster import RoadMap
+from ppuu.runtime import import_opencv
+
+from .closed_loop import Track
+from .policies import observation_of, policy_by_name
+
+_PAUSE_FRAMES = 10
+"""The last picture of an episode stands for a second, so that its verdict can be read."""
+
+
+@torch.no_grad()
+def frames(policy: Policy, name: str, track: Track, scenario: int) -> Iterator[np.ndarray]:
+    """One episode as pictures, ``(rows, columns, 3)`` uint8, the start included."""
+    seen = observation_of(policy)
+    looks = isinstance(policy, NetworkPolicy)
+    roads = RoadMap.build([recording.road for recording in track.recordings], seen.raster)
+    simulator = Simulator(track.scene, roads, SimulatorConfig(seen if looks else None))
+    simulator.reset(track.scenarios[scenario])
+    policy.reset(torch.ones(1, dtype=torch.bool))
+    renderer = Renderer(track.recordings)
+    caption = f"{name}, scenario {scenario}"
+    yield renderer.frame(simulator, 0, caption)
+    while not bool(simulator.done):
+        others = simulator.neighbours()
+        surroundings = Surroundings(
+            track.scene, simulator.vehicle, simulator.frame,
+            others.boxes, others.speed_mps, others.present,
+        )  # fmt: skip
+        observation = simulator.observe() if looks else simulator.present()
+        simulator.step(policy.act(observation, surroundings))
+        yield renderer.frame(simulator, 0, caption)
+
+
+def write_video(path: Path, episodes: Sequence[Iterator[np.ndarray]]) -> int:
+    """Writes episodes one after the other as MP4 and returns the number of pictures.
+
+    Raises:
+        InputError: OpenCV cannot write such a file.
+    """
+    cv2 = import_opencv()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    writer, count = None, 0
+    try:
+        for episode in episodes:
+            picture = None
+            for picture in episode:
+                if writer is None:
+                    size = (picture.shape[1], picture.shape[0])
+                    code = cv2.VideoWriter_fourcc(*"mp4v")
+                    writer = cv2.VideoWriter(str(temporary), code, FRAMES_PER_SECOND, size)
+                    if not writer.isOpened():
+                        raise InputError(f"{path}: OpenCV cannot write it; give a name in .mp4")
+                writer.write(picture[..., ::-1].copy())
+                count += 1
+            for _ in range(_PAUSE_FRAMES if picture is not None else 0):
+                writer.write(picture[..., ::-1].copy())
+                count += 1
+        if writer is not None:
+            writer.release()
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def main(
+    policy: tuple[str, ...],
+    recordings: tuple[Path, ...],
+    out: Path,
+    split: Split = "test",
+    episodes: int = 3,
+    scenario: tuple[int, ...] = (),
+) -> None:
+    """Films drivers from above, each in the same scenarios.
+
+    The ego is red, the recorded human's box a yellow outline, the line to reach green; traffic is
+    blue where it stands and turns to mint at 20 m/s.
+
+    Args:
+        policy: run directories of train.policy, or human, no-action, idm; one or several.
+        recordings: files written by data.generate or data.prepare.
+        out: the MP4 file.
+        split: test, or all for recordings that nothing was trained on.
+        episodes: how many scenarios, spread evenly over the list.
+        scenario: numbers of scenarios instead.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise InputError(f"--out {out}: only MP4 files are written; give a name in .mp4")
+    drivers = [
+        (Path(name).name if Path(name).exists() else name, policy_by_name(name)) for name in policy
+    ]
+    track = Track.load(recordings, split)
+    last = len(track.scenarios) - 1
+    chosen = list(scenario) or np.unique(np.linspace(0, last, max(episodes, 1)).round()).tolist()
+    for number in chosen:
+        if not 0 <= number <= last:
+            raise InputError(f"--scenario {number}: there are 0 to {last}")
+    films = [frames(driver, name, track, int(k)) for k in chosen for name, driver in drivers]
+    count = write_video(out, films)
+    sys.stdout.write(f"{out}: {len(films)} episodes, {count / FRAMES_PER_SECOND:.0f} s\n")
+
+
+if __name__ == "__main__":
+    run(main)
