@@ -19,8 +19,8 @@ def wrap_angle(angle_rad: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
 
 
 def rotate(
-    vector: Float[Tensor, "*batch 2"], angle_rad: Float[Tensor, "*batch"]
-) -> Float[Tensor, "*batch 2"]:
+    vector: Float[Tensor, "*#batch 2"], angle_rad: Float[Tensor, "*#batch"]
+) -> Float[Tensor, "*#batch 2"]:
     """Turns vectors counter-clockwise."""
     cos, sin = torch.cos(angle_rad), torch.sin(angle_rad)
     x, y = vector.unbind(-1)
@@ -28,8 +28,8 @@ def rotate(
 
 
 def to_local(
-    pose: Float[Tensor, "*batch pose"], origin: Float[Tensor, "*batch origin"]
-) -> Float[Tensor, "*batch pose"]:
+    pose: Float[Tensor, "*#batch pose"], origin: Float[Tensor, "*#batch origin"]
+) -> Float[Tensor, "*#batch pose"]:
     """Poses (first three columns; further columns pass through) seen from ``origin``."""
     position = rotate(pose[..., :2] - origin[..., :2], -origin[..., 2])
     heading = wrap_angle(pose[..., 2:3] - origin[..., 2:3])
@@ -37,8 +37,8 @@ def to_local(
 
 
 def to_world(
-    pose: Float[Tensor, "*batch pose"], origin: Float[Tensor, "*batch origin"]
-) -> Float[Tensor, "*batch pose"]:
+    pose: Float[Tensor, "*#batch pose"], origin: Float[Tensor, "*#batch origin"]
+) -> Float[Tensor, "*#batch pose"]:
     """Inverse of ``to_local``."""
     position = rotate(pose[..., :2], origin[..., 2]) + origin[..., :2]
     heading = wrap_angle(pose[..., 2:3] + origin[..., 2:3])
