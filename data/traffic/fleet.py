@@ -14,7 +14,7 @@ from .road import CARPOOL_LANE, lane_centre_m
 
 NO_LANE = -1
 
-_WANDER_PERIODS_S = (6.0, 20.0)
+_WANDER_PERIODS_S = (8.0, 40.0)
 _LANE_CHANGE_S = (2.8, 3.8)
 _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5

@@ -49,7 +49,7 @@ PRESETS = {
         TrafficPreset(
             name="moderate",
             summary="busy but flowing: a gate for regressions, as constant velocity often succeeds",
-            inflow_per_lane_hz=0.45,
+            inflow_per_lane_hz=0.6,
             carpool_inflow_hz=0.35,
             carpool_speed_mps=18.0,
             ramp_inflow_hz=0.05,
@@ -60,14 +60,14 @@ PRESETS = {
             truck_share=0.05,
             lane_wish_rate_hz=0.003,
             acceleration_noise_mps2=0.1,
-            wander_m=0.12,
+            wander_m=0.2,
         ),
         TrafficPreset(
             name="dense",
             summary="stop-and-go on six full lanes, about as hard as I-80: the benchmark",
             inflow_per_lane_hz=0.55,
-            carpool_inflow_hz=0.42,
-            carpool_speed_mps=14.5,
+            carpool_inflow_hz=0.38,
+            carpool_speed_mps=15.5,
             ramp_inflow_hz=0.05,
             bottleneck_speed_mps=12.5,
             bottleneck_swing_mps=0.5,
@@ -76,7 +76,7 @@ PRESETS = {
             truck_share=0.05,
             lane_wish_rate_hz=0.005,
             acceleration_noise_mps2=0.1,
-            wander_m=0.12,
+            wander_m=0.2,
         ),
     )
 }

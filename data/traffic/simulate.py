@@ -41,6 +41,8 @@ _TRUCK_LANES = 3
 _QUEUE_SPEED = 0.65
 """Speed of the queue, as a share of what drivers would like in the bottleneck."""
 _LET_IN_GAP_M = 2.5
+_CARPOOL_EXIT = 1.25
+"""The bottleneck lets the carpool lane through faster than drivers go there, so it flows."""
 _YIELDING_MPS2 = 0.8
 """How hard a driver brakes to let somebody merge."""
 _WISH_FORGOTTEN_S = 20.0
@@ -55,7 +57,7 @@ class _Bottleneck:
         self._rate_radps = 2 * np.pi / period
         self._phase_rad = random.uniform(0, 2 * np.pi, shape)
         self._mean_mps = np.full(MAIN_LANES, preset.bottleneck_speed_mps)
-        self._mean_mps[CARPOOL_LANE] = preset.carpool_speed_mps
+        self._mean_mps[CARPOOL_LANE] = _CARPOOL_EXIT * preset.carpool_speed_mps
         self._swing_mps = preset.bottleneck_swing_mps
 
     def speed_mps(self, time_s: float) -> Float[np.ndarray, " lanes"]:
