@@ -1,0 +1,268 @@
+"""The batched simulator: outcomes, collisions, observations, and independence of the slots."""
+
+import math
+
+import pytest
+import torch
+
+from envs.scenario import ScenarioConfig, list_scenarios
+from envs.simulator import Simulator, SimulatorConfig
+from envs.termination import CollisionKind, Outcome
+from envs.world import World
+from ppuu.errors import InputError
+from ppuu.geometry import boxes_overlap, clearance
+from ppuu.kinematics import ActionBounds, infer_actions
+from ppuu.observation import ObservationConfig, observe
+from ppuu.recording import Recording
+from tests.helpers import LANE_WIDTH_M, Car, dense_recording, straight_recording
+
+STATES_ONLY = SimulatorConfig(observation=None)
+
+
+def start(recording: Recording, scenarios: ScenarioConfig | None = None, config=STATES_ONLY):
+    world = World.build([recording], scenarios)
+    simulator = Simulator(world.scene, world.road_map, config)
+    simulator.reset(world.scenarios)
+    return simulator
+
+
+def drive(simulator: Simulator, action=(0.0, 0.0), steps: int = 10_000):
+    """Repeats one action for all until every episode has ended."""
+    actions = torch.tensor([action]).expand(simulator.envs, 2)
+    for _ in range(steps):
+        result = simulator.step(actions)
+        if result.done.all():
+            return result
+    raise AssertionError("the episodes go on")
+
+
+def ego_among(cars, vehicle=0, frames=120, **rules):
+    """A simulator with one episode: ``vehicle`` of these cars as ego."""
+    recording = straight_recording(cars, frames)
+    world = World.build([recording], ScenarioConfig(**rules) if rules else None)
+    simulator = Simulator(world.scene, world.road_map, STATES_ONLY)
+    simulator.reset(world.scenarios[world.scenarios.vehicle == vehicle])
+    return simulator
+
+
+def test_arrival():
+    simulator = ego_among([Car(0.0, speed_mps=20.0)], frames=200)
+    result = drive(simulator)
+    assert result.outcome[0] == Outcome.ARRIVED
+    assert result.steps[0] == 108
+    assert result.distance_m[0] == pytest.approx(216.0, abs=1e-2)
+    assert simulator.human_distance_m[0] == pytest.approx(216.0, abs=1e-2)
+    assert result.clearance_m[0] == math.inf and result.time_to_collision_s[0] == math.inf
+
+
+def test_timeout_of_who_stops():
+    simulator = ego_among([Car(0.0, speed_mps=20.0)], frames=200, time_limit_s=15.0)
+    result = drive(simulator, (-2.0, 0.0))
+    assert result.outcome[0] == Outcome.TIMEOUT and result.steps[0] == 150
+    assert result.state[0, 3] == 0.0
+    assert result.distance_m[0] == pytest.approx(0.5 * 20.0**2 / 2.0, abs=1.0)
+
+
+def test_survival_to_the_end_of_the_window():
+    result = drive(ego_among([Car(0.0)], frames=100))
+    assert result.outcome[0] == Outcome.SURVIVED and result.frame[0] == 99
+
+
+def test_survival_past_the_place_where_the_human_left():
+    """A faster ego leaves the section before the human does; no road is recorded beyond."""
+    simulator = ego_among([Car(0.0, frames=80), Car(0.0, lane=2)], frames=100)
+    result = drive(simulator, (1.0, 0.0))
+    assert result.outcome[0] == Outcome.SURVIVED and result.frame[0] < 79
+    assert result.state[0, 0] >= 79.0
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_off_the_road(side):
+    result = drive(ego_among([Car(0.0, lane=1)]), (0.0, 0.02 * side))
+    assert result.outcome[0] == Outcome.OFFROAD
+    beyond = result.state[0, 1] - (3 * LANE_WIDTH_M if side > 0 else 0.0)
+    # The centre is over the edge, by less than a step.
+    assert 0 < beyond * side < 1.0
+
+
+@pytest.mark.parametrize(
+    ("other", "action", "kind", "at_fault"),
+    [
+        (Car(25.0, speed_mps=2.0), (0.0, 0.0), CollisionKind.FRONT, True),
+        (Car(-30.0, speed_mps=16.0), (0.0, 0.0), CollisionKind.REAR, False),
+        (Car(0.0, lane=1), (0.0, 0.01), CollisionKind.SIDE, True),
+        (Car(0.0, lane=1, to_lane=0), (0.0, 0.0), CollisionKind.SIDE, True),
+        # It pulls in just ahead, and slower.
+        (Car(20.0, lane=1, speed_mps=7.0, to_lane=0, change_frame=10), (0.0, 0.0), None, True),
+    ],
+    ids=["rear-ends", "is rear-ended", "swerves", "is side-swiped", "is cut off"],
+)
+def test_collisions(other, action, kind, at_fault):
+    simulator = ego_among([Car(0.0), other])
+    before = simulator.clearance_m.clone()
+    result = drive(simulator, action)
+    assert result.outcome[0] == Outcome.COLLISION and result.hit_vehicle[0] == 1
+    if kind is not None:
+        assert result.collision_kind[0] == kind
+    assert bool(result.at_fault[0]) == at_fault
+    assert result.clearance_m[0] < 0 < before[0] and result.time_to_collision_s[0] == 0
+
+
+def test_a_collision_is_noticed_in_the_frame_it_happens():
+    # 25 m between centres, 4.5 m long, 8 m/s closing speed.
+    result = drive(ego_among([Car(0.0), Car(33.0, speed_mps=2.0)]))
+    assert result.steps[0] == math.floor((33.0 - 8.0 - 4.5) / 0.8) + 1
+
+
+def test_clearance_and_collision_are_those_of_all_boxes():
+    simulator = start(dense_recording())
+    random = torch.Generator().manual_seed(0)
+    touched = 0
+    for _ in range(40):
+        noise = torch.rand(simulator.envs, 2, generator=random) - 0.5
+        result = simulator.step(noise * torch.tensor([8.0, 0.04]))
+        others = simulator.neighbours()
+        ego = simulator.ego_box[:, None].expand_as(others.boxes)
+        gap = torch.where(others.present, clearance(ego, others.boxes), math.inf).amin(1)
+        hit = (boxes_overlap(ego, others.boxes) & others.present).any(1)
+        torch.testing.assert_close(result.clearance_m, gap)
+        assert torch.equal(result.collision_kind != CollisionKind.NONE, hit)
+        touched = int(hit.sum())
+    assert 0 < touched < simulator.envs
+
+
+def test_the_recorded_human_arrives():
+    """Actions inferred from a lane change bring the ego to the goal without touching anyone."""
+    cars = [Car(0.0, to_lane=1, speed_mps=20.0), Car(40.0, speed_mps=19.0), Car(-60.0, lane=1)]
+    recording = straight_recording(cars, frames=200)
+    simulator = ego_among(cars, frames=200)
+    track = torch.tensor(recording.track(0))[10:]
+    actions, _ = infer_actions(track[:, :2], track[0, 2], track[0, 3], 0.1, 6.0, 0.065)
+    for action in actions.float():
+        result = simulator.step(action[None])
+        away = (result.state - simulator.human_state)[0]
+        assert away[:2].abs().max() < 0.05 and away[2].abs() < 0.02
+        if result.done[0]:
+            break
+    assert result.outcome[0] == Outcome.ARRIVED
+    assert result.state[0, 1] == pytest.approx(1.5 * LANE_WIDTH_M, abs=0.05)
+
+
+def test_actions_are_clamped_and_speed_stays_positive():
+    simulator = ego_among([Car(0.0)])
+    result = simulator.step(torch.tensor([[-1000.0, 1000.0]]))
+    bounds = ActionBounds()
+    assert result.action[0].tolist() == pytest.approx(
+        [-bounds.acceleration_mps2, bounds.curvature_radpm]
+    )
+    assert result.state[0, 3] == pytest.approx(10.0 - 0.6)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_actions_must_be_numbers(value):
+    simulator = ego_among([Car(0.0)])
+    with pytest.raises(InputError, match="env 0: not a number"):
+        simulator.step(torch.tensor([[0.0, value]]))
+    with pytest.raises(InputError, match=r"take \(1, 2\)"):
+        simulator.step(torch.zeros(3, 2))
+
+
+def test_finished_episodes_stand_still():
+    recording = straight_recording([Car(0.0), Car(25.0, speed_mps=1.0), Car(0.0, lane=2)])
+    simulator = start(recording, config=SimulatorConfig())
+    while not simulator.done[0]:
+        result = simulator.step(torch.zeros(3, 2))
+    seen = simulator.observe()
+    action = torch.tensor([[math.nan, 5.0], [0.1, 0.0], [0.1, 0.0]])
+    for _ in range(5):
+        later = simulator.step(action)
+    assert not later.moved[0] and later.moved[2]
+    for key in ("state", "frame", "steps", "distance_m", "outcome", "clearance_m", "hit_vehicle"):
+        assert torch.equal(getattr(later, key)[0], getattr(result, key)[0]), key
+    now = simulator.observe()
+    assert torch.equal(now.images[0], seen.images[0]) and torch.equal(now.ego[0], seen.ego[0])
+    assert not torch.equal(now.images[2], seen.images[2])
+
+
+@pytest.mark.parametrize("config", [ObservationConfig(), ObservationConfig(frames=5, stride=1)])
+def test_observations_are_those_of_the_recording_while_the_ego_follows_it(config):
+    recording = dense_recording()
+    world = World.build([recording])
+    simulator = Simulator(world.scene, world.road_map, SimulatorConfig(config))
+    simulator.reset(world.scenarios)
+    for _ in range(15):
+        expected = observe(world.scene, world.road_map, config, simulator.vehicle, simulator.frame)
+        seen = simulator.observe()
+        torch.testing.assert_close(seen.ego, expected.ego, atol=1e-3, rtol=0)
+        torch.testing.assert_close(seen.images, expected.images, atol=5e-3, rtol=0)
+        assert torch.equal(seen.size_m, expected.size_m)
+        simulator.step(torch.zeros(simulator.envs, 2))
+
+
+def test_old_images_stay_where_the_ego_was():
+    """Braking changes the present image only; the history holds what was seen."""
+    simulator = start(dense_recording(), config=SimulatorConfig(ObservationConfig(4, 1)))
+    before = simulator.observe()
+    simulator.step(torch.tensor([[-6.0, 0.0]]).expand(simulator.envs, 2))
+    after = simulator.observe()
+    assert torch.equal(after.images[:, :-1], before.images[:, 1:])
+    assert torch.equal(after.ego[:, :-1], before.ego[:, 1:])
+
+
+def test_without_images_there_is_nothing_to_observe():
+    with pytest.raises(InputError, match="draws no images"):
+        start(dense_recording()).observe()
+
+
+def test_a_history_that_reaches_back_too_far_is_refused():
+    with pytest.raises(InputError, match="more context_frames"):
+        start(dense_recording(), config=SimulatorConfig(ObservationConfig(20, 1)))
+
+
+def episode(simulator: Simulator, env: int, actions: torch.Tensor) -> list[torch.Tensor]:
+    """States of one slot under given actions, the others idle."""
+    states = []
+    for action in actions:
+        batch = torch.zeros(simulator.envs, 2)
+        batch[env] = action
+        result = simulator.step(batch)
+        states.append(torch.cat([result.state[env], result.clearance_m[env : env + 1]]))
+    states.append(simulator.observe().images[env].flatten())
+    return states
+
+
+def test_slots_are_independent_and_replaced_at_will():
+    """An episode is the same alone, in a batch, and in a slot used before."""
+    world = World.build([dense_recording()])
+    actions = 0.5 * torch.randn(12, 2, generator=torch.Generator().manual_seed(0))
+    actions[:, 1] *= 0.01
+    alone = Simulator(world.scene, world.road_map)
+    alone.reset(world.scenarios[5])
+    expected = episode(alone, 0, actions)
+    batch = Simulator(world.scene, world.road_map)
+    batch.reset(world.scenarios[:4])
+    for _ in range(7):
+        batch.step(torch.full((4, 2), 0.01))
+    batch.replace([2], world.scenarios[5])
+    for found, wanted in zip(episode(batch, 2, actions), expected, strict=True):
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_two_recordings_in_one_simulator():
+    one = straight_recording([Car(0.0), Car(25.0, speed_mps=1.0)])
+    other = straight_recording([Car(0.0), Car(60.0)], frames=100, lanes=2)
+    world = World.build([one, other])
+    simulator = Simulator(world.scene, world.road_map)
+    simulator.reset(world.scenarios)
+    result = drive(simulator)
+    outcomes = [Outcome(int(k)).name for k in result.outcome]
+    assert outcomes == ["COLLISION", "COLLISION", "SURVIVED", "SURVIVED"]
+    assert result.hit_vehicle.tolist() == [1, 0, -1, -1]
+    assert simulator.road.tolist() == [0, 0, 1, 1]
+
+
+def test_the_ego_does_not_meet_its_recorded_self():
+    recording = straight_recording([Car(0.0)])
+    simulator = start(recording)
+    assert not simulator.neighbours().present.any()
+    assert list_scenarios(recording).vehicle.tolist() == [0]
