@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.geometry import boxes_overlap, clearance, time_to_collision, to_local
+from ppuu.geometry import clearance, time_to_collision, to_local
 from ppuu.raster import RoadMap
 
 from .traffic.base import Neighbours
@@ -73,7 +73,7 @@ def contact(
     speed = others.speed_mps.gather(1, slot)
     ego = ego_box[:, None].expand_as(boxes)
     gap = torch.where(present, clearance(ego, boxes), torch.inf)
-    overlap = boxes_overlap(ego, boxes) & present
+    overlap = gap < 0
     nearest = torch.where(overlap, gap, torch.inf).argmin(1, keepdim=True)
     hit = overlap.any(1)
     struck = boxes.gather(1, nearest[..., None].expand(-1, -1, 5))[:, 0]

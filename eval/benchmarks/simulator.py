@@ -35,6 +35,8 @@ class SimulatorBenchmark:
         block_s: duration of each block.
         warm_up_s: untimed, before the first block.
         device: cpu, cuda, ...
+        threads: of torch; 0 leaves the number to it.  On a machine busy with other work one
+            thread is faster than several that wait for each other.
     """
 
     environments: tuple[int, ...] = (1, 16, 64, 256)
@@ -45,11 +47,14 @@ class SimulatorBenchmark:
     block_s: float = 2.0
     warm_up_s: float = 3.0
     device: str = "cpu"
+    threads: int = 0
 
     def run(self) -> list[Row]:
         """One row for each number of environments and kind of observation."""
         if self.traffic not in PRESETS:
             raise InputError(f"no traffic '{self.traffic}'; choose one of {', '.join(PRESETS)}")
+        if self.threads:
+            torch.set_num_threads(self.threads)
         recording = generate(PRESETS[self.traffic], self.seconds, seed=0)
         world = World.build([recording], device=self.device)
         present = np.bincount(recording.frame)

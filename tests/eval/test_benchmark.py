@@ -1,0 +1,40 @@
+"""The speed benchmarks run and report what they should; how fast is not tested."""
+
+import json
+
+import pytest
+
+from eval import benchmark
+from eval.benchmarks.raster import RasterBenchmark
+from eval.benchmarks.simulator import SimulatorBenchmark
+from ppuu.command import run
+
+QUICK = ["--seconds", "6", "--repeats", "2", "--block-s", "0.01", "--warm-up-s", "0"]
+
+
+def test_simulator(tmp_path, capsys):
+    path = tmp_path / "speed.json"
+    run(benchmark.main, ["simulator", "--environments", "1", "3", *QUICK, "--json", str(path)])
+    report = json.loads(path.read_text())
+    kinds = [(row["environments"], row["observation"]) for row in report["rows"]]
+    assert kinds == [(1, "raster"), (3, "raster"), (1, "state"), (3, "state")]
+    for row in report["rows"]:
+        speed = row["env_steps_per_s"]
+        assert 0 < speed["low"] <= speed["value"] <= speed["high"] and speed["n"] == 2
+        assert row["vehicles"] > 50 and row["device"] == "cpu"
+    assert report["config"]["environments"] == [1, 3]
+    assert "env_steps_per_s" in capsys.readouterr().out
+
+
+def test_raster():
+    rows = RasterBenchmark((2,), seconds=1.0, repeats=2, block_s=0.01, warm_up_s=0.0).run()
+    assert [row["name"] for row in rows] == ["raster, 2", "raster, 2, with gradients"]
+    assert all(row["images_per_s"].value > 0 for row in rows)
+
+
+def test_an_unknown_preset_is_named(capsys):
+    with pytest.raises(SystemExit) as ended:
+        run(benchmark.main, ["simulator", "--traffic", "empty"])
+    assert ended.value.code == 2
+    assert "no traffic 'empty'; choose one of" in capsys.readouterr().err
+    assert SimulatorBenchmark().traffic == "dense"
