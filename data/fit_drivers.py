@@ -18,11 +18,17 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, Float
 
-from data.traffic.idm import IdmParameters, idm_acceleration
 from ppuu.command import run
 from ppuu.errors import InputError
 
+from .traffic import PRESETS, generate
+from .traffic.following import Following, distances, following
+from .traffic.idm import IdmParameters, idm_acceleration
+
 DT_S = 0.1
+
+PAIRS_LANES = (0, 1, 2)
+"""Where the I-80 pairs drove, counted from the left: the carpool lane and the two beside it."""
 
 BOUNDS = IdmParameters((8.0, 40.0), (0.2, 4.0), (0.5, 6.0), (0.3, 3.0), (0.5, 4.0))
 """What the search may return: beyond these, a parameter describes an error of measurement."""
@@ -32,6 +38,8 @@ PRIOR = IdmParameters(25.0, 1.4, 2.0, 1.2, 2.0)
 
 _PRIOR_WEIGHT = 0.003
 """Cost of one unit of squared log distance from the prior, against a squared relative error."""
+
+_TABLE = ("pair", *IdmParameters._fields, "gap_rmse_m", "speed_rmse_mps", "gap_min_m")
 
 _COLUMNS = {
     "front_m": "local_y",
@@ -171,6 +179,7 @@ def main(
     raw: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RAW.csv.gz")],
     out: Path = Path("data/drivers_i80.csv"),
     seed: int = 0,
+    figure: Path | None = None,
 ) -> None:
     """Fits one driver to each follower-leader pair and writes the table of drivers.
 
@@ -178,10 +187,11 @@ def main(
         raw: follower-leader pairs at 10 Hz in metres, CSV, plain or gzip.
         out: the table; its provenance goes beside it, as .json.
         seed: of the search.
+        figure: also draw the pairs beside generated dense traffic, to this PNG.
     """
     pairs = read_pairs(raw)
     parameters, gap_error, speed_error = fit(pairs, seed)
-    lines = [",".join(("pair", *IdmParameters._fields, "gap_rmse_m", "speed_rmse_mps", "gap_min_m"))]
+    lines = [",".join(_TABLE)]
     smallest = np.where(pairs.valid, pairs.gap_m, np.inf).min(1)
     for name, *values in zip(
         pairs.name, *parameters, gap_error, speed_error, smallest, strict=True
@@ -197,12 +207,44 @@ def main(
         "median_speed_rmse_mps": round(float(np.median(speed_error)), 3),
     }
     out.parent.mkdir(parents=True, exist_ok=True)
+    if figure is not None:
+        draw(pairs, figure)
     write_text(out, "\n".join(lines) + "\n")
     write_text(out.with_suffix(".json"), json.dumps(provenance, indent=2) + "\n")
     print(
         f"{out}: {len(pairs.name)} drivers, median error {np.median(gap_error):.2f} m of gap, "
         f"{np.median(speed_error):.2f} m/s of speed"
     )
+
+
+def recorded_following(pairs: Pairs) -> Following:
+    """The pairs' speeds, gaps and accelerations; a pair with an overlap is not counted."""
+    good = pairs.valid & (np.where(pairs.valid, pairs.gap_m, np.inf).min(1) > 0)[:, None]
+    acceleration = np.gradient(pairs.speed_mps, DT_S, axis=1)
+    return Following(pairs.speed_mps[good], pairs.gap_m[good], acceleration[good])
+
+
+def draw(pairs: Pairs, path: Path, seconds: float = 100.0, seed: int = 0) -> None:
+    """Histograms of the pairs and of generated dense traffic on the pairs' lanes."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    recorded = recorded_following(pairs)
+    generated = following(generate(PRESETS["dense"], seconds, seed), PAIRS_LANES)
+    apart = distances(recorded, generated)
+    panels, axes = pyplot.subplots(1, 4, figsize=(12, 2.8), layout="constrained")
+    for axis, (name, values) in zip(axes, recorded.quantities().items(), strict=True):
+        other = generated.quantities()[name]
+        edges = np.linspace(*np.quantile(np.concatenate([values, other]), (0.005, 0.995)), 40)
+        for sample, label in ((values, "I-80 pairs"), (other, "generated")):
+            axis.hist(sample, edges, density=True, histtype="step", label=label)
+        axis.set_xlabel(f"{name} (Wasserstein {apart[name]:.2f})")
+        axis.set_yticks([])
+    axes[0].legend(fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    panels.savefig(path, dpi=110)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,10 +21,8 @@ _NOBODY = 0
 _LONGEST_HEADWAY_S = 9999.99
 """What NGSIM writes for the headway of a vehicle at rest."""
 
-_FORMAT = " ".join(
-    ["%d", "%d", "%d", "%d", "%.3f", "%.3f", "%.3f", "%.3f", "%.3f", "%.3f"]
-    + ["%d", "%.3f", "%.3f", "%d", "%d", "%d", "%.3f", "%.3f"]
-)
+_FEET = "%.3f"
+_FORMAT = " ".join(["%d"] * 4 + [_FEET] * 6 + ["%d", _FEET, _FEET] + ["%d"] * 3 + [_FEET] * 2)
 
 
 def write(recording: Recording, path: str | Path) -> None:

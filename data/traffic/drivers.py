@@ -48,9 +48,7 @@ def draw_drivers(
     fitted = fitted_drivers()
     rows = fitted[random.integers(len(fitted), size=len(is_truck))]
     rows = rows * np.exp(_JITTER * random.standard_normal(rows.shape))
-    rows[:, 0] = random.normal(
-        MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_DEVIATION_MPS, size=len(rows)
-    )
+    rows[:, 0] = random.normal(MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_DEVIATION_MPS, size=len(rows))
     rows[:, 1] *= preset.headway_scale
     rows = np.clip(rows, *np.array(_LIMITS).T)
     rows[is_truck] *= (0.85, 1.15, 1.3, 0.6, 0.9)

@@ -44,9 +44,7 @@ def idm_acceleration(
     braking = 2.0 * np.sqrt(
         parameters.max_acceleration_mps2 * parameters.comfortable_deceleration_mps2
     )
-    dynamic = speed_mps * (
-        parameters.time_headway_s + (speed_mps - leader_speed_mps) / braking
-    )
+    dynamic = speed_mps * (parameters.time_headway_s + (speed_mps - leader_speed_mps) / braking)
     wanted = parameters.jam_gap_m + np.maximum(dynamic, 0.0)
     interaction = wanted / np.maximum(gap_m, SMALLEST_GAP_M)
     strongest = parameters.max_acceleration_mps2

@@ -122,6 +122,4 @@ def _tight_acceleration(
     parameters = IdmParameters(*fleet.idm[follower].T)
     headway = parameters.time_headway_s * _LEAST_PATIENCE
     parameters = parameters._replace(time_headway_s=headway)
-    return idm_acceleration(
-        parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader]
-    )
+    return idm_acceleration(parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader])

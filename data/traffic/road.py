@@ -25,9 +25,7 @@ MARGIN_M = 60.0
 
 def highway() -> Road:
     """Six straight lanes with y = 0 at their right edge, and the ramp below, which tapers off."""
-    main = Road.straight(
-        SECTION_M + 2 * MARGIN_M, MAIN_LANES, LANE_WIDTH_M, start_m=-MARGIN_M
-    )
+    main = Road.straight(SECTION_M + 2 * MARGIN_M, MAIN_LANES, LANE_WIDTH_M, start_m=-MARGIN_M)
     stations = np.array([-MARGIN_M, RAMP_END_M, TAPER_END_M])
     left = np.stack([stations, np.zeros(3)], axis=1)
     right = np.stack([stations, np.array([-LANE_WIDTH_M, -LANE_WIDTH_M, 0.0])], axis=1)

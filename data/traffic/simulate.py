@@ -219,12 +219,12 @@ def _simulate(
             1 - keep**2
         ) * random.standard_normal(count)
         wanted = np.clip(
-            wanted + fleet.noise_mps2, -_HARDEST_BRAKING_MPS2, fleet.parameters().max_acceleration_mps2
+            wanted + fleet.noise_mps2,
+            -_HARDEST_BRAKING_MPS2,
+            fleet.parameters().max_acceleration_mps2,
         )
         response = DT_S / (_RESPONSE_S + DT_S)
-        fleet.advance(
-            fleet.acceleration_mps2 + response * (wanted - fleet.acceleration_mps2), DT_S
-        )
+        fleet.advance(fleet.acceleration_mps2 + response * (wanted - fleet.acceleration_mps2), DT_S)
         _wishes(random, fleet, preset)
         fleet = entries.enter(fleet)
         gone = fleet.x_m > _END_M
