@@ -10,17 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ppuu.errors import InputError
+from ppuu.geometry import rotate, to_local
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.observation import Observation, ObservationConfig, observe
-from ppuu.raster import RoadMap, draw_road, draw_vehicles
+from ppuu.raster import VEHICLES, RoadMap, draw_road, draw_vehicles
 from ppuu.recording import Recording
 from ppuu.scene import Scene
 
 from .splits import FrameWindow
+
+_MOST_SHOWN = 48
+"""More vehicles than fit into an image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +120,46 @@ class Clips:
         boxes, visible = self.scene.others(times, clip.ego.repeat_interleave(len(frames_ahead)))
         images = draw_vehicles(poses.flatten(0, 1), boxes, visible, self.config.raster)
         return images.unflatten(0, (-1, len(frames_ahead)))
+
+    def flow(
+        self, clip: Clip, frames_ahead: Int[Tensor, " time"], poses: Float[Tensor, "batch time 3"]
+    ) -> tuple[Float[Tensor, "batch time 2 rows columns"], Bool[Tensor, "batch time rows columns"]]:
+        """Where the vehicle at each pixel of the present image goes, and where that is known.
+
+        Metres ahead and to the left that the pixel moves, from the present image to one drawn at
+        ``poses``, if it is carried along rigidly by the vehicle it shows; unknown where it shows
+        none, or one that the recording loses before that time.
+        """
+        raster, steps = self.config.raster, len(frames_ahead)
+        now = clip.observation.ego[:, -1, :3]
+        boxes, visible = self.scene.others(clip.frame, clip.ego)
+        # Only vehicles that may show in the image matter, and no image shows more than these.
+        distance = (boxes[..., :2] - now[:, None, :2]).norm(dim=-1).masked_fill(~visible, torch.inf)
+        distance, near = distance.topk(min(_MOST_SHOWN, distance.shape[1]), largest=False)
+        local = to_local(boxes.gather(1, near[..., None].expand(-1, -1, 5)), now[:, None])
+        shown = clip.observation.images[:, -1, VEHICLES].flatten(1)
+        owner, pixel = (shown > 0).nonzero(as_tuple=True)
+        grid = raster.pixel_centres_m(now.device).flatten(0, 1)
+        point, box = grid[pixel], local[owner]
+        within = rotate(point[:, None] - box[..., :2], -box[..., 2])
+        slack = (within.abs() - 0.5 * box[..., 3:]).amax(-1)
+        slack = slack.masked_fill(distance[owner].isinf(), torch.inf)
+        nearest, slot = slack.min(dim=1)
+        vehicle = self.scene.occupant[clip.frame[owner], near[owner, slot]]
+        times = clip.frame[owner, None] + frames_ahead
+        then = self.scene.state(vehicle[:, None].expand(-1, steps), times)
+        then = to_local(then[..., :3], poses[owner])
+        within = within[torch.arange(len(slot), device=slot.device), slot]
+        arrived = rotate(within[:, None].expand(-1, steps, -1), then[..., 2]) + then[..., :2]
+        exists = (times <= self.scene.last_frame[vehicle][:, None]) & (
+            nearest < raster.metres_per_pixel
+        )[:, None]
+        flow = poses.new_zeros(len(now), raster.rows * raster.columns, steps, 2)
+        known = torch.zeros(flow.shape[:3], dtype=torch.bool, device=flow.device)
+        flow[owner, pixel] = arrived - point[:, None]
+        known[owner, pixel] = exists
+        size = (raster.rows, raster.columns)
+        return flow.permute(0, 2, 3, 1).unflatten(-1, size), known.mT.unflatten(-1, size)
 
     def draw_road(
         self, clip: Clip, poses: Float[Tensor, "batch time 3"]

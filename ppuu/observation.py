@@ -70,14 +70,6 @@ class Observation:
             self.size_m,
         )
 
-    def repeat(self, copies: int) -> Observation:
-        """Every element ``copies`` times in a row."""
-        return Observation(
-            self.images.repeat_interleave(copies, 0),
-            self.ego.repeat_interleave(copies, 0),
-            self.size_m.repeat_interleave(copies, 0),
-        )
-
     @property
     def ego_features(self) -> Float[Tensor, "batch features"]:
         """The ego's history seen from its present pose, and its size; nothing tells the site.

@@ -22,12 +22,15 @@ class Futures:
         road: ``(batch, time, 2, rows, columns)`` lane lines and off-road area.
         pose: ``(batch, time, 3)`` where in the world each image is drawn at.
         raster: size and scale of the images.
+        flow: ``(batch, futures, time, 2, rows, columns)`` for models that carry pixels along:
+            metres ahead and to the left that each pixel of the last image seen has moved.
     """
 
     vehicles: Float[Tensor, "batch futures time rows columns"]
     road: Float[Tensor, "batch time 2 rows columns"]
     pose: Float[Tensor, "batch time 3"]
     raster: RasterConfig
+    flow: Float[Tensor, "batch futures time 2 rows columns"] | None = None
 
 
 @dataclass(frozen=True, eq=False)

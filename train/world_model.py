@@ -30,6 +30,7 @@ class WorldModelTraining:
         batch: clips an update.
         latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
         divergence_weight: weight of the KL divergence (beta).
+        flow_weight: weight of the error of the vehicles' motion, in metres.
         loop: budget and schedule.
     """
 
@@ -38,6 +39,7 @@ class WorldModelTraining:
     batch: int = 32
     latent_dropout: float = 0.5
     divergence_weight: float = 3e-5
+    flow_weight: float = 0.03
     loop: LoopConfig = field(default_factory=LoopConfig)
 
 
@@ -90,6 +92,7 @@ def main(
         clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
         ego = clip.future[:, ahead - 1]
         poses = model.image_poses(clip.observation, ego)
+        flow, known = clips.flow(clip, ahead, poses)
         road_step = torch.randint(config.steps, (1,), generator=generator)
         return world_model_loss(
             model,
@@ -98,8 +101,11 @@ def main(
             clips.draw_vehicles(clip, ahead, poses),
             clips.draw_road(clip, poses[:, road_step]),
             road_step,
+            flow,
+            known,
             config.latent_dropout,
             config.divergence_weight,
+            config.flow_weight,
         )
 
     facts = describe(clips, recordings, split)

@@ -65,11 +65,10 @@ def unroll(
     replicas = config.replicas
     batch = len(observation.ego)
     latents = observation.ego.new_empty(batch, config.steps, model.latent_size).normal_()
-    state_of_model = None
     seen, ego = observation, observation.ego[:, -1]
     states, actions, images = [], [], []
     with torch.set_grad_enabled(not model.decoupled and torch.is_grad_enabled()):
-        state_of_model = model.encode(observation.repeat(replicas))
+        state_of_model = model.repeat(model.encode(observation), replicas)
     for number in range(config.steps):
         action = policy(seen)
         for _ in range(model.frames_per_step):

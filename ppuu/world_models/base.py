@@ -60,6 +60,10 @@ class WorldModel(nn.Module, ABC):
         """The state after seeing a history."""
 
     @abstractmethod
+    def repeat(self, state, copies: int):
+        """Every element of a state ``copies`` times in a row."""
+
+    @abstractmethod
     def advance(
         self,
         state,
@@ -103,7 +107,7 @@ class WorldModel(nn.Module, ABC):
         if latents is None:
             latents = observation.ego.new_empty(batch, futures, steps, self.latent_size).normal_()
         latents = latents.flatten(0, 1)
-        state = self.encode(observation.repeat(futures))
+        state = self.repeat(self.encode(observation), futures)
         states = []
         for step in range(steps):
             then = None if ego is None else ego[:, step].repeat_interleave(futures, 0)

@@ -5,16 +5,18 @@ present velocity.  Slow relative motion stays slow in the picture, whatever the 
 the ego's own path is a matter of geometry (``Rollout``).  "Separating the World and Ego Models"
 (2204.07184) introduced the decoupling; the network here is ours.
 
-It does not paint pixels, it moves them: each step's features are decoded into a velocity for
-every patch of the image, and the last image seen is carried along (with what leaves erased, and
-what enters painted).  An untrained model thus predicts constant velocity of everything relative
-to the ego, training begins there, and predictions stay sharp without an adversary.  The road is
-carried by the known motion of the gliding frame.
+It does not paint pixels, it moves them.  Every pixel of the last image seen that shows a vehicle
+gets a velocity and is carried to where that takes it (``splat``): features at a pixel belong to
+the vehicle that was there, so interaction between neighbours is a matter of small convolutions,
+and what moves rigidly keeps its shape.  The velocities seen in the history (``motion``) are where
+training begins: an untrained model predicts constant velocity, and predictions stay sharp without
+an adversary.  A second,
+faint layer paints what enters the view.  The road slides by as the gliding frame moves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -24,7 +26,12 @@ from torch.nn import functional
 from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import LANES, OFFROAD, VEHICLES, sample, warp
 from ..rollout import Futures
+from ..splat import splat
 from .base import Latent, WorldModel
+from .motion import seen_velocity
+
+_FAINT = 0.02
+"""Coverage below this is not worth carrying."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,8 @@ class _State:
 
     features: Float[Tensor, "batch channels rows columns"]
     detail: Float[Tensor, "batch channels2 rows2 columns2"]
+    motion: Float[Tensor, "batch maps rows3 columns3"]
+    seen: Float[Tensor, "batch 2 rows columns"]
     steps: int
 
 
@@ -75,14 +84,14 @@ class DecoupledWorldModel(WorldModel):
         half, quarter, eighth = config.channels
         ego_features = config.observation.frames * 4 + 2
         self.normalizer = Normalizer(ego_features)
-        images = config.observation.frames + 2
+        images = config.observation.frames + 2 + 2
         self.stem = nn.Conv2d(images, half, 4, 2, 1)
         self.middle = nn.Conv2d(half, quarter, 4, 2, 1)
         self.top = nn.Conv2d(quarter, eighth, 4, 2, 1)
         self.ego = nn.Sequential(
             nn.Linear(ego_features, eighth), nn.ReLU(), nn.Linear(eighth, eighth)
         )
-        self.settle = _Residual(eighth, config.dropout)
+        self.settle = _Residual(eighth, dropout=0.0)
         with torch.no_grad():
             blank = torch.zeros(1, images, self.raster.rows, self.raster.columns)
             fine = self.middle(self.stem(blank))
@@ -99,12 +108,19 @@ class DecoupledWorldModel(WorldModel):
         )  # fmt: skip
         self.rise = nn.Conv2d(eighth, 32, 1)
         self.recall = nn.Conv2d(quarter, 32, 1)
-        self.blend = nn.Conv2d(32, 32, 3, 1, 1)
-        # Two velocities for vehicles and two for the road, an eraser and a brush, at twice the
-        # lateral resolution: a lane must not be dragged along with its neighbour.
-        self.motion = nn.Conv2d(32, 2 * self._MAPS, 3, 1, 1)
-        nn.init.zeros_(self.motion.weight)
-        nn.init.zeros_(self.motion.bias)
+        # Two heads, the motion at present and its change up to a step: the first learns quickly,
+        # from small displacements, and serves all horizons.
+        # Maps: velocities of vehicles beyond those seen, how much of them stays, newcomers, velocities of the road; at
+        # twice the lateral resolution, so that a lane is not dragged along with its neighbour.
+        self.present = self._head()
+        self.change = self._head()
+
+    def _head(self) -> nn.Sequential:
+        """From features to maps, zero at first."""
+        last = nn.Conv2d(32, 2 * self._MAPS, 3, 1, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        return nn.Sequential(nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), last)
 
     _MAPS = 6
 
@@ -141,11 +157,30 @@ class DecoupledWorldModel(WorldModel):
             target[:, :-1].flatten(0, 1),
             self.raster,
         ).unflatten(0, (-1, frames - 1))[:, :, 0]
-        picture = torch.cat([past, observation.images[:, -1]], dim=1)
+        history = torch.cat([past, observation.images[:, -1:, VEHICLES]], dim=1)
+        seen = seen_velocity(history, lags * self.config.dt_s, self.raster)
+        picture = torch.cat([history, observation.images[:, -1, [LANES, OFFROAD]], 0.3 * seen], 1)
         detail = functional.relu(self.middle(functional.relu(self.stem(picture))))
         ego = self.ego(self.normalizer.ego(observation.ego_features))
-        features = self.top(detail) + ego[:, :, None, None]
-        return _State(self.settle(features), detail, 0)
+        features = self.settle(self.top(detail) + ego[:, :, None, None])
+        detail = self.recall(detail)
+        return _State(features, detail, self._motion(self.present, features, detail), seen, 0)
+
+    def repeat(self, state: _State, copies: int) -> _State:
+        """Every element ``copies`` times in a row."""
+        tensors = (state.features, state.detail, state.motion, state.seen)
+        return _State(*(value.repeat_interleave(copies, 0) for value in tensors), state.steps)
+
+    def _motion(
+        self,
+        head: nn.Module,
+        features: Float[Tensor, "batch channels rows columns"],
+        detail: Float[Tensor, "batch channels2 rows2 columns2"],
+    ) -> Float[Tensor, "batch maps rows3 columns3"]:
+        """Decodes features into maps, column pairs side by side."""
+        fine = functional.interpolate(self.rise(features), self._fine, mode="bilinear")
+        maps = head(functional.relu(fine + detail))
+        return maps.unflatten(1, (self._MAPS, 2)).movedim(2, -1).flatten(-2)
 
     def advance(
         self,
@@ -156,7 +191,7 @@ class DecoupledWorldModel(WorldModel):
         """Features one step later; the ego plays no part."""
         nudge = self.latent_in(latent).view(len(latent), -1, *self._coarse)
         features = self.transition(state.features + nudge)
-        return _State(features, state.detail, state.steps + 1)
+        return replace(state, features=features, steps=state.steps + 1)
 
     def posterior(self, state: _State, vehicles: Float[Tensor, "batch rows columns"]) -> Latent:
         """From the features before the step and the vehicles seen after it."""
@@ -169,13 +204,14 @@ class DecoupledWorldModel(WorldModel):
         """Carries the last image along; all steps and futures in one batch."""
         steps, batch = len(states), len(observation.ego)
         features = torch.stack([state.features for state in states], dim=1).flatten(0, 1)
-        detail = self.recall(states[0].detail).repeat_interleave(steps, 0)
-        fine = functional.interpolate(self.rise(features), self._fine, mode="bilinear")
-        maps = self.motion(functional.relu(self.blend(functional.relu(fine + detail))))
-        maps = maps.unflatten(1, (self._MAPS, 2)).movedim(2, -1).flatten(-2)
+        detail = states[0].detail.repeat_interleave(steps, 0)
+        change = self._motion(self.change, features, detail)
+        maps = states[0].motion.repeat_interleave(steps, 0) + change
         size = (self.raster.rows, self.raster.columns)
         maps = functional.interpolate(maps, size, mode="bilinear")
         maps = maps.view(batch, futures, steps, *maps.shape[1:])
+        seen = states[0].seen.view(batch, futures, 1, 2, *size)
+        maps = torch.cat([maps[:, :, :, :2] + seen, maps[:, :, :, 2:]], dim=3)
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
         last = observation.images[:, -1]
         return Futures(
@@ -185,6 +221,7 @@ class DecoupledWorldModel(WorldModel):
             ),
             self.gliding_poses(observation.ego[:, -1], seconds),
             self.raster,
+            maps[:, :, :, :2] * seconds[:, None, None, None],
         )
 
     def _carry_vehicles(
@@ -193,18 +230,23 @@ class DecoupledWorldModel(WorldModel):
         maps: Float[Tensor, "batch futures time 4 rows columns"],
         seconds: Float[Tensor, " time"],
     ) -> Float[Tensor, "batch futures time rows columns"]:
-        """Each pixel shows what was where its velocity says it came from."""
-        grid = self.raster.pixel_centres_m(maps.device, maps.dtype)
-        ahead = grid[..., 0] - maps[:, :, :, 0] * seconds[:, None, None]
-        left = grid[..., 1] - maps[:, :, :, 1] * seconds[:, None, None]
-        # All times and alternatives of one clip read the same image: one tall stack of rows.
-        carried = sample(
-            last[:, None], ahead.flatten(1, 3), left.flatten(1, 3), self.raster
-        ).view(ahead.shape)
-        # Eraser and brush start almost at rest.
-        kept = carried * torch.sigmoid(4.0 + maps[:, :, :, 2])
-        painted = torch.sigmoid(maps[:, :, :, 3] - 4.0)
-        return kept + (1.0 - kept) * painted
+        """Every vehicle pixel moves by its own velocity; newcomers are painted over the rest."""
+        batch, futures, steps = maps.shape[:3]
+        owner, pixel = (last.flatten(1) > _FAINT).nonzero(as_tuple=True)
+        grid = self.raster.pixel_centres_m(maps.device, maps.dtype).flatten(0, 1)[pixel]
+        here = maps.flatten(4)[owner, :, :, :, pixel]
+        ahead = grid[:, 0, None, None] + here[:, :, :, 0] * seconds
+        left = grid[:, 1, None, None] + here[:, :, :, 1] * seconds
+        mass = last.flatten(1)[owner, pixel][:, None, None] * torch.sigmoid(4.0 + here[:, :, :, 2])
+        copy = torch.arange(futures * steps, device=maps.device).view(futures, steps)
+        image = owner[:, None, None] * (futures * steps) + copy
+        carried = splat(
+            mass.flatten(), ahead.flatten(), left.flatten(), image.flatten(),
+            batch * futures * steps, self.raster,
+        )  # fmt: skip
+        carried = carried.clamp(max=1.0).view(batch, futures, steps, *last.shape[1:])
+        painted = torch.sigmoid(maps[:, :, :, 3] - 6.0)
+        return carried + (1.0 - carried) * painted
 
     def _carry_road(
         self,
