@@ -132,20 +132,17 @@ def _follow(recording, chosen, egos, ego, row, size, state):
 
 def overlapping_rows(recording: Recording) -> int:
     """Number of (pair, frame) in which two recorded boxes overlap."""
-    order, pointer = recording.rows_by_frame
-    box = np.stack([recording.x_m, recording.y_m, recording.heading_rad], 1)
+    order = np.lexsort((recording.x_m, recording.frame))
+    pose = np.stack([recording.x_m, recording.y_m, recording.heading_rad], 1)
     size = np.stack([recording.length_m, recording.width_m], 1)[recording.row_vehicle]
-    box = torch.tensor(np.concatenate([box, size], 1))
+    box, frame = np.concatenate([pose, size], 1)[order], recording.frame[order]
     total = 0
-    for frame in range(recording.frames):
-        rows = order[pointer[frame] : pointer[frame + 1]]
-        here = box[torch.tensor(rows)]
-        rank = torch.argsort(here[:, 0])
-        here = here[rank]
-        # Sorted by x, only a dozen followers in the order can be within a truck's length.
-        for shift in range(1, min(30, len(rows))):
-            close = (here[shift:, 0] - here[:-shift, 0]) < _NEAR_M
-            if not close.any():
-                break
-            total += int((boxes_overlap(here[:-shift], here[shift:]) & close).sum())
+    # Sorted by x within a frame, those who can touch are a few places apart.
+    for shift in range(1, len(order)):
+        a, b = box[:-shift], box[shift:]
+        close = (frame[:-shift] == frame[shift:]) & (b[:, 0] - a[:, 0] < _NEAR_M)
+        if not close.any():
+            break
+        close &= np.abs(b[:, 1] - a[:, 1]) < _NEAR_M / 2
+        total += int(boxes_overlap(torch.tensor(a[close]), torch.tensor(b[close])).sum())
     return total
