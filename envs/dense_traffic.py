@@ -40,9 +40,10 @@ class DenseTrafficEnv(gymnasium.Env):
     human's pose and speed, one second of history behind it.
 
     ## Episode end
-    Terminated: collision of boxes, the box's centre off the road, or arrival.  Truncated: time
-    limit, end of the recording, or (where no vehicle drives far enough to have a goal) the end of
-    the human's track.  The time limit is the environment's own, so none is registered.
+    Terminated: collision of boxes, the box's centre and a flank off the road, or arrival.
+    Truncated: time limit, end of the recording, or (where no vehicle drives far enough to have a
+    goal) the end of the human's track.  The time limit is the environment's own, so none is
+    registered.
 
     ## Arguments
     See ``envs.episodes.DenseTrafficConfig``; ``recording`` is required.

@@ -250,7 +250,7 @@ class Simulator:
         late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))
         outcome = torch.where(self.frame[envs] >= self.end_frame[envs], late, outcome)
         outcome = torch.where(beyond(position, self.goal_pose[envs]), good, outcome)
-        lost = off_the_road(position, self.road[envs], self.road_map)
+        lost = off_the_road(self._boxes(envs), self.road[envs], self.road_map)
         outcome = torch.where(lost, int(Outcome.OFFROAD), outcome)
         collided = self.collision_kind[envs] != CollisionKind.NONE
         return torch.where(collided, int(Outcome.COLLISION), outcome)

@@ -108,10 +108,18 @@ def _kind(ego_box: Float[Tensor, "envs 5"], other: Float[Tensor, "envs 5"]) -> I
 
 
 def off_the_road(
-    position_m: Float[Tensor, "envs 2"], road: Int[Tensor, " envs"], road_map: RoadMap
+    ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], road_map: RoadMap
 ) -> Bool[Tensor, " envs"]:
-    """Whether the centre of the ego's box has left the drivable area."""
-    return road_map.read(position_m[:, 0], position_m[:, 1], road)[:, 1] > 0.5
+    """Whether the centre of the ego's box has left the drivable area, and one of its flanks too.
+
+    The flanks keep the painted gaps between lanes (a gore narrower than the car) from counting.
+    """
+    x, y, heading, _, width = ego_box.unbind(-1)
+    across = width[:, None] * ego_box.new_tensor([0.0, 0.5, -0.5])
+    x = x[:, None] - heading.sin()[:, None] * across
+    y = y[:, None] + heading.cos()[:, None] * across
+    off = road_map.read(x, y, road)[:, 1] > 0.5
+    return off[:, 0] & (off[:, 1] | off[:, 2])
 
 
 def beyond(

@@ -1,7 +1,9 @@
 """The batched simulator: outcomes, collisions, observations, and independence of the slots."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from ppuu.geometry import boxes_overlap, clearance
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.observation import ObservationConfig, observe
 from ppuu.recording import Recording
+from ppuu.road import Road
 from tests.helpers import LANE_WIDTH_M, Car, dense_recording, straight_recording
 
 STATES_ONLY = SimulatorConfig(observation=None)
@@ -83,6 +86,22 @@ def test_off_the_road(side):
     beyond = result.state[0, 1] - (3 * LANE_WIDTH_M if side > 0 else 0.0)
     # The centre is over the edge, by less than a step.
     assert 0 < beyond * side < 1.0
+
+
+def test_a_gap_between_lanes_narrower_than_the_car_is_no_verge():
+    lanes = [Road.straight(300.0, 1, 4.0, -100.0), Road.straight(300.0, 1, 4.0, -100.0)]
+    lanes = [lane.lane(0) for lane in lanes]
+    for gap_m, outcome in ((0.8, Outcome.SURVIVED), (3.0, Outcome.OFFROAD)):
+        shift = np.array([0.0, 4.0 + gap_m])
+        road = Road.from_lanes([lanes[0], (lanes[1][0] + shift, lanes[1][1] + shift)])
+        recording = straight_recording([Car(0.0), Car(0.0, lane=2)], frames=100)
+        recording = dataclasses.replace(recording, road=road)
+        world = World.build([recording])
+        simulator = Simulator(world.scene, world.road_map, STATES_ONLY)
+        simulator.reset(world.scenarios[0])
+        # Along the middle of the gap.
+        simulator.state[:, 1] = 4.0 + 0.5 * gap_m
+        assert drive(simulator).outcome[0] == outcome
 
 
 @pytest.mark.parametrize(
