@@ -49,7 +49,7 @@ PRESETS = {
         TrafficPreset(
             name="moderate",
             summary="busy but flowing: a gate for regressions, as constant velocity often succeeds",
-            inflow_per_lane_hz=0.52,
+            inflow_per_lane_hz=0.56,
             carpool_inflow_hz=0.33,
             carpool_speed_mps=18.0,
             ramp_inflow_hz=0.05,
@@ -64,7 +64,7 @@ PRESETS = {
         ),
         TrafficPreset(
             name="dense",
-            summary="stop-and-go on six full lanes, about as hard as I-80: the benchmark",
+            summary="slow waves on six full lanes, about as hard as I-80: the benchmark",
             inflow_per_lane_hz=0.55,
             carpool_inflow_hz=0.38,
             carpool_speed_mps=15.5,
