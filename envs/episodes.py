@@ -93,7 +93,8 @@ class Episodes:
         self.weights = reward_weights(config.reward)
         self.scenario = np.zeros(envs, np.int64)
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self.observation_space = _observation_space(config.observation, self.world.scene.dt_s)
+        self._ego_bounds = _ego_bounds(config.observation, self.world.scene.dt_s)
+        self.observation_space = _observation_space(config.observation, self._ego_bounds)
         self._largest = self.simulator.config.bounds.largest(torch.zeros(1))
         self._recordings = [recording.name for recording in self.world.recordings]
 
@@ -147,14 +148,15 @@ class Episodes:
         }
         outcome = result.outcome.numpy()
         terminated = np.isin(outcome, TERMINATING)
-        return sum(weighted.values()), terminated, (outcome != 0) & ~terminated, weighted
+        rewards = np.sum(list(weighted.values()), axis=0)
+        return rewards, terminated, (outcome != 0) & ~terminated, weighted
 
     def observation(self) -> dict[str, np.ndarray]:
         """Batched observations, in new arrays."""
         seen = self.simulator.observe()
         images = (seen.images * 255.0).round_().to(torch.uint8).flatten(1, 2)
-        low, high = self.observation_space["ego"].low, self.observation_space["ego"].high
-        return {"image": images.numpy(), "ego": seen.ego_features.numpy().clip(low, high)}
+        ego = seen.ego_features.numpy().clip(*self._ego_bounds)
+        return {"image": images.numpy(), "ego": ego}
 
     def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """One array a key, one element an episode; the same keys at reset and at every step."""
@@ -194,15 +196,19 @@ def _floats(tensor: torch.Tensor) -> np.ndarray:
     return tensor.double().numpy()
 
 
-def _observation_space(config: ObservationConfig, dt_s: float) -> spaces.Dict:
-    """Images as channels (oldest first, three a frame) and the ego's history with its size."""
+def _ego_bounds(config: ObservationConfig, dt_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest values of the ego's history and size."""
     reach = SPEED_LIMIT_MPS * config.span * dt_s
     low = [-reach, -reach, -np.pi, 0.0] * config.frames + [0.0, 0.0]
     high = [reach, reach, np.pi, SPEED_LIMIT_MPS] * config.frames + [SIZE_LIMIT_M, SIZE_LIMIT_M]
+    return np.array(low, np.float32), np.array(high, np.float32)
+
+
+def _observation_space(
+    config: ObservationConfig, ego_bounds: tuple[np.ndarray, np.ndarray]
+) -> spaces.Dict:
+    """Images as channels (oldest first, three a frame) and the ego's history with its size."""
     shape = (config.frames * CHANNELS, config.raster.rows, config.raster.columns)
     return spaces.Dict(
-        {
-            "image": spaces.Box(0, 255, shape, np.uint8),
-            "ego": spaces.Box(np.array(low, np.float32), np.array(high, np.float32)),
-        }
+        {"image": spaces.Box(0, 255, shape, np.uint8), "ego": spaces.Box(*ego_bounds)}
     )

@@ -84,14 +84,18 @@ class DenseTrafficVectorEnv(VectorEnv):
             raise InputError(f"reset: reset_mask must be a bool array of {self.num_envs}")
         if self._episodes.simulator.envs == 0 and not mask.all():
             raise InputError("reset: the first one must start all episodes; leave reset_mask out")
-        if seed is None or isinstance(seed, int | np.integer):
-            seed = [None if seed is None else int(seed) + k for k in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise InputError(f"reset: {len(seed)} seeds for {self.num_envs} environments")
+        if seed is None:
+            seeds = [None] * self.num_envs
+        elif isinstance(seed, int | np.integer):
+            seeds = [int(seed) + k for k in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise InputError(f"reset: {len(seeds)} seeds for {self.num_envs} environments")
         envs = np.flatnonzero(mask)
         for env in envs:
-            if seed[env] is not None:
-                self._random[env] = seeding.np_random(seed[env])[0]
+            if seeds[env] is not None:
+                self._random[env] = seeding.np_random(seeds[env])[0]
         self._begin(envs, options)
         self._ended[envs] = False
         return self._episodes.observation(), _with_masks(self._episodes.info(), mask)

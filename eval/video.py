@@ -58,28 +58,32 @@ def write_video(path: Path, episodes: Sequence[Iterator[np.ndarray]]) -> int:
     cv2 = import_opencv()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    writer, count = None, 0
+    writer, count = cv2.VideoWriter(), 0
     try:
-        for episode in episodes:
-            picture = None
-            for picture in episode:
-                if writer is None:
-                    size = (picture.shape[1], picture.shape[0])
-                    code = cv2.VideoWriter_fourcc(*"mp4v")
-                    writer = cv2.VideoWriter(str(temporary), code, FRAMES_PER_SECOND, size)
-                    if not writer.isOpened():
-                        raise InputError(f"{path}: OpenCV cannot write it; give a name in .mp4")
-                writer.write(picture[..., ::-1].copy())
-                count += 1
-            for _ in range(_PAUSE_FRAMES if picture is not None else 0):
-                writer.write(picture[..., ::-1].copy())
-                count += 1
-        if writer is not None:
-            writer.release()
+        for picture in _with_pauses(episodes):
+            if not writer.isOpened():
+                code = cv2.VideoWriter_fourcc(*"mp4v")
+                size = (picture.shape[1], picture.shape[0])
+                if not writer.open(str(temporary), code, FRAMES_PER_SECOND, size):
+                    raise InputError(f"{path}: OpenCV cannot write MP4 files here")
+            writer.write(np.ascontiguousarray(picture[..., ::-1]))
+            count += 1
+        writer.release()
+        if count:
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return count
+
+
+def _with_pauses(episodes: Sequence[Iterator[np.ndarray]]) -> Iterator[np.ndarray]:
+    """All pictures in turn, each episode's last one several times."""
+    for episode in episodes:
+        picture = None
+        for picture in episode:
+            yield picture
+        if picture is not None:
+            yield from [picture] * _PAUSE_FRAMES
 
 
 def main(

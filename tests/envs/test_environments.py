@@ -6,6 +6,7 @@ import warnings
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
@@ -204,6 +205,7 @@ def test_pictures(file):
     env = DenseTrafficEnv(file, render_mode="rgb_array")
     env.reset(options={"scenario": 9})
     picture = env.render()
+    assert picture is not None
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
     red = (picture[..., 0] > 200) & (picture[..., 1] < 110)
     # The ego is 4 to 5.5 m long and 1.8 m wide, at 8 pixels a metre; glass takes its share.
@@ -284,7 +286,8 @@ def test_make_vec_takes_the_batched_twin(file):
 
 def test_specs_are_json_and_environments_travel(file):
     env = gymnasium.make(ID, recording=file)
-    again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert env.spec is not None
+    again = gymnasium.make(EnvSpec.from_json(env.spec.to_json()))
     same(env.reset(seed=4)[0], again.reset(seed=4)[0])
     assert pickle.loads(pickle.dumps(env.spec)) == env.spec
 

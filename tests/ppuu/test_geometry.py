@@ -109,7 +109,7 @@ def test_time_to_collision_is_when_the_moving_boxes_first_touch():
 
     def apart_at(k, time):
         moved = shapely.affinity.translate(shape_b[k], *(relative[k] * time))
-        return shape_a[k].distance(moved)
+        return shapely.distance(shape_a[k], moved)
 
     hits = np.isfinite(found)
     assert 300 < hits.sum() < PAIRS - 300
