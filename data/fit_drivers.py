@@ -237,7 +237,8 @@ def draw(pairs: Pairs, path: Path, seconds: float = 100.0, seed: int = 0) -> Non
     panels, axes = pyplot.subplots(1, 4, figsize=(12, 2.8), layout="constrained")
     for axis, (name, values) in zip(axes, recorded.quantities().items(), strict=True):
         other = generated.quantities()[name]
-        edges = np.linspace(*np.quantile(np.concatenate([values, other]), (0.005, 0.995)), 40)
+        low, high = np.quantile(np.concatenate([values, other]), (0.005, 0.995))
+        edges = np.linspace(low, high, 40)
         for sample, label in ((values, "I-80 pairs"), (other, "generated")):
             axis.hist(sample, edges, density=True, histtype="step", label=label)
         axis.set_xlabel(f"{name} (Wasserstein {apart[name]:.2f})")

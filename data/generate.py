@@ -40,6 +40,11 @@ def main(
         close = difflib.get_close_matches(preset, PRESETS, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
         raise InputError(f"preset '{preset}': unknown; {hint}there are {', '.join(PRESETS)}")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; give 0 or a positive number")
+    for path in filter(None, (out, ngsim_text_file)):
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory; give the name of a file")
     recording = generate(PRESETS[preset], seconds, seed, show_progress=True)
     recording.save(out)
     if ngsim_text_file is not None:
@@ -50,7 +55,7 @@ def main(
     )
 
 
-main.__doc__ = main.__doc__.replace(
+main.__doc__ = (main.__doc__ or "").replace(
     "{presets}",
     "Presets:\n\n    " + "\n\n    ".join(f"{p.name}: {p.summary}." for p in PRESETS.values()),
 )

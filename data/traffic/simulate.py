@@ -13,7 +13,9 @@ from tqdm import tqdm
 from ppuu.errors import InputError
 from ppuu.recording import Recording
 
+from .bottleneck import BOTTLENECK_M, Bottleneck
 from .drivers import MEAN_DESIRED_SPEED_MPS
+from .entries import END_M, Entries
 from .fleet import Fleet
 from .idm import IdmParameters, idm_acceleration
 from .lane_changes import start_lane_changes
@@ -22,10 +24,6 @@ from .presets import TrafficPreset
 from .road import CARPOOL_LANE, MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE, SECTION_M, highway
 
 DT_S = 0.1
-_START_M, _END_M = -300.0, SECTION_M + 250.0
-"""The simulated stretch: entries and the bottleneck lie outside the recorded section."""
-_BOTTLENECK_M = (SECTION_M + 20.0, SECTION_M + 100.0)
-"""The speed limit falls to the bottleneck's between these places."""
 _WARM_UP_S = 180.0
 _DECIDE_STEPS = 2
 """Lane changes are considered every so many steps."""
@@ -34,114 +32,10 @@ _RESPONSE_S = 0.3
 _NOISE_S = 2.0
 """Correlation time of the unsteady foot."""
 _HARDEST_BRAKING_MPS2 = 7.5
-_ENTRY_MPS, _RAMP_ENTRY_MPS = 20.0, 12.0
-"""Speed of a vehicle that enters a free lane."""
-_TRUCK_LANES = 3
-"""Trucks enter on so many of the right main lanes."""
-_QUEUE_SPEED = 0.65
-"""Speed of the queue, as a share of what drivers would like in the bottleneck."""
 _LET_IN_GAP_M = 2.5
-_CARPOOL_EXIT = 1.25
-"""The bottleneck lets the carpool lane through faster than drivers go there, so it flows."""
 _YIELDING_MPS2 = 0.8
 """How hard a driver brakes to let somebody merge."""
 _WISH_FORGOTTEN_S = 20.0
-
-
-class _Bottleneck:
-    """The speed that each lane's exit lets through: a sum of waves, some common to all lanes."""
-
-    def __init__(self, random: np.random.Generator, preset: TrafficPreset):
-        shape = (MAIN_LANES + 1, 3)
-        period = preset.bottleneck_period_s * random.uniform(0.6, 1.6, shape)
-        self._rate_radps = 2 * np.pi / period
-        self._phase_rad = random.uniform(0, 2 * np.pi, shape)
-        self._mean_mps = np.full(MAIN_LANES, preset.bottleneck_speed_mps)
-        self._mean_mps[CARPOOL_LANE] = _CARPOOL_EXIT * preset.carpool_speed_mps
-        self._swing_mps = preset.bottleneck_swing_mps
-
-    def speed_mps(self, time_s: float) -> Float[np.ndarray, " lanes"]:
-        """One speed for each main lane."""
-        waves = np.sin(self._rate_radps * time_s + self._phase_rad).sum(1) * np.sqrt(2 / 3)
-        return np.maximum(
-            self._mean_mps + self._swing_mps * (0.8 * waves[0] + 0.6 * waves[1:]), 0.5
-        )
-
-
-class _Entries:
-    """Vehicles that want to enter, lane by lane; they wait until there is room."""
-
-    def __init__(self, random: np.random.Generator, preset: TrafficPreset):
-        self._random, self._preset = random, preset
-        self._waiting = np.zeros(MAIN_LANES + 1)
-        self._first: dict[int, Fleet] = {}
-        self._next_id = 1
-
-    def _draw(self, lane: np.ndarray) -> Fleet:
-        truck_lane = (lane >= MAIN_LANES - _TRUCK_LANES) & (lane < MAIN_LANES)
-        share = self._preset.truck_share * MAIN_LANES / _TRUCK_LANES
-        is_truck = truck_lane & (self._random.random(len(lane)) < share)
-        number = np.arange(self._next_id, self._next_id + len(lane))
-        self._next_id += len(lane)
-        return Fleet.draw(self._random, self._preset, number, lane, is_truck)
-
-    def fill(self) -> Fleet:
-        """A full stretch, already queueing for the bottleneck."""
-        preset = self._preset
-        count = int((_END_M - _START_M) / 8.0)
-        lanes = []
-        for lane in range(MAIN_LANES):
-            if lane == CARPOOL_LANE:
-                speed, inflow = 0.9 * preset.carpool_speed_mps, preset.carpool_inflow_hz
-            else:
-                speed = _QUEUE_SPEED * preset.bottleneck_speed_mps
-                inflow = preset.inflow_per_lane_hz
-            fleet = self._draw(np.full(count, lane))
-            parameters = fleet.parameters()
-            gap = parameters.jam_gap_m + parameters.time_headway_s * speed + 1.0
-            gap = np.maximum(gap, speed / inflow - fleet.length_m)
-            fleet.x_m = _END_M - np.cumsum(fleet.length_m + gap) + 0.5 * fleet.length_m
-            fleet.speed_mps = np.full(count, speed)
-            lanes.append(fleet.take(fleet.x_m > _START_M))
-        return _joined(lanes)
-
-    def enter(self, fleet: Fleet) -> Fleet:
-        """The fleet and whoever has found room at the upstream end."""
-        rate = np.full(MAIN_LANES + 1, self._preset.inflow_per_lane_hz)
-        rate[CARPOOL_LANE] = self._preset.carpool_inflow_hz
-        rate[RAMP_LANE] = self._preset.ramp_inflow_hz
-        self._waiting += self._random.poisson(rate * DT_S)
-        self._waiting = np.minimum(self._waiting, 3)
-        entered = [fleet]
-        for lane in np.flatnonzero(self._waiting):
-            inside = np.flatnonzero((fleet.lane == lane) | (fleet.old_lane == lane))
-            if lane not in self._first:
-                self._first[lane] = self._draw(np.array([lane]))
-            new = self._first[lane]
-            speed = _RAMP_ENTRY_MPS if lane == RAMP_LANE else _ENTRY_MPS
-            if lane == CARPOOL_LANE:
-                speed = self._preset.carpool_speed_mps
-            if len(inside):
-                last = inside[fleet.x_m[inside].argmin()]
-                gap = fleet.x_m[last] - _START_M - 0.5 * (fleet.length_m[last] + new.length_m[0])
-                ahead = fleet.speed_mps[last]
-                parameters = new.parameters()
-                room = gap - parameters.jam_gap_m[0] - parameters.time_headway_s[0] * ahead
-                if room < 0:
-                    continue
-                speed = min(speed, ahead + room / 5.0)
-            new.x_m[:] = _START_M
-            new.speed_mps[:] = speed
-            self._waiting[lane] -= 1
-            entered.append(self._first.pop(lane))
-        return _joined(entered) if len(entered) > 1 else fleet
-
-
-def _joined(fleets: list[Fleet]) -> Fleet:
-    whole = fleets[0]
-    for fleet in fleets[1:]:
-        whole = whole.join(fleet)
-    return whole
 
 
 def _accelerations(
@@ -155,9 +49,7 @@ def _accelerations(
     gap = gap_to(fleet, entry, leader)
     leader_speed = fleet.speed_mps[leader]
     parameters = fleet.parameters()
-    inside = np.clip(
-        (fleet.x_m - _BOTTLENECK_M[0]) / (_BOTTLENECK_M[1] - _BOTTLENECK_M[0]), 0.0, 1.0
-    )
+    inside = np.clip((fleet.x_m - BOTTLENECK_M[0]) / (BOTTLENECK_M[1] - BOTTLENECK_M[0]), 0.0, 1.0)
     limit = exit_speed_mps[np.minimum(fleet.lane, MAIN_LANES - 1)]
     desired = parameters.desired_speed_mps
     beside_queue = carpool_speed_mps * desired / MEAN_DESIRED_SPEED_MPS
@@ -201,8 +93,8 @@ def _simulate(
     random: np.random.Generator, preset: TrafficPreset, steps: Iterable[int]
 ) -> Iterator[Fleet]:
     """Warms up, then yields the fleet at every step from ``_WARM_UP_S`` on."""
-    entries = _Entries(random, preset)
-    bottleneck = _Bottleneck(random, preset)
+    entries = Entries(random, preset)
+    bottleneck = Bottleneck(random, preset)
     fleet = entries.fill()
     warm_up = round(_WARM_UP_S / DT_S)
     keep = np.exp(-DT_S / _NOISE_S)
@@ -226,8 +118,8 @@ def _simulate(
         response = DT_S / (_RESPONSE_S + DT_S)
         fleet.advance(fleet.acceleration_mps2 + response * (wanted - fleet.acceleration_mps2), DT_S)
         _wishes(random, fleet, preset)
-        fleet = entries.enter(fleet)
-        gone = fleet.x_m > _END_M
+        fleet = entries.enter(fleet, DT_S)
+        gone = fleet.x_m > END_M
         if gone.any():
             fleet = fleet.take(~gone)
 

@@ -61,6 +61,8 @@ def test_writes_a_recording_and_one_line(tmp_path, capsys):
         (["zzz", "--out", "x.h5"], "there are moderate, dense"),
         (["dense", "--out", "x.h5", "--seconds", "0"], "seconds is 0.0"),
         (["dense", "--out", "x.h5", "--seconds", "-5"], "seconds is -5.0"),
+        (["dense", "--out", "x.h5", "--seed", "-1"], "seed is -1"),
+        (["dense", "--out", "."], "is a directory"),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(tmp_path, monkeypatch, capsys, arguments, problem):

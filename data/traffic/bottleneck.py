@@ -1,0 +1,35 @@
+"""The downstream bottleneck that makes the section queue."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from .presets import TrafficPreset
+from .road import CARPOOL_LANE, MAIN_LANES, SECTION_M
+
+BOTTLENECK_M = (SECTION_M + 20.0, SECTION_M + 100.0)
+"""The speed limit falls to the bottleneck's between these places."""
+
+_CARPOOL_EXIT = 1.25
+"""The bottleneck lets the carpool lane through faster than drivers go there, so it flows."""
+
+
+class Bottleneck:
+    """The speed that each lane's exit lets through: a sum of waves, some common to all lanes."""
+
+    def __init__(self, random: np.random.Generator, preset: TrafficPreset):
+        shape = (MAIN_LANES + 1, 3)
+        period = preset.bottleneck_period_s * random.uniform(0.6, 1.6, shape)
+        self._rate_radps = 2 * np.pi / period
+        self._phase_rad = random.uniform(0, 2 * np.pi, shape)
+        self._mean_mps = np.full(MAIN_LANES, preset.bottleneck_speed_mps)
+        self._mean_mps[CARPOOL_LANE] = _CARPOOL_EXIT * preset.carpool_speed_mps
+        self._swing_mps = preset.bottleneck_swing_mps
+
+    def speed_mps(self, time_s: float) -> Float[np.ndarray, " lanes"]:
+        """One speed for each main lane."""
+        waves = np.sin(self._rate_radps * time_s + self._phase_rad).sum(1) * np.sqrt(2 / 3)
+        return np.maximum(
+            self._mean_mps + self._swing_mps * (0.8 * waves[0] + 0.6 * waves[1:]), 0.5
+        )

@@ -1,0 +1,99 @@
+"""Vehicles that fill the stretch at first, and those that enter it later."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .fleet import Fleet
+from .presets import TrafficPreset
+from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M
+
+START_M, END_M = -300.0, SECTION_M + 250.0
+"""The simulated stretch: entries and the bottleneck lie outside the recorded section."""
+_QUEUE_SPEED = 0.65
+"""Speed of the queue, as a share of what drivers would like in the bottleneck."""
+_ENTRY_MPS, _RAMP_ENTRY_MPS = 20.0, 12.0
+"""Speed of a vehicle that enters a free lane."""
+_TRUCK_LANES = 3
+"""Trucks enter on so many of the right main lanes."""
+_CATCH_UP_S = 5.0
+"""Time in which an entering vehicle would use up the room ahead of it."""
+_LONGEST_QUEUE = 3
+_SPARE_M = 1.0
+_SHORTEST_SPACING_M = 8.0
+
+
+class Entries:
+    """Vehicles that want to enter, lane by lane; they wait until there is room."""
+
+    def __init__(self, random: np.random.Generator, preset: TrafficPreset):
+        self._random, self._preset = random, preset
+        self._waiting = np.zeros(MAIN_LANES + 1)
+        self._first: dict[int, Fleet] = {}
+        self._next_id = 1
+
+    def _draw(self, lane: np.ndarray) -> Fleet:
+        truck_lane = (lane >= MAIN_LANES - _TRUCK_LANES) & (lane < MAIN_LANES)
+        share = self._preset.truck_share * MAIN_LANES / _TRUCK_LANES
+        is_truck = truck_lane & (self._random.random(len(lane)) < share)
+        number = np.arange(self._next_id, self._next_id + len(lane))
+        self._next_id += len(lane)
+        return Fleet.draw(self._random, self._preset, number, lane, is_truck)
+
+    def fill(self) -> Fleet:
+        """A full stretch, already queueing for the bottleneck."""
+        preset = self._preset
+        count = int((END_M - START_M) / _SHORTEST_SPACING_M)
+        lanes = []
+        for lane in range(MAIN_LANES):
+            if lane == CARPOOL_LANE:
+                speed, inflow = 0.9 * preset.carpool_speed_mps, preset.carpool_inflow_hz
+            else:
+                speed = _QUEUE_SPEED * preset.bottleneck_speed_mps
+                inflow = preset.inflow_per_lane_hz
+            fleet = self._draw(np.full(count, lane))
+            parameters = fleet.parameters()
+            gap = parameters.jam_gap_m + parameters.time_headway_s * speed + _SPARE_M
+            gap = np.maximum(gap, speed / inflow - fleet.length_m)
+            fleet.x_m = END_M - np.cumsum(fleet.length_m + gap) + 0.5 * fleet.length_m
+            fleet.speed_mps = np.full(count, speed)
+            lanes.append(fleet.take(fleet.x_m > START_M))
+        return _joined(lanes)
+
+    def enter(self, fleet: Fleet, dt_s: float) -> Fleet:
+        """The fleet and whoever has found room at the upstream end."""
+        rate = np.full(MAIN_LANES + 1, self._preset.inflow_per_lane_hz)
+        rate[CARPOOL_LANE] = self._preset.carpool_inflow_hz
+        rate[RAMP_LANE] = self._preset.ramp_inflow_hz
+        self._waiting += self._random.poisson(rate * dt_s)
+        self._waiting = np.minimum(self._waiting, _LONGEST_QUEUE)
+        entered = [fleet]
+        for lane in np.flatnonzero(self._waiting):
+            inside = np.flatnonzero((fleet.lane == lane) | (fleet.old_lane == lane))
+            if lane not in self._first:
+                self._first[lane] = self._draw(np.array([lane]))
+            new = self._first[lane]
+            speed = _RAMP_ENTRY_MPS if lane == RAMP_LANE else _ENTRY_MPS
+            if lane == CARPOOL_LANE:
+                speed = self._preset.carpool_speed_mps
+            if len(inside):
+                last = inside[fleet.x_m[inside].argmin()]
+                gap = fleet.x_m[last] - START_M - 0.5 * (fleet.length_m[last] + new.length_m[0])
+                ahead = fleet.speed_mps[last]
+                parameters = new.parameters()
+                room = gap - parameters.jam_gap_m[0] - parameters.time_headway_s[0] * ahead
+                if room < 0:
+                    continue
+                speed = min(speed, ahead + room / _CATCH_UP_S)
+            new.x_m[:] = START_M
+            new.speed_mps[:] = speed
+            self._waiting[lane] -= 1
+            entered.append(self._first.pop(lane))
+        return _joined(entered) if len(entered) > 1 else fleet
+
+
+def _joined(fleets: list[Fleet]) -> Fleet:
+    whole = fleets[0]
+    for fleet in fleets[1:]:
+        whole = whole.join(fleet)
+    return whole
