@@ -38,7 +38,7 @@ class WorldModelTraining:
     steps: int = 10
     batch: int = 32
     latent_dropout: float = 0.5
-    divergence_weight: float = 3e-5
+    divergence_weight: float = 3e-6
     flow_weight: float = 0.03
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -47,7 +47,7 @@ PRESETS = {
     "debug": WorldModelTraining(
         DecoupledConfig(channels=(8, 8, 16)), batch=4, loop=LoopConfig(updates=20)
     ),
-    "small": WorldModelTraining(loop=LoopConfig(updates=600)),
+    "small": WorldModelTraining(loop=LoopConfig(updates=300, learning_rate=2e-3)),
     "medium": WorldModelTraining(loop=LoopConfig(updates=4000)),
     "large": WorldModelTraining(
         DecoupledConfig(channels=(64, 128, 256), latent=32),

@@ -106,6 +106,8 @@ class DecoupledWorldModel(WorldModel):
             nn.ReLU(), nn.Conv2d(eighth, 32, 3, 1, 1), nn.ReLU(), nn.Flatten(),
             nn.Linear(32 * positions, 2 * config.latent),
         )  # fmt: skip
+        # A narrow posterior at first: what it says must be audible before it can be heeded.
+        nn.init.constant_(self.explain[-1].bias[config.latent :], -2.0)
         self.rise = nn.Conv2d(eighth, 32, 1)
         self.recall = nn.Conv2d(quarter, 32, 1)
         # Two heads, the motion at present and its change up to a step: the first learns quickly,

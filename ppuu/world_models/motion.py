@@ -80,10 +80,12 @@ def _match(
             far = padded[:, frame].narrow(axis - 1, whole + 1, length)
             difference += torch.lerp(near, far, part).sub_(present).square_()
         mismatch.append(difference)
-    reach = (_WINDOW[0] // 2, _WINDOW[1] // 2)
-    pooled = functional.avg_pool2d(torch.stack(mismatch, 1), _WINDOW, 1, reach)
+    # The mean over a window is the mean of means along its sides.
+    rows, columns = _WINDOW
+    pooled = functional.avg_pool2d(torch.stack(mismatch, 1), (rows, 1), 1, (rows // 2, 0))
+    pooled = functional.avg_pool2d(pooled, (1, columns), 1, (0, columns // 2))
     candidates = torch.arange(-count, count + 1, device=present.device) * step_mps
     # Equal matches (an empty road) are decided for rest.
     rest = 1e-2 * (candidates / fastest_mps).abs()[:, None, None]
-    weight = torch.softmax(-_SHARPNESS * (pooled * _WINDOW[0] * _WINDOW[1] + rest), dim=1)
+    weight = torch.softmax(-_SHARPNESS * (pooled * rows * columns + rest), dim=1)
     return (weight * candidates[:, None, None]).sum(1)
