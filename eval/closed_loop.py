@@ -6,7 +6,7 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,14 +19,13 @@ from envs.simulator import Simulator, SimulatorConfig
 from envs.termination import CollisionKind, Outcome
 from ppuu.command import run
 from ppuu.errors import InputError
-from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
 from ppuu.raster import RoadMap
 from ppuu.recording import Recording
 from ppuu.scene import Scene
 
 from .policies import observation_of, policy_by_name
-from .results import Row, format_table, mean, rate, write_results
+from .results import Metric, Row, format_table, mean, rate, write_results
 
 SUCCESSES = ("arrived", "survived")
 
@@ -150,7 +149,7 @@ def summary(name: str, episodes: Sequence[Episode]) -> Row:
     """One line of the table: shares with Wilson intervals, means with bootstrap intervals."""
     n = len(episodes)
 
-    def share(test) -> object:
+    def share(test: Callable[[Episode], bool]) -> Metric:
         return rate(sum(map(test, episodes)), n)
 
     collided = [e for e in episodes if e.outcome == "collision"]
@@ -218,7 +217,7 @@ def main(
         driven = drive(driver, label, track, slots, limit)
         rows.append(summary(label, driven))
         episodes.extend(driven)
-    print(format_table([_short(row) for row in rows]))
+    print(format_table([short_row(row) for row in rows]))
     if json is not None:
         write_results(
             json,
@@ -242,7 +241,8 @@ def _label(name: str) -> str:
     return Path(name).name if Path(name).exists() else name
 
 
-def _short(row: Row) -> Row:
+def short_row(row: Row) -> Row:
+    """The columns that fit a terminal."""
     keys = ("name", "success", "arrived", "survived", "collision", "offroad", "distance_m")
     return {key: row[key] for key in keys}
 

@@ -110,9 +110,7 @@ def _costs(
     """Proximity and contact along the recorded path, among the given images."""
     futures = Futures(images, predicted.road, predicted.pose, predicted.raster)
     actions = clip.actions[:, ahead - 1]
-    rollout = Rollout(
-        ego, actions, clip.previous_action, clip.observation.size_m, futures, step_s
-    )
+    rollout = Rollout(ego, actions, clip.previous_action, clip.observation.size_m, futures, step_s)
     return DrivingCost().evaluate(rollout)[1]
 
 
@@ -150,7 +148,7 @@ def main(
     loaded = [Recording.load(path) for path in recordings]
     windows = [window(recording, split) for recording in loaded]
     horizon = steps * model.frames_per_step
-    pool = Clips(loaded, windows, model.config.observation, horizon)
+    pool = Clips(loaded, windows, model.observation, horizon)
     rows = evaluate(model, pool, steps, clips, futures, seed)
     print(format_table(rows))
     if json is not None:

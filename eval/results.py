@@ -186,6 +186,8 @@ def format_table(rows: Sequence[Row]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, Mapping):  # read back from a file
+        value = Metric(**{k: math.nan if v is None else v for k, v in value.items()})
     if isinstance(value, Metric):
         if not math.isfinite(value.low):
             return _number(value.value)

@@ -22,6 +22,9 @@ from ppuu.runtime import import_opencv
 from .closed_loop import Track
 from .policies import observation_of, policy_by_name
 
+_CODECS = {".mp4": "mp4v", ".webm": "VP80"}
+"""By the file's ending; browsers play WebM."""
+
 _PAUSE_FRAMES = 10
 """The last picture of an episode stands for a second, so that its verdict can be read."""
 
@@ -50,7 +53,7 @@ def frames(policy: Policy, name: str, track: Track, scenario: int) -> Iterator[n
 
 
 def write_video(path: Path, episodes: Sequence[Iterator[np.ndarray]]) -> int:
-    """Writes episodes one after the other as MP4 and returns the number of pictures.
+    """Writes episodes one after the other as MP4 or WebM and returns the number of pictures.
 
     Raises:
         InputError: OpenCV cannot write such a file.
@@ -62,10 +65,10 @@ def write_video(path: Path, episodes: Sequence[Iterator[np.ndarray]]) -> int:
     try:
         for picture in _with_pauses(episodes):
             if not writer.isOpened():
-                code = cv2.VideoWriter_fourcc(*"mp4v")
+                code = cv2.VideoWriter_fourcc(*_CODECS[path.suffix.lower()])
                 size = (picture.shape[1], picture.shape[0])
                 if not writer.open(str(temporary), code, FRAMES_PER_SECOND, size):
-                    raise InputError(f"{path}: OpenCV cannot write MP4 files here")
+                    raise InputError(f"{path}: OpenCV cannot write such files here")
             writer.write(np.ascontiguousarray(picture[..., ::-1]))
             count += 1
         writer.release()
@@ -102,13 +105,13 @@ def main(
     Args:
         policy: run directories of train.policy, or human, no-action, idm; one or several.
         recordings: files written by data.generate or data.prepare.
-        out: the MP4 file.
+        out: the file, .mp4 or .webm.
         split: test, or all for recordings that nothing was trained on.
         episodes: how many scenarios, spread evenly over the list.
         scenario: numbers of scenarios instead.
     """
-    if out.suffix.lower() != ".mp4":
-        raise InputError(f"--out {out}: only MP4 files are written; give a name in .mp4")
+    if out.suffix.lower() not in _CODECS:
+        raise InputError(f"--out {out}: give a name that ends in {' or '.join(_CODECS)}")
     drivers = [
         (Path(name).name if Path(name).exists() else name, policy_by_name(name)) for name in policy
     ]

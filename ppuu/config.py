@@ -63,7 +63,8 @@ def from_json(expected: Any, value: Any, where: str = "config") -> Any:
 def _one_of(options: tuple, value: Any, where: str) -> Any:
     if value is None and type(None) in options:
         return None
-    named = {o.__name__: o for o in options if dataclasses.is_dataclass(o)}
+    classes = [o for o in options if isinstance(o, type) and dataclasses.is_dataclass(o)]
+    named = {o.__name__: o for o in classes}
     if isinstance(value, dict) and named:
         name = value.get(_TYPE_KEY)
         if name not in named:

@@ -80,7 +80,9 @@ def boxes_overlap(
     return (_separations(a, b) < 0).all(-1)
 
 
-def clearance(a: Float[Tensor, "*batch 5"], b: Float[Tensor, "*batch 5"]) -> Float[Tensor, "*batch"]:
+def clearance(
+    a: Float[Tensor, "*batch 5"], b: Float[Tensor, "*batch 5"]
+) -> Float[Tensor, "*batch"]:
     """Euclidean distance between two boxes in metres; minus the penetration if they overlap."""
     separation = _separations(a, b).amax(-1)
     outside = torch.minimum(_corner_distance(a, b), _corner_distance(b, a))

@@ -88,7 +88,7 @@ def observe(
     ego: Int[Tensor, " batch"],
     frame: Int[Tensor, " batch"],
 ) -> Observation:
-    """Draws what recorded vehicles saw at global frames (which must lie ``span`` into the track)."""
+    """Draws what recorded vehicles saw at global frames at least ``span`` into their tracks."""
     times = frame[:, None] - config.lags(frame.device)
     states = scene.state(ego[:, None].expand_as(times), times)
     flat_ego = ego.repeat_interleave(config.frames)

@@ -193,9 +193,7 @@ class Recording:
         """
         path = Path(path)
         if not path.is_file():
-            raise InputError(
-                f"{path}: no such file; make one with data.generate or data.prepare"
-            )
+            raise InputError(f"{path}: no such file; make one with data.generate or data.prepare")
         try:
             with h5py.File(path, "r") as file:
                 if file.attrs.get("format") != "ppuu-recording":

@@ -121,9 +121,7 @@ def train(
 
     module.train()
     saved_at = began = time.monotonic()
-    bar = tqdm(
-        total=loop.updates, initial=start, desc=describe, disable=not sys.stderr.isatty()
-    )
+    bar = tqdm(total=loop.updates, initial=start, desc=describe, disable=not sys.stderr.isatty())
     with (
         bar,
         SummaryWriter(str(out), purge_step=start) as board,

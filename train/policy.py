@@ -135,9 +135,7 @@ def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: 
 
     def update(generator: torch.Generator) -> Terms:
         clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
-        rollout = unroll(
-            policy, model, clip.observation, clip.previous_action, config.unroll, dt_s
-        )
+        rollout = unroll(policy, model, clip.observation, clip.previous_action, config.unroll, dt_s)
         return policy_loss(rollout, uncertainty, config.unroll)
 
     return update
@@ -164,10 +162,10 @@ def _expert_costs(model: WorldModel, clips: Clips, config: PolicyTraining) -> to
 
 def _check_fit(model: WorldModel, config: PolicyTraining) -> None:
     seen = config.policy.observation
-    if seen != model.config.observation:
+    if seen != model.observation:
         raise InputError(
             "the policy's observation (--policy.observation.*) differs from the one the world "
-            f"model was trained with: {model.config.observation}"
+            f"model was trained with: {model.observation}"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -46,9 +47,8 @@ class DrivingCost:
 
     def total(self, terms: dict[str, Float[Tensor, "batch time"]]) -> Float[Tensor, "batch time"]:
         """The weighted sum of named terms."""
-        return sum(
-            getattr(self.config, f"{name}_weight") * term for name, term in terms.items()
-        )
+        weighted = [getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]
+        return torch.stack(weighted).sum(0)
 
     def evaluate(
         self, rollout: Rollout

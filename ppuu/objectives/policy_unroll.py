@@ -115,9 +115,7 @@ def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig
     disagreement = uncertainty.disagreement(replica_costs)
     beyond = uncertainty.beyond_view(rollout)
     each = (
-        cost.total(terms)
-        + config.uncertainty_weight * disagreement
-        + config.view_weight * beyond
+        cost.total(terms) + config.uncertainty_weight * disagreement + config.view_weight * beyond
     )
     steps = each.shape[1]
     discount = config.discount ** torch.arange(steps, device=each.device, dtype=each.dtype)

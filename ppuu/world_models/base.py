@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..observation import Observation
+from ..observation import Observation, ObservationConfig
 from ..raster import RasterConfig
 from ..rollout import Futures
 
@@ -48,12 +48,14 @@ class WorldModel(nn.Module, ABC):
         latent_size: width of the latent.
         decoupled: whether ``advance`` ignores the ego.
         raster: size and scale of the predicted images.
+        observation: the history it wants to see.
     """
 
     frames_per_step: int
     latent_size: int
     decoupled: bool
     raster: RasterConfig
+    observation: ObservationConfig
 
     @abstractmethod
     def encode(self, observation: Observation):

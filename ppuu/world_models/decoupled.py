@@ -80,6 +80,7 @@ class DecoupledWorldModel(WorldModel):
         self.config = config
         self.frames_per_step = config.frames_per_step
         self.latent_size = config.latent
+        self.observation = config.observation
         self.raster = config.observation.raster
         half, quarter, eighth = config.channels
         ego_features = config.observation.frames * 4 + 2
@@ -110,10 +111,10 @@ class DecoupledWorldModel(WorldModel):
         nn.init.constant_(self.explain[-1].bias[config.latent :], -2.0)
         self.rise = nn.Conv2d(eighth, 32, 1)
         self.recall = nn.Conv2d(quarter, 32, 1)
-        # Two heads, the motion at present and its change up to a step: the first learns quickly,
-        # from small displacements, and serves all horizons.
-        # Maps: velocities of vehicles beyond those seen, how much of them stays, newcomers, velocities of the road; at
-        # twice the lateral resolution, so that a lane is not dragged along with its neighbour.
+        # Two heads: the motion at present, which learns quickly from small displacements and
+        # serves all horizons, and its change up to a step.  Their maps: velocities of vehicles
+        # beyond those seen, how much of them stays, newcomers, velocities of the road; at twice
+        # the lateral resolution, so that a lane is not dragged along with its neighbour.
         self.present = self._head()
         self.change = self._head()
 
@@ -170,8 +171,13 @@ class DecoupledWorldModel(WorldModel):
 
     def repeat(self, state: _State, copies: int) -> _State:
         """Every element ``copies`` times in a row."""
-        tensors = (state.features, state.detail, state.motion, state.seen)
-        return _State(*(value.repeat_interleave(copies, 0) for value in tensors), state.steps)
+        return _State(
+            state.features.repeat_interleave(copies, 0),
+            state.detail.repeat_interleave(copies, 0),
+            state.motion.repeat_interleave(copies, 0),
+            state.seen.repeat_interleave(copies, 0),
+            state.steps,
+        )
 
     def _motion(
         self,
@@ -262,9 +268,7 @@ class DecoupledWorldModel(WorldModel):
         speed = speed_mps[:, None, None, None] + maps[:, :, 0]
         ahead = grid[..., 0] + speed * seconds[:, None, None]
         left = grid[..., 1] - maps[:, :, 1] * seconds[:, None, None]
-        road = sample(
-            last, ahead.flatten(1, 2), left.flatten(1, 2), self.raster, padding="border"
-        )
+        road = sample(last, ahead.flatten(1, 2), left.flatten(1, 2), self.raster, padding="border")
         return road.unflatten(2, ahead.shape[1:3]).transpose(1, 2)
 
 
