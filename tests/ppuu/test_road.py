@@ -91,5 +91,5 @@ def test_no_lanes_no_drivable_area():
     ],
 )
 def test_bad_lanes_are_refused(lane):
-    with pytest.raises(InputError, match="^road: [^\n]*$"):
+    with pytest.raises(InputError, match=r"^road: [^\n]*$"):
         Road.from_lanes([lane])

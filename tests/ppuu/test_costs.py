@@ -1,0 +1,305 @@
+"""Driving costs: identities, hand-computed values, gradients of every term."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from ppuu.costs import (
+    Comfort,
+    Contact,
+    DrivingCost,
+    DrivingCostConfig,
+    Lane,
+    Offroad,
+    Proximity,
+    Uncertainty,
+)
+from ppuu.geometry import to_world
+from ppuu.raster import RasterConfig
+from ppuu.road import Road
+from ppuu.rollout import Futures, Rollout
+from tests.rollouts import rollout_among
+
+RASTER_COSTS = [Proximity(), Contact(), Lane(), Offroad()]
+IDS = ["proximity", "contact", "lane", "offroad"]
+CAR = (4.5, 1.8)
+
+
+def generic(batch=2, futures=3, time=2, raster=None, seed=0) -> Rollout:
+    """Smooth random images, an ego somewhat away from where they are drawn at."""
+    raster = raster or RasterConfig(21, 9)
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(*shape):
+        return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+    size = (raster.rows, raster.columns)
+    pose = torch.cat([40 * random(batch, time, 2), 3 * random(batch, time, 1)], -1)
+    offset = (random(batch, time, 3) - 0.5) * torch.tensor([3.0, 1.5, 0.4])
+    states = torch.cat([to_world(offset, pose), 2 + 8 * random(batch, time, 1)], -1)
+    return Rollout(
+        states,
+        actions=random(batch, time, 2) * 0.4 - 0.2,
+        previous_action=random(batch, 2) * 0.4 - 0.2,
+        size_m=torch.tensor([4.43, 1.87], dtype=torch.float64) + 0.1 * random(batch, 2),
+        futures=Futures(
+            random(batch, futures, time, *size), random(batch, time, 2, *size), pose, raster
+        ),
+        step_s=0.3,
+    )
+
+
+def check_gradients(cost, rollout: Rollout, inputs=("states", "actions")) -> None:
+    """Finite differences, exact almost everywhere: the costs are piecewise smooth in the pose."""
+    leaves = [getattr(rollout, name).clone().requires_grad_() for name in inputs]
+
+    def value(*tensors):
+        return cost(dataclasses.replace(rollout, **dict(zip(inputs, tensors, strict=True))))
+
+    assert torch.autograd.gradcheck(value, leaves, eps=1e-8, atol=1e-5, rtol=1e-4)
+    total = value(*leaves).sum()
+    gradients = torch.autograd.grad(total, leaves, allow_unused=True)
+    assert any(g is not None and g.abs().sum() > 1e-6 for g in gradients)
+
+
+@pytest.mark.parametrize("cost", RASTER_COSTS, ids=IDS)
+def test_gradients_of_raster_costs(cost):
+    check_gradients(cost, generic(), ("states",))
+
+
+def test_gradients_of_comfort():
+    check_gradients(Comfort(), generic(time=5), ("states", "actions", "previous_action"))
+
+
+def test_gradients_of_the_whole():
+    cost = DrivingCost()
+    check_gradients(lambda rollout: cost.total(cost.evaluate(rollout)[0]), generic())
+
+
+def test_gradients_of_disagreement():
+    rollout = generic(futures=4)
+    uncertainty = Uncertainty(2, hinge=0.0).double()
+    uncertainty.expert_mean.fill_(1e-6)
+
+    def disagreement(rollout):
+        return uncertainty.disagreement(DrivingCost().evaluate(rollout)[1])
+
+    assert (disagreement(rollout) > 1e-4).all()
+    check_gradients(disagreement, rollout, ("states",))
+
+
+def test_gradients_beyond_the_view():
+    uncertainty = Uncertainty(1)
+    rollout = generic()
+    far = rollout.states + torch.tensor([6.0, 1.0, 0, 0])
+    rollout = dataclasses.replace(rollout, states=far)
+    assert (uncertainty.beyond_view(rollout) > 0.1).all()
+    check_gradients(uncertainty.beyond_view, rollout, ("states",))
+
+
+@pytest.mark.parametrize("cost", RASTER_COSTS, ids=IDS)
+def test_costs_are_sums_over_pixels(cost):
+    rollout = generic()
+    mask, image = cost.mask(rollout), cost.image(rollout)
+    area = rollout.futures.raster.metres_per_pixel**2
+    found = cost.per_future(rollout)
+    for b in range(2):
+        for k in range(image.shape[1]):
+            for t in range(2):
+                total = sum(
+                    mask[b, t, r, c] * image[b, k, t, r, c]
+                    for r in range(mask.shape[2])
+                    for c in range(mask.shape[3])
+                )
+                torch.testing.assert_close(found[b, k, t], area * total)
+    torch.testing.assert_close(cost(rollout), found.mean(1))
+
+
+@pytest.mark.parametrize("cost", RASTER_COSTS, ids=IDS)
+def test_costs_are_linear_in_the_images(cost):
+    rollout, other = generic(seed=0), generic(seed=1)
+
+    def among(vehicles, road):
+        futures = dataclasses.replace(rollout.futures, vehicles=vehicles, road=road)
+        return cost.per_future(dataclasses.replace(rollout, futures=futures))
+
+    a, b = rollout.futures, other.futures
+    torch.testing.assert_close(
+        among(2 * a.vehicles - 3 * b.vehicles, 2 * a.road - 3 * b.road),
+        2 * among(a.vehicles, a.road) - 3 * among(b.vehicles, b.road),
+    )
+
+
+def test_moving_the_world_changes_no_cost():
+    rollout = generic()
+    origin = torch.tensor([-200.0, 90.0, 2.5], dtype=torch.float64)
+    moved = dataclasses.replace(
+        rollout,
+        states=to_world(rollout.states, origin),
+        futures=dataclasses.replace(rollout.futures, pose=to_world(rollout.futures.pose, origin)),
+    )
+    here, there = DrivingCost().evaluate(rollout), DrivingCost().evaluate(moved)
+    for name in here[0]:
+        torch.testing.assert_close(here[0][name], there[0][name])
+    torch.testing.assert_close(here[1], there[1])
+    view = Uncertainty(1).beyond_view
+    torch.testing.assert_close(view(rollout), view(moved))
+
+
+def test_the_whole_is_the_weighted_sum():
+    rollout = generic()
+    config = DrivingCostConfig(1.5, 2.5, 3.5, 4.5, 5.5)
+    terms, per_future = DrivingCost(config).evaluate(rollout)
+    names = ["proximity", "contact", "lane", "offroad", "comfort"]
+    assert list(terms) == names
+    expected = sum(
+        weight * getattr(config, name)(rollout)
+        for weight, name in zip((1.5, 2.5, 3.5, 4.5, 5.5), names, strict=True)
+    )
+    torch.testing.assert_close(DrivingCost(config).total(terms), expected)
+    torch.testing.assert_close(
+        per_future.mean(1), 1.5 * terms["proximity"] + 2.5 * terms["contact"]
+    )
+
+
+def test_nobody_there_no_proximity_and_no_contact():
+    rollout = rollout_among()
+    assert Proximity()(rollout) == 0
+    assert Contact()(rollout) == 0
+
+
+def leader(gap, speed=10.0, lateral=0.0):
+    return rollout_among([(4.5 + gap, lateral, 0.0, *CAR)], [(0.0, 0.0, 0.0, speed)])
+
+
+def test_a_closer_leader_costs_more():
+    for cost, gaps in ((Proximity(), (-2, 0, 3, 6, 9, 12)), (Contact(), (-3, -2, -1, 0, 1))):
+        values = [float(cost(leader(gap))) for gap in gaps]
+        assert values == sorted(values, reverse=True)
+        assert len(set(values)) == len(values)
+        assert min(values) > 0
+    assert Proximity()(leader(1.2 * 10.0 + 2.0 + 0.7)) == 0
+    assert Contact()(leader(1.5 + 0.7)) == 0
+
+
+def test_a_leader_costs_more_at_speed():
+    values = [float(Proximity()(leader(8.0, speed))) for speed in (4.0, 6.0, 8.0, 10.0, 15.0)]
+    assert values[0] == 0
+    assert values[1:] == sorted(set(values[1:]))
+
+
+def test_the_next_lane_is_no_concern():
+    assert Proximity()(leader(-4.5, lateral=3.7)) == 0
+    assert Contact()(leader(-4.5, lateral=3.7)) == 0
+    assert Proximity()(leader(-4.5, lateral=2.0)) > 0
+
+
+def test_costs_push_away_from_the_danger():
+    # Leader close ahead: less speed, further back.  Neighbour touching on the left: to the right.
+    rollout = leader(3.0)
+    states = rollout.states.clone().requires_grad_()
+    Proximity()(dataclasses.replace(rollout, states=states)).sum().backward()
+    assert states.grad[0, 0, 0] > 0
+    assert states.grad[0, 0, 3] > 0
+    rollout = rollout_among([(1.0, 2.2, 0.0, *CAR)])
+    for cost in (Proximity(), Contact()):
+        states = rollout.states.clone().requires_grad_()
+        cost(dataclasses.replace(rollout, states=states)).sum().backward()
+        assert states.grad[0, 0, 1] > 0
+
+
+def test_contact_is_the_area_shared():
+    """Beside the margins the mask is 1: a box well inside the ego costs its own area."""
+    rollout = rollout_among([(0.3, 0.2, 0.0, 1.5, 0.9)], size=(6.0, 3.0))
+    torch.testing.assert_close(Contact()(rollout), torch.tensor([[1.5 * 0.9]], dtype=torch.float64))
+
+
+def test_proximity_of_a_far_spot_by_hand():
+    """A spot straight ahead weighs 1 - distance from the bumper / safe distance."""
+    spot, distance = 0.3, 6.0
+    rollout = rollout_among([(0.5 * CAR[0] + distance, 0.0, 0.0, spot, spot)])
+    safe = 1.2 * 10.0 + 2.0
+    expected = (1 - distance / safe) * spot**2 / (CAR[0] * CAR[1])
+    # The spot is spread over the pixels it touches, half a pixel at most.
+    assert float(Proximity()(rollout)) == pytest.approx(expected, rel=0.05)
+
+
+ROAD = Road.straight(400.0, 3, 3.7)
+
+
+def on_road(y, heading=0.0):
+    return rollout_among(states=[(200.0, y, heading, 10.0)], road=ROAD)
+
+
+def test_lane_lines_under_the_ego():
+    in_the_middle = [float(Lane()(on_road(3.7 * (lane + 0.5)))) for lane in range(3)]
+    on_a_line = [float(Lane()(on_road(3.7 * line))) for line in (1, 2)]
+    # Lines are as wide as a pixel, and the ego's axis lies between two columns: a line is shared by
+    # the pixels half a pixel (1/6 of the triangle's reach) to its left and right.
+    assert in_the_middle == pytest.approx([1 / 6] * 3, abs=0.01)
+    assert on_a_line == pytest.approx([5 / 6] * 2, abs=0.01)
+    across = [float(Lane()(on_road(3.7 * 1.5 + shift))) for shift in (0.0, 0.5, 0.9, 1.3, 1.85)]
+    assert across == sorted(across)
+    half_way = float(Lane()(on_road(3.7 * 1.25)))
+    assert half_way == pytest.approx(0.5, abs=0.1)
+    assert Lane()(on_road(100.0)) == 0
+
+
+def test_share_off_the_road():
+    assert float(Offroad()(on_road(3.7 * 1.5))) == 0
+    inside_mask = (4.5 + 0.5) * (1.8 + 0.5) / (4.5 * 1.8)
+    # Wholly off the road the mask, fading over 0.5 m on each side, adds up to more than the box.
+    assert float(Offroad()(on_road(-30.0))) == pytest.approx(inside_mask, rel=0.07)
+    values = [float(Offroad()(on_road(y))) for y in (2.0, 1.2, 0.8, 0.4, 0.0, -0.5, -1.0, -3.0)]
+    assert values == sorted(values)
+    assert values[0] == 0
+    assert values[4] == pytest.approx(0.5 * inside_mask, rel=0.1)
+
+
+def test_comfort_by_hand():
+    actions = torch.tensor([[[3.0, 0.02], [0.0, 0.0]]], dtype=torch.float64)
+    rollout = rollout_among(
+        states=[(0, 0, 0, 10.0), (3, 0, 0, 10.0)], actions=actions, previous_action=(1.2, -0.01)
+    )
+    first = 1.0 + (0.02 * 100 / 2.0) ** 2 + (1.8 / 0.3 / 6.0) ** 2 + (0.03 / 0.3 / 0.1) ** 2
+    second = (-3.0 / 0.3 / 6.0) ** 2 + (0.02 / 0.3 / 0.1) ** 2
+    torch.testing.assert_close(
+        Comfort()(rollout), torch.tensor([[first, second]], dtype=torch.float64)
+    )
+    still = rollout_among(states=[(0, 0, 0, 10.0)] * 3)
+    assert (Comfort()(still) == 0).all()
+
+
+def test_disagreement_is_standardised_along_expert_paths():
+    generator = torch.Generator().manual_seed(0)
+    costs = torch.rand(200, 5, 3, generator=generator) * torch.tensor([1.0, 2.0, 4.0])
+    uncertainty = Uncertainty(3, hinge=0.5)
+    uncertainty.fit(costs)
+    variance = ((costs - costs.mean(1, keepdim=True)) ** 2).sum(1) / 4
+    torch.testing.assert_close(uncertainty.expert_mean, variance.mean(0))
+    torch.testing.assert_close(uncertainty.expert_deviation, variance.std(0))
+    free = Uncertainty(3, hinge=-100.0)
+    free.fit(costs)
+    standard = free.disagreement(costs) - 100.0
+    torch.testing.assert_close(standard.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standard.std(0), torch.ones(3), atol=1e-4, rtol=0)
+    found = uncertainty.disagreement(costs)
+    torch.testing.assert_close(found, (standard - 0.5).clamp(min=0), atol=1e-4, rtol=0)
+    # Replicas that agree cost nothing; a shorter horizon uses the first steps.
+    assert (uncertainty.disagreement(costs[:, :1].expand(-1, 5, -1)) == 0).all()
+    torch.testing.assert_close(uncertainty.disagreement(costs[..., :2]), found[:, :2])
+
+
+def test_metres_beyond_the_view():
+    raster = RasterConfig(40, 20, 0.5)
+    pose = [(0.0, 0.0, 0.0)]
+
+    def beyond(x, y):
+        rollout = rollout_among(states=[(x, y, 0.0, 1.0)], pose=pose, raster=raster)
+        return float(Uncertainty(1).beyond_view(rollout))
+
+    assert beyond(0.0, 0.0) == 0
+    assert beyond(10.0 - 2.25, 5.0 - 0.9) == 0
+    assert beyond(10.0 - 2.25 + 0.7, 0.0) == pytest.approx(0.7)
+    assert beyond(-10.0, -5.0) == pytest.approx(2.25 + 0.9)
