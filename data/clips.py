@@ -71,6 +71,7 @@ class Clips:
         horizon: int,
         device: torch.device | str = "cpu",
     ):
+        self.recordings = recordings
         self.scene = Scene.build(recordings, device)
         self.road_map = RoadMap.build([r.road for r in recordings], config.raster, device)
         self.config = config
@@ -100,6 +101,7 @@ class Clips:
 
     def batch(self, index: Int[Tensor, " batch"]) -> Clip:
         """Draws the histories of some clips."""
+        index = index.to(self.ego.device)
         ego, frame = self.ego[index], self.frame[index]
         ahead = torch.arange(1, self.horizon + 1, device=frame.device)
         row = self.scene.row_pointer[ego] + frame - self.scene.first_frame[ego]

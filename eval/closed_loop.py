@@ -24,7 +24,7 @@ from ppuu.raster import RoadMap
 from ppuu.recording import Recording
 from ppuu.scene import Scene
 
-from .policies import observation_of, policy_by_name
+from .policies import observation_of, policy_by_name, training_of
 from .results import Metric, Row, format_table, mean, rate, write_results
 
 SUCCESSES = ("arrived", "survived")
@@ -230,6 +230,7 @@ def main(
                 "split": split,
                 "limit": limit,
                 "others": "replay",
+                "training": {_label(name): training_of(name) for name in policy},
                 "seconds": round(time.monotonic() - began, 1),
             },
             rows,

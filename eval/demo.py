@@ -211,6 +211,15 @@ def main(
         seed: of the trainings.
     """
     out.mkdir(parents=True, exist_ok=True)
+    settings = {"seconds": seconds, "seed": seed, "world_model_updates": world_model_updates}
+    settings |= {"policy_updates": policy_updates, "imitation_updates": imitation_updates}
+    known_settings = out / "settings.json"
+    if known_settings.is_file() and json.loads(known_settings.read_text()) != settings:
+        raise InputError(
+            f"{out}: holds a demo with other settings ({known_settings}); choose another --out, "
+            "or delete that directory"
+        )
+    known_settings.write_text(json.dumps(settings, indent=2) + "\n")
     updates = (world_model_updates, policy_updates, imitation_updates)
     took = carry_out(plan(out, seconds, updates, seed))
     times = out / "seconds.json"

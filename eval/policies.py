@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicy, NoAction, Policy, RecordedHuman, StraightIdm
@@ -25,6 +26,11 @@ def policy_by_name(name: str) -> Policy:
             f"--policy {name}: neither a run directory nor one of {', '.join(BASELINES)}"
         )
     return load_policy(Path(name))
+
+
+def training_of(name: str) -> dict | None:
+    """How a trained policy came about (configuration, seed, data); nothing for a baseline."""
+    return None if name in BASELINES else dict(Checkpoint.load(Path(name), "policy").config)
 
 
 def observation_of(policy: Policy) -> ObservationConfig:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+
+from torch import nn
 
 from .checkpoint import Checkpoint
 from .config import from_json
 from .policies.network import NetworkPolicy, NetworkPolicyConfig
 from .world_models import DecoupledConfig, WorldModel
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 of a module's weights and buffers."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def load_world_model(run: Path) -> WorldModel:

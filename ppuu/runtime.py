@@ -72,6 +72,23 @@ def source_commit(folder: Path = Path(__file__).parent) -> str:
         return "unknown"
 
 
+def choose_device(name: str) -> torch.device:
+    """``auto`` takes a GPU if there is one; anything else is torch's name of a device.
+
+    Raises:
+        InputError: torch knows no such device, or it is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name}: {reason}; use auto, cpu or cuda") from None
+    return device
+
+
 def seed_everything(seed: int) -> None:
     """Seeds torch's global generator, which initialisation, latents and dropout draw from."""
     torch.manual_seed(seed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from data.clips import Clips
 from data.splits import Split, window
 from ppuu.observation import ObservationConfig
@@ -11,7 +13,11 @@ from ppuu.recording import Recording
 
 
 def load_clips(
-    paths: tuple[Path, ...], split: Split, config: ObservationConfig, horizon: int
+    paths: tuple[Path, ...],
+    split: Split,
+    config: ObservationConfig,
+    horizon: int,
+    device: torch.device,
 ) -> Clips:
     """Loads recordings and cuts the clips of one split.
 
@@ -20,13 +26,9 @@ def load_clips(
     """
     recordings = [Recording.load(path) for path in paths]
     windows = [window(recording, split) for recording in recordings]
-    return Clips(recordings, windows, config, horizon)
+    return Clips(recordings, windows, config, horizon, device)
 
 
-def describe(clips: Clips, paths: tuple[Path, ...], split: Split) -> dict:
-    """What a run was trained on, for its ``config.json``."""
-    return {
-        "recordings": [str(path) for path in paths],
-        "split": split,
-        "clips": len(clips),
-    }
+def data_identity(clips: Clips, split: Split) -> dict:
+    """What a run learns from, as part of what makes it this run: resuming with other data fails."""
+    return {"recordings": [r.content_hash for r in clips.recordings], "split": split}

@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import differences, to_json
+from ppuu.config import differences
 from ppuu.errors import InputError
 from ppuu.objectives import Terms
 
@@ -65,12 +65,11 @@ class LoopConfig:
 def train(
     out: Path,
     kind: str,
-    config: Any,
+    config: Mapping[str, Any],
     loop: LoopConfig,
     module: nn.Module,
     update: Callable[[torch.Generator], Terms],
     describe: str,
-    meanwhile: Mapping[str, Any] | None = None,
 ) -> None:
     """Runs ``update`` until the budget is used up; goes on where an earlier run stopped.
 
@@ -80,17 +79,17 @@ def train(
     Args:
         out: run directory: ``config.json``, ``checkpoint.pt``, ``log.jsonl``, TensorBoard events.
         kind: what the checkpoint holds.
-        config: the run's whole configuration; an existing run with another one is refused.
+        config: JSON values that make this run what it is (configuration, data, world model); an
+            existing run with others is refused.
         loop: budget and schedule.
         module: what is trained, and saved.
         update: computes the loss of one update; draws clips with the generator it is given.
         describe: the progress bar's words.
-        meanwhile: further facts for ``config.json`` (recordings, sizes).
 
     Raises:
         InputError: the directory holds a run with another configuration, or the loss became NaN.
     """
-    written = to_json(config)
+    written = dict(config)
     optimizer = torch.optim.Adam(
         [p for p in module.parameters() if p.requires_grad], lr=loop.learning_rate
     )
@@ -103,19 +102,22 @@ def train(
         optimizer.load_state_dict(checkpoint.training["optimizer"])
         generator.set_state(checkpoint.training["generator"])
         torch.set_rng_state(checkpoint.training["torch"])
+        if torch.cuda.is_available() and checkpoint.training["cuda"]:
+            torch.cuda.set_rng_state_all(checkpoint.training["cuda"])
         start = checkpoint.step
         _cut_log(out / "log.jsonl", start)
     if start >= loop.updates:
         sys.stderr.write(f"{describe}: {out} is trained already ({start} updates)\n")
         return
     out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(written | dict(meanwhile or {}), indent=2) + "\n")
+    (out / "config.json").write_text(json.dumps(written, indent=2) + "\n")
 
     def save(step: int) -> None:
         training = {
             "optimizer": optimizer.state_dict(),
             "generator": generator.get_state(),
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
         Checkpoint(kind, written, module.state_dict(), step, training).save(out / FILE_NAME)
 

@@ -26,11 +26,11 @@ from ppuu.objectives import (
     unroll,
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
-from ppuu.runs import load_world_model
-from ppuu.runtime import seed_everything
+from ppuu.runs import load_world_model, weights_hash
+from ppuu.runtime import choose_device, seed_everything
 from ppuu.world_models import WorldModel
 
-from .clips import describe, load_clips
+from .clips import data_identity, load_clips
 from .loop import LoopConfig, train
 
 Method = Literal["mpur", "mpur-without-uncertainty", "imitation"]
@@ -77,6 +77,7 @@ def main(
     world_model: Path | None = None,
     preset: str = "small",
     split: Split = "train",
+    device: str = "auto",
 ) -> None:
     """Trains a policy; run the same command again to resume.
 
@@ -90,30 +91,33 @@ def main(
         world_model: run directory of train.world_model; imitation needs none.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
         split: which part of each recording to learn from; ``all`` for short recordings.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
     if method == "mpur-without-uncertainty":
-        config = replace(config, unroll=replace(config.unroll, uncertainty_weight=0.0))
+        config = replace(
+            config, unroll=replace(config.unroll, uncertainty_weight=0.0, view_weight=0.0)
+        )
+    where = choose_device(device)
     seed_everything(config.loop.seed)
-    policy = config.policy.build()
+    policy = config.policy.build().to(where)
+    identity = {"method": method} | to_json(config)
     if method == "imitation":
-        clips = load_clips(recordings, split, config.policy.observation, horizon=1)
+        clips = load_clips(recordings, split, config.policy.observation, 1, where)
         update = imitation_update(policy, clips, config)
     else:
         if world_model is None:
             raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
-        model = load_world_model(world_model)
+        model = load_world_model(world_model).to(where)
+        identity["world_model"] = weights_hash(model)
         _check_fit(model, config)
         horizon = config.unroll.steps * model.frames_per_step
-        clips = load_clips(recordings, split, config.policy.observation, horizon)
+        clips = load_clips(recordings, split, config.policy.observation, horizon, where)
         update = mpur_update(policy, model, clips, config)
     generator = torch.Generator().manual_seed(config.loop.seed)
     sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
     policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
-    facts = describe(clips, recordings, split) | {"method": method}
-    identity = {"method": method} | to_json(config)
-    if method != "imitation":
-        facts["world_model"] = str(world_model)
-    train(out, "policy", identity, config.loop, policy, update, method, facts)
+    identity["data"] = data_identity(clips, split)
+    train(out, "policy", identity, config.loop, policy, update, method)
 
 
 def imitation_update(policy: NetworkPolicy, clips: Clips, config: PolicyTraining):
@@ -130,7 +134,8 @@ def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: 
     """One update of MPUR, after the experts have set the scale of disagreement."""
     model.train()  # dropout is what makes the replicas differ
     dt_s = clips.scene.dt_s
-    uncertainty = Uncertainty(config.unroll.steps, config.unroll.hinge)
+    device = clips.ego.device
+    uncertainty = Uncertainty(config.unroll.steps, config.unroll.hinge).to(device)
     uncertainty.fit(_expert_costs(model, clips, config))
 
     def update(generator: torch.Generator) -> Terms:
@@ -143,7 +148,8 @@ def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: 
 
 def _expert_costs(model: WorldModel, clips: Clips, config: PolicyTraining) -> torch.Tensor:
     generator = torch.Generator().manual_seed(config.loop.seed)
-    ahead = torch.arange(1, config.unroll.steps + 1) * model.frames_per_step
+    steps = torch.arange(1, config.unroll.steps + 1, device=clips.ego.device)
+    ahead = steps * model.frames_per_step
     costs = []
     for start in tqdm(
         range(0, config.expert_clips, config.batch),

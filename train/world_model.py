@@ -11,12 +11,13 @@ import tyro
 
 from data.splits import Split
 from ppuu.command import run
+from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, world_model_loss
-from ppuu.runtime import seed_everything
+from ppuu.runtime import choose_device, seed_everything
 from ppuu.world_models import DecoupledConfig
 
-from .clips import describe, load_clips
+from .clips import data_identity, load_clips
 from .loop import LoopConfig, train
 
 
@@ -38,7 +39,7 @@ class WorldModelTraining:
     steps: int = 10
     batch: int = 32
     latent_dropout: float = 0.5
-    divergence_weight: float = 3e-6
+    divergence_weight: float = 1e-5
     flow_weight: float = 0.03
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -63,6 +64,7 @@ def main(
     config: Annotated[WorldModelTraining, tyro.conf.arg(name="")],
     preset: str = "small",
     split: Split = "train",
+    device: str = "auto",
 ) -> None:
     """Trains a world model; run the same command again to resume.
 
@@ -72,9 +74,11 @@ def main(
         config: everything a preset fixes.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
         split: which part of each recording to learn from; ``all`` for short recordings.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
+    where = choose_device(device)
     seed_everything(config.loop.seed)
-    model = config.model.build()
+    model = config.model.build().to(where)
     frames = model.frames_per_step
     if config.model.observation.stride != frames:
         raise InputError(
@@ -82,11 +86,11 @@ def main(
             f"{config.model.observation.stride}; they must be equal, so that an imagined step "
             "can join the history"
         )
-    clips = load_clips(recordings, split, config.model.observation, config.steps * frames)
+    clips = load_clips(recordings, split, config.model.observation, config.steps * frames, where)
     generator = torch.Generator().manual_seed(config.loop.seed)
     sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
     model.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
-    ahead = torch.arange(1, config.steps + 1) * frames
+    ahead = torch.arange(1, config.steps + 1, device=where) * frames
 
     def update(generator: torch.Generator) -> Terms:
         clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
@@ -108,8 +112,8 @@ def main(
             config.flow_weight,
         )
 
-    facts = describe(clips, recordings, split)
-    train(out, "world_model", config, config.loop, model, update, "world model", facts)
+    identity = to_json(config) | {"data": data_identity(clips, split)}
+    train(out, "world_model", identity, config.loop, model, update, "world model")
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ class DecoupledWorldModel(WorldModel):
         self.recall = nn.Conv2d(quarter, 32, 1)
         # Two heads: the motion at present, which learns quickly from small displacements and
         # serves all horizons, and its change up to a step.  Their maps: velocities of vehicles
-        # beyond those seen, how much of them stays, newcomers, velocities of the road; at twice
+        # beyond those seen, newcomers, velocities of the road; at twice
         # the lateral resolution, so that a lane is not dragged along with its neighbour.
         self.present = self._head()
         self.change = self._head()
@@ -125,7 +125,7 @@ class DecoupledWorldModel(WorldModel):
         nn.init.zeros_(last.bias)
         return nn.Sequential(nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), last)
 
-    _MAPS = 6
+    _MAPS = 5
 
     @property
     def step_s(self) -> float:
@@ -223,9 +223,9 @@ class DecoupledWorldModel(WorldModel):
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
         last = observation.images[:, -1]
         return Futures(
-            self._carry_vehicles(last[:, VEHICLES], maps[:, :, :, :4], seconds),
+            self._carry_vehicles(last[:, VEHICLES], maps[:, :, :, :3], seconds),
             self._carry_road(
-                last[:, [LANES, OFFROAD]], maps[:, 0, :, 4:], seconds, observation.ego[:, -1, 3]
+                last[:, [LANES, OFFROAD]], maps[:, 0, :, 3:], seconds, observation.ego[:, -1, 3]
             ),
             self.gliding_poses(observation.ego[:, -1], seconds),
             self.raster,
@@ -235,7 +235,7 @@ class DecoupledWorldModel(WorldModel):
     def _carry_vehicles(
         self,
         last: Float[Tensor, "batch rows columns"],
-        maps: Float[Tensor, "batch futures time 4 rows columns"],
+        maps: Float[Tensor, "batch futures time 3 rows columns"],
         seconds: Float[Tensor, " time"],
     ) -> Float[Tensor, "batch futures time rows columns"]:
         """Every vehicle pixel moves by its own velocity; newcomers are painted over the rest."""
@@ -245,7 +245,7 @@ class DecoupledWorldModel(WorldModel):
         here = maps.flatten(4)[owner, :, :, :, pixel]
         ahead = grid[:, 0, None, None] + here[:, :, :, 0] * seconds
         left = grid[:, 1, None, None] + here[:, :, :, 1] * seconds
-        mass = last.flatten(1)[owner, pixel][:, None, None] * torch.sigmoid(4.0 + here[:, :, :, 2])
+        mass = last.flatten(1)[owner, pixel][:, None, None].expand_as(ahead)
         copy = torch.arange(futures * steps, device=maps.device).view(futures, steps)
         image = owner[:, None, None] * (futures * steps) + copy
         carried = splat(
@@ -253,7 +253,9 @@ class DecoupledWorldModel(WorldModel):
             batch * futures * steps, self.raster,
         )  # fmt: skip
         carried = carried.clamp(max=1.0).view(batch, futures, steps, *last.shape[1:])
-        painted = torch.sigmoid(maps[:, :, :, 3] - 6.0)
+        # The threshold makes an empty road exactly empty: a haze of one per cent under the
+        # ego's whole box would cost as much as a touch.
+        painted = (torch.sigmoid(maps[:, :, :, 2] - 2.0) - 0.1).clamp(min=0.0)
         return carried + (1.0 - carried) * painted
 
     def _carry_road(

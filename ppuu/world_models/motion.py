@@ -13,6 +13,10 @@ _FASTEST_AHEAD_MPS = 8.0
 _FASTEST_LEFT_MPS = 2.0
 _WINDOW = (9, 5)
 """Pixels compared around each pixel: about one car."""
+_BODY = (11, 3)
+"""Pixels around each pixel that likely belong to the same vehicle."""
+_SURE_MPS = 0.1
+"""Deviation of a match below which it cannot be any surer."""
 _SHARPNESS = 3.0
 """How much worse a match counts for a squared difference of one fully covered pixel."""
 
@@ -47,6 +51,24 @@ def seen_velocity(
     ).view(earlier.shape)
     left = _match(compensated, present, seconds_ago, 3, _FASTEST_LEFT_MPS, 0.5, config)
     return torch.stack([ahead, left], dim=1)
+
+
+def _agree(
+    velocity: Float[Tensor, "batch rows columns"],
+    variance: Float[Tensor, "batch rows columns"],
+    coverage: Float[Tensor, "batch rows columns"],
+) -> Float[Tensor, "batch rows columns"]:
+    """One velocity for what hangs together: the sure pixels speak for the unsure ones.
+
+    The flank of a long vehicle looks the same wherever it moves; its ends do not.
+    """
+    weight = coverage / (variance + _SURE_MPS**2)
+    for _ in range(2):
+        total = functional.avg_pool2d(weight, _BODY, 1, (_BODY[0] // 2, _BODY[1] // 2))
+        moment = functional.avg_pool2d(weight * velocity, _BODY, 1, (_BODY[0] // 2, _BODY[1] // 2))
+        velocity = moment / total.clamp(min=1e-6)
+        weight = coverage * total
+    return velocity
 
 
 def _match(
@@ -88,4 +110,6 @@ def _match(
     # Equal matches (an empty road) are decided for rest.
     rest = 1e-2 * (candidates / fastest_mps).abs()[:, None, None]
     weight = torch.softmax(-_SHARPNESS * (pooled * rows * columns + rest), dim=1)
-    return (weight * candidates[:, None, None]).sum(1)
+    best = (weight * candidates[:, None, None]).sum(1)
+    variance = (weight * (candidates[:, None, None] - best[:, None]) ** 2).sum(1)
+    return _agree(best, variance, present)
