@@ -1,0 +1,363 @@
+"""The decoupled world model: what it predicts untrained, what it ignores, and that it learns."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import distributions
+
+from ppuu.geometry import to_world
+from ppuu.objectives import world_model_loss
+from ppuu.observation import Observation, ObservationConfig
+from ppuu.raster import RasterConfig, RoadMap, draw_boxes, draw_road
+from ppuu.road import Road
+from ppuu.world_models import DecoupledConfig, Latent
+from ppuu.world_models.motion import seen_velocity
+from tests.helpers import dense_recording
+from tests.rollouts import TINY, TINY_MODEL, tiny_clips
+
+DT_S = 0.1
+RASTER = RasterConfig()
+SEEN_AHEAD_MPS = 0.35
+SEEN_LEFT_MPS = 0.15
+"""How exactly block matching sees a car's velocity; measured 0.23 and 0.09 m/s at worst over the
+cases below."""
+CARRIED_OVERLAP = 0.8
+"""Soft overlap of predicted and true image after 0.9 s; measured 0.89 and more."""
+
+
+HAZE = 0.03
+"""Most that an untrained model paints on an empty road."""
+
+
+def drawn(boxes, raster=RASTER):
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(len(boxes), -1, 5)
+    return draw_boxes(boxes, torch.ones(boxes.shape[:2], dtype=torch.bool), raster)
+
+
+def moving_car(ahead_mps, left_mps, at, seconds):
+    """A car seen from a common frame at several times."""
+    return drawn([[(at[0] + ahead_mps * s, at[1] + left_mps * s, 0.0, 4.6, 1.9)] for s in seconds])
+
+
+VELOCITIES = [(0.0, 0.0), (3.0, 0.0), (-5.0, 0.0), (6.5, 0.5), (-1.3, -1.0), (0.0, 1.2)]
+
+
+@pytest.mark.parametrize("velocity", VELOCITIES)
+@pytest.mark.parametrize("at", [(10.0, 0.0), (-12.3, 3.8), (0.2, -3.7)])
+def test_block_matching_sees_the_velocity(velocity, at):
+    ago = torch.tensor([0.9, 0.6, 0.3, 0.0])
+    images = moving_car(*velocity, at, (-ago).tolist())[None]
+    seen = seen_velocity(images, ago, RASTER)[0]
+    weight = images[0, -1]
+    mean = (seen * weight).sum((1, 2)) / weight.sum()
+    assert mean[0] == pytest.approx(velocity[0], abs=SEEN_AHEAD_MPS)
+    assert mean[1] == pytest.approx(velocity[1], abs=SEEN_LEFT_MPS)
+    # Where nothing is near, nothing moves.
+    assert seen[:, weight.flip(0) > 0.5].abs().max() < 0.1 or abs(at[0]) < 5
+
+
+def observation_of(ego_mps, cars, config: ObservationConfig, road=None, heading=0.0):
+    """What an ego at constant speed sees of cars at constant velocity.
+
+    ``cars`` are ``(ahead, left, speed ahead, speed left)`` relative to the ego's present pose and
+    to the ground.
+    """
+    seconds = -config.lags() * DT_S
+    ego = torch.zeros(config.frames, 4)
+    # Start far from the origin: nothing may depend on where in the world this is.
+    ego[:, 0] = 500.0 + ego_mps * seconds * torch.cos(torch.tensor(heading))
+    ego[:, 1] = 5.5 + ego_mps * seconds * torch.sin(torch.tensor(heading))
+    ego[:, 2], ego[:, 3] = heading, ego_mps
+    vehicles = drawn(
+        [
+            [(x + (u - ego_mps) * s, y + v * s, 0.0, 4.6, 1.9) for x, y, u, v in cars]
+            for s in seconds.tolist()
+        ],
+        config.raster,
+    )
+    static = torch.zeros(config.frames, 2, config.raster.rows, config.raster.columns)
+    if road is not None:
+        roads = RoadMap.build([road], config.raster)
+        which = torch.zeros(config.frames, dtype=torch.int64)
+        static = draw_road(ego[:, :3], which, roads, config.raster)
+    images = torch.stack([static[:, 0], vehicles, static[:, 1]], 1)
+    return Observation(images[None], ego[None], torch.tensor([[4.6, 1.9]]))
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    torch.manual_seed(0)
+    return DecoupledConfig(channels=(4, 8, 8)).build().eval()
+
+
+def overlap(a, b):
+    return torch.minimum(a, b).sum((-2, -1)) / torch.maximum(a, b).sum((-2, -1))
+
+
+def test_an_untrained_model_keeps_velocities(untrained):
+    cars = [(12.0, 0.1, 13.0, 0.0), (-15.0, 3.7, 16.0, 0.0), (5.0, -3.8, 8.0, 0.3)]
+    observation = observation_of(12.0, cars, untrained.config.observation)
+    futures = untrained.imagine(observation, 3, 2)
+    seconds = 0.3 * torch.arange(1, 4)
+    truth = drawn(
+        [
+            [(x + (u - 12.0) * s, y + v * s, 0.0, 4.6, 1.9) for x, y, u, v in cars]
+            for s in seconds.tolist()
+        ]
+    )
+    # The layer that paints newcomers starts as a faint haze, the same everywhere.
+    haze = futures.vehicles.min()
+    assert haze < HAZE
+    carried = (futures.vehicles[0] - haze) / (1 - haze)
+    assert overlap(carried, truth).min() > CARRIED_OVERLAP
+    # What stands still in the picture would have missed.
+    still = observation.images[0, -1, 1].expand_as(truth)
+    assert overlap(still, truth)[-1] < 0.6
+    # A vehicle neither grows nor fades: its area stays the same to 10 %.
+    mass = carried.sum((-2, -1))
+    torch.testing.assert_close(mass, truth.sum((-2, -1)).expand(2, -1), rtol=0.1, atol=0)
+
+
+def test_images_are_drawn_in_the_gliding_frame(untrained):
+    observation = observation_of(12.0, [(10.0, 0.0, 12.0, 0.0)], untrained.config.observation)
+    futures = untrained.imagine(observation, 4, 1)
+    seconds = 0.3 * torch.arange(1, 5)
+    expected = torch.stack([500 + 12 * seconds, 5.5 + 0 * seconds, 0 * seconds], -1)
+    torch.testing.assert_close(futures.pose[0], expected)
+    path = torch.randn(1, 4, 4)
+    torch.testing.assert_close(untrained.image_poses(observation, path)[0], expected)
+
+
+def test_the_road_slides_by(untrained):
+    """A road that ends ahead, and lanes that shift: seen from where the gliding frame will be."""
+    # The right lane ends 20 m ahead of the ego, the left one begins 10 m behind.
+    road = Road.from_lanes(
+        [
+            (torch.tensor([[x, y + 3.7] for x in xs]).numpy(), torch.tensor([[x, y] for x in xs]).numpy())
+            for xs, y in (((490.0, 900.0), 3.7), ((300.0, 520.0), 0.0))
+        ]
+    )  # fmt: skip
+    config = untrained.config.observation
+    observation = observation_of(10.0, [], config, road)
+    futures = untrained.imagine(observation, 4, 1)
+    roads = RoadMap.build([road], RASTER)
+    truth = draw_road(futures.pose[0], torch.zeros(4, dtype=torch.int64), roads, RASTER)
+    # Beyond the front edge the model cannot know: rows that were seen.
+    for step in range(4):
+        seen = int(10.0 * 0.3 * (step + 1) / RASTER.metres_per_pixel) + 2
+        difference = (futures.road[0, step, :, seen:] - truth[step, :, seen:]).abs()
+        assert difference.mean() < 0.01
+        assert difference.max() < 0.6
+    unmoved = (observation.images[0, -1][[0, 2]] - truth[-1]).abs()[:, 10:].mean()
+    assert unmoved > 0.03
+
+
+def test_the_prediction_does_not_depend_on_the_site():
+    torch.manual_seed(0)
+    model = perturbed(TINY_MODEL.build()).eval()
+    observation = observation_of(12.0, [(8.0, 0.0, 10.0, 0.0)], TINY_MODEL.observation)
+    moved = dataclasses.replace(
+        observation, ego=to_world(observation.ego, torch.tensor([30.0, -20.0, 1.0]))
+    )
+    latents = torch.randn(1, 2, 3, model.latent_size)
+    here = model.imagine(observation, 3, 2, latents=latents)
+    there = model.imagine(moved, 3, 2, latents=latents)
+    torch.testing.assert_close(here.vehicles, there.vehicles, atol=2e-3, rtol=0)
+    torch.testing.assert_close(here.road, there.road, atol=2e-3, rtol=0)
+
+
+def perturbed(model, scale=0.3):
+    """Weights as after some training: no head is zero any more."""
+    with torch.no_grad():
+        for head in (model.present, model.change):
+            head[-1].weight.normal_(0, scale, generator=torch.Generator().manual_seed(1))
+    return model
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Three clips of dense traffic."""
+    clips = tiny_clips([dense_recording()])
+    return clips, clips.batch(torch.tensor([5, 400, 900]))
+
+
+@pytest.fixture
+def tiny():
+    torch.manual_seed(0)
+    return perturbed(TINY_MODEL.build()).eval()
+
+
+def test_futures_do_not_depend_on_the_ego(tiny, batch):
+    _, clip = batch
+    latents = torch.randn(3, 2, 4, tiny.latent_size)
+    paths = [None, clip.future[:, 2:12:3], torch.randn(3, 4, 4)]
+    futures = [tiny.imagine(clip.observation, 4, 2, path, latents) for path in paths]
+    for other in futures[1:]:
+        torch.testing.assert_close(other.vehicles, futures[0].vehicles, rtol=0, atol=0)
+        torch.testing.assert_close(other.road, futures[0].road, rtol=0, atol=0)
+    assert tiny.decoupled
+
+
+def test_the_seed_decides_and_latents_matter(tiny, batch):
+    _, clip = batch
+
+    def imagined(seed):
+        torch.manual_seed(seed)
+        return tiny.imagine(clip.observation, 3, 2).vehicles
+
+    torch.testing.assert_close(imagined(0), imagined(0), rtol=0, atol=0)
+    assert (imagined(0) - imagined(1)).abs().max() > 1e-3
+    assert (imagined(0)[:, 0] - imagined(0)[:, 1]).abs().max() > 1e-3
+    assert ((imagined(0) >= 0) & (imagined(0) <= 1)).all()
+    torch.manual_seed(0)
+    fresh = TINY_MODEL.build().eval()
+    futures = fresh.imagine(clip.observation, 3, 2).vehicles
+    torch.testing.assert_close(futures[:, 0], futures[:, 1])
+
+
+def test_each_future_is_that_of_its_latents(tiny, batch):
+    """Batching futures and elements changes nothing: one at a time gives the same."""
+    _, clip = batch
+    latents = torch.randn(3, 2, 3, tiny.latent_size)
+    together = tiny.imagine(clip.observation, 3, 2, latents=latents)
+    for element in range(3):
+        one = Observation(
+            *(
+                getattr(clip.observation, key)[element : element + 1]
+                for key in ("images", "ego", "size_m")
+            )
+        )
+        for future in range(2):
+            alone = tiny.imagine(
+                one, 3, 1, latents=latents[element : element + 1, future : future + 1]
+            )
+            torch.testing.assert_close(
+                together.vehicles[element, future], alone.vehicles[0, 0], atol=1e-5, rtol=1e-4
+            )
+            torch.testing.assert_close(
+                together.flow[element, future], alone.flow[0, 0], atol=1e-4, rtol=1e-4
+            )
+
+
+def test_one_step_is_the_first_of_many(tiny, batch):
+    _, clip = batch
+    latents = torch.randn(3, 1, 4, tiny.latent_size)
+    long = tiny.imagine(clip.observation, 4, 1, latents=latents)
+    short = tiny.imagine(clip.observation, 1, 1, latents=latents[:, :, :1])
+    torch.testing.assert_close(long.vehicles[:, :, :1], short.vehicles)
+    # Decoding steps one by one, as a policy's unroll does, is the same, too.
+    state = tiny.encode(clip.observation)
+    for step in range(4):
+        state = tiny.advance(state, None, latents[:, 0, step])
+        decoded = tiny.decode([state], clip.observation, 1)
+        torch.testing.assert_close(decoded.vehicles[:, :, 0], long.vehicles[:, :, step])
+        torch.testing.assert_close(decoded.road[:, 0], long.road[:, step])
+        torch.testing.assert_close(decoded.pose[:, 0], long.pose[:, step])
+
+
+def test_repeat_puts_copies_side_by_side(tiny, batch):
+    _, clip = batch
+    state = tiny.encode(clip.observation)
+    repeated = tiny.repeat(state, 3)
+    for field in dataclasses.fields(state):
+        one, many = getattr(state, field.name), getattr(repeated, field.name)
+        if isinstance(one, int):
+            assert one == many
+            continue
+        for copy in range(9):
+            torch.testing.assert_close(many[copy], one[copy // 3])
+
+
+def test_replicas_differ_by_dropout_alone(tiny, batch):
+    _, clip = batch
+    latents = torch.randn(3, 1, 3, tiny.latent_size).expand(-1, 4, -1, -1)
+    agreed = tiny.imagine(clip.observation, 3, 4, latents=latents).vehicles
+    torch.testing.assert_close(agreed, agreed[:, :1].expand_as(agreed))
+    tiny.train()
+    varied = tiny.imagine(clip.observation, 3, 4, latents=latents).vehicles
+    assert varied.var(1).amax() > 1e-6
+    # The history is encoded without dropout: replicas start from one state.
+    first, second = tiny.encode(clip.observation), tiny.encode(clip.observation)
+    torch.testing.assert_close(first.features, second.features)
+    torch.testing.assert_close(first.motion, second.motion)
+
+
+def test_divergence_is_that_of_torch():
+    mean, log_variance = torch.randn(7, 5), torch.randn(7, 5)
+    latent = Latent(mean, log_variance)
+    normal = distributions.Normal(mean, (0.5 * log_variance).exp())
+    expected = distributions.kl_divergence(normal, distributions.Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(latent.divergence(), expected)
+    standard = Latent(torch.zeros(2, 3), torch.zeros(2, 3))
+    assert (standard.divergence() == 0).all()
+    torch.manual_seed(0)
+    wide = Latent(mean[:1].expand(20000, 5), log_variance[:1].expand(20000, 5))
+    sample = wide.sample()
+    torch.testing.assert_close(sample.mean(0), mean[0], atol=0.08, rtol=0)
+    torch.testing.assert_close(sample.std(0), normal.scale[0], atol=0.08, rtol=0)
+
+
+def test_the_posterior_looks_at_what_followed(tiny, batch):
+    _, clip = batch
+    state = tiny.encode(clip.observation)
+    images = torch.rand(2, 3, TINY.rows, TINY.columns)
+    first, second = (tiny.posterior(state, image) for image in images)
+    assert first.mean.shape == (3, tiny.latent_size)
+    assert (first.mean - second.mean).abs().max() > 1e-4
+
+
+def loss_of(model, clips, clip, steps=3, latent_dropout=0.5):
+    ahead = torch.arange(1, steps + 1) * model.frames_per_step
+    ego = clip.future[:, ahead - 1]
+    poses = model.image_poses(clip.observation, ego)
+    flow, known = clips.flow(clip, ahead, poses)
+    which = torch.tensor([steps - 1])
+    return world_model_loss(
+        model, clip.observation, ego, clips.draw_vehicles(clip, ahead, poses),
+        clips.draw_road(clip, poses[:, which]), which, flow, known, latent_dropout, 1e-4, 0.03,
+    )  # fmt: skip
+
+
+def test_the_loss_is_the_sum_of_its_terms(tiny, batch):
+    torch.manual_seed(0)
+    terms = loss_of(tiny, *batch)
+    named = terms.named
+    expected = named["vehicles"] + named["road"] + 1e-4 * named["divergence"] + 0.03 * named["flow"]
+    torch.testing.assert_close(terms.total, expected)
+    assert set(terms.scalars()) == {"loss", *named}
+    # Every weight has a gradient: nothing is cut off from the loss.
+    terms.total.backward()
+    for name, parameter in tiny.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_without_posterior_samples_there_is_no_divergence(tiny, batch):
+    assert loss_of(tiny, *batch, latent_dropout=1.0).named["divergence"] == 0
+    assert loss_of(tiny, *batch, latent_dropout=0.0).named["divergence"] > 0
+
+
+def test_a_few_updates_lower_the_loss(batch):
+    torch.manual_seed(0)
+    model = TINY_MODEL.build()
+    # A world that an untrained model gets wrong: everything drifts to the left in the truth.
+    clips, clip = batch
+    ahead = torch.tensor([3, 6, 9])
+    ego = clip.future[:, ahead - 1]
+    poses = model.image_poses(clip.observation, ego)
+    poses[..., 1] -= torch.tensor([0.5, 1.0, 1.5])
+    vehicles = clips.draw_vehicles(clip, ahead, poses)
+    road = clips.draw_road(clip, poses[:, :1])
+    flow, known = clips.flow(clip, ahead, poses)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(40):
+        terms = world_model_loss(
+            model, clip.observation, ego, vehicles, road, torch.tensor([0]), flow, known,
+            0.5, 1e-5, 0.03,
+        )  # fmt: skip
+        optimizer.zero_grad()
+        terms.total.backward()
+        optimizer.step()
+        losses.append(terms.named["vehicles"].item())
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
