@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch import distributions
@@ -131,13 +132,12 @@ def test_images_are_drawn_in_the_gliding_frame(untrained):
 
 def test_the_road_slides_by(untrained):
     """A road that ends ahead, and lanes that shift: seen from where the gliding frame will be."""
+
     # The right lane ends 20 m ahead of the ego, the left one begins 10 m behind.
-    road = Road.from_lanes(
-        [
-            (torch.tensor([[x, y + 3.7] for x in xs]).numpy(), torch.tensor([[x, y] for x in xs]).numpy())
-            for xs, y in (((490.0, 900.0), 3.7), ((300.0, 520.0), 0.0))
-        ]
-    )  # fmt: skip
+    def lane(start, end, right_edge):
+        return tuple(np.array([[start, y], [end, y]]) for y in (right_edge + 3.7, right_edge))
+
+    road = Road.from_lanes([lane(490.0, 900.0, 3.7), lane(300.0, 520.0, 0.0)])
     config = untrained.config.observation
     observation = observation_of(10.0, [], config, road)
     futures = untrained.imagine(observation, 4, 1)

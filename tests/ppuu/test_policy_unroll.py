@@ -1,0 +1,237 @@
+"""MPUR's unroll: which gradients exist, which must not, and what is shared by the replicas."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from ppuu.costs import DrivingCost, Uncertainty
+from ppuu.kinematics import rollout as roll
+from ppuu.objectives import (
+    UnrollConfig,
+    expert_replica_costs,
+    imitation_loss,
+    policy_loss,
+    unroll,
+)
+from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
+from ppuu.raster import warp
+from tests.helpers import dense_recording
+from tests.rollouts import TINY, TINY_MODEL, TINY_OBSERVATION, tiny_clips
+
+STEPS = 4
+CONFIG = UnrollConfig(steps=STEPS, replicas=3, hinge=0.0)
+DT_S = 0.1
+
+
+@pytest.fixture(scope="module")
+def clip():
+    clips = tiny_clips([dense_recording()])
+    torch.manual_seed(0)
+    return clips.batch(torch.randint(len(clips), (6,)))
+
+
+@pytest.fixture
+def model():
+    """As in training: frozen, with dropout, and with heads that are not zero."""
+    torch.manual_seed(0)
+    model = dataclasses.replace(TINY_MODEL, dropout=0.4).build()
+    with torch.no_grad():
+        for head in (model.present, model.change):
+            head[-1].weight.normal_(0, 0.5)
+    return model.requires_grad_(False).train()
+
+
+@pytest.fixture
+def policy():
+    torch.manual_seed(0)
+    policy = NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8).build()
+    with torch.no_grad():
+        policy.decide[-1].weight.normal_(0, 0.1)
+    return policy
+
+
+def unrolled(policy, model, clip, config=CONFIG, seed=0):
+    torch.manual_seed(seed)
+    return unroll(policy, model, clip.observation, clip.previous_action, config, DT_S)
+
+
+class Fixed(NetworkPolicy):
+    """Given actions, one a call, whatever is seen; remembers what it was shown."""
+
+    def __init__(self, actions):
+        torch.nn.Module.__init__(self)
+        self.actions, self.shown = actions, []
+
+    def forward(self, observation):
+        self.shown.append(observation)
+        return self.actions[:, len(self.shown) - 1]
+
+
+def fixed_actions(batch=6, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    scale = torch.tensor([1.0, 0.01])
+    return (torch.randn(batch, STEPS, 2, generator=generator) * scale).requires_grad_()
+
+
+def test_states_are_those_of_the_held_actions(model, clip):
+    actions = fixed_actions()
+    rollout = unrolled(Fixed(actions), model, clip)
+    held = actions.repeat_interleave(model.frames_per_step, 1)
+    expected = roll(clip.observation.ego[:, -1], held, DT_S)[:, model.frames_per_step - 1 :: 3]
+    torch.testing.assert_close(rollout.states, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(rollout.actions, actions)
+    assert rollout.step_s == pytest.approx(0.3)
+    assert rollout.futures.vehicles.shape == (6, 3, STEPS, TINY.rows, TINY.columns)
+    torch.testing.assert_close(
+        rollout.futures.pose, model.image_poses(clip.observation, rollout.states)
+    )
+
+
+def test_the_futures_are_those_the_model_imagines(model, clip):
+    """One step at a time with a policy in between, or all at once: the same images."""
+    model.eval()
+    rollout = unrolled(Fixed(fixed_actions()), model, clip)
+    torch.manual_seed(0)
+    latents = torch.empty(6, STEPS, model.latent_size).normal_()
+    shared = latents[:, None].expand(-1, 3, -1, -1)
+    futures = model.imagine(clip.observation, STEPS, 3, latents=shared)
+    torch.testing.assert_close(rollout.futures.vehicles, futures.vehicles)
+    torch.testing.assert_close(rollout.futures.road, futures.road)
+
+
+def test_latents_are_shared_and_dropout_is_not(model, clip):
+    varied = unrolled(Fixed(fixed_actions()), model, clip).futures.vehicles
+    assert varied.var(1).amax() > 1e-5
+    model.eval()
+    agreed = unrolled(Fixed(fixed_actions()), model, clip).futures.vehicles
+    torch.testing.assert_close(agreed, agreed[:, :1].expand_as(agreed))
+    other = unrolled(Fixed(fixed_actions()), model, clip, seed=1).futures.vehicles
+    assert (agreed - other).abs().amax() > 1e-4
+
+
+def test_the_policy_sees_the_first_replica_from_where_it_is(model, clip):
+    policy = Fixed(fixed_actions())
+    rollout = unrolled(policy, model, clip)
+    assert len(policy.shown) == STEPS
+    torch.testing.assert_close(policy.shown[0].images, clip.observation.images)
+    for number in range(1, STEPS):
+        seen = policy.shown[number]
+        torch.testing.assert_close(seen.images[:, :-1], policy.shown[number - 1].images[:, 1:])
+        torch.testing.assert_close(seen.ego[:, -1], rollout.states[:, number - 1])
+        expected = warp(
+            rollout.futures.vehicles[:, 0, number - 1 : number],
+            rollout.futures.pose[:, number - 1],
+            rollout.states[:, number - 1, :3],
+            TINY,
+        )
+        torch.testing.assert_close(seen.images[:, -1, 1:2], expected)
+
+
+def test_images_are_constants(model, policy, clip):
+    fixed = Fixed(fixed_actions())
+    rollout = unrolled(fixed, model, clip)
+    assert rollout.states.requires_grad
+    for images in (rollout.futures.vehicles, rollout.futures.road, rollout.futures.pose):
+        assert not images.requires_grad
+    assert not any(seen.images.requires_grad for seen in fixed.shown)
+    # The ego's own history is not: the policy answers to where it has driven.
+    assert fixed.shown[-1].ego.requires_grad
+
+
+def test_every_part_of_the_policy_learns(model, policy, clip):
+    uncertainty = Uncertainty(STEPS, CONFIG.hinge)
+    terms = policy_loss(unrolled(policy, model, clip), uncertainty, CONFIG)
+    terms.total.backward()
+    for name, parameter in policy.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+        assert torch.isfinite(parameter.grad).all()
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def gradient(actions, model, clip, config, of="total", seed=0):
+    uncertainty = Uncertainty(STEPS, config.hinge)
+    uncertainty.expert_deviation.fill_(1e-3)
+    rollout = unrolled(Fixed(actions), model, clip, config, seed)
+    terms = policy_loss(rollout, uncertainty, config)
+    value = terms.total if of == "total" else terms.named[of]
+    return torch.autograd.grad(value, actions)[0], value
+
+
+def test_every_action_is_judged(model, clip):
+    found, _ = gradient(fixed_actions(), model, clip, CONFIG)
+    assert (found.abs().sum((0, 2)) > 0).all()
+
+
+def test_the_regulariser_reaches_the_actions(model, clip):
+    """The published regulariser would have no gradient in a decoupled model; this one has."""
+    actions = fixed_actions()
+    found, value = gradient(actions, model, clip, CONFIG, of="uncertainty")
+    assert value > 0
+    assert found.abs().sum() > 1e-6
+    # Both the acceleration and the curvature of the first action matter to it.
+    assert (found[:, 0].abs().sum(0) > 1e-7).all()
+    # It is the gradient: a small step along it lowers the disagreement, same replicas.
+    step = 1e-3 / found.abs().amax((0, 1)) * torch.tensor([1.0, 0.01])
+    moved = (actions - step * found).detach().requires_grad_()
+    _, lower = gradient(moved, model, clip, CONFIG, of="uncertainty")
+    expected = (step * found * found).sum()
+    assert (value - lower).item() == pytest.approx(expected.item(), rel=0.2)
+
+
+def test_without_weight_the_regulariser_has_no_say(model, clip):
+    actions = fixed_actions()
+    off = dataclasses.replace(CONFIG, uncertainty_weight=0.0)
+    found, total = gradient(actions, model, clip, off)
+    # The same as a loss that has never heard of uncertainty.
+    rollout = unrolled(Fixed(actions), model, clip, off)
+    cost = DrivingCost(off.cost)
+    terms, _ = cost.evaluate(rollout)
+    beyond = Uncertainty(STEPS).beyond_view(rollout)
+    discount = off.discount ** torch.arange(STEPS)
+    plain = ((cost.total(terms) + off.view_weight * beyond) * discount).mean()
+    torch.testing.assert_close(total, plain)
+    torch.testing.assert_close(found, torch.autograd.grad(plain, actions)[0])
+    on, _ = gradient(actions, model, clip, dataclasses.replace(CONFIG, uncertainty_weight=1.0))
+    assert (on - found).abs().max() > 1e-6
+
+
+def test_the_loss_is_the_discounted_sum_of_its_terms(model, clip):
+    config = dataclasses.replace(CONFIG, discount=1.0)
+    uncertainty = Uncertainty(STEPS, config.hinge)
+    terms = policy_loss(unrolled(Fixed(fixed_actions()), model, clip), uncertainty, config)
+    weights = {
+        name: getattr(config.cost, f"{name}_weight")
+        for name in ("proximity", "contact", "lane", "offroad", "comfort")
+    }
+    weights |= {"uncertainty": config.uncertainty_weight, "beyond_view": config.view_weight}
+    expected = sum(weight * terms.named[name] for name, weight in weights.items())
+    torch.testing.assert_close(terms.total, expected)
+
+
+def test_experts_set_the_scale(model, clip):
+    ahead = torch.arange(1, STEPS + 1) * model.frames_per_step - 1
+    torch.manual_seed(0)
+    costs = expert_replica_costs(
+        model, clip.observation, clip.future[:, ahead], clip.actions[:, ahead], CONFIG, DT_S
+    )
+    assert costs.shape == (6, 3, STEPS)
+    assert not costs.requires_grad
+    assert costs.var(1).amax() > 0
+    model.eval()
+    torch.manual_seed(0)
+    agreed = expert_replica_costs(
+        model, clip.observation, clip.future[:, ahead], clip.actions[:, ahead], CONFIG, DT_S
+    )
+    torch.testing.assert_close(agreed, agreed[:, :1].expand_as(agreed))
+
+
+def test_imitation_by_hand(policy, clip):
+    policy.normalizer.action_deviation.copy_(torch.tensor([2.0, 0.01]))
+    target = clip.actions[:, 0] + 0.1
+    terms = imitation_loss(policy, clip.observation, target)
+    error = (policy(clip.observation) - target).detach()
+    acceleration = (error[:, 0] / 2.0).square().mean()
+    curvature = (error[:, 1] / 0.01).square().mean()
+    torch.testing.assert_close(terms.total.detach(), acceleration + curvature)
+    torch.testing.assert_close(terms.named["curvature"].detach(), curvature)
