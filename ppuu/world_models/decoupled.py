@@ -66,7 +66,7 @@ class _State:
     features: Float[Tensor, "batch channels rows columns"]
     detail: Float[Tensor, "batch channels2 rows2 columns2"]
     motion: Float[Tensor, "batch maps rows3 columns3"]
-    seen: Float[Tensor, "batch 2 rows columns"]
+    seen: Float[Tensor, "batch 2 rows4 columns4"]
     steps: int
 
 
