@@ -16,7 +16,7 @@ import torch
 from ppuu.errors import InputError
 from ppuu.geometry import boxes_overlap, clearance
 from ppuu.recording import Recording
-from ppuu.road import Road, inside_polygon
+from ppuu.road import Road
 from ppuu.units import seconds_to_frames
 
 from .motion import motion, towed_heading
@@ -213,7 +213,7 @@ def recording(
         tracks_kept=made.vehicles,
         dropped={why: int(count) for why, count in dropped.items()},
         repaired={why: int(count) for why, count in repaired.items()},
-        on_road_share=round(float(_on_road(made).mean()), 6),
+        on_road_share=round(float(road.drivable(np.stack([made.x_m, made.y_m], 1)).mean()), 6),
         overlaps=overlapping_pairs(made),
     )
     return replace(
@@ -292,20 +292,6 @@ def overlapping_pairs(recording: Recording) -> list[dict]:
         for pair, depths in found.items()
     ]
     return sorted(listed, key=lambda pair: -pair["depth_m"])
-
-
-def _on_road(recording: Recording) -> np.ndarray:
-    """``(rows,)`` whether each row's centre lies on a lane.
-
-    Sorted by x first, so that a long recording need not compare every row with every piece.
-    """
-    order = np.argsort(recording.x_m)
-    points = np.stack([recording.x_m, recording.y_m], axis=1)[order]
-    on = np.zeros(len(points), bool)
-    for corners in recording.road.quadrilaterals_m:
-        first, last = np.searchsorted(points[:, 0], [corners[:, 0].min(), corners[:, 0].max()])
-        on[first:last] |= inside_polygon(points[first:last], corners)
-    return on
 
 
 def _fill(values: np.ndarray, own: np.ndarray, full: np.ndarray) -> np.ndarray:

@@ -90,8 +90,8 @@ def main(
         print(f"fetching {name}: {dataset.size}")
         _fetch(dataset, folder)
     print(dataset.licence)
-    raw, out = folder / dataset.trajectories, root / "recordings"
-    command = ["python", "-m", "data.prepare", dataset.source, str(raw), "--out", str(out)]
+    raw = folder / dataset.trajectories
+    command = ["python", "-m", "data.prepare", dataset.source, str(raw), "--out", f"{name}.h5"]
     print(f"next: {shlex.join(command)}")
 
 

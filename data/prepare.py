@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 from tqdm import tqdm
 
 from ppuu.command import run
 from ppuu.errors import InputError
-from ppuu.recording import Recording
+from ppuu.recording import Recording, load_recordings, save_recordings
 
 from .clean import Report
 from .digest import sha256
-from .sources import SOURCES, Source
+from .sources import SOURCES
 
 
 def main(
     source: tyro.conf.Positional[Literal["ngsim", "dlr", "commonroad"]],
-    raw: tyro.conf.Positional[tuple[Path, ...]],
+    raw: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RAW [RAW ...]", help_behavior_hint="(required)"),
+    ],
     /,
     out: Path,
 ) -> None:
-    """Turns raw files into recordings: tracks and road in metres, one HDF5 file each.
+    """Turns raw files into recordings, tracks and road in metres, all in one HDF5 file.
 
     Beside FILE.h5 stands FILE.report.json: what was read, kept, dropped and repaired, and why.
-    Outputs made from the same raw file by the same reader are left as they are, so an
-    interrupted command can be repeated.
+    Repeat the command after an interruption or with other raw files: only what is new or has
+    changed is read.
 
     Sources:
 
@@ -42,81 +46,107 @@ def main(
 
     commonroad: scenarios in XML (2018b, 2020a), also *.xml.gz; one scene a file.
 
-    Examples:
-
-    python -m data.prepare ngsim trajectories-0400-0415.txt --out i80.h5
-
-    python -m data.prepare commonroad USA_US101-*.xml.gz --out us101/
+    To try: python -m data.prepare ngsim trajectories-0400-0415.txt --out i80.h5
 
     Args:
         source: which reader.
         raw: the raw files.
-        out: FILE.h5 if there is one recording, else a directory for NAME.h5 of each.
+        out: FILE.h5, for all recordings of all raw files.
     """
-    reader = SOURCES[source]
-    outputs = _outputs(reader, raw, out)
-    for path in tqdm(raw, desc=source, unit="file", disable=None):
-        digest = sha256(path)
-        origin = {
-            "source": source,
-            "reader_version": reader.version,
-            "raw": {"file": path.name, "bytes": path.stat().st_size, "sha256": digest},
-        }
-        if all(_made_from(output, origin) for output in outputs[path]):
-            tqdm.write(f"{', '.join(map(str, outputs[path]))}: up to date")
-            continue
-        for output, recording in zip(outputs[path], reader.read(path), strict=True):
-            _write(replace(recording, provenance=origin | dict(recording.provenance)), output)
+    if out.suffix != ".h5" or out.is_dir():
+        raise InputError(f"--out {out}: give the name of a file that ends in .h5")
+    origins = _origins(source, raw)
+    parts = out.with_name(f".{out.name}.parts")
+    before = _readable(out)
+    known = [*before, *(made for part in parts.glob("*.h5") for made in _readable(part))]
+    recordings: list[Recording] = []
+    try:
+        for path, (names, origin) in tqdm(origins.items(), source, unit="file", disable=None):
+            made = [r for name in names for r in known if r.name == name and _is_of(r, origin)]
+            if len(made) != len(names):
+                made = [
+                    replace(recording, provenance=origin | dict(recording.provenance))
+                    for recording in SOURCES[source].read(path)
+                ]
+                _describe(path, made)
+                if len(origins) > 1:
+                    save_recordings(parts / f"{origin['raw']['sha256']}.h5", made)
+            recordings += made
+        if [id(made) for made in recordings] == [id(made) for made in before]:
+            tqdm.write(f"{out}: up to date")
+        else:
+            save_recordings(out, recordings)
+            tqdm.write(f"{out}: {len(recordings)} recordings")
+        _write_report(recordings, out.with_suffix(".report.json"))
+    except InputError:
+        shutil.rmtree(parts, ignore_errors=True)  # an interruption leaves it: the next call goes on
+        raise
+    shutil.rmtree(parts, ignore_errors=True)
 
 
-def _outputs(reader: Source, raw: tuple[Path, ...], out: Path) -> dict[Path, list[Path]]:
-    """Where the recordings of each raw file go."""
+def _origins(source: str, raw: tuple[Path, ...]) -> dict[Path, tuple[list[str], dict]]:
+    """For each raw file the names of its recordings, and what their provenance must say."""
     if not raw:
         raise InputError("no raw file given; see python -m data.prepare --help")
     for path in raw:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-    names = {path: reader.names(path) for path in raw}
-    count = sum(len(some) for some in names.values())
-    if out.suffix == ".h5":
-        if count > 1:
-            raise InputError(
-                f"--out {out}: a directory is needed, for {count} recordings will be made"
-            )
-        return {raw[0]: [out]}
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: it must end in .h5 or be a directory")
-    if len({name for some in names.values() for name in some}) < count:
-        raise InputError(
-            "two of the raw files would give recordings of the same name; prepare them one by one"
+    reader = SOURCES[source]
+    origins, owner = {}, {}
+    for path in raw:
+        names = list(reader.names(path))
+        for name in names:
+            if name in owner:
+                raise InputError(
+                    f"{owner[name]} and {path} would both give the recording '{name}'; "
+                    "leave one of them out or rename it"
+                )
+            owner[name] = path
+        size = path.stat().st_size
+        origins[path] = (
+            names,
+            {
+                "source": source,
+                "reader_version": reader.version,
+                "raw": {"file": path.name, "bytes": size, "sha256": sha256(path)},
+            },
         )
-    return {path: [out / f"{name}.h5" for name in some] for path, some in names.items()}
+    return origins
 
 
-def _made_from(output: Path, origin: dict) -> bool:
-    """Whether an output is whole and of this origin (whatever the raw file is called now)."""
+def _readable(path: Path) -> list[Recording]:
+    """The recordings of a file; none if it is missing, damaged or of another schema."""
     try:
-        provenance = Recording.load(output).provenance
+        return load_recordings([path])
     except InputError:
-        return False
+        return []
+
+
+def _is_of(recording: Recording, origin: dict) -> bool:
+    """Whether a recording was made by this version of the reader from these bytes."""
+    provenance = recording.provenance
     same_reader = all(provenance.get(key) == origin[key] for key in ("source", "reader_version"))
     return same_reader and provenance.get("raw", {}).get("sha256") == origin["raw"]["sha256"]
 
 
-def _write(recording: Recording, output: Path) -> None:
-    """The recording and, beside it, its report."""
-    recording.save(output)
-    beside = output.with_suffix(".report.json")
-    temporary = beside.with_name(f".{beside.name}.{os.getpid()}.tmp")
+def _describe(path: Path, made: list[Recording]) -> None:
+    for recording in made:
+        tqdm.write(
+            f"{path.name}: {recording.name}, {recording.vehicles} tracks, "
+            f"{recording.duration_s:.1f} s, {recording.road.lanes} lanes\n"
+            f"{Report(**recording.provenance['report']).table()}"
+        )
+
+
+def _write_report(recordings: list[Recording], path: Path) -> None:
+    """Provenance and report of every recording, beside the file."""
+    entries = [{"name": recording.name, **recording.provenance} for recording in recordings]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(json.dumps(dict(recording.provenance), indent=2) + "\n")
-        os.replace(temporary, beside)
+        temporary.write_text(json.dumps({"recordings": entries}, indent=2) + "\n")
+        os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    tqdm.write(
-        f"{output}: {recording.vehicles} tracks, {recording.duration_s:.1f} s, "
-        f"{recording.road.lanes} lanes\n{Report(**recording.provenance['report']).table()}"
-    )
 
 
 if __name__ == "__main__":

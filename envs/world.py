@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ppuu.raster import RasterConfig, RoadMap
-from ppuu.recording import Recording
+from ppuu.recording import Recording, load_recordings
 from ppuu.scene import Scene
 
 from .scenario import ScenarioConfig, Scenarios, list_scenarios
@@ -79,5 +79,5 @@ def _load_world(
     first_frame: int,
     last_frame: int | None,
 ) -> World:
-    recordings = [Recording.load(path) for path, _ in files]
+    recordings = load_recordings([path for path, _ in files])
     return World.build(recordings, scenarios, raster, first_frame, last_frame)

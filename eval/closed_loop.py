@@ -21,7 +21,7 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
 from ppuu.raster import RoadMap
-from ppuu.recording import Recording
+from ppuu.recording import Recording, load_recordings
 from ppuu.scene import Scene
 
 from .policies import observation_of, policy_by_name, training_of
@@ -70,7 +70,7 @@ class Track:
         Raises:
             InputError: a file is missing or damaged, or has no such split.
         """
-        recordings = [Recording.load(path) for path in paths]
+        recordings = load_recordings(paths)
         lists = []
         for recording in recordings:
             frames = window(recording, split)

@@ -18,7 +18,7 @@ from ppuu.command import run
 from ppuu.costs import DrivingCost
 from ppuu.errors import InputError
 from ppuu.raster import VEHICLES, draw_vehicles
-from ppuu.recording import Recording
+from ppuu.recording import load_recordings
 from ppuu.rollout import Futures, Rollout
 from ppuu.runs import load_world_model
 from ppuu.runtime import seed_everything
@@ -145,7 +145,7 @@ def main(
         raise InputError("--clips, --steps and --futures must be positive")
     began = time.monotonic()
     model = load_world_model(world_model)
-    loaded = [Recording.load(path) for path in recordings]
+    loaded = load_recordings(recordings)
     windows = [window(recording, split) for recording in loaded]
     horizon = steps * model.frames_per_step
     pool = Clips(loaded, windows, model.observation, horizon)

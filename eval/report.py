@@ -19,7 +19,7 @@ from data.clips import Clips
 from data.splits import window
 from ppuu.command import run
 from ppuu.errors import InputError
-from ppuu.recording import Recording
+from ppuu.recording import load_recordings
 from ppuu.runs import load_world_model
 from ppuu.runtime import seed_everything
 
@@ -117,9 +117,10 @@ def film_strip(world_model: Path, recording: Path, seed: int, clips_shown: int =
     from matplotlib.figure import Figure
 
     model = load_world_model(world_model)
-    loaded = Recording.load(recording)
+    loaded = load_recordings([recording])
     steps = torch.arange(1, 11) * model.frames_per_step
-    clips = Clips([loaded], [window(loaded, "all")], model.observation, int(steps[-1]))
+    windows = [window(one, "all") for one in loaded]
+    clips = Clips(loaded, windows, model.observation, int(steps[-1]))
     seed_everything(seed)
     chosen = torch.randint(
         len(clips), (clips_shown,), generator=torch.Generator().manual_seed(seed)
@@ -150,7 +151,7 @@ def film_strip(world_model: Path, recording: Path, seed: int, clips_shown: int =
                 axes.imshow(picture.permute(1, 2, 0).clamp(0, 1).numpy(), aspect="auto")
                 axes.set_xticks([])
                 axes.set_yticks([])
-                when = 0.0 if column == 0 else float(steps[shown[column - 1]]) * loaded.dt_s
+                when = 0.0 if column == 0 else float(steps[shown[column - 1]]) * clips.scene.dt_s
                 if k == 0:
                     axes.set_title(f"{name}\n{when:.1f} s" if column == 0 else f"{when:.1f} s",
                                    fontsize=7)  # fmt: skip

@@ -6,6 +6,7 @@ import difflib
 import functools
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from .errors import InputError
@@ -52,13 +53,22 @@ def _parse(main: Callable, words: list[str]) -> tuple[tuple, dict[str, Any]]:
         return arguments, options
 
     target = functools.partial(capture, **main.keywords) if main is not signature else capture
-    parsed, unknown = tyro.cli(target, args=words, return_unknown_args=True)
+    prog = f"python -m {_module(signature)}"
+    parsed, unknown = tyro.cli(target, prog=prog, args=words, return_unknown_args=True)
     if unknown:
         known = [o for a in tyro.extras.get_parser(target)._actions for o in a.option_strings]
         word = unknown[0].partition("=")[0]
         near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
         raise InputError(f"unknown option {word}" + (f"; did you mean {near[0]}?" if near else ""))
     return parsed
+
+
+def _module(main: Callable) -> str:
+    """The module to name after ``python -m``; one that is being run is called ``__main__``."""
+    if main.__module__ != "__main__":
+        return main.__module__
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec is not None else Path(sys.argv[0]).name
 
 
 def _preset(presets: Mapping[str, Any], main: Callable, words: list[str]) -> Any:

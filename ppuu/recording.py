@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import numpy as np
 from .errors import InputError
 from .road import Road
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_FORMAT = "ppuu-recording"
 
 _ROWS = {"frame": np.int32, "x_m": np.float64, "y_m": np.float64} | {
     "heading_rad": np.float32,
@@ -151,7 +152,7 @@ class Recording:
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of tracks, sizes, road and frame rate; names and provenance do not count."""
-        digest = hashlib.sha256(str((SCHEMA_VERSION, self.dt_s)).encode())
+        digest = hashlib.sha256(str(self.dt_s).encode())
         for key in (*_ROWS, *_VEHICLES, "vehicle_pointer"):
             digest.update(getattr(self, key).tobytes())
         for array in (self.road.lane_pointer, self.road.left_m, self.road.right_m):
@@ -159,72 +160,136 @@ class Recording:
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Writes one HDF5 file, atomically: the file appears whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with h5py.File(temporary, "w") as file:
-                file.attrs["format"] = "ppuu-recording"
-                file.attrs["schema_version"] = SCHEMA_VERSION
-                file.attrs["name"] = self.name
-                file.attrs["dt_s"] = self.dt_s
-                file.attrs["provenance"] = json.dumps(dict(self.provenance))
-                for group, keys in (("rows", _ROWS), ("vehicles", _VEHICLES)):
-                    for key in keys:
-                        file.create_dataset(
-                            f"{group}/{key}", data=getattr(self, key), compression="gzip",
-                            compression_opts=1, shuffle=True,
-                        )  # fmt: skip
-                file["vehicles/row_pointer"] = self.vehicle_pointer
-                file["road/lane_pointer"] = self.road.lane_pointer
-                file["road/left_m"] = self.road.left_m
-                file["road/right_m"] = self.road.right_m
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Writes a file that holds this recording alone; see ``save_recordings``."""
+        save_recordings(path, [self])
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
-        """Reads a file written by ``save``.
+        """Reads a file that holds one recording; ``load_recordings`` reads any number.
 
         Raises:
-            InputError: missing, truncated, of another format or schema, or inconsistent.
+            InputError: as ``load_recordings``, or the file holds several.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; make one with data.generate or data.prepare")
-        try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("format") != "ppuu-recording":
-                    raise InputError(
-                        f"{path}: not a ppuu recording; convert raw files with data.prepare"
-                    )
-                version = int(file.attrs["schema_version"])
-                if version != SCHEMA_VERSION:
-                    raise InputError(
-                        f"{path}: schema version {version}, this program reads {SCHEMA_VERSION}; "
-                        "prepare the raw file again"
-                    )
-                return cls(
-                    **{key: file[f"rows/{key}"][()] for key in _ROWS},
-                    **{key: file[f"vehicles/{key}"][()] for key in _VEHICLES},
-                    vehicle_pointer=file["vehicles/row_pointer"][()],
-                    road=Road(
-                        file["road/lane_pointer"][()],
-                        file["road/left_m"][()],
-                        file["road/right_m"][()],
-                    ),
-                    dt_s=float(file.attrs["dt_s"]),
-                    name=str(file.attrs["name"]),
-                    provenance=json.loads(file.attrs["provenance"]),
-                )
-        except InputError as error:
-            message = str(error)
-            raise (
-                error if message.startswith(str(path)) else InputError(f"{path}: {message}")
-            ) from None
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
+        found = load_recordings([path])
+        if len(found) > 1:
+            names = ", ".join(recording.name for recording in found)
             raise InputError(
-                f"{path}: truncated or damaged ({error}); make the file again"
-            ) from None
+                f"{path}: holds {len(found)} recordings ({names}); use load_recordings"
+            )
+        return found[0]
+
+
+def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
+    """Writes one HDF5 file, atomically: the file appears whole or not at all.
+
+    Layout: ``recordings/0``, ``recordings/1``, ..., each with its attributes, ``rows``,
+    ``vehicles`` and ``road``.
+
+    Raises:
+        InputError: no recording, or two of one name.
+    """
+    path = Path(path)
+    names = [recording.name for recording in recordings]
+    if not names:
+        raise InputError(f"{path}: no recording to write")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path}: two recordings are called '{twice}'; rename one of them")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["format"] = _FORMAT
+            file.attrs["schema_version"] = SCHEMA_VERSION
+            for index, recording in enumerate(recordings):
+                _write(file.create_group(f"recordings/{index}"), recording)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_recordings(paths: Sequence[str | Path]) -> list[Recording]:
+    """Reads every recording of every file, in order.
+
+    A name that another file has used already gets a number, so that names stay unique.
+
+    Raises:
+        InputError: no file given; one is missing, truncated, of another format or schema, or a
+            recording in it is inconsistent.
+    """
+    if not paths:
+        raise InputError("no recording given; make one with data.generate or data.prepare")
+    found: list[Recording] = []
+    used: set[str] = set()
+    for recording in (recording for path in paths for recording in _read_file(Path(path))):
+        name, number = recording.name, 1
+        while name in used:
+            number += 1
+            name = f"{recording.name} ({number})"
+        used.add(name)
+        found.append(recording if number == 1 else replace(recording, name=name))
+    return found
+
+
+def _write(group: h5py.Group, recording: Recording) -> None:
+    group.attrs["name"] = recording.name
+    group.attrs["dt_s"] = recording.dt_s
+    group.attrs["provenance"] = json.dumps(dict(recording.provenance))
+    for place, keys in (("rows", _ROWS), ("vehicles", _VEHICLES)):
+        for key in keys:
+            group.create_dataset(
+                f"{place}/{key}", data=getattr(recording, key), compression="gzip",
+                compression_opts=1, shuffle=True,
+            )  # fmt: skip
+    group["vehicles/row_pointer"] = recording.vehicle_pointer
+    group["road/lane_pointer"] = recording.road.lane_pointer
+    group["road/left_m"] = recording.road.left_m
+    group["road/right_m"] = recording.road.right_m
+
+
+def _read_file(path: Path) -> list[Recording]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; make one with data.generate or data.prepare")
+    where = ""
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != _FORMAT:
+                raise InputError("not a ppuu recording; convert raw files with data.prepare")
+            version = int(file.attrs["schema_version"])
+            if version != SCHEMA_VERSION:
+                raise InputError(
+                    f"schema version {version}, this program reads {SCHEMA_VERSION}; "
+                    "make the file again"
+                )
+            found = []
+            for index in range(len(file["recordings"])):
+                where = f"recording {index}: "
+                group = file[f"recordings/{index}"]
+                name = str(group.attrs["name"])
+                where = f"recording '{name}': "
+                found.append(_read(group, name))
+    except InputError as error:
+        raise InputError(f"{path}: {where}{str(error).removeprefix(where)}") from None
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: {where}truncated or damaged ({error}); make the file again"
+        ) from None
+    if not found:
+        raise InputError(f"{path}: holds no recording; make the file again")
+    return found
+
+
+def _read(group: h5py.Group, name: str) -> Recording:
+    return Recording(
+        **{key: group[f"rows/{key}"][()] for key in _ROWS},
+        **{key: group[f"vehicles/{key}"][()] for key in _VEHICLES},
+        vehicle_pointer=group["vehicles/row_pointer"][()],
+        road=Road(
+            group["road/lane_pointer"][()],
+            group["road/left_m"][()],
+            group["road/right_m"][()],
+        ),
+        dt_s=float(group.attrs["dt_s"]),
+        name=name,
+        provenance=json.loads(group.attrs["provenance"]),
+    )

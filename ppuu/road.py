@@ -107,13 +107,15 @@ class Road:
             points_m: ``(n, 2)``.
         """
         points_m = np.asarray(points_m, float)
+        # Sorted by x, a long road need not compare every point with every piece.
+        order = np.argsort(points_m[:, 0])
+        x, y = points_m[order].T
         found = np.full(len(points_m), -1, np.int64)
         for corners, lane in zip(self.quadrilaterals_m, self.piece_lane, strict=True):
-            near = np.flatnonzero(
-                (points_m >= corners.min(0)).all(1)
-                & (points_m <= corners.max(0)).all(1)
-                & (found < 0)
-            )
+            (low_x, low_y), (high_x, high_y) = corners.min(0), corners.max(0)
+            piece = slice(np.searchsorted(x, low_x), np.searchsorted(x, high_x, side="right"))
+            near = order[piece][(y[piece] >= low_y) & (y[piece] <= high_y)]
+            near = near[found[near] < 0]
             if len(near):
                 found[near[inside_polygon(points_m[near], corners)]] = lane
         return found

@@ -9,7 +9,7 @@ import torch
 from data.clips import Clips
 from data.splits import Split, window
 from ppuu.observation import ObservationConfig
-from ppuu.recording import Recording
+from ppuu.recording import load_recordings
 
 
 def load_clips(
@@ -24,7 +24,7 @@ def load_clips(
     Raises:
         InputError: a file is missing or damaged, or nothing in it is long enough.
     """
-    recordings = [Recording.load(path) for path in paths]
+    recordings = load_recordings(paths)
     windows = [window(recording, split) for recording in recordings]
     return Clips(recordings, windows, config, horizon, device)
 

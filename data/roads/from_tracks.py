@@ -114,7 +114,7 @@ def straight_lanes(
         usual = [gap for gap in (above, below) if gap is not None and gap < 2 * LANE_WIDTH_M]
         width = min(usual, default=LANE_WIDTH_M)
         left, right = (
-            centre + sign * 0.5 * (gap if gap in usual else width)
+            centre + sign * 0.5 * (width if gap is None or gap not in usual else gap)
             for sign, gap in ((1, above), (-1, below))
         )
         first = ends[0] if first - ends[0] < 2 * SPACING_M else first

@@ -157,12 +157,15 @@ def _bounds(lanelet: ElementTree.Element, path: Path) -> tuple[np.ndarray, np.nd
         if len(points) < 2:
             raise InputError(f"{path}: {place} has fewer than two points in <{side}>")
         sides.append(np.array(points))
-    stations = max(map(len, sides))
-    return tuple(side if len(side) == stations else _resample(side, stations) for side in sides)
+    left, right = sides
+    stations = max(len(left), len(right))
+    return _resample(left, stations), _resample(right, stations)
 
 
 def _resample(line: np.ndarray, points: int) -> np.ndarray:
-    """The same polyline with so many points, equally spaced along it."""
+    """The same polyline with so many points: as it is, or equally spaced along it."""
+    if len(line) == points:
+        return line
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
     stations = np.linspace(0.0, along[-1], points)
     return np.stack([np.interp(stations, along, line[:, axis]) for axis in (0, 1)], axis=1)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from data.prepare import main
 from data.sources import SOURCES
 from ppuu.command import run
 from ppuu.errors import InputError
-from ppuu.recording import Recording
+from ppuu.recording import Recording, load_recordings
 
 from .test_commonroad import scenario
 from .test_ngsim import highway, write
@@ -43,17 +44,90 @@ def test_one_raw_file_gives_one_recording_and_its_report(tmp_path, scenes, capsy
     assert made.provenance["source"] == "commonroad"
     assert made.provenance["raw"]["file"] == "one.xml"
     report = json.loads((tmp_path / "out" / "scene.report.json").read_text())
-    assert report["report"]["rows_read"] == 15
+    assert report["recordings"][0]["name"] == made.name == "one"
+    assert report["recordings"][0]["report"]["rows_read"] == 15
     assert "15 rows of 1 vehicles" in capsys.readouterr().out
     assert sorted(os.listdir(out.parent)) == ["scene.h5", "scene.report.json"]
 
 
-def test_several_raw_files_need_a_directory(tmp_path, scenes, capsys):
-    assert prepare("commonroad", *scenes, "--out", tmp_path / "out.h5") == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    assert not (tmp_path / "out.h5").exists()
-    assert prepare("commonroad", *scenes, "--out", tmp_path / "out") == 0
-    assert {path.name for path in (tmp_path / "out").glob("*.h5")} == {"one.h5", "two.h5"}
+@pytest.fixture
+def reads(monkeypatch) -> list[str]:
+    """Names of the raw files that are read, in turn."""
+    names, source = [], SOURCES["commonroad"]
+
+    def read(path):
+        names.append(path.name)
+        return source.read(path)
+
+    monkeypatch.setitem(SOURCES, "commonroad", replace(source, read=read))
+    return names
+
+
+def test_several_raw_files_share_one_file_and_one_report(tmp_path, scenes):
+    out = tmp_path / "out" / "both.h5"
+    assert prepare("commonroad", *scenes, "--out", out) == 0
+    assert [recording.name for recording in load_recordings([out])] == ["one", "two"]
+    report = json.loads((tmp_path / "out" / "both.report.json").read_text())
+    assert [entry["raw"]["file"] for entry in report["recordings"]] == ["one.xml", "two.xml.gz"]
+    assert sorted(os.listdir(out.parent)) == ["both.h5", "both.report.json"]
+
+
+def test_only_what_changed_is_read_again(tmp_path, scenes, reads):
+    out = tmp_path / "both.h5"
+    prepare("commonroad", *scenes, "--out", out)
+    scenes[0].write_text(scenario(frames=20))
+    assert prepare("commonroad", *scenes, "--out", out) == 0
+    assert reads == ["one.xml", "two.xml.gz", "one.xml"]
+    assert [recording.rows for recording in load_recordings([out])] == [20, 15]
+    # Fewer raw files, or another order: nothing to read, but another file.
+    assert prepare("commonroad", scenes[1], "--out", out) == 0
+    assert [recording.name for recording in load_recordings([out])] == ["two"]
+    assert len(reads) == 3
+    assert prepare("commonroad", *scenes[::-1], "--out", out) == 0
+    assert [recording.name for recording in load_recordings([out])] == ["two", "one"]
+    assert reads[3:] == ["one.xml"]
+
+
+def test_an_interrupted_command_goes_on(tmp_path, scenes, reads, monkeypatch):
+    source = SOURCES["commonroad"]
+
+    def interrupted(path):
+        if path == scenes[1]:
+            raise KeyboardInterrupt
+        return source.read(path)
+
+    out = tmp_path / "out" / "both.h5"
+    with monkeypatch.context() as patch:
+        patch.setitem(SOURCES, "commonroad", replace(source, read=interrupted))
+        assert prepare("commonroad", *scenes, "--out", out) == 130
+    assert not out.exists()
+    assert prepare("commonroad", *scenes, "--out", out) == 0
+    assert reads == ["one.xml", "two.xml.gz"]
+    assert sorted(os.listdir(out.parent)) == ["both.h5", "both.report.json"]
+
+
+def test_another_version_of_the_reader_reads_again(tmp_path, scenes, reads, monkeypatch):
+    out = tmp_path / "scene.h5"
+    prepare("commonroad", scenes[0], "--out", out)
+    newer = replace(SOURCES["commonroad"], version=SOURCES["commonroad"].version + 1)
+    monkeypatch.setitem(SOURCES, "commonroad", newer)
+    prepare("commonroad", scenes[0], "--out", out)
+    assert len(reads) == 2
+
+
+def test_a_bad_file_among_good_ones_spoils_nothing(tmp_path, scenes, capsys):
+    out = tmp_path / "out" / "both.h5"
+    good = scenes[1].read_bytes()
+    scenes[1].write_bytes(good[:60])
+    assert prepare("commonroad", *scenes, "--out", out) == 2
+    assert capsys.readouterr().err.startswith(f"error: {scenes[1]}: not readable as XML")
+    assert not out.exists() and not list(out.parent.glob(".*"))
+    scenes[1].write_bytes(good)
+    prepare("commonroad", *scenes, "--out", out)
+    before = out.read_bytes()
+    scenes[1].write_bytes(good[:60])
+    assert prepare("commonroad", *scenes, "--out", out) == 2
+    assert out.read_bytes() == before
 
 
 def test_what_is_up_to_date_is_not_made_again(tmp_path, scenes, capsys):
@@ -123,13 +197,14 @@ def test_two_recordings_of_one_name_are_refused(tmp_path, capsys):
         (tmp_path / period).mkdir()
         write(tmp_path / period / "trajectories.txt", highway())
     raws = [tmp_path / period / "trajectories.txt" for period in ("a", "b")]
-    assert prepare("ngsim", *raws, "--out", tmp_path / "out") == 2
-    assert "same name" in capsys.readouterr().err
+    assert prepare("ngsim", *raws, "--out", tmp_path / "out.h5") == 2
+    assert "both give the recording 'trajectories'" in capsys.readouterr().err
 
 
-def test_an_output_that_is_a_file_but_not_h5_is_refused(tmp_path, scenes, capsys):
-    assert prepare("commonroad", scenes[0], "--out", scenes[1]) == 2
-    assert ".h5" in capsys.readouterr().err
+def test_an_output_that_is_not_h5_is_refused(tmp_path, scenes, capsys):
+    for out in (scenes[1], tmp_path / "folder"):
+        assert prepare("commonroad", scenes[0], "--out", out) == 2
+        assert "ends in .h5" in capsys.readouterr().err
 
 
 def test_help_teaches_every_source(capsys):
@@ -137,3 +212,6 @@ def test_help_teaches_every_source(capsys):
     text = capsys.readouterr().out
     for name in SOURCES:
         assert f"{name}: " in text
+    assert "usage: python -m data.prepare" in text
+    assert "RAW [RAW ...]" in text
+    assert "(default" not in text

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from ppuu.errors import InputError
-from ppuu.recording import _ROWS, _VEHICLES, Recording
+from ppuu.recording import (
+    _ROWS,
+    _VEHICLES,
+    Recording,
+    load_recordings,
+    save_recordings,
+)
 from ppuu.road import Road
 from tests.helpers import Car, straight_recording
 
@@ -50,6 +56,44 @@ def test_the_file_gives_back_everything(recording, tmp_path):
     assert dict(again.provenance) == dict(recording.provenance)
     assert again.content_hash == recording.content_hash
     assert os.listdir(path.parent) == ["tracks.h5"]
+
+
+def test_one_file_may_hold_several(recording, tmp_path):
+    other = dataclasses.replace(
+        straight_recording([Car(5.0)], name="other"), provenance={"seed": 4}
+    )
+    both, alone = tmp_path / "both.h5", tmp_path / "alone.h5"
+    save_recordings(both, [recording, other])
+    other.save(alone)
+    again = load_recordings([both, alone])
+    assert [r.content_hash for r in again] == [r.content_hash for r in (recording, other, other)]
+    assert [dict(r.provenance) for r in again] == [
+        dict(recording.provenance), {"seed": 4}, {"seed": 4}
+    ]  # fmt: skip
+    # A name that is taken gets a number.
+    assert [r.name for r in again] == [recording.name, "other", "other (2)"]
+    with pytest.raises(InputError) as error:
+        Recording.load(both)
+    one_line(error, both, recording.name, "other", "load_recordings")
+
+
+def test_a_file_holds_some_recording_and_no_name_twice(recording, tmp_path):
+    path = tmp_path / "tracks.h5"
+    with pytest.raises(InputError) as error:
+        save_recordings(path, [recording, recording])
+    one_line(error, path, recording.name)
+    with pytest.raises(InputError) as error:
+        save_recordings(path, [])
+    one_line(error, path)
+    with pytest.raises(InputError) as error:
+        load_recordings([])
+    one_line(error, "no recording given")
+    assert os.listdir(tmp_path) == []
+    recording.save(path)
+    damaged(path, lambda file: file.__delitem__("recordings/0"))
+    with pytest.raises(InputError) as error:
+        load_recordings([path])
+    one_line(error, path, "holds no recording")
 
 
 def test_the_hash_is_of_the_content(recording):
@@ -132,8 +176,16 @@ def damaged(path, change):
         change(file)
 
 
+def place(file, name):
+    """Where in the file a dataset or attribute of this name is."""
+    found = []
+    file.visititems(lambda key, item: found.append(key) if key.endswith(name) else None)
+    file.visititems(lambda key, item: found.append(key) if name in item.attrs else None)
+    return found[0] if found else "/"
+
+
 def _negative_speed(file):
-    file["rows/speed_mps"][3] = -1.0
+    file[place(file, "rows/speed_mps")][3] = -1.0
 
 
 def _other_format(file):
@@ -149,32 +201,35 @@ def _no_version(file):
 
 
 def _no_column(file):
-    del file["rows/x_m"]
+    del file[place(file, "rows/x_m")]
 
 
 def _no_json(file):
-    file.attrs["provenance"] = "{"
+    file[place(file, "provenance")].attrs["provenance"] = "{"
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (_negative_speed, "speed is negative"),
+        (_negative_speed, "recording 'second': a speed is negative"),
         (_other_format, "not a ppuu recording"),
         (_other_version, "schema version 99"),
         (_no_version, "damaged"),
-        (_no_column, "damaged"),
-        (_no_json, "damaged"),
+        (_no_column, "recording 'second': truncated or damaged"),
+        (_no_json, "recording 'second': truncated or damaged"),
+        (_no_name, "recording 1: truncated or damaged"),
+        (_bad_road, "recording 'second': road:"),
     ],
 )
 def test_bad_files_are_refused_in_one_line_that_names_them(recording, tmp_path, change, words):
     path = tmp_path / "tracks.h5"
-    recording.save(path)
+    save_recordings(path, [recording, dataclasses.replace(recording, name="second")])
     damaged(path, change)
     with pytest.raises(InputError) as error:
-        Recording.load(path)
+        load_recordings([path])
     one_line(error, path, words)
     assert str(error.value).count(str(path)) == 1
+    assert str(error.value).count("second") <= 1
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
