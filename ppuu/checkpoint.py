@@ -62,7 +62,7 @@ class Checkpoint:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises a different type for each kind of damage
-            reason = str(error).splitlines()[0][:80]
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:80]
             raise InputError(f"{path}: not a readable checkpoint ({reason}); train again") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f"{path}: not a ppuu checkpoint")
@@ -74,4 +74,7 @@ class Checkpoint:
         found = content.get("kind")
         if kind is not None and found != kind:
             raise InputError(f"{path}: holds a {found}, not a {kind}; name another run directory")
+        missing = [key for key in cls.__dataclass_fields__ if key not in content]
+        if missing:
+            raise InputError(f"{path}: damaged ('{missing[0]}' is missing); train again")
         return cls(**{key: content[key] for key in cls.__dataclass_fields__})
