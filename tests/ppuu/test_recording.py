@@ -176,16 +176,8 @@ def damaged(path, change):
         change(file)
 
 
-def place(file, name):
-    """Where in the file a dataset or attribute of this name is."""
-    found = []
-    file.visititems(lambda key, item: found.append(key) if key.endswith(name) else None)
-    file.visititems(lambda key, item: found.append(key) if name in item.attrs else None)
-    return found[0] if found else "/"
-
-
 def _negative_speed(file):
-    file[place(file, "rows/speed_mps")][3] = -1.0
+    file["recordings/1/rows/speed_mps"][3] = -1.0
 
 
 def _other_format(file):
@@ -201,11 +193,19 @@ def _no_version(file):
 
 
 def _no_column(file):
-    del file[place(file, "rows/x_m")]
+    del file["recordings/1/rows/x_m"]
 
 
 def _no_json(file):
-    file[place(file, "provenance")].attrs["provenance"] = "{"
+    file["recordings/1"].attrs["provenance"] = "{"
+
+
+def _no_name(file):
+    del file["recordings/1"].attrs["name"]
+
+
+def _bad_road(file):
+    file["recordings/1/road/left_m"][0] = np.nan
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,147 @@
+"""Commands: typed options, presets, and one line with status 2 for every mistake."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import tyro
+
+import eval.closed_loop
+import eval.open_loop
+import train.policy
+import train.world_model
+from ppuu.command import run
+from ppuu.errors import InputError
+
+
+@dataclass(frozen=True)
+class Inner:
+    learning_rate: float = 0.1
+
+
+@dataclass(frozen=True)
+class Config:
+    inner: Inner = Inner()
+    batch: int = 4
+
+
+PRESETS = {"small": Config(), "large": Config(Inner(0.01), 64)}
+
+
+def caught(argv, presets=PRESETS, fails=None):
+    """What the command was called with."""
+    calls = []
+
+    def main(
+        out: Path,
+        config: Annotated[Config, tyro.conf.arg(name="")],
+        preset: str = "small",
+        names: tuple[str, ...] = (),
+    ) -> None:
+        """A command.
+
+        Args:
+            out: where to.
+            config: what.
+            preset: which.
+            names: whom.
+        """
+        calls.append((out, config, names))
+        if fails:
+            raise fails
+
+    run(main, argv, presets)
+    return calls[0]
+
+
+def test_presets_and_overrides():
+    assert caught(["--out", "x"]) == (Path("x"), Config(), ())
+    assert caught(["--out", "x", "--preset", "large"])[1] == PRESETS["large"]
+    assert caught(["--preset=large", "--out", "x"])[1] == PRESETS["large"]
+    changed = caught(["--out", "x", "--preset", "large", "--inner.learning-rate", "0.5"])[1]
+    assert changed == Config(Inner(0.5), 64)
+    assert caught(["--out", "x", "--names", "a", "b"])[2] == ("a", "b")
+
+
+def failed(capsys, argv, status=2, fails=None):
+    with pytest.raises(SystemExit) as end:
+        caught(argv, fails=fails)
+    assert end.value.code == status
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--out", "x", "--bach", "3"], ["--bach", "--batch"]),
+        (
+            ["--out", "x", "--inner.learning-rat=3"],
+            ["--inner.learning-rat", "--inner.learning-rate"],
+        ),
+        (["--out", "x", "--preset", "huge"], ["--preset huge", "small, large"]),
+        (["--out", "x", "--preset=huge"], ["--preset huge", "small, large"]),
+    ],
+)
+def test_mistakes_end_with_one_line(capsys, argv, words):
+    error = failed(capsys, argv)
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    for word in words:
+        assert word in error
+
+
+def test_errors_while_running(capsys):
+    error = failed(capsys, ["--out", "x"], fails=InputError("file.h5: broken;\n make it again"))
+    assert error == "error: file.h5: broken; make it again\n"
+    assert "again to go on" in failed(capsys, ["--out", "x"], 130, KeyboardInterrupt())
+    # A mistake of ours is not dressed up as one of the user's.
+    with pytest.raises(ZeroDivisionError):
+        caught(["--out", "x"], fails=ZeroDivisionError())
+
+
+def test_wrong_types_end_with_status_2(capsys):
+    assert "batch" in failed(capsys, ["--out", "x", "--batch", "many"])
+    assert "out" in failed(capsys, [])
+
+
+COMMANDS = {
+    "train.world_model": (train.world_model.main, train.world_model.PRESETS, ["--out", "run"]),
+    "train.policy": (
+        train.policy.main, train.policy.PRESETS, ["--out", "run", "--method", "imitation"],
+    ),
+    "eval.closed_loop": (eval.closed_loop.main, None, ["--policy", "idm", "--json", "run"]),
+    "eval.open_loop": (eval.open_loop.main, None, ["--world-model", "no", "--json", "run"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        (["--recordings", "no.h5", "--sed", "3"], ["unknown option --sed"]),
+        (["--recordings", "no.h5"], ["no such", "no"]),
+    ],
+)
+def test_the_commands_write_nothing_after_a_mistake(
+    capsys, tmp_path, monkeypatch, name, mistake, words
+):
+    monkeypatch.chdir(tmp_path)
+    main, presets, argv = COMMANDS[name]
+    with pytest.raises(SystemExit) as end:
+        run(main, argv + mistake, presets)
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    for word in words:
+        assert word in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_presets_of_the_commands(capsys):
+    for name in ("train.world_model", "train.policy"):
+        main, presets, argv = COMMANDS[name]
+        with pytest.raises(SystemExit) as end:
+            run(main, [*argv, "--recordings", "no.h5", "--preset", "smal"], presets)
+        assert end.value.code == 2
+        assert "debug, small, medium, large" in capsys.readouterr().err
