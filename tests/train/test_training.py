@@ -1,0 +1,270 @@
+"""Training end to end on a tiny recording: resuming is exact, mistakes are refused."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+import torch
+
+import train.loop
+import train.policy
+import train.world_model
+from ppuu.checkpoint import Checkpoint
+from ppuu.errors import InputError
+from ppuu.objectives import Terms, UnrollConfig
+from ppuu.policies import NetworkPolicyConfig
+from ppuu.runs import load_policy, load_world_model
+from tests.helpers import dense_recording
+from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
+
+WORLD_MODEL = dataclasses.replace(
+    train.world_model.PRESETS["debug"], model=TINY_MODEL, steps=3, batch=2
+)
+POLICY = dataclasses.replace(
+    train.policy.PRESETS["debug"],
+    policy=NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8),
+    unroll=UnrollConfig(steps=3, replicas=2),
+    batch=2,
+    expert_clips=4,
+)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recordings") / "dense.h5"
+    dense_recording(per_lane=4, frames=60).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def world_model(recording, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "world_model"
+    fit_world_model(recording, out)
+    return out
+
+
+def with_loop(config, **changes):
+    return dataclasses.replace(config, loop=dataclasses.replace(config.loop, **changes))
+
+
+def fit_world_model(recording, out, **changes):
+    config = with_loop(WORLD_MODEL, updates=6, log_every=1, **changes)
+    train.world_model.main((recording,), out, config, split="all", device="cpu")
+
+
+def fit_policy(method):
+    def fit(recording, out, world_model=None, **changes):
+        config = with_loop(POLICY, updates=6, log_every=1, **changes)
+        train.policy.main(method, (recording,), out, config, world_model, split="all", device="cpu")
+
+    return fit
+
+
+def log(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+class Killed(Exception):
+    """The machine goes down."""
+
+
+def killed_after(monkeypatch, updates):
+    """Makes the loop die in the middle of an update."""
+    backward, count = torch.Tensor.backward, [0]
+
+    def dies(self, *arguments, **options):
+        if count[0] == updates:
+            raise Killed
+        count[0] += 1
+        return backward(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.Tensor, "backward", dies)
+
+
+RECIPES = {
+    "world_model": lambda recording, out, world_model, **c: fit_world_model(recording, out, **c),
+    "mpur": fit_policy("mpur"),
+    "mpur-without-uncertainty": fit_policy("mpur-without-uncertainty"),
+    "imitation": lambda recording, out, world_model, **c: fit_policy("imitation")(
+        recording, out, **c
+    ),
+}
+
+
+@pytest.mark.parametrize("recipe", ["world_model", "mpur", "imitation"])
+def test_an_interrupted_run_equals_an_uninterrupted_one(
+    recording, world_model, tmp_path, monkeypatch, recipe
+):
+    fit = RECIPES[recipe]
+    fit(recording, tmp_path / "whole", world_model)
+    with monkeypatch.context() as patch:
+        killed_after(patch, 3)
+        with pytest.raises(Killed):
+            fit(recording, tmp_path / "parts", world_model, save_every_s=0.0)
+    assert Checkpoint.load(tmp_path / "parts").step == 3
+    # Another process would start from other random states.
+    torch.manual_seed(12345)
+    fit(recording, tmp_path / "parts", world_model)
+    whole, parts = (Checkpoint.load(tmp_path / name) for name in ("whole", "parts"))
+    assert whole.step == parts.step == 6
+    for key, value in whole.model.items():
+        torch.testing.assert_close(parts.model[key], value, rtol=0, atol=0)
+    torch.testing.assert_close(parts.training["torch"], whole.training["torch"])
+    ours, theirs = (c.training["optimizer"]["state"] for c in (whole, parts))
+    for number, state in ours.items():
+        for key, value in state.items():
+            torch.testing.assert_close(theirs[number][key], value, rtol=0, atol=0)
+
+    def numbers(out):
+        return [{k: v for k, v in line.items() if k != "seconds"} for line in log(out)]
+
+    assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
+    assert [line["step"] for line in log(tmp_path / "whole")] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_training_changes_the_weights_and_the_run_can_be_loaded(
+    recording, world_model, tmp_path, recipe
+):
+    RECIPES[recipe](recording, tmp_path / "run", world_model)
+    load = load_world_model if recipe == "world_model" else load_policy
+    module = load(tmp_path / "run")
+    config = WORLD_MODEL.model if recipe == "world_model" else POLICY.policy
+    torch.manual_seed(0)
+    fresh = config.build().state_dict()
+    moved = [
+        key
+        for key, value in module.state_dict().items()
+        if not torch.equal(value, fresh[key]) and "normalizer" not in key
+    ]
+    weights = [key for key in fresh if "normalizer" not in key]
+    assert len(moved) == len(weights), set(weights) - set(moved)
+    # The statistics of the data are part of it.
+    assert module.normalizer.ego_mean.abs().max() > 1.0
+    written = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert written["loop"]["updates"] == 6
+    assert written["data"]["split"] == "all"
+    assert any(path.name.startswith("events") for path in (tmp_path / "run").iterdir())
+    terms = set(log(tmp_path / "run")[-1])
+    assert {"step", "seconds", "loss", "gradient_norm"} < terms
+
+
+def test_a_finished_run_is_left_alone(recording, world_model, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(world_model, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    fit_world_model(recording, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert "trained already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch": 3},
+        {"latent_dropout": 0.1},
+        {"loop": dataclasses.replace(WORLD_MODEL.loop, updates=6, log_every=1, seed=1)},
+    ],
+)
+def test_another_configuration_is_refused(recording, world_model, tmp_path, change):
+    out = tmp_path / "run"
+    shutil.copytree(world_model, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    config = dataclasses.replace(with_loop(WORLD_MODEL, updates=6, log_every=1), **change)
+    with pytest.raises(InputError, match="another configuration") as error:
+        train.world_model.main((recording,), out, config, split="all", device="cpu")
+    name = next(iter(change))
+    assert (name if name != "loop" else "loop.seed") in str(error.value)
+    assert "\n" not in str(error.value)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_run_of_another_kind_is_refused(recording, world_model, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(world_model, out)
+    with pytest.raises(InputError, match="holds a world_model, not a policy"):
+        fit_policy("imitation")(recording, out)
+
+
+def test_a_longer_budget_takes_a_run_further(recording, world_model, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(world_model, out)
+    config = with_loop(WORLD_MODEL, updates=8, log_every=1)
+    train.world_model.main((recording,), out, config, split="all", device="cpu")
+    assert Checkpoint.load(out).step == 8
+    assert [line["step"] for line in log(out)] == list(range(1, 9))
+
+
+def test_log_lines_after_the_checkpoint_are_cut(tmp_path):
+    path = tmp_path / "log.jsonl"
+    lines = [json.dumps({"step": step, "loss": 0.5}) for step in (5, 10, 15, 20)]
+    path.write_text("\n".join(lines) + '\n{"step": 25, "lo')
+    train.loop._cut_log(path, 10)
+    assert path.read_text() == "\n".join(lines[:2]) + "\n"
+    train.loop._cut_log(tmp_path / "none", 3)
+    assert not (tmp_path / "none").exists()
+
+
+def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
+    with pytest.raises(InputError, match="needs --world-model"):
+        fit_policy("mpur")(recording, tmp_path / "run")
+    observation = dataclasses.replace(TINY_OBSERVATION, frames=4)
+    policy = dataclasses.replace(POLICY.policy, observation=observation)
+    with pytest.raises(InputError, match=r"policy\.observation"):
+        train.policy.main(
+            "mpur", (recording,), tmp_path / "run", dataclasses.replace(POLICY, policy=policy),
+            world_model, split="all", device="cpu",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_world_model_whose_steps_do_not_join_its_history_is_refused(recording, tmp_path):
+    model = dataclasses.replace(TINY_MODEL, frames_per_step=2)
+    with pytest.raises(InputError, match="must be equal"):
+        train.world_model.main(
+            (recording,), tmp_path / "run", dataclasses.replace(WORLD_MODEL, model=model),
+            split="all", device="cpu",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_schedule():
+    loop = train.loop.LoopConfig(updates=120, warmup_updates=20, final_share=0.1)
+    rates = [loop.rate(update) for update in range(120)]
+    assert rates[:20] == pytest.approx([(k + 1) / 20 for k in range(20)])
+    assert rates[20] == pytest.approx(1.0)
+    assert rates[70] == pytest.approx(0.55)
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert loop.rate(120) == pytest.approx(0.1)
+    for wrong in ({"updates": 0}, {"log_every": 0}, {"learning_rate": 0.0}):
+        with pytest.raises(InputError, match="must be positive"):
+            train.loop.LoopConfig(**wrong)
+
+
+def quadratic(out, loop, gradient=1.0):
+    """The loop around a module of one number."""
+    torch.manual_seed(0)
+    module = torch.nn.Linear(1, 1, bias=False)
+
+    def update(generator):
+        loss = gradient * (module.weight - 3.0).square().sum()
+        return Terms(loss, {"weight": module.weight.sum()})
+
+    train.loop.train(out, "toy", {"loop": {}}, loop, module, update, "toy")
+    return module.weight.item()
+
+
+def test_the_loop_minimises(tmp_path):
+    loop = train.loop.LoopConfig(updates=300, learning_rate=0.1, warmup_updates=1)
+    assert quadratic(tmp_path, loop) == pytest.approx(3.0, abs=0.05)
+    losses = [line["loss"] for line in log(tmp_path)]
+    assert losses[-1] < 1e-2 * losses[0]
+    assert [line["step"] for line in log(tmp_path)] == list(range(10, 301, 10))
+
+
+def test_a_gradient_that_is_no_number_ends_the_run(tmp_path):
+    loop = train.loop.LoopConfig(updates=5)
+    with pytest.raises(InputError, match="gradient of update 0 is not finite"):
+        quadratic(tmp_path / "run", loop, gradient=float("nan"))
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
