@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +32,21 @@ class Futures:
     pose: Float[Tensor, "batch time 3"]
     raster: RasterConfig
     flow: Float[Tensor, "batch futures time 2 rows columns"] | None = None
+
+    def at(self, time: int) -> Futures:
+        """One time alone."""
+        now = slice(time, time + 1)
+        return Futures(self.vehicles[:, :, now], self.road[:, now], self.pose[:, now], self.raster)
+
+    @classmethod
+    def in_time(cls, parts: Sequence[Futures]) -> Futures:
+        """Several one after the other."""
+        return cls(
+            torch.cat([part.vehicles for part in parts], dim=2),
+            torch.cat([part.road for part in parts], dim=1),
+            torch.cat([part.pose for part in parts], dim=1),
+            parts[0].raster,
+        )
 
 
 @dataclass(frozen=True, eq=False)

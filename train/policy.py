@@ -23,6 +23,7 @@ from ppuu.objectives import (
     expert_replica_costs,
     imitation_loss,
     policy_loss,
+    replicas,
     unroll,
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
@@ -140,7 +141,15 @@ def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: 
 
     def update(generator: torch.Generator) -> Terms:
         clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
-        rollout = unroll(policy, model, clip.observation, clip.previous_action, config.unroll, dt_s)
+        rollout = unroll(
+            policy,
+            replicas(model, clip.observation, config.unroll),
+            clip.observation,
+            clip.previous_action,
+            config.unroll.steps,
+            model.frames_per_step,
+            dt_s,
+        )
         return policy_loss(rollout, uncertainty, config.unroll)
 
     return update

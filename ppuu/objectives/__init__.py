@@ -1,7 +1,7 @@
 """Pure losses: each returns named terms and their weighted total."""
 
 from .imitation import imitation_loss
-from .policy_unroll import UnrollConfig, expert_replica_costs, policy_loss, unroll
+from .policy_unroll import UnrollConfig, expert_replica_costs, policy_loss, replicas, unroll
 from .terms import Terms
 from .world_model import world_model_loss
 
@@ -11,6 +11,7 @@ __all__ = [
     "expert_replica_costs",
     "imitation_loss",
     "policy_loss",
+    "replicas",
     "unroll",
     "world_model_loss",
 ]

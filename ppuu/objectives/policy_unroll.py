@@ -6,6 +6,7 @@ Driving in Dense Traffic (ICLR 2019), section 3.2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -46,56 +47,70 @@ class UnrollConfig:
     discount: float = 0.97
 
 
-def unroll(
-    policy: NetworkPolicy,
-    model: WorldModel,
-    observation: Observation,
-    previous_action: Float[Tensor, "batch 2"],
-    config: UnrollConfig,
-    dt_s: float,
-) -> Rollout:
-    """Drives the policy through one sampled future, seen by several dropout replicas.
+Surroundings = Callable[[int, Float[Tensor, "batch 4"]], Futures]
+"""What the world looks like at a step (counted from 0), given where the ego then is."""
+
+
+def replicas(model: WorldModel, observation: Observation, config: UnrollConfig) -> Surroundings:
+    """One sampled future, as seen by several dropout replicas of the model.
 
     The latents are drawn from the prior and shared by the replicas, so that replicas differ in
-    what the model does not know, not in what it cannot know.  The first replica's images, as
-    seen from where the ego has got to, are what the policy sees next; they enter as constants, so
-    gradients run through actions, ego states and masks.  With a decoupled model no gradient can
-    reach the actions through the model, and none is computed.
+    what the model does not know, not in what it cannot know.  The futures of a decoupled model
+    are imagined here and now, without gradients, since none can reach the actions through it; a
+    coupled model is advanced along the ego's path as the policy drives.
     """
-    replicas = config.replicas
-    batch = len(observation.ego)
-    latents = observation.ego.new_empty(batch, config.steps, model.latent_size).normal_()
+    batch, copies = len(observation.ego), config.replicas
+    latents = observation.ego.new_empty(batch, 1, config.steps, model.latent_size).normal_()
+    latents = latents.expand(-1, copies, -1, -1)
+    if model.decoupled:
+        with torch.no_grad():
+            futures = model.imagine(observation, config.steps, copies, latents=latents)
+        return lambda number, ego: futures.at(number)
+    state = model.repeat(model.encode(observation), copies)
+
+    def advance(number: int, ego: Float[Tensor, "batch 4"]) -> Futures:
+        nonlocal state
+        state = model.advance(
+            state, ego.repeat_interleave(copies, 0), latents[:, :, number].flatten(0, 1)
+        )
+        return model.decode([state], observation, copies)
+
+    return advance
+
+
+def unroll(
+    policy: NetworkPolicy,
+    surroundings: Surroundings,
+    observation: Observation,
+    previous_action: Float[Tensor, "batch 2"],
+    steps: int,
+    frames_per_step: int,
+    dt_s: float,
+) -> Rollout:
+    """Drives the policy through imagined surroundings.
+
+    The first replica's images, as seen from where the ego has got to, are what the policy sees
+    next; they enter as constants, so gradients run through actions, ego states and masks.
+    """
     seen, ego = observation, observation.ego[:, -1]
     states, actions, images = [], [], []
-    with torch.set_grad_enabled(not model.decoupled and torch.is_grad_enabled()):
-        state_of_model = model.repeat(model.encode(observation), replicas)
-    for number in range(config.steps):
+    for number in range(steps):
         action = policy(seen)
-        for _ in range(model.frames_per_step):
+        for _ in range(frames_per_step):
             ego = step(ego, action, dt_s)
-        with torch.set_grad_enabled(not model.decoupled and torch.is_grad_enabled()):
-            latent = latents[:, number].repeat_interleave(replicas, 0)
-            state_of_model = model.advance(
-                state_of_model, ego.repeat_interleave(replicas, 0), latent
-            )
-            future = model.decode([state_of_model], observation, replicas)
+        future = surroundings(number, ego)
         states.append(ego)
         actions.append(action)
         images.append(future)
-        if number + 1 < config.steps:
+        if number + 1 < steps:
             seen = seen.followed_by(_view(future, ego), ego)
     return Rollout(
         states=torch.stack(states, dim=1),
         actions=torch.stack(actions, dim=1),
         previous_action=previous_action,
         size_m=observation.size_m,
-        futures=Futures(
-            torch.cat([image.vehicles for image in images], dim=2),
-            torch.cat([image.road for image in images], dim=1),
-            torch.cat([image.pose for image in images], dim=1),
-            model.raster,
-        ),
-        step_s=model.frames_per_step * dt_s,
+        futures=Futures.in_time(images),
+        step_s=frames_per_step * dt_s,
     )
 
 

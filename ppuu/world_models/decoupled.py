@@ -30,6 +30,8 @@ from ..splat import splat
 from .base import Latent, WorldModel
 from .motion import seen_velocity
 
+_NEWCOMERS_MPS = (8.0, 1.5)
+"""Fastest that vehicles enter the view, along and across the road, relative to the ego."""
 _FAINT = 0.02
 """Coverage below this is not worth carrying."""
 
@@ -253,10 +255,20 @@ class DecoupledWorldModel(WorldModel):
             batch * futures * steps, self.raster,
         )  # fmt: skip
         carried = carried.clamp(max=1.0).view(batch, futures, steps, *last.shape[1:])
-        # The threshold makes an empty road exactly empty: a haze of one per cent under the
-        # ego's whole box would cost as much as a touch.
-        painted = (torch.sigmoid(maps[:, :, :, 2] - 2.0) - 0.1).clamp(min=0.0)
+        painted = torch.sigmoid(maps[:, :, :, 2] - 4.0) * self._entrance(seconds)
         return carried + (1.0 - carried) * painted
+
+    def _entrance(self, seconds: Float[Tensor, " time"]) -> Float[Tensor, "time rows columns"]:
+        """How far in from the edges newcomers can have come; 1 at the edge, 0 beyond reach.
+
+        Without it the squared error asks for a faint haze everywhere, and one per cent of haze
+        under the ego's whole box costs as much as a touch.
+        """
+        grid = self.raster.pixel_centres_m(seconds.device, seconds.dtype)
+        size = grid.new_tensor([self.raster.rows, self.raster.columns])
+        inwards = 0.5 * self.raster.metres_per_pixel * size - grid.abs()
+        reach = seconds[:, None, None, None] * grid.new_tensor(_NEWCOMERS_MPS)
+        return (1.0 + reach - inwards).clamp(0.0, 1.0).amax(-1)
 
     def _carry_road(
         self,

@@ -53,6 +53,15 @@ def seen_velocity(
     return torch.stack([ahead, left], dim=1)
 
 
+def _mean_around(
+    images: Float[Tensor, "batch channels rows columns"], window: tuple[int, int]
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Mean over a window around each pixel: the mean along it of the means across it."""
+    rows, columns = window
+    images = functional.avg_pool2d(images, (rows, 1), 1, (rows // 2, 0))
+    return functional.avg_pool2d(images, (1, columns), 1, (0, columns // 2))
+
+
 def _agree(
     velocity: Float[Tensor, "batch rows columns"],
     variance: Float[Tensor, "batch rows columns"],
@@ -64,9 +73,8 @@ def _agree(
     """
     weight = coverage / (variance + _SURE_MPS**2)
     for _ in range(2):
-        total = functional.avg_pool2d(weight, _BODY, 1, (_BODY[0] // 2, _BODY[1] // 2))
-        moment = functional.avg_pool2d(weight * velocity, _BODY, 1, (_BODY[0] // 2, _BODY[1] // 2))
-        velocity = moment / total.clamp(min=1e-6)
+        total = _mean_around(weight[:, None], _BODY)[:, 0]
+        velocity = _mean_around((weight * velocity)[:, None], _BODY)[:, 0] / total.clamp(min=1e-6)
         weight = coverage * total
     return velocity
 
@@ -102,14 +110,11 @@ def _match(
             far = padded[:, frame].narrow(axis - 1, whole + 1, length)
             difference += torch.lerp(near, far, part).sub_(present).square_()
         mismatch.append(difference)
-    # The mean over a window is the mean of means along its sides.
-    rows, columns = _WINDOW
-    pooled = functional.avg_pool2d(torch.stack(mismatch, 1), (rows, 1), 1, (rows // 2, 0))
-    pooled = functional.avg_pool2d(pooled, (1, columns), 1, (0, columns // 2))
+    pooled = _mean_around(torch.stack(mismatch, 1), _WINDOW) * (_WINDOW[0] * _WINDOW[1])
     candidates = torch.arange(-count, count + 1, device=present.device) * step_mps
     # Equal matches (an empty road) are decided for rest.
     rest = 1e-2 * (candidates / fastest_mps).abs()[:, None, None]
-    weight = torch.softmax(-_SHARPNESS * (pooled * rows * columns + rest), dim=1)
+    weight = torch.softmax(-_SHARPNESS * (pooled + rest), dim=1)
     best = (weight * candidates[:, None, None]).sum(1)
     variance = (weight * (candidates[:, None, None] - best[:, None]) ** 2).sum(1)
     return _agree(best, variance, present)
