@@ -125,7 +125,7 @@ class Normalizer(nn.Module):
         self.register_buffer("ego_deviation", torch.ones(ego_features))
 
     def fit(
-        self, actions: Float[Tensor, "samples 2"], ego_features: Float[Tensor, "samples features"]
+        self, actions: Float[Tensor, "actions 2"], ego_features: Float[Tensor, "samples features"]
     ) -> None:
         """Takes the statistics of training data."""
         floor = torch.tensor([0.05, 1e-4], device=actions.device)
