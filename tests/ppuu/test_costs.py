@@ -21,7 +21,8 @@ from ppuu.road import Road
 from ppuu.rollout import Futures, Rollout
 from tests.rollouts import rollout_among
 
-RASTER_COSTS = [Proximity(), Contact(), Lane(), Offroad()]
+PROXIMITY = Proximity(1.2, 2.0, 0.5, 1.5, 0.9)
+RASTER_COSTS = [PROXIMITY, Contact(1.5, 0.7), Lane(), Offroad(0.5)]
 IDS = ["proximity", "contact", "lane", "offroad"]
 CAR = (4.5, 1.8)
 
@@ -149,24 +150,26 @@ def test_moving_the_world_changes_no_cost():
 
 def test_the_whole_is_the_weighted_sum():
     rollout = generic()
-    config = DrivingCostConfig(1.5, 2.5, 3.5, 4.5, 5.5)
+    weights = {
+        field.name.removesuffix("_weight"): 1.5 + number
+        for number, field in enumerate(dataclasses.fields(DrivingCostConfig))
+        if field.name.endswith("_weight")
+    }
+    config = DrivingCostConfig(**{f"{name}_weight": value for name, value in weights.items()})
     terms, per_future = DrivingCost(config).evaluate(rollout)
-    names = ["proximity", "contact", "lane", "offroad", "comfort"]
-    assert list(terms) == names
-    expected = sum(
-        weight * getattr(config, name)(rollout)
-        for weight, name in zip((1.5, 2.5, 3.5, 4.5, 5.5), names, strict=True)
-    )
+    assert set(terms) == set(weights)
+    expected = sum(weight * getattr(config, name)(rollout) for name, weight in weights.items())
     torch.testing.assert_close(DrivingCost(config).total(terms), expected)
     torch.testing.assert_close(
-        per_future.mean(1), 1.5 * terms["proximity"] + 2.5 * terms["contact"]
+        per_future.mean(1),
+        weights["proximity"] * terms["proximity"] + weights["contact"] * terms["contact"],
     )
 
 
 def test_nobody_there_no_proximity_and_no_contact():
     rollout = rollout_among()
-    assert Proximity()(rollout) == 0
-    assert Contact()(rollout) == 0
+    assert PROXIMITY(rollout) == 0
+    assert Contact(1.5, 0.7)(rollout) == 0
 
 
 def leader(gap, speed=10.0, lateral=0.0):
@@ -174,36 +177,36 @@ def leader(gap, speed=10.0, lateral=0.0):
 
 
 def test_a_closer_leader_costs_more():
-    for cost, gaps in ((Proximity(), (-2, 0, 3, 6, 9, 12)), (Contact(), (-3, -2, -1, 0, 1))):
+    for cost, gaps in ((PROXIMITY, (-2, 0, 3, 6, 9, 12)), (Contact(1.5, 0.7), (-3, -2, -1, 0, 1))):
         values = [float(cost(leader(gap))) for gap in gaps]
         assert values == sorted(values, reverse=True)
         assert len(set(values)) == len(values)
         assert min(values) > 0
-    assert Proximity()(leader(1.2 * 10.0 + 2.0 + 0.7)) == 0
-    assert Contact()(leader(1.5 + 0.7)) == 0
+    assert PROXIMITY(leader(1.2 * 10.0 + 2.0 + 0.7)) == 0
+    assert Contact(1.5, 0.7)(leader(1.5 + 0.7)) == 0
 
 
 def test_a_leader_costs_more_at_speed():
-    values = [float(Proximity()(leader(8.0, speed))) for speed in (4.0, 6.0, 8.0, 10.0, 15.0)]
+    values = [float(PROXIMITY(leader(8.0, speed))) for speed in (4.0, 6.0, 8.0, 10.0, 15.0)]
     assert values[0] == 0
     assert values[1:] == sorted(set(values[1:]))
 
 
 def test_the_next_lane_is_no_concern():
-    assert Proximity()(leader(-4.5, lateral=3.7)) == 0
-    assert Contact()(leader(-4.5, lateral=3.7)) == 0
-    assert Proximity()(leader(-4.5, lateral=2.0)) > 0
+    assert PROXIMITY(leader(-4.5, lateral=3.7)) == 0
+    assert Contact(1.5, 0.7)(leader(-4.5, lateral=3.7)) == 0
+    assert PROXIMITY(leader(-4.5, lateral=2.0)) > 0
 
 
 def test_costs_push_away_from_the_danger():
     # Leader close ahead: less speed, further back.  Neighbour touching on the left: to the right.
     rollout = leader(3.0)
     states = rollout.states.clone().requires_grad_()
-    Proximity()(dataclasses.replace(rollout, states=states)).sum().backward()
+    PROXIMITY(dataclasses.replace(rollout, states=states)).sum().backward()
     assert states.grad[0, 0, 0] > 0
     assert states.grad[0, 0, 3] > 0
     rollout = rollout_among([(1.0, 2.2, 0.0, *CAR)])
-    for cost in (Proximity(), Contact()):
+    for cost in (PROXIMITY, Contact(1.5, 0.7)):
         states = rollout.states.clone().requires_grad_()
         cost(dataclasses.replace(rollout, states=states)).sum().backward()
         assert states.grad[0, 0, 1] > 0
@@ -212,7 +215,9 @@ def test_costs_push_away_from_the_danger():
 def test_contact_is_the_area_shared():
     """Beside the margins the mask is 1: a box well inside the ego costs its own area."""
     rollout = rollout_among([(0.3, 0.2, 0.0, 1.5, 0.9)], size=(6.0, 3.0))
-    torch.testing.assert_close(Contact()(rollout), torch.tensor([[1.5 * 0.9]], dtype=torch.float64))
+    torch.testing.assert_close(
+        Contact(1.5, 0.7)(rollout), torch.tensor([[1.5 * 0.9]], dtype=torch.float64)
+    )
 
 
 def test_proximity_of_a_far_spot_by_hand():
@@ -222,7 +227,7 @@ def test_proximity_of_a_far_spot_by_hand():
     safe = 1.2 * 10.0 + 2.0
     expected = (1 - distance / safe) * spot**2 / (CAR[0] * CAR[1])
     # The spot is spread over the pixels it touches, half a pixel at most.
-    assert float(Proximity()(rollout)) == pytest.approx(expected, rel=0.05)
+    assert float(PROXIMITY(rollout)) == pytest.approx(expected, rel=0.05)
 
 
 ROAD = Road.straight(400.0, 3, 3.7)
@@ -247,11 +252,11 @@ def test_lane_lines_under_the_ego():
 
 
 def test_share_off_the_road():
-    assert float(Offroad()(on_road(3.7 * 1.5))) == 0
+    assert float(Offroad(0.5)(on_road(3.7 * 1.5))) == 0
     inside_mask = (4.5 + 0.5) * (1.8 + 0.5) / (4.5 * 1.8)
     # Wholly off the road the mask, fading over 0.5 m on each side, adds up to more than the box.
-    assert float(Offroad()(on_road(-30.0))) == pytest.approx(inside_mask, rel=0.07)
-    values = [float(Offroad()(on_road(y))) for y in (2.0, 1.2, 0.8, 0.4, 0.0, -0.5, -1.0, -3.0)]
+    assert float(Offroad(0.5)(on_road(-30.0))) == pytest.approx(inside_mask, rel=0.07)
+    values = [float(Offroad(0.5)(on_road(y))) for y in (2.0, 1.2, 0.8, 0.4, 0.0, -0.5, -1.0, -3.0)]
     assert values == sorted(values)
     assert values[0] == 0
     assert values[4] == pytest.approx(0.5 * inside_mask, rel=0.1)
@@ -265,10 +270,10 @@ def test_comfort_by_hand():
     first = 1.0 + (0.02 * 100 / 2.0) ** 2 + (1.8 / 0.3 / 6.0) ** 2 + (0.03 / 0.3 / 0.1) ** 2
     second = (-3.0 / 0.3 / 6.0) ** 2 + (0.02 / 0.3 / 0.1) ** 2
     torch.testing.assert_close(
-        Comfort()(rollout), torch.tensor([[first, second]], dtype=torch.float64)
+        Comfort(3.0, 2.0, 6.0, 0.1)(rollout), torch.tensor([[first, second]], dtype=torch.float64)
     )
     still = rollout_among(states=[(0, 0, 0, 10.0)] * 3)
-    assert (Comfort()(still) == 0).all()
+    assert (Comfort(3.0, 2.0, 6.0, 0.1)(still) == 0).all()
 
 
 def test_disagreement_is_standardised_along_expert_paths():

@@ -12,6 +12,7 @@ from ppuu.objectives import (
     expert_replica_costs,
     imitation_loss,
     policy_loss,
+    replicas,
     unroll,
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
@@ -53,7 +54,11 @@ def policy():
 
 def unrolled(policy, model, clip, config=CONFIG, seed=0):
     torch.manual_seed(seed)
-    return unroll(policy, model, clip.observation, clip.previous_action, config, DT_S)
+    surroundings = replicas(model, clip.observation, config)
+    return unroll(
+        policy, surroundings, clip.observation, clip.previous_action, config.steps,
+        model.frames_per_step, DT_S,
+    )  # fmt: skip
 
 
 class Fixed(NetworkPolicy):
@@ -98,6 +103,27 @@ def test_the_futures_are_those_the_model_imagines(model, clip):
     futures = model.imagine(clip.observation, STEPS, 3, latents=shared)
     torch.testing.assert_close(rollout.futures.vehicles, futures.vehicles)
     torch.testing.assert_close(rollout.futures.road, futures.road)
+
+
+def test_a_coupled_model_is_advanced_along_the_path(model, clip):
+    """Step by step as the policy drives; a model that ignores the path gives the same images."""
+    model.eval()
+    at_once = unrolled(Fixed(fixed_actions()), model, clip)
+    told, advance = [], model.advance
+
+    def listens(state, ego, latent):
+        told.append(ego)
+        return advance(state, ego, latent)
+
+    model.decoupled, model.advance = False, listens
+    stepwise = unrolled(Fixed(fixed_actions()), model, clip)
+    torch.testing.assert_close(stepwise.futures.vehicles, at_once.futures.vehicles)
+    torch.testing.assert_close(stepwise.futures.road, at_once.futures.road)
+    torch.testing.assert_close(stepwise.futures.pose, at_once.futures.pose)
+    assert len(told) == STEPS
+    for number, ego in enumerate(told):
+        torch.testing.assert_close(ego, stepwise.states[:, number].repeat_interleave(3, 0))
+        assert ego.requires_grad
 
 
 def test_latents_are_shared_and_dropout_is_not(model, clip):
@@ -199,10 +225,11 @@ def test_without_weight_the_regulariser_has_no_say(model, clip):
 def test_the_loss_is_the_discounted_sum_of_its_terms(model, clip):
     config = dataclasses.replace(CONFIG, discount=1.0)
     uncertainty = Uncertainty(STEPS, config.hinge)
-    terms = policy_loss(unrolled(Fixed(fixed_actions()), model, clip), uncertainty, config)
+    rollout = unrolled(Fixed(fixed_actions()), model, clip)
+    terms = policy_loss(rollout, uncertainty, config)
     weights = {
         name: getattr(config.cost, f"{name}_weight")
-        for name in ("proximity", "contact", "lane", "offroad", "comfort")
+        for name in DrivingCost(config.cost).evaluate(rollout)[0]
     }
     weights |= {"uncertainty": config.uncertainty_weight, "beyond_view": config.view_weight}
     expected = sum(weight * terms.named[name] for name, weight in weights.items())
