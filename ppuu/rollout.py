@@ -25,6 +25,8 @@ class Futures:
         raster: size and scale of the images.
         flow: ``(batch, futures, time, 2, rows, columns)`` for models that carry pixels along:
             metres ahead and to the left that each pixel of the last image seen has moved.
+        pace_mps: ``(batch, time)`` mean speed, from now to then, of the vehicles that are now in
+            the ego's lane; its own present speed where there are none.
     """
 
     vehicles: Float[Tensor, "batch futures time rows columns"]
@@ -32,11 +34,18 @@ class Futures:
     pose: Float[Tensor, "batch time 3"]
     raster: RasterConfig
     flow: Float[Tensor, "batch futures time 2 rows columns"] | None = None
+    pace_mps: Float[Tensor, "batch time"] | None = None
 
     def at(self, time: int) -> Futures:
         """One time alone."""
         now = slice(time, time + 1)
-        return Futures(self.vehicles[:, :, now], self.road[:, now], self.pose[:, now], self.raster)
+        return Futures(
+            self.vehicles[:, :, now],
+            self.road[:, now],
+            self.pose[:, now],
+            self.raster,
+            pace_mps=None if self.pace_mps is None else self.pace_mps[:, now],
+        )
 
     @classmethod
     def in_time(cls, parts: Sequence[Futures]) -> Futures:
@@ -46,6 +55,9 @@ class Futures:
             torch.cat([part.road for part in parts], dim=1),
             torch.cat([part.pose for part in parts], dim=1),
             parts[0].raster,
+            pace_mps=torch.cat([p.pace_mps for p in parts if p.pace_mps is not None], dim=1)
+            if parts[0].pace_mps is not None
+            else None,
         )
 
 

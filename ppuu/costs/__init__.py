@@ -5,6 +5,7 @@ from .contact import Contact
 from .driving import DrivingCost, DrivingCostConfig
 from .lane import Lane
 from .offroad import Offroad
+from .pace import Pace
 from .proximity import Proximity
 from .uncertainty import Uncertainty
 
@@ -15,6 +16,7 @@ __all__ = [
     "DrivingCostConfig",
     "Lane",
     "Offroad",
+    "Pace",
     "Proximity",
     "Uncertainty",
 ]

@@ -13,6 +13,7 @@ from .comfort import Comfort
 from .contact import Contact
 from .lane import Lane
 from .offroad import Offroad
+from .pace import Pace
 from .proximity import Proximity
 
 
@@ -23,8 +24,9 @@ class DrivingCostConfig:
     The weights were chosen on training recordings of the built-in traffic.
 
     Attributes:
-        proximity_weight, contact_weight, lane_weight, offroad_weight, comfort_weight: weights.
-        proximity, contact, lane, offroad, comfort: the terms themselves.
+        proximity_weight, contact_weight, lane_weight, offroad_weight, comfort_weight,
+            pace_weight: weights.
+        proximity, contact, lane, offroad, comfort, pace: the terms themselves.
     """
 
     proximity_weight: float = 1.0
@@ -32,11 +34,13 @@ class DrivingCostConfig:
     lane_weight: float = 0.2
     offroad_weight: float = 3.0
     comfort_weight: float = 0.02
+    pace_weight: float = 0.05
     proximity: Proximity = field(default_factory=Proximity)
     contact: Contact = field(default_factory=Contact)
     lane: Lane = field(default_factory=Lane)
     offroad: Offroad = field(default_factory=Offroad)
     comfort: Comfort = field(default_factory=Comfort)
+    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True)
@@ -66,5 +70,6 @@ class DrivingCost:
             "lane": config.lane(rollout),
             "offroad": config.offroad(rollout),
             "comfort": config.comfort(rollout),
+            "pace": config.pace(rollout),
         }
         return terms, config.proximity_weight * proximity + config.contact_weight * contact

@@ -27,10 +27,10 @@ class Proximity(RasterCost):
         reach_side_m: how far beyond the flank the mask reaches.
     """
 
-    headway_ahead_s: float = 1.2
+    headway_ahead_s: float = 0.9
     gap_ahead_m: float = 2.0
-    headway_behind_s: float = 0.5
-    gap_behind_m: float = 1.5
+    headway_behind_s: float = 0.6
+    gap_behind_m: float = 2.0
     reach_side_m: float = 0.9
 
     def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:

@@ -27,6 +27,7 @@ from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import LANES, OFFROAD, VEHICLES, sample, warp
 from ..rollout import Futures
 from ..splat import splat
+from ..units import LANE_WIDTH_M
 from .base import Latent, WorldModel
 from .motion import seen_velocity
 
@@ -224,15 +225,28 @@ class DecoupledWorldModel(WorldModel):
         maps = torch.cat([maps[:, :, :, :2] + seen, maps[:, :, :, 2:]], dim=3)
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
         last = observation.images[:, -1]
+        speed = observation.ego[:, -1, 3]
         return Futures(
             self._carry_vehicles(last[:, VEHICLES], maps[:, :, :, :3], seconds),
-            self._carry_road(
-                last[:, [LANES, OFFROAD]], maps[:, 0, :, 3:], seconds, observation.ego[:, -1, 3]
-            ),
+            self._carry_road(last[:, [LANES, OFFROAD]], maps[:, 0, :, 3:], seconds, speed),
             self.gliding_poses(observation.ego[:, -1], seconds),
             self.raster,
             maps[:, :, :, :2] * seconds[:, None, None, None],
+            self._pace(last[:, VEHICLES], maps[:, :, :, 0], speed),
         )
+
+    def _pace(
+        self,
+        last: Float[Tensor, "batch rows columns"],
+        velocity: Float[Tensor, "batch futures time rows columns"],
+        speed_mps: Float[Tensor, " batch"],
+    ) -> Float[Tensor, "batch time"]:
+        """Mean speed of the vehicles straight ahead and behind."""
+        left = self.raster.pixel_centres_m(last.device, last.dtype)[..., 1]
+        mass = last * (left.abs() < 0.5 * LANE_WIDTH_M)
+        moment = torch.einsum("bp,bftp->bt", mass.flatten(1), velocity.flatten(3))
+        total = mass.sum((1, 2)).clamp(min=1.0) * velocity.shape[1]
+        return speed_mps[:, None] + moment / total[:, None]
 
     def _carry_vehicles(
         self,
