@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost, DrivingCostConfig, Uncertainty
+from ..errors import InputError
 from ..kinematics import step
 from ..observation import Observation
 from ..policies.network import NetworkPolicy
@@ -45,6 +46,13 @@ class UnrollConfig:
     view_weight: float = 0.1
     hinge: float = 0.5
     discount: float = 0.97
+
+    def __post_init__(self):
+        if self.steps < 1 or self.replicas < 2:
+            raise InputError(
+                f"unroll of {self.steps} steps with {self.replicas} replicas: at least one step, "
+                "and two replicas to disagree, are needed"
+            )
 
 
 Surroundings = Callable[[int, Float[Tensor, "batch 4"]], Futures]

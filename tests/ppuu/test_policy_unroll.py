@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ppuu.costs import DrivingCost, Uncertainty
+from ppuu.errors import InputError
 from ppuu.kinematics import rollout as roll
 from ppuu.objectives import (
     UnrollConfig,
@@ -262,3 +263,9 @@ def test_imitation_by_hand(policy, clip):
     curvature = (error[:, 1] / 0.01).square().mean()
     torch.testing.assert_close(terms.total.detach(), acceleration + curvature)
     torch.testing.assert_close(terms.named["curvature"].detach(), curvature)
+
+
+@pytest.mark.parametrize("wrong", [{"replicas": 1}, {"steps": 0}])
+def test_one_replica_cannot_disagree(wrong):
+    with pytest.raises(InputError, match="two replicas"):
+        UnrollConfig(**wrong)
