@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,11 +14,12 @@ from .base import RasterCost, ramp
 
 @dataclass(frozen=True)
 class Contact(RasterCost):
-    """Square metres of other vehicles inside the ego's box, with margins that fade out.
+    """1 - exp(-A), A the square metres of other vehicles in the ego's box and its fading margins.
 
-    The raster's form of a box-penetration term: it rises quadratically on the margin and linearly
-    once boxes overlap.  Without it a planner in dense traffic shaves past other vehicles, since
-    proximity alone trades a sure touch against a wide berth elsewhere.
+    The raster's form of a box-penetration term.  A rises quadratically on the margin and linearly
+    once boxes overlap; the exponential saves what can be saved: a scratch avoided counts as much
+    as one of several square metres of wreck.  Without it a planner in dense traffic shaves past
+    other vehicles, since proximity alone trades a sure touch against a wide berth elsewhere.
 
     Attributes:
         margin_along_m, margin_across_m: how far the mask reaches beyond the box.
@@ -32,6 +34,10 @@ class Contact(RasterCost):
         along = ramp(1.0 - (ahead.abs() - 0.5 * rollout.length_m) / self.margin_along_m)
         across = ramp(1.0 - (left.abs() - 0.5 * rollout.width_m) / self.margin_across_m)
         return along * across
+
+    def per_future(self, rollout: Rollout) -> Float[Tensor, "batch futures time"]:
+        """Bounded by 1."""
+        return 1.0 - torch.exp(-super().per_future(rollout))
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch futures time rows columns"]:
         """Other vehicles."""

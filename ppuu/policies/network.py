@@ -1,4 +1,9 @@
-"""A small convolutional policy on the ego-centred images."""
+"""A small convolutional policy on the ego-centred images.
+
+The images are centred on the ego, so a column always means the same distance to its side: the
+first layer spans all columns at once (a lane is a pattern of its own) and only slides along the
+road.  That is several times cheaper than PPUU's three two-dimensional layers and learns faster.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +25,13 @@ class NetworkPolicyConfig:
 
     Attributes:
         observation: what it sees.
-        channels: of the three convolutions (PPUU: 64, 128, 256).
+        channels: of the three convolutions along the road (PPUU, in two dimensions: 64, 128, 256).
         hidden: width of the two fully connected layers (PPUU: 256).
         bounds: largest actions; the output is a tanh of this size.
     """
 
     observation: ObservationConfig = field(default_factory=ObservationConfig)
-    channels: tuple[int, int, int] = (24, 32, 48)
+    channels: tuple[int, int, int] = (48, 48, 48)
     hidden: int = 128
     bounds: ActionBounds = field(default_factory=ActionBounds)
 
@@ -46,9 +51,9 @@ class NetworkPolicy(nn.Module, Policy):
         self.normalizer = Normalizer(ego_features)
         images, (first, second, third) = config.observation.frames + 2, config.channels
         self.vision = nn.Sequential(
-            nn.Conv2d(images, first, 4, 2, 1), nn.ReLU(),
-            nn.Conv2d(first, second, 4, 2, 1), nn.ReLU(),
-            nn.Conv2d(second, third, 4, 2, 1), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(images, first, (5, raster.columns), (2, 1), (2, 0)), nn.ReLU(),
+            nn.Conv2d(first, second, (5, 1), (2, 1), (2, 0)), nn.ReLU(),
+            nn.Conv2d(second, third, (5, 1), (2, 1), (2, 0)), nn.ReLU(), nn.Flatten(),
         )  # fmt: skip
         with torch.no_grad():
             seen = self.vision(torch.zeros(1, images, raster.rows, raster.columns)).shape[1]
