@@ -15,7 +15,7 @@ from ppuu.costs import (
     Proximity,
     Uncertainty,
 )
-from ppuu.geometry import to_world
+from ppuu.geometry import to_local, to_world
 from ppuu.raster import RasterConfig
 from ppuu.road import Road
 from ppuu.rollout import Futures, Rollout
@@ -97,6 +97,18 @@ def test_gradients_beyond_the_view():
     rollout = dataclasses.replace(rollout, states=far)
     assert (uncertainty.beyond_view(rollout) > 0.1).all()
     check_gradients(uncertainty.beyond_view, rollout, ("states",))
+
+
+def test_pixels_seen_from_the_ego():
+    """From the image to the world, and from there into the ego's frame."""
+    rollout = generic()
+    ahead, left = rollout.pixels_m
+    grid = rollout.futures.raster.pixel_centres_m(dtype=torch.float64)
+    flat = torch.cat([grid, torch.zeros_like(grid[..., :1])], -1)
+    world = to_world(flat, rollout.futures.pose[:, :, None, None])
+    own = to_local(world, rollout.states[:, :, None, None, :3])
+    torch.testing.assert_close(ahead, own[..., 0])
+    torch.testing.assert_close(left, own[..., 1])
 
 
 @pytest.mark.parametrize("cost", RASTER_COSTS, ids=IDS)
