@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from .errors import InputError
 
@@ -78,3 +79,22 @@ class Checkpoint:
         if missing:
             raise InputError(f"{path}: damaged ('{missing[0]}' is missing); train again")
         return cls(**{key: content[key] for key in cls.__dataclass_fields__})
+
+    def restore(self, module: nn.Module, where: str | Path) -> None:
+        """Puts the weights into a module.
+
+        Args:
+            module: of the kind that was saved.
+            where: the run directory, for the message.
+
+        Raises:
+            InputError: the weights are of another network, of an earlier program for instance.
+        """
+        try:
+            module.load_state_dict(self.model)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split()[:16])
+            raise InputError(
+                f"{where}: the weights do not fit this program's network ({reason} ...); train "
+                "again or use the matching release"
+            ) from None

@@ -47,6 +47,16 @@ class Futures:
             pace_mps=None if self.pace_mps is None else self.pace_mps[:, now],
         )
 
+    def repeat(self, copies: int) -> Futures:
+        """Every element of the batch ``copies`` times in a row."""
+        return Futures(
+            self.vehicles.repeat_interleave(copies, 0),
+            self.road.repeat_interleave(copies, 0),
+            self.pose.repeat_interleave(copies, 0),
+            self.raster,
+            pace_mps=None if self.pace_mps is None else self.pace_mps.repeat_interleave(copies, 0),
+        )
+
     @classmethod
     def in_time(cls, parts: Sequence[Futures]) -> Futures:
         """Several one after the other."""

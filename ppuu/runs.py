@@ -28,8 +28,8 @@ def load_world_model(run: Path) -> WorldModel:
         InputError: no such run, or it does not hold a world model this program can build.
     """
     checkpoint = Checkpoint.load(run, "world_model")
-    model = from_json(DecoupledConfig, checkpoint.config["model"], f"{run}: model").build()
-    model.load_state_dict(checkpoint.model)
+    model = from_json(DecoupledConfig, checkpoint.config.get("model"), f"{run}: model").build()
+    checkpoint.restore(model, run)
     return model.requires_grad_(False).eval()
 
 
@@ -40,6 +40,8 @@ def load_policy(run: Path) -> NetworkPolicy:
         InputError: no such run, or it does not hold a policy this program can build.
     """
     checkpoint = Checkpoint.load(run, "policy")
-    policy = from_json(NetworkPolicyConfig, checkpoint.config["policy"], f"{run}: policy").build()
-    policy.load_state_dict(checkpoint.model)
+    policy = from_json(
+        NetworkPolicyConfig, checkpoint.config.get("policy"), f"{run}: policy"
+    ).build()
+    checkpoint.restore(policy, run)
     return policy.requires_grad_(False).eval()

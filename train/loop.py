@@ -98,7 +98,7 @@ def train(
     if (out / FILE_NAME).is_file():
         checkpoint = Checkpoint.load(out, kind)
         _refuse_another_run(out, written, checkpoint.config)
-        module.load_state_dict(checkpoint.model)
+        checkpoint.restore(module, out)
         optimizer.load_state_dict(checkpoint.training["optimizer"])
         generator.set_state(checkpoint.training["generator"])
         torch.set_rng_state(checkpoint.training["torch"])

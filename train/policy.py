@@ -25,6 +25,7 @@ from ppuu.objectives import (
     policy_loss,
     replicas,
     unroll,
+    varied_starts,
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.runs import load_world_model, weights_hash
@@ -44,14 +45,14 @@ class PolicyTraining:
     Attributes:
         policy: the network.
         unroll: MPUR's unroll and costs; imitation has no use for it.
-        batch: clips an update.
+        batch: clips an update; MPUR gives each several starts (``unroll.starts``).
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
         loop: budget and schedule.
     """
 
     policy: NetworkPolicyConfig = field(default_factory=NetworkPolicyConfig)
     unroll: UnrollConfig = field(default_factory=UnrollConfig)
-    batch: int = 32
+    batch: int = 16
     expert_clips: int = 512
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -125,7 +126,9 @@ def imitation_update(policy: NetworkPolicy, clips: Clips, config: PolicyTraining
     """One update of imitation, as a function of the clip generator."""
 
     def update(generator: torch.Generator) -> Terms:
-        clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
+        # No starts to multiply the batch by: as many clips as MPUR has rollouts.
+        count = config.batch * config.unroll.starts.copies
+        clip = clips.batch(torch.randint(len(clips), (count,), generator=generator))
         return imitation_loss(policy, clip.observation, clip.actions[:, 0])
 
     return update
@@ -141,11 +144,15 @@ def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: 
 
     def update(generator: torch.Generator) -> Terms:
         clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
+        seen = clip.observation
+        starts = varied_starts(
+            seen, config.unroll.starts, model.raster, dt_s, model.observation.stride
+        )
         rollout = unroll(
             policy,
-            replicas(model, clip.observation, config.unroll),
-            clip.observation,
-            clip.previous_action,
+            replicas(model, seen, starts, config.unroll),
+            starts,
+            clip.previous_action.repeat_interleave(config.unroll.starts.copies, 0),
             config.unroll.steps,
             model.frames_per_step,
             dt_s,

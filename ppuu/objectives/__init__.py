@@ -2,10 +2,12 @@
 
 from .imitation import imitation_loss
 from .policy_unroll import UnrollConfig, expert_replica_costs, policy_loss, replicas, unroll
+from .starts import StartConfig, varied_starts
 from .terms import Terms
 from .world_model import world_model_loss
 
 __all__ = [
+    "StartConfig",
     "Terms",
     "UnrollConfig",
     "expert_replica_costs",
@@ -13,5 +15,6 @@ __all__ = [
     "policy_loss",
     "replicas",
     "unroll",
+    "varied_starts",
     "world_model_loss",
 ]

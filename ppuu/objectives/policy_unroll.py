@@ -21,6 +21,7 @@ from ..policies.network import NetworkPolicy
 from ..raster import warp
 from ..rollout import Futures, Rollout
 from ..world_models.base import WorldModel
+from .starts import StartConfig
 from .terms import Terms
 
 
@@ -37,6 +38,7 @@ class UnrollConfig:
         view_weight: of leaving the predicted image, in metres.
         hinge: standard deviations of disagreement that are free.
         discount: a model step's.
+        starts: beginnings of each clip.
     """
 
     steps: int = 10
@@ -46,6 +48,7 @@ class UnrollConfig:
     view_weight: float = 0.1
     hinge: float = 0.5
     discount: float = 0.97
+    starts: StartConfig = field(default_factory=StartConfig)
 
     def __post_init__(self):
         if self.steps < 1 or self.replicas < 2:
@@ -59,21 +62,30 @@ Surroundings = Callable[[int, Float[Tensor, "batch 4"]], Futures]
 """What the world looks like at a step (counted from 0), given where the ego then is."""
 
 
-def replicas(model: WorldModel, observation: Observation, config: UnrollConfig) -> Surroundings:
-    """One sampled future, as seen by several dropout replicas of the model.
+def replicas(
+    model: WorldModel, observation: Observation, starts: Observation, config: UnrollConfig
+) -> Surroundings:
+    """One sampled future for each start, as seen by several dropout replicas of the model.
 
     The latents are drawn from the prior and shared by the replicas, so that replicas differ in
     what the model does not know, not in what it cannot know.  The futures of a decoupled model
     are imagined here and now, without gradients, since none can reach the actions through it; a
     coupled model is advanced along the ego's path as the policy drives.
+
+    Args:
+        model: any world model.
+        observation: recorded histories.
+        starts: ``varied_starts`` of them; a decoupled model's futures serve all of a history's.
+        config: how many steps and replicas.
     """
+    observation = observation if model.decoupled else starts
     batch, copies = len(observation.ego), config.replicas
     latents = observation.ego.new_empty(batch, 1, config.steps, model.latent_size).normal_()
     latents = latents.expand(-1, copies, -1, -1)
     if model.decoupled:
         with torch.no_grad():
             futures = model.imagine(observation, config.steps, copies, latents=latents)
-        return lambda number, ego: futures.at(number)
+        return lambda number, ego: futures.at(number).repeat(len(starts.ego) // batch)
     state = model.repeat(model.encode(observation), copies)
 
     def advance(number: int, ego: Float[Tensor, "batch 4"]) -> Futures:

@@ -1,0 +1,97 @@
+"""Other beginnings of the same clip: the ego a little faster, further left, turned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..geometry import wrap_angle
+from ..observation import Observation
+from ..raster import LANES, OFFROAD, VEHICLES, RasterConfig, warp
+
+
+@dataclass(frozen=True)
+class StartConfig:
+    """How many beginnings each clip gets, and how different they are.
+
+    A decoupled world model's futures do not depend on the ego, so one set serves all of them; and
+    a policy that never leaves the recorded drivers' states does not learn to return to them.
+    Not in PPUU.
+
+    Attributes:
+        copies: beginnings; the first is the recorded one.
+        speed_mps: standard deviation of the change of speed.
+        left_m: of the shift sideways.
+        heading_rad: of the turn.
+    """
+
+    copies: int = 4
+    speed_mps: float = 1.5
+    left_m: float = 0.3
+    heading_rad: float = 0.02
+
+
+def varied_starts(
+    observation: Observation, config: StartConfig, raster: RasterConfig, dt_s: float, stride: int
+) -> Observation:
+    """Each history ``copies`` times in a row, all but the first as if driven a little differently.
+
+    The whole history is shifted and turned about the present pose, and the past moved along the
+    road so that it fits the changed speed; the images are warped to the new poses.
+
+    Args:
+        observation: recorded histories.
+        config: how many and how different.
+        raster: scale of the images.
+        dt_s: seconds a recorded frame.
+        stride: recorded frames between two images.
+    """
+    copies, frames = config.copies, observation.ego.shape[1]
+    ego = observation.ego.repeat_interleave(copies, 0)
+    images = observation.images.repeat_interleave(copies, 0)
+    size_m = observation.size_m.repeat_interleave(copies, 0)
+    change = torch.randn(len(ego), 3, device=ego.device)
+    change *= change.new_tensor([config.speed_mps, config.left_m, config.heading_rad])
+    change[::copies] = 0.0
+    present = ego[:, -1]
+    speed = torch.maximum(change[:, 0], -present[:, 3])
+    ago = torch.arange(frames - 1, -1, -1, device=ego.device) * (stride * dt_s)
+    moved = _shifted(ego, speed, change[:, 1], change[:, 2], ago)
+    source, target = ego[..., :3].flatten(0, 1), moved[..., :3].flatten(0, 1)
+    flat = images.flatten(0, 1)
+    vehicles = warp(flat[:, VEHICLES : VEHICLES + 1], source, target, raster)
+    road = warp(flat[:, [LANES, OFFROAD]], source, target, raster, padding="border")
+    warped = torch.cat([road[:, :1], vehicles, road[:, 1:]], dim=1).view(images.shape)
+    return Observation(warped, moved, size_m)
+
+
+def _shifted(
+    ego: Float[Tensor, "batch frames 4"],
+    speed_mps: Float[Tensor, " batch"],
+    left_m: Float[Tensor, " batch"],
+    heading_rad: Float[Tensor, " batch"],
+    ago_s: Float[Tensor, " frames"],
+) -> Float[Tensor, "batch frames 4"]:
+    """Ego histories with the changes applied; speeds stay positive."""
+    present = ego[:, -1:]
+    course = present[..., 2]
+    back = -speed_mps[:, None] * ago_s
+    position = ego[..., :2] - present[..., :2]
+    cos, sin = torch.cos(heading_rad)[:, None], torch.sin(heading_rad)[:, None]
+    x = cos * position[..., 0] - sin * position[..., 1]
+    y = sin * position[..., 0] + cos * position[..., 1]
+    turned = course + heading_rad[:, None]
+    x = x + back * torch.cos(turned) - left_m[:, None] * torch.sin(course)
+    y = y + back * torch.sin(turned) + left_m[:, None] * torch.cos(course)
+    return torch.stack(
+        [
+            x + present[..., 0],
+            y + present[..., 1],
+            wrap_angle(ego[..., 2] + heading_rad[:, None]),
+            (ego[..., 3] + speed_mps[:, None]).clamp(min=0.0),
+        ],
+        dim=-1,
+    )
