@@ -1,6 +1,7 @@
 """Driving costs: identities, hand-computed values, gradients of every term."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from ppuu.costs import (
     DrivingCostConfig,
     Lane,
     Offroad,
+    Pace,
     Proximity,
     Uncertainty,
 )
@@ -104,11 +106,16 @@ def test_pixels_seen_from_the_ego():
     rollout = generic()
     ahead, left = rollout.pixels_m
     grid = rollout.futures.raster.pixel_centres_m(dtype=torch.float64)
-    flat = torch.cat([grid, torch.zeros_like(grid[..., :1])], -1)
+    flat = torch.cat([grid, torch.zeros_like(grid[..., :1])], -1).expand(2, 2, -1, -1, -1)
     world = to_world(flat, rollout.futures.pose[:, :, None, None])
     own = to_local(world, rollout.states[:, :, None, None, :3])
     torch.testing.assert_close(ahead, own[..., 0])
     torch.testing.assert_close(left, own[..., 1])
+
+
+def mass(cost, value):
+    """The mass under the mask: the cost itself, but contact is 1 - exp(-mass)."""
+    return -torch.log1p(-value) if isinstance(cost, Contact) else value
 
 
 @pytest.mark.parametrize("cost", RASTER_COSTS, ids=IDS)
@@ -116,7 +123,7 @@ def test_costs_are_sums_over_pixels(cost):
     rollout = generic()
     mask, image = cost.mask(rollout), cost.image(rollout)
     area = rollout.futures.raster.metres_per_pixel**2
-    found = cost.per_future(rollout)
+    found = mass(cost, cost.per_future(rollout))
     for b in range(2):
         for k in range(image.shape[1]):
             for t in range(2):
@@ -126,7 +133,7 @@ def test_costs_are_sums_over_pixels(cost):
                     for c in range(mask.shape[3])
                 )
                 torch.testing.assert_close(found[b, k, t], area * total)
-    torch.testing.assert_close(cost(rollout), found.mean(1))
+    torch.testing.assert_close(cost(rollout), cost.per_future(rollout).mean(1))
 
 
 @pytest.mark.parametrize("cost", RASTER_COSTS, ids=IDS)
@@ -135,7 +142,7 @@ def test_costs_are_linear_in_the_images(cost):
 
     def among(vehicles, road):
         futures = dataclasses.replace(rollout.futures, vehicles=vehicles, road=road)
-        return cost.per_future(dataclasses.replace(rollout, futures=futures))
+        return mass(cost, cost.per_future(dataclasses.replace(rollout, futures=futures)))
 
     a, b = rollout.futures, other.futures
     torch.testing.assert_close(
@@ -225,10 +232,10 @@ def test_costs_push_away_from_the_danger():
 
 
 def test_contact_is_the_area_shared():
-    """Beside the margins the mask is 1: a box well inside the ego costs its own area."""
+    """Within the margins the mask is 1: of a box well inside the ego all the area counts."""
     rollout = rollout_among([(0.3, 0.2, 0.0, 1.5, 0.9)], size=(6.0, 3.0))
     torch.testing.assert_close(
-        Contact(1.5, 0.7)(rollout), torch.tensor([[1.5 * 0.9]], dtype=torch.float64)
+        Contact(1.5, 0.7)(rollout), torch.tensor([[1 - math.exp(-1.5 * 0.9)]], dtype=torch.float64)
     )
 
 
@@ -320,3 +327,14 @@ def test_metres_beyond_the_view():
     assert beyond(10.0 - 2.25, 5.0 - 0.9) == 0
     assert beyond(10.0 - 2.25 + 0.7, 0.0) == pytest.approx(0.7)
     assert beyond(-10.0, -5.0) == pytest.approx(2.25 + 0.9)
+
+
+def test_pace_by_hand():
+    rollout = rollout_among(states=[(0, 0, 0, 10.0), (3, 0, 0, 13.0)])
+    assert (Pace(3.0)(rollout) == 0).all()  # a model that tells no pace
+    pace = torch.tensor([[13.0, 12.0]], dtype=torch.float64)
+    futures = dataclasses.replace(rollout.futures, pace_mps=pace)
+    rollout = dataclasses.replace(rollout, futures=futures)
+    expected = torch.tensor([[1.0, 1 / 9]], dtype=torch.float64)
+    torch.testing.assert_close(Pace(3.0)(rollout), expected)
+    check_gradients(Pace(3.0), rollout, ("states",))
