@@ -6,6 +6,7 @@ Source: https://commonroad.in.tum.de, format documentation 2018b and 2020a.
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -39,6 +40,9 @@ def read(path: Path) -> Recording:
         InputError: not CommonRoad, another version, or a state that cannot be used.
     """
     root = _parse(path)
+    dt_s = _number(root.get("timeStepSize"), path, "timeStepSize")
+    if dt_s <= 0:
+        raise InputError(f"{path}: timeStepSize is {dt_s:g} s; it must be positive")
     rows = _rows(root, path)
     lanes = _lanes(root, path)
     direction = np.exp(1j * rows["heading_rad"]).mean() if len(rows["heading_rad"]) else 0.0
@@ -49,7 +53,7 @@ def read(path: Path) -> Recording:
     return clean.recording(
         clean.Rows(file=str(path), **rows),
         Road.from_lanes([(frame.to_local(left), frame.to_local(right)) for left, right in lanes]),
-        dt_s=_number(root.get("timeStepSize"), path, "timeStepSize"),
+        dt_s=dt_s,
         name=name(path),
         provenance={"benchmark": root.get("benchmarkID", name(path)), "frame": frame.as_json()},
     )
@@ -180,6 +184,9 @@ def _value(element: ElementTree.Element, tag: str, path: Path, place: str) -> fl
 
 def _number(text: str | None, path: Path, place: str) -> float:
     try:
-        return float(text)
+        value = float(text)
     except (TypeError, ValueError):
-        raise InputError(f"{path}: {place} is '{text}', not a number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{path}: {place} is '{text}', not a number; mend or remove it")
+    return value

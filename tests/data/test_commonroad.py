@@ -89,6 +89,9 @@ def test_x_is_turned_along_the_traffic(tmp_path):
     [
         ("<exact>10.0</exact>", "<exact>-4.0</exact>", "negative"),
         ("<exact>10.0</exact>", "<exact>fast</exact>", "'fast', not a number"),
+        ("<exact>10.0</exact>", "<exact>nan</exact>", "'nan', not a number"),
+        ("<exact>5</exact>", "<exact>inf</exact>", "'inf', not a number"),
+        ('timeStepSize="0.1"', 'timeStepSize="0"', "timeStepSize is 0 s"),
         ("<width>1.8</width>", "", "without <width>"),
         ("2020a", "2017a", "version 2017a"),
         ("</trajectory>", "", "not readable as XML"),

@@ -1,5 +1,7 @@
 """Commands: typed options, presets, and one line with status 2 for every mistake."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -145,3 +147,19 @@ def test_unknown_presets_of_the_commands(capsys):
             run(main, [*argv, "--recordings", "no.h5", "--preset", "smal"], presets)
         assert end.value.code == 2
         assert "debug, small, medium, large" in capsys.readouterr().err
+
+
+def test_the_usage_line_names_the_module(capsys):
+    with pytest.raises(SystemExit):
+        run(eval.open_loop.main, ["--help"])
+    assert capsys.readouterr().out.startswith("usage: python -m eval.open_loop ")
+
+
+def test_a_module_that_is_run_is_called_by_its_name():
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "data.generate", "--help"], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: python -m data.generate ")
+    assert str(root) not in done.stdout

@@ -1,0 +1,53 @@
+"""Runs: a checkpoint that this program cannot rebuild is refused in one line."""
+
+import dataclasses
+
+import pytest
+
+from ppuu.checkpoint import FILE_NAME, Checkpoint
+from ppuu.config import to_json
+from ppuu.errors import InputError
+from ppuu.policies import NetworkPolicyConfig
+from ppuu.runs import load_policy, load_world_model
+from tests.rollouts import TINY_MODEL
+
+RUNS = {
+    "world_model": ("model", TINY_MODEL, load_world_model),
+    "policy": ("policy", NetworkPolicyConfig(), load_policy),
+}
+
+
+@pytest.fixture(params=RUNS)
+def run(request, tmp_path):
+    """Its directory, what it holds, and a function that spoils it and tries to load it."""
+    kind = request.param
+    key, config, load = RUNS[kind]
+    whole = Checkpoint(kind, {key: to_json(config)}, config.build().state_dict(), 1, {})
+
+    def refused(**changes):
+        dataclasses.replace(whole, **changes).save(tmp_path / FILE_NAME)
+        with pytest.raises(InputError) as error:
+            load(tmp_path)
+        message = str(error.value)
+        assert message.startswith(str(tmp_path)) and "\n" not in message
+        return message
+
+    return whole, key, refused
+
+
+def test_an_unknown_key_is_named(run):
+    whole, key, refused = run
+    config = {key: whole.config[key] | {"chanels": 3}}
+    assert "unknown key 'chanels'; did you mean 'channels'?" in refused(config=config)
+
+
+def test_a_configuration_that_is_missing_is_named(run):
+    _, key, refused = run
+    assert f"{key}: None is not a" in refused(config={})
+
+
+def test_weights_of_another_network_are_refused(run):
+    whole, _, refused = run
+    weights = dict(whole.model)
+    weights.pop(next(iter(weights)))
+    assert "weights do not fit" in refused(model=weights)
