@@ -7,11 +7,26 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .geometry import to_local
 from .raster import RasterConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """Where pixels of the last image seen have moved; only those that show a vehicle.
+
+    Attributes:
+        owner: ``(points,)`` element of the batch.
+        pixel: ``(points,)`` row times columns plus column.
+        metres: ``(points, futures, time, 2)`` ahead and to the left.
+    """
+
+    owner: Int[Tensor, " points"]
+    pixel: Int[Tensor, " points"]
+    metres: Float[Tensor, "points futures time 2"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +38,7 @@ class Futures:
         road: ``(batch, time, 2, rows, columns)`` lane lines and off-road area.
         pose: ``(batch, time, 3)`` where in the world each image is drawn at.
         raster: size and scale of the images.
-        flow: ``(batch, futures, time, 2, rows, columns)`` for models that carry pixels along:
-            metres ahead and to the left that each pixel of the last image seen has moved.
+        flow: how the pixels have moved, for models that carry pixels along.
         pace_mps: ``(batch, time)`` mean speed, from now to then, of the vehicles that are now in
             the ego's lane; its own present speed where there are none.
     """
@@ -33,7 +47,7 @@ class Futures:
     road: Float[Tensor, "batch time 2 rows columns"]
     pose: Float[Tensor, "batch time 3"]
     raster: RasterConfig
-    flow: Float[Tensor, "batch futures time 2 rows columns"] | None = None
+    flow: Flow | None = None
     pace_mps: Float[Tensor, "batch time"] | None = None
 
     def at(self, time: int) -> Futures:

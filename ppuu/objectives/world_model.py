@@ -63,7 +63,12 @@ def world_model_loss(
     named = {"vehicles": vehicle_error, "road": road_error, "divergence": divergence}
     total = vehicle_error + road_error + divergence_weight * divergence
     if futures.flow is not None:
-        error = functional.smooth_l1_loss(futures.flow[:, 0], flow, reduction="none").sum(2)
-        named["flow"] = (error * known).sum() / known.sum().clamp(min=1)
+        owner, pixel = futures.flow.owner, futures.flow.pixel
+        target = flow.flatten(3)[owner, :, :, pixel]
+        sure = known.flatten(2)[owner, :, pixel]
+        error = functional.smooth_l1_loss(futures.flow.metres[:, 0], target, reduction="none").sum(
+            -1
+        )
+        named["flow"] = (error * sure).sum() / sure.sum().clamp(min=1)
         total = total + flow_weight * named["flow"]
     return Terms(total, named)

@@ -19,13 +19,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import LANES, OFFROAD, VEHICLES, sample, warp
-from ..rollout import Futures
+from ..rollout import Flow, Futures
 from ..splat import splat
 from ..units import LANE_WIDTH_M
 from .base import Latent, WorldModel
@@ -218,59 +218,83 @@ class DecoupledWorldModel(WorldModel):
         detail = states[0].detail.repeat_interleave(steps, 0)
         change = self._motion(self.change, features, detail)
         maps = states[0].motion.repeat_interleave(steps, 0) + change
-        size = (self.raster.rows, self.raster.columns)
-        maps = functional.interpolate(maps, size, mode="bilinear")
         maps = maps.view(batch, futures, steps, *maps.shape[1:])
-        seen = states[0].seen.view(batch, futures, 1, 2, *size)
-        maps = torch.cat([maps[:, :, :, :2] + seen, maps[:, :, :, 2:]], dim=3)
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
-        last = observation.images[:, -1]
-        speed = observation.ego[:, -1, 3]
+        last, speed = observation.images[:, -1], observation.ego[:, -1, 3]
+        seen = states[0].seen[::futures]
+        moving = self._velocities(last[:, VEHICLES], seen, maps[:, :, :, :2])
+        moved = moving.metres * seconds[:, None]
+        carried = self._carry_vehicles(last[:, VEHICLES], replace(moving, metres=moved))
+        painted = torch.sigmoid(self._full_size(maps[:, :, :, 2]) - 4.0) * self._entrance(seconds)
+        road_maps = self._full_size(maps[:, 0, :, 3:])
         return Futures(
-            self._carry_vehicles(last[:, VEHICLES], maps[:, :, :, :3], seconds),
-            self._carry_road(last[:, [LANES, OFFROAD]], maps[:, 0, :, 3:], seconds, speed),
+            carried + (1.0 - carried) * painted,
+            self._carry_road(last[:, [LANES, OFFROAD]], road_maps, seconds, speed),
             self.gliding_poses(observation.ego[:, -1], seconds),
             self.raster,
-            maps[:, :, :, :2] * seconds[:, None, None, None],
-            self._pace(last[:, VEHICLES], maps[:, :, :, 0], speed),
+            replace(moving, metres=moved),
+            self._pace(last[:, VEHICLES], moving, speed),
         )
 
-    def _pace(
+    def _full_size(self, maps: Float[Tensor, "*batch rows3 columns3"]) -> Tensor:
+        """Maps at the raster's resolution."""
+        flat = maps.flatten(0, -3)[:, None]
+        size = (self.raster.rows, self.raster.columns)
+        return functional.interpolate(flat, size, mode="bilinear").view(*maps.shape[:-2], *size)
+
+    def _velocities(
         self,
         last: Float[Tensor, "batch rows columns"],
-        velocity: Float[Tensor, "batch futures time rows columns"],
-        speed_mps: Float[Tensor, " batch"],
+        seen: Float[Tensor, "batch 2 rows columns"],
+        maps: Float[Tensor, "batch futures time 2 rows3 columns3"],
+    ) -> Flow:
+        """Velocity of every pixel that shows a vehicle: as seen, and what was learned on top.
+
+        The learned part is read from the coarse maps at those pixels alone, since most of an
+        image shows none.
+        """
+        batch, futures, steps = maps.shape[:3]
+        owner, pixel = (last.flatten(1) > _FAINT).nonzero(as_tuple=True)
+        corner, weight = _bilinear(last.shape[1:], maps.shape[-2:], last)
+        cells = maps.flatten(4).movedim(-1, 1).flatten(0, 1).flatten(1)
+        learned = sum(
+            weight[pixel, k, None]
+            * cells.index_select(0, owner * (len(cells) // batch) + corner[pixel, k])
+            for k in range(4)
+        )
+        velocity = seen.flatten(2)[owner, :, pixel][:, None, None] + learned.view(
+            -1, futures, steps, 2
+        )
+        return Flow(owner, pixel, velocity)
+
+    def _pace(
+        self, last: Float[Tensor, "batch rows columns"], moving: Flow, speed_mps: Tensor
     ) -> Float[Tensor, "batch time"]:
         """Mean speed of the vehicles straight ahead and behind."""
-        left = self.raster.pixel_centres_m(last.device, last.dtype)[..., 1]
-        mass = last * (left.abs() < 0.5 * LANE_WIDTH_M)
-        moment = torch.einsum("bp,bftp->bt", mass.flatten(1), velocity.flatten(3))
-        total = mass.sum((1, 2)).clamp(min=1.0) * velocity.shape[1]
+        left = self.raster.pixel_centres_m(last.device, last.dtype)[..., 1].flatten()
+        mass = last.flatten(1)[moving.owner, moving.pixel]
+        mass = mass * (left[moving.pixel].abs() < 0.5 * LANE_WIDTH_M)
+        velocity = moving.metres[..., 0].mean(1)
+        zero = velocity.new_zeros(len(last), velocity.shape[1])
+        moment = zero.index_add(0, moving.owner, mass[:, None] * velocity)
+        total = zero[:, 0].index_add(0, moving.owner, mass).clamp(min=1.0)
         return speed_mps[:, None] + moment / total[:, None]
 
     def _carry_vehicles(
-        self,
-        last: Float[Tensor, "batch rows columns"],
-        maps: Float[Tensor, "batch futures time 3 rows columns"],
-        seconds: Float[Tensor, " time"],
+        self, last: Float[Tensor, "batch rows columns"], flow: Flow
     ) -> Float[Tensor, "batch futures time rows columns"]:
-        """Every vehicle pixel moves by its own velocity; newcomers are painted over the rest."""
-        batch, futures, steps = maps.shape[:3]
-        owner, pixel = (last.flatten(1) > _FAINT).nonzero(as_tuple=True)
-        grid = self.raster.pixel_centres_m(maps.device, maps.dtype).flatten(0, 1)[pixel]
-        here = maps.flatten(4)[owner, :, :, :, pixel]
-        ahead = grid[:, 0, None, None] + here[:, :, :, 0] * seconds
-        left = grid[:, 1, None, None] + here[:, :, :, 1] * seconds
-        mass = last.flatten(1)[owner, pixel][:, None, None].expand_as(ahead)
-        copy = torch.arange(futures * steps, device=maps.device).view(futures, steps)
-        image = owner[:, None, None] * (futures * steps) + copy
+        """Every vehicle pixel lands where its flow takes it."""
+        futures, steps = flow.metres.shape[1:3]
+        grid = self.raster.pixel_centres_m(last.device, last.dtype).flatten(0, 1)[flow.pixel]
+        place = grid[:, None, None] + flow.metres
+        mass = last.flatten(1)[flow.owner, flow.pixel][:, None, None].expand_as(place[..., 0])
+        copy = torch.arange(futures * steps, device=last.device).view(futures, steps)
+        image = flow.owner[:, None, None] * (futures * steps) + copy
         carried = splat(
-            mass.flatten(), ahead.flatten(), left.flatten(), image.flatten(),
-            batch * futures * steps, self.raster,
+            mass.flatten(), place[..., 0].flatten(), place[..., 1].flatten(), image.flatten(),
+            len(last) * futures * steps, self.raster,
         )  # fmt: skip
-        carried = carried.clamp(max=1.0).view(batch, futures, steps, *last.shape[1:])
-        painted = torch.sigmoid(maps[:, :, :, 2] - 4.0) * self._entrance(seconds)
-        return carried + (1.0 - carried) * painted
+        return carried.clamp(max=1.0).view(-1, futures, steps, *last.shape[1:])
 
     def _entrance(self, seconds: Float[Tensor, " time"]) -> Float[Tensor, "time rows columns"]:
         """How far in from the edges newcomers can have come; 1 at the edge, 0 beyond reach.
@@ -298,6 +322,26 @@ class DecoupledWorldModel(WorldModel):
         left = grid[..., 1] - maps[:, :, 1] * seconds[:, None, None]
         road = sample(last, ahead.flatten(1, 2), left.flatten(1, 2), self.raster, padding="border")
         return road.unflatten(2, ahead.shape[1:3]).transpose(1, 2)
+
+
+def _bilinear(
+    size: tuple[int, int], coarse: tuple[int, int], like: Tensor
+) -> tuple[Int[Tensor, "pixels 4"], Float[Tensor, "pixels 4"]]:
+    """Which four cells of a coarse map each pixel reads, and their weights (as ``interpolate``)."""
+    near, far, part = [], [], []
+    for fine, rough in zip(size, coarse, strict=True):
+        place = (torch.arange(fine, device=like.device, dtype=like.dtype) + 0.5) * rough / fine
+        place = (place - 0.5).clamp(min=0.0)
+        first = place.floor().long()
+        near.append(first)
+        far.append((first + 1).clamp(max=rough - 1))
+        part.append(place - first)
+    corners, weights = [], []
+    for row, row_weight in ((near[0], 1.0 - part[0]), (far[0], part[0])):
+        for column, column_weight in ((near[1], 1.0 - part[1]), (far[1], part[1])):
+            corners.append((row[:, None] * coarse[1] + column).flatten())
+            weights.append((row_weight[:, None] * column_weight).flatten())
+    return torch.stack(corners, dim=1), torch.stack(weights, dim=1)
 
 
 class _Residual(nn.Module):
