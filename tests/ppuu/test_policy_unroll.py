@@ -7,14 +7,17 @@ import torch
 
 from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.errors import InputError
+from ppuu.geometry import to_local
 from ppuu.kinematics import rollout as roll
 from ppuu.objectives import (
+    StartConfig,
     UnrollConfig,
     expert_replica_costs,
     imitation_loss,
     policy_loss,
     replicas,
     unroll,
+    varied_starts,
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.raster import warp
@@ -55,7 +58,7 @@ def policy():
 
 def unrolled(policy, model, clip, config=CONFIG, seed=0):
     torch.manual_seed(seed)
-    surroundings = replicas(model, clip.observation, config)
+    surroundings = replicas(model, clip.observation, clip.observation, config)
     return unroll(
         policy, surroundings, clip.observation, clip.previous_action, config.steps,
         model.frames_per_step, DT_S,
@@ -269,3 +272,37 @@ def test_imitation_by_hand(policy, clip):
 def test_one_replica_cannot_disagree(wrong):
     with pytest.raises(InputError, match="two replicas"):
         UnrollConfig(**wrong)
+
+
+def test_starts_are_the_recorded_one_and_others_like_it(clip):
+    config = StartConfig(copies=3, speed_mps=1.5, left_m=0.3, heading_rad=0.02)
+    torch.manual_seed(0)
+    starts = varied_starts(clip.observation, config, TINY, DT_S, TINY_OBSERVATION.stride)
+    assert len(starts.ego) == 18
+    ours = clip.observation
+    torch.testing.assert_close(starts.ego[::3], ours.ego, atol=1e-4, rtol=0)
+    torch.testing.assert_close(starts.images[::3], ours.images, atol=1e-3, rtol=0)
+    torch.testing.assert_close(starts.size_m, ours.size_m.repeat_interleave(3, 0))
+    for copy in (1, 2):
+        present, recorded = starts.ego[copy::3, -1], ours.ego[:, -1]
+        # A shift to the side, and none along the road.
+        local = to_local(present, recorded)
+        assert local[:, 0].abs().max() < 1e-4
+        assert (local[:, 1].abs() > 1e-4).all()
+        # The positions of the history fit its speeds (the traffic drives at constant speed).
+        moved = (starts.ego[copy::3, 1:, :2] - starts.ego[copy::3, :-1, :2]).norm(dim=-1)
+        seconds = DT_S * TINY_OBSERVATION.stride
+        torch.testing.assert_close(
+            moved, starts.ego[copy::3, 1:, 3] * seconds, atol=2e-3, rtol=1e-3
+        )
+
+
+def test_starts_share_the_futures_of_their_clip(model, clip):
+    config = dataclasses.replace(CONFIG, starts=StartConfig(copies=2))
+    seen = clip.observation
+    starts = varied_starts(seen, config.starts, TINY, DT_S, TINY_OBSERVATION.stride)
+    surroundings = replicas(model, seen, starts, config)
+    future = surroundings(1, starts.ego[:, -1])
+    assert future.vehicles.shape[:3] == (12, 3, 1)
+    torch.testing.assert_close(future.vehicles[::2], future.vehicles[1::2])
+    torch.testing.assert_close(future.pose[::2], future.pose[1::2])
