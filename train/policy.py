@@ -28,7 +28,7 @@ from ppuu.objectives import (
     varied_starts,
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
-from ppuu.runs import load_world_model, weights_hash
+from ppuu.runs import load_policy, load_world_model, weights_hash
 from ppuu.runtime import choose_device, seed_everything
 from ppuu.world_models import WorldModel
 
@@ -77,6 +77,7 @@ def main(
     out: Path,
     config: Annotated[PolicyTraining, tyro.conf.arg(name="")],
     world_model: Path | None = None,
+    init: Path | None = None,
     preset: str = "small",
     split: Split = "train",
     device: str = "auto",
@@ -91,6 +92,8 @@ def main(
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
         config: everything a preset fixes.
         world_model: run directory of train.world_model; imitation needs none.
+        init: run directory of a policy to start from, e.g. an imitation policy, which spares MPUR
+            the long way from knowing nothing.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
         split: which part of each recording to learn from; ``all`` for short recordings.
         device: auto (a GPU if there is one), cpu, cuda, …
@@ -103,6 +106,12 @@ def main(
     seed_everything(config.loop.seed)
     policy = config.policy.build().to(where)
     identity = {"method": method} | to_json(config)
+    if init is not None:
+        start = load_policy(init)
+        if start.config != config.policy:
+            raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
+        policy.load_state_dict(start.state_dict())
+        identity["init"] = weights_hash(start)
     if method == "imitation":
         clips = load_clips(recordings, split, config.policy.observation, 1, where)
         update = imitation_update(policy, clips, config)
@@ -116,8 +125,9 @@ def main(
         clips = load_clips(recordings, split, config.policy.observation, horizon, where)
         update = mpur_update(policy, model, clips, config)
     generator = torch.Generator().manual_seed(config.loop.seed)
-    sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
-    policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
+    if init is None:
+        sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
+        policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
     identity["data"] = data_identity(clips, split)
     train(out, "policy", identity, config.loop, policy, update, method)
 

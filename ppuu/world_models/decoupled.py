@@ -257,11 +257,10 @@ class DecoupledWorldModel(WorldModel):
         owner, pixel = (last.flatten(1) > _FAINT).nonzero(as_tuple=True)
         corner, weight = _bilinear(last.shape[1:], maps.shape[-2:], last)
         cells = maps.flatten(4).movedim(-1, 1).flatten(0, 1).flatten(1)
-        learned = sum(
-            weight[pixel, k, None]
-            * cells.index_select(0, owner * (len(cells) // batch) + corner[pixel, k])
-            for k in range(4)
-        )
+        learned = torch.zeros_like(cells[:1])
+        for k in range(4):
+            row = owner * (len(cells) // batch) + corner[pixel, k]
+            learned = learned + weight[pixel, k, None] * cells.index_select(0, row)
         velocity = seen.flatten(2)[owner, :, pixel][:, None, None] + learned.view(
             -1, futures, steps, 2
         )
