@@ -249,8 +249,11 @@ class Simulator:
         good = torch.where(has_goal, int(Outcome.ARRIVED), int(Outcome.SURVIVED))
         late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))
         outcome = torch.where(self.frame[envs] >= self.end_frame[envs], late, outcome)
-        outcome = torch.where(beyond(position, self.goal_pose[envs]), good, outcome)
+        through = beyond(position, self.goal_pose[envs])
+        outcome = torch.where(through, good, outcome)
+        # Without a goal line the human's last pose is where the recorded road ends.
         lost = off_the_road(self._boxes(envs), self.road[envs], self.road_map)
+        lost = lost & (has_goal | ~through)
         outcome = torch.where(lost, int(Outcome.OFFROAD), outcome)
         collided = self.collision_kind[envs] != CollisionKind.NONE
         return torch.where(collided, int(Outcome.COLLISION), outcome)

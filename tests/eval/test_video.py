@@ -37,7 +37,7 @@ def test_a_film_of_two_episodes(file, tmp_path, capsys):
 
 
 def test_wrong_arguments_are_named(file, tmp_path):
-    with pytest.raises(InputError, match="only MP4"):
+    with pytest.raises(InputError, match=r"ends in \.mp4 or \.webm"):
         video.main(("human",), (file,), tmp_path / "out.gif", "all")
     with pytest.raises(InputError, match="there are 0 to 1"):
         video.main(("human",), (file,), tmp_path / "out.mp4", "all", scenario=(7,))
