@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,6 +87,20 @@ class Futures:
 
 
 @dataclass(frozen=True, eq=False)
+class Window:
+    """Pixels around the ego.
+
+    Attributes:
+        pixel: ``(batch, time, pixels)`` row times columns plus column.
+        ahead_m, left_m: ``(batch, time, pixels)`` their centres in the ego's own frame.
+    """
+
+    pixel: Int[Tensor, "batch time pixels"]
+    ahead_m: Float[Tensor, "batch time pixels"]
+    left_m: Float[Tensor, "batch time pixels"]
+
+
+@dataclass(frozen=True, eq=False)
 class Rollout:
     """The ego's path through predicted surroundings; what every cost is a function of.
 
@@ -111,31 +126,50 @@ class Rollout:
         return to_local(self.states[..., :3], self.futures.pose)
 
     @cached_property
-    def pixels_m(
-        self,
-    ) -> tuple[Float[Tensor, "batch time rows columns"], Float[Tensor, "batch time rows columns"]]:
-        """Where each pixel lies in the ego's own frame: metres ahead and metres to the left.
+    def _largest_turn(self) -> tuple[float, float]:
+        """Cosine and sine of the largest angle between the ego and the images."""
+        turn = float(self.offset[..., 2].detach().abs().max().clamp(max=0.5 * math.pi))
+        return math.cos(turn), math.sin(turn)
+
+    def around_ego(self, ahead_m: float, left_m: float) -> Window:
+        """The pixels that can lie within a reach of the ego, and where they lie in its own frame.
 
         This is how masks are placed: moving the ego moves the coordinates, so gradients reach
-        its pose through exact geometry and the predicted images stay constants.
+        its pose through exact geometry and the predicted images stay constants.  Only a window
+        of each image is looked at, since a mask is zero beyond its reach.
         """
-        grid = self.futures.raster.pixel_centres_m(self.states.device, self.states.dtype)
-        x, y, heading = (value[..., None, None] for value in self.offset.unbind(-1))
+        raster = self.futures.raster
+        x, y, heading = (value[..., None] for value in self.offset.unbind(-1))
+        cos, sin = self._largest_turn
+        with torch.no_grad():
+            shape = (raster.rows, raster.columns)
+            sides, firsts = [], []
+            # At the largest turn the reach ahead leans sideways, and the other way round.
+            reaches = (ahead_m + left_m * sin, left_m * cos + ahead_m * sin)
+            for centre, reach, size in zip((x, y), reaches, shape, strict=True):
+                side = min(size, 2 * math.ceil(reach / raster.metres_per_pixel) + 2)
+                middle = 0.5 * (size - 1) - centre / raster.metres_per_pixel
+                first = (middle - 0.5 * (side - 1)).round().clamp(0, size - side).long()
+                sides.append(torch.arange(side, device=x.device))
+                firsts.append(first)
+            row, column = (first + side for first, side in zip(firsts, sides, strict=True))
+            pixel = (row[..., :, None] * raster.columns + column[..., None, :]).flatten(2)
+        grid = raster.pixel_centres_m(x.device, x.dtype).flatten(0, 1)
+        east, north = grid[:, 0][pixel] - x, grid[:, 1][pixel] - y
         cos, sin = torch.cos(heading), torch.sin(heading)
-        east, north = grid[..., 0] - x, grid[..., 1] - y
-        return cos * east + sin * north, cos * north - sin * east
+        return Window(pixel, cos * east + sin * north, cos * north - sin * east)
 
     @property
-    def length_m(self) -> Float[Tensor, "batch 1 1 1"]:
+    def length_m(self) -> Float[Tensor, "batch 1 1"]:
         """The ego's length, shaped to meet a mask."""
-        return self.size_m[:, 0, None, None, None]
+        return self.size_m[:, 0, None, None]
 
     @property
-    def width_m(self) -> Float[Tensor, "batch 1 1 1"]:
+    def width_m(self) -> Float[Tensor, "batch 1 1"]:
         """The ego's width, shaped to meet a mask."""
-        return self.size_m[:, 1, None, None, None]
+        return self.size_m[:, 1, None, None]
 
     @property
-    def speed_mps(self) -> Float[Tensor, "batch time 1 1"]:
+    def speed_mps(self) -> Float[Tensor, "batch time 1"]:
         """The ego's speed, shaped to meet a mask."""
-        return self.states[..., 3, None, None]
+        return self.states[..., 3, None]

@@ -19,8 +19,17 @@ class RasterCost(ABC):
     """
 
     @abstractmethod
-    def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:
-        """Weight of each pixel; 1/m2, so that a sum over covered area is dimensionless."""
+    def reach_m(self, rollout: Rollout) -> tuple[float, float]:
+        """How far ahead (or behind) and to the side the mask can be other than zero."""
+
+    @abstractmethod
+    def mask(
+        self,
+        rollout: Rollout,
+        ahead_m: Float[Tensor, "batch time pixels"],
+        left_m: Float[Tensor, "batch time pixels"],
+    ) -> Float[Tensor, "batch time pixels"]:
+        """Weight per square metre at points in the ego's frame."""
 
     @abstractmethod
     def image(self, rollout: Rollout) -> Float[Tensor, "batch alternatives time rows columns"]:
@@ -29,8 +38,11 @@ class RasterCost(ABC):
     def per_future(self, rollout: Rollout) -> Float[Tensor, "batch alternatives time"]:
         """The cost in each alternative future."""
         area = rollout.futures.raster.metres_per_pixel**2
-        mask, image = self.mask(rollout), self.image(rollout)
-        return area * torch.einsum("btp,bktp->bkt", mask.flatten(2), image.flatten(3))
+        window = rollout.around_ego(*self.reach_m(rollout))
+        mask = self.mask(rollout, window.ahead_m, window.left_m)
+        image = self.image(rollout).flatten(3)
+        pixel = window.pixel[:, None].expand(-1, image.shape[1], -1, -1)
+        return area * torch.einsum("btp,bktp->bkt", mask, image.gather(3, pixel))
 
     def __call__(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
         """The mean over the alternative futures."""

@@ -28,11 +28,20 @@ class Contact(RasterCost):
     margin_along_m: float = 1.5
     margin_across_m: float = 0.7
 
-    def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:
+    def reach_m(self, rollout: Rollout) -> tuple[float, float]:
+        """The box and its margins."""
+        length, width = rollout.size_m.amax(0).tolist()
+        return 0.5 * length + self.margin_along_m, 0.5 * width + self.margin_across_m
+
+    def mask(
+        self,
+        rollout: Rollout,
+        ahead_m: Float[Tensor, "batch time pixels"],
+        left_m: Float[Tensor, "batch time pixels"],
+    ) -> Float[Tensor, "batch time pixels"]:
         """1/m2 inside the box, fading to 0 over the margins."""
-        ahead, left = rollout.pixels_m
-        along = ramp(1.0 - (ahead.abs() - 0.5 * rollout.length_m) / self.margin_along_m)
-        across = ramp(1.0 - (left.abs() - 0.5 * rollout.width_m) / self.margin_across_m)
+        along = ramp(1.0 - (ahead_m.abs() - 0.5 * rollout.length_m) / self.margin_along_m)
+        across = ramp(1.0 - (left_m.abs() - 0.5 * rollout.width_m) / self.margin_across_m)
         return along * across
 
     def per_future(self, rollout: Rollout) -> Float[Tensor, "batch futures time"]:

@@ -22,12 +22,21 @@ class Lane(RasterCost):
 
     half_lane_m: float = 0.5 * LANE_WIDTH_M
 
-    def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:
+    def reach_m(self, rollout: Rollout) -> tuple[float, float]:
+        """The box along, half a lane across."""
+        length, _ = rollout.size_m.amax(0).tolist()
+        return 0.5 * length + rollout.futures.raster.metres_per_pixel, self.half_lane_m
+
+    def mask(
+        self,
+        rollout: Rollout,
+        ahead_m: Float[Tensor, "batch time pixels"],
+        left_m: Float[Tensor, "batch time pixels"],
+    ) -> Float[Tensor, "batch time pixels"]:
         """Triangle across, the ego's length along; a line under the axis sums to 1."""
-        ahead, left = rollout.pixels_m
         pixel = rollout.futures.raster.metres_per_pixel
-        along = ramp((0.5 * rollout.length_m - ahead.abs()) / pixel + 0.5)
-        across = ramp(1.0 - left.abs() / self.half_lane_m)
+        along = ramp((0.5 * rollout.length_m - ahead_m.abs()) / pixel + 0.5)
+        across = ramp(1.0 - left_m.abs() / self.half_lane_m)
         return along * across / (rollout.length_m * pixel)
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch 1 time rows columns"]:

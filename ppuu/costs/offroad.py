@@ -22,11 +22,20 @@ class Offroad(RasterCost):
 
     margin_m: float = 0.5
 
-    def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:
+    def reach_m(self, rollout: Rollout) -> tuple[float, float]:
+        """The box and its margin."""
+        length, width = rollout.size_m.amax(0).tolist()
+        return 0.5 * length + self.margin_m, 0.5 * width + self.margin_m
+
+    def mask(
+        self,
+        rollout: Rollout,
+        ahead_m: Float[Tensor, "batch time pixels"],
+        left_m: Float[Tensor, "batch time pixels"],
+    ) -> Float[Tensor, "batch time pixels"]:
         """1 over the ego's area, fading to 0 over the margin."""
-        ahead, left = rollout.pixels_m
-        along = ramp(1.0 - (ahead.abs() - 0.5 * rollout.length_m) / self.margin_m)
-        across = ramp(1.0 - (left.abs() - 0.5 * rollout.width_m) / self.margin_m)
+        along = ramp(1.0 - (ahead_m.abs() - 0.5 * rollout.length_m) / self.margin_m)
+        across = ramp(1.0 - (left_m.abs() - 0.5 * rollout.width_m) / self.margin_m)
         return along * across / (rollout.length_m * rollout.width_m)
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch 1 time rows columns"]:

@@ -33,15 +33,27 @@ class Proximity(RasterCost):
     gap_behind_m: float = 2.0
     reach_side_m: float = 0.9
 
-    def mask(self, rollout: Rollout) -> Float[Tensor, "batch time rows columns"]:
+    def reach_m(self, rollout: Rollout) -> tuple[float, float]:
+        """The safe distance of the fastest, the flank and the reach beyond it."""
+        length, width = rollout.size_m.amax(0).tolist()
+        speed = float(rollout.states[..., 3].detach().max())
+        ahead = self.headway_ahead_s * speed + self.gap_ahead_m
+        behind = self.headway_behind_s * speed + self.gap_behind_m
+        return 0.5 * length + max(ahead, behind), 0.5 * width + self.reach_side_m
+
+    def mask(
+        self,
+        rollout: Rollout,
+        ahead_m: Float[Tensor, "batch time pixels"],
+        left_m: Float[Tensor, "batch time pixels"],
+    ) -> Float[Tensor, "batch time pixels"]:
         """Nearness times lateral weight."""
-        ahead, left = rollout.pixels_m
         half_length, half_width = 0.5 * rollout.length_m, 0.5 * rollout.width_m
         reach_ahead = self.headway_ahead_s * rollout.speed_mps + self.gap_ahead_m
         reach_behind = self.headway_behind_s * rollout.speed_mps + self.gap_behind_m
-        reach = torch.where(ahead > 0, reach_ahead, reach_behind)
-        near = ramp(1.0 - (ahead.abs() - half_length) / reach)
-        beside = ramp(1.0 - (left.abs() - half_width) / self.reach_side_m)
+        reach = torch.where(ahead_m > 0, reach_ahead, reach_behind)
+        near = ramp(1.0 - (ahead_m.abs() - half_length) / reach)
+        beside = ramp(1.0 - (left_m.abs() - half_width) / self.reach_side_m)
         return near * beside / (rollout.length_m * rollout.width_m)
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch futures time rows columns"]:
