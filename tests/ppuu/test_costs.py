@@ -104,13 +104,26 @@ def test_gradients_beyond_the_view():
 def test_pixels_seen_from_the_ego():
     """From the image to the world, and from there into the ego's frame."""
     rollout = generic()
-    ahead, left = rollout.pixels_m
+    whole = rollout.around_ego(1e3, 1e3)
+    assert whole.pixel.shape[2] == rollout.futures.raster.rows * rollout.futures.raster.columns
     grid = rollout.futures.raster.pixel_centres_m(dtype=torch.float64)
     flat = torch.cat([grid, torch.zeros_like(grid[..., :1])], -1).expand(2, 2, -1, -1, -1)
     world = to_world(flat, rollout.futures.pose[:, :, None, None])
     own = to_local(world, rollout.states[:, :, None, None, :3])
-    torch.testing.assert_close(ahead, own[..., 0])
-    torch.testing.assert_close(left, own[..., 1])
+    torch.testing.assert_close(whole.ahead_m, own[..., 0].flatten(2))
+    torch.testing.assert_close(whole.left_m, own[..., 1].flatten(2))
+
+
+def test_a_window_is_a_part_of_the_whole():
+    rollout = generic()
+    whole, window = rollout.around_ego(1e3, 1e3), rollout.around_ego(3.0, 1.5)
+    assert window.pixel.shape[2] < whole.pixel.shape[2]
+    torch.testing.assert_close(window.ahead_m, whole.ahead_m.gather(2, window.pixel))
+    torch.testing.assert_close(window.left_m, whole.left_m.gather(2, window.pixel))
+    inside = (whole.ahead_m.abs() < 3.0) & (whole.left_m.abs() < 1.5)
+    found = torch.zeros_like(inside).scatter(2, window.pixel, True)
+    assert inside.any()
+    assert (found | ~inside).all()
 
 
 def mass(cost, value):
@@ -119,9 +132,11 @@ def mass(cost, value):
 
 
 @pytest.mark.parametrize("cost", RASTER_COSTS, ids=IDS)
-def test_costs_are_sums_over_pixels(cost):
+def test_costs_are_sums_over_all_pixels(cost):
+    """Of the whole image: the window that is looked at leaves nothing out."""
     rollout = generic()
-    mask, image = cost.mask(rollout), cost.image(rollout)
+    whole, image = rollout.around_ego(1e3, 1e3), cost.image(rollout)
+    mask = cost.mask(rollout, whole.ahead_m, whole.left_m).unflatten(2, image.shape[-2:])
     area = rollout.futures.raster.metres_per_pixel**2
     found = mass(cost, cost.per_future(rollout))
     for b in range(2):
