@@ -46,6 +46,7 @@ class PolicyTraining:
         policy: the network.
         unroll: MPUR's unroll and costs; imitation has no use for it.
         batch: clips an update; MPUR gives each several starts (``unroll.starts``).
+        imitation_updates: of the imitation policy that MPUR starts from.
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
         loop: budget and schedule.
     """
@@ -53,6 +54,7 @@ class PolicyTraining:
     policy: NetworkPolicyConfig = field(default_factory=NetworkPolicyConfig)
     unroll: UnrollConfig = field(default_factory=UnrollConfig)
     batch: int = 16
+    imitation_updates: int = 1000
     expert_clips: int = 512
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -60,10 +62,10 @@ class PolicyTraining:
 PRESETS = {
     "debug": PolicyTraining(
         NetworkPolicyConfig(channels=(8, 8, 8), hidden=16),
-        batch=4, expert_clips=16, loop=LoopConfig(updates=10),
+        batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
     ),
-    "small": PolicyTraining(loop=LoopConfig(updates=400)),
-    "medium": PolicyTraining(loop=LoopConfig(updates=4000)),
+    "small": PolicyTraining(loop=LoopConfig(updates=300)),
+    "medium": PolicyTraining(imitation_updates=2000, loop=LoopConfig(updates=1500)),
     "large": PolicyTraining(
         NetworkPolicyConfig(channels=(64, 128, 256), hidden=256), UnrollConfig(replicas=10),
         loop=LoopConfig(updates=100_000, learning_rate=1e-4, warmup_updates=1000),
@@ -92,44 +94,58 @@ def main(
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
         config: everything a preset fixes.
         world_model: run directory of train.world_model; imitation needs none.
-        init: run directory of a policy to start from, e.g. an imitation policy, which spares MPUR
-            the long way from knowing nothing.
+        init: run directory of a policy for MPUR to start from; without it, an imitation policy is
+            trained first, in OUT/imitation, which spares MPUR the long way from knowing nothing.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
         split: which part of each recording to learn from; ``all`` for short recordings.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
-    if method == "mpur-without-uncertainty":
-        config = replace(
-            config, unroll=replace(config.unroll, uncertainty_weight=0.0, view_weight=0.0)
-        )
     where = choose_device(device)
+    if method == "imitation":
+        train_imitation(recordings, out, config, split, where)
+        return
+    if world_model is None:
+        raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
+    model = load_world_model(world_model).to(where)
+    _check_fit(model, config)
+    if init is None:
+        init = out / "imitation"
+        schooled = replace(config, loop=replace(config.loop, updates=config.imitation_updates))
+        train_imitation(recordings, init, schooled, split, where)
+    start = load_policy(init)
+    if start.config != config.policy:
+        raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
+    if method == "mpur-without-uncertainty":
+        bare = replace(config.unroll, uncertainty_weight=0.0, view_weight=0.0)
+        config = replace(config, unroll=bare)
     seed_everything(config.loop.seed)
     policy = config.policy.build().to(where)
-    identity = {"method": method} | to_json(config)
-    if init is not None:
-        start = load_policy(init)
-        if start.config != config.policy:
-            raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
-        policy.load_state_dict(start.state_dict())
-        identity["init"] = weights_hash(start)
-    if method == "imitation":
-        clips = load_clips(recordings, split, config.policy.observation, 1, where)
-        update = imitation_update(policy, clips, config)
-    else:
-        if world_model is None:
-            raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
-        model = load_world_model(world_model).to(where)
-        identity["world_model"] = weights_hash(model)
-        _check_fit(model, config)
-        horizon = config.unroll.steps * model.frames_per_step
-        clips = load_clips(recordings, split, config.policy.observation, horizon, where)
-        update = mpur_update(policy, model, clips, config)
-    generator = torch.Generator().manual_seed(config.loop.seed)
-    if init is None:
-        sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
-        policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
-    identity["data"] = data_identity(clips, split)
+    policy.load_state_dict(start.state_dict())
+    horizon = config.unroll.steps * model.frames_per_step
+    clips = load_clips(recordings, split, config.policy.observation, horizon, where)
+    identity = {"method": method} | to_json(config) | {"data": data_identity(clips, split)}
+    identity |= {"init": weights_hash(start), "world_model": weights_hash(model)}
+    update = mpur_update(policy, model, clips, config)
     train(out, "policy", identity, config.loop, policy, update, method)
+
+
+def train_imitation(
+    recordings: tuple[Path, ...],
+    out: Path,
+    config: PolicyTraining,
+    split: Split,
+    device: torch.device,
+) -> None:
+    """Imitation from scratch: a method of its own, and where MPUR starts from."""
+    seed_everything(config.loop.seed)
+    policy = config.policy.build().to(device)
+    clips = load_clips(recordings, split, config.policy.observation, 1, device)
+    generator = torch.Generator().manual_seed(config.loop.seed)
+    sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
+    policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
+    identity = {"method": "imitation"} | to_json(config) | {"data": data_identity(clips, split)}
+    update = imitation_update(policy, clips, config)
+    train(out, "policy", identity, config.loop, policy, update, "imitation")
 
 
 def imitation_update(policy: NetworkPolicy, clips: Clips, config: PolicyTraining):
