@@ -16,10 +16,11 @@ from .base import RasterCost, ramp
 class Proximity(RasterCost):
     """Covered area ahead of and behind the ego, weighted by nearness.
 
-    The weight falls linearly from the bumper to the safe distance (PPUU: 1.5 s x speed + 1 m, the
-    same ahead and behind, with the speed detached; here shorter behind, where the follower is the
-    one who can act, and with the gradient through the speed, so that braking pays at once) and
-    sideways from the ego's flank over ``reach_side_m``.  In units of the ego's own area.
+    The weight falls linearly from the bumper to the safe distance and sideways from the ego's
+    flank over ``reach_side_m``.  PPUU's safe distance is 1.5 s x speed + 1 m, with the speed
+    detached; here the gradient runs through the speed, so that braking pays at once, and the
+    headway is that of dense traffic, where a wider one only invites the follower into the boot.
+    In units of the ego's own area.
 
     Attributes:
         headway_ahead_s, gap_ahead_m: safe distance ahead = headway x speed + gap.
@@ -29,7 +30,7 @@ class Proximity(RasterCost):
 
     headway_ahead_s: float = 0.9
     gap_ahead_m: float = 2.0
-    headway_behind_s: float = 0.6
+    headway_behind_s: float = 0.9
     gap_behind_m: float = 2.0
     reach_side_m: float = 0.9
 
