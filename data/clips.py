@@ -99,6 +99,19 @@ class Clips:
     def __len__(self) -> int:
         return len(self.ego)
 
+    def require_rate(self, dt_s: float) -> None:
+        """Refuses a model that was trained at another frame rate.
+
+        Raises:
+            InputError: the recordings' frames are spaced differently.
+        """
+        if abs(dt_s - self.scene.dt_s) > 1e-6:
+            raise InputError(
+                f"{self.recordings[0].name}: {self.scene.dt_s:g} s between frames, but the world "
+                f"model works with {dt_s:g} s; prepare the recording at the model's rate, or train "
+                "a model with --model.dt-s"
+            )
+
     def batch(self, index: Int[Tensor, " batch"]) -> Clip:
         """Draws the histories of some clips."""
         index = index.to(self.ego.device)

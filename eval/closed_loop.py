@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +18,13 @@ from envs.simulator import Simulator, SimulatorConfig
 from envs.termination import CollisionKind, Outcome
 from ppuu.command import run
 from ppuu.errors import InputError
+from ppuu.files import check_output, written_whole
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
 from ppuu.raster import RoadMap
 from ppuu.recording import Recording, load_recordings
 from ppuu.scene import Scene
 
-from .policies import observation_of, policy_by_name, training_of
+from .policies import labels, observation_of, policy_by_name, training_of
 from .results import Metric, Row, format_table, mean, rate, write_results
 
 SUCCESSES = ("arrived", "survived")
@@ -174,15 +174,10 @@ def summary(name: str, episodes: Sequence[Episode]) -> Row:
 
 def write_episodes(path: Path, episodes: Sequence[Episode]) -> None:
     """Keeps every episode's row, as CSV, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, Episode.__dataclass_fields__)
-            writer.writeheader()
-            writer.writerows(asdict(episode) for episode in episodes)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, Episode.__dataclass_fields__)
+        writer.writeheader()
+        writer.writerows(asdict(episode) for episode in episodes)
 
 
 def main(
@@ -209,7 +204,9 @@ def main(
     """
     if slots < 1 or (limit is not None and limit < 1):
         raise InputError(f"--slots {slots}, --limit {limit}: both must be positive")
-    drivers = [(_label(name), policy_by_name(name)) for name in policy]
+    check_output(json)
+    names = labels(policy)
+    drivers = [(names[name], policy_by_name(name)) for name in policy]
     track = Track.load(recordings, split)
     rows, episodes = [], []
     began = time.monotonic()
@@ -230,16 +227,12 @@ def main(
                 "split": split,
                 "limit": limit,
                 "others": "replay",
-                "training": {_label(name): training_of(name) for name in policy},
+                "training": {names[name]: training_of(name) for name in policy},
                 "seconds": round(time.monotonic() - began, 1),
             },
             rows,
         )
         write_episodes(json.with_suffix(".episodes.csv"), episodes)
-
-
-def _label(name: str) -> str:
-    return Path(name).name if Path(name).exists() else name
 
 
 def short_row(row: Row) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from ppuu.command import run
 from ppuu.errors import InputError
+from ppuu.files import written_whole
 
 from .closed_loop import short_row
 from .results import format_table
@@ -161,31 +163,43 @@ def carry_out(stages: Sequence[Sequence[Step]]) -> dict[str, float]:
         InputError: a command failed; what is done stays, so running again goes on from there.
     """
     seconds: dict[str, float] = {}
-    fresh = False
-    for stage in stages:
-        # Whatever follows a step that had to be run again is stale.
-        todo = [step for step in stage if fresh or not step.product.exists()]
+    for number, stage in enumerate(stages):
+        todo = [step for step in stage if not step.product.exists()]
         for step in stage:
             if step not in todo:
                 sys.stderr.write(f"== {step.title}: done already\n")
+        if not todo:
+            continue
+        # Whatever was made from older products is stale, also if this run is interrupted.
+        for later in (step for stage in stages[number + 1 :] for step in stage):
+            later.product.unlink(missing_ok=True)
         began = time.monotonic()
-        running = [(step, _start(step, line)) for line, step in enumerate(todo)]
-        try:
-            failed = [step for step, process in running if process.wait() != 0]
-        except KeyboardInterrupt:
-            for _, process in running:
-                process.wait()
-            raise
-        if failed:
-            raise InputError(
-                f"'{failed[0].title}' failed (see above); run the same command again to go on"
-            )
+        _side_by_side(todo)
         for step in todo:
             step.product.parent.mkdir(parents=True, exist_ok=True)
             step.product.touch()
             seconds[step.title] = round(time.monotonic() - began, 1)
-        fresh = fresh or bool(todo)
     return seconds
+
+
+def _side_by_side(steps: Sequence[Step]) -> None:
+    """Runs steps at the same time; if one fails or we are stopped, the others are stopped, too."""
+    running = {step: _start(step, line) for line, step in enumerate(steps)}
+    try:
+        waiting = set(running)
+        while waiting:
+            time.sleep(0.2)
+            for step in [step for step in waiting if running[step].poll() is not None]:
+                waiting.remove(step)
+                if running[step].returncode != 0:
+                    raise InputError(
+                        f"'{step.title}' failed (see above); run the same command again to go on"
+                    )
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.wait()
 
 
 def main(
@@ -209,21 +223,27 @@ def main(
         imitation_updates: training of the imitation policy.
         seed: of the trainings.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    counts = (world_model_updates, policy_updates, imitation_updates)
+    if min(counts) < 1 or not 20.0 <= seconds <= 3600.0:
+        raise InputError(
+            f"--seconds {seconds:g} must be from 20 to 3600, and all numbers of updates positive"
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {"seconds": seconds, "seed": seed, "world_model_updates": world_model_updates}
     settings |= {"policy_updates": policy_updates, "imitation_updates": imitation_updates}
-    known_settings = out / "settings.json"
-    if known_settings.is_file() and json.loads(known_settings.read_text()) != settings:
+    kept = out / "settings.json"
+    if kept.is_file() and kept.read_text() != json.dumps(settings):
         raise InputError(
-            f"{out}: holds a demo with other settings ({known_settings}); choose another --out, "
+            f"{out}: holds a demo with other settings ({kept.read_text()}); choose another --out, "
             "or delete that directory"
         )
-    known_settings.write_text(json.dumps(settings, indent=2) + "\n")
-    updates = (world_model_updates, policy_updates, imitation_updates)
-    took = carry_out(plan(out, seconds, updates, seed))
+    with written_whole(kept) as temporary:
+        temporary.write_text(json.dumps(settings))
+    took = carry_out(plan(out, seconds, counts, seed))
     times = out / "seconds.json"
     known = json.loads(times.read_text()) if times.is_file() else {}
-    times.write_text(json.dumps(known | took, indent=2) + "\n")
+    with written_whole(times) as temporary:
+        temporary.write_text(json.dumps(known | took, indent=2) + "\n")
     rows = json.loads((out / "results.json").read_text())["rows"]
     table = format_table([short_row(row) for row in rows])
     sys.stdout.write(f"\n{table}\n\n{out / 'results.json'}\n{out / 'report.html'}\n")

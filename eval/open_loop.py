@@ -17,6 +17,7 @@ from data.splits import Split, window
 from ppuu.command import run
 from ppuu.costs import DrivingCost
 from ppuu.errors import InputError
+from ppuu.files import check_output
 from ppuu.raster import VEHICLES, draw_vehicles
 from ppuu.recording import load_recordings
 from ppuu.rollout import Futures, Rollout
@@ -143,12 +144,14 @@ def main(
     """
     if min(clips, steps, futures) < 1:
         raise InputError("--clips, --steps and --futures must be positive")
+    check_output(json)
     began = time.monotonic()
     model = load_world_model(world_model)
     loaded = load_recordings(recordings)
     windows = [window(recording, split) for recording in loaded]
     horizon = steps * model.frames_per_step
     pool = Clips(loaded, windows, model.observation, horizon)
+    pool.require_rate(model.dt_s)
     rows = evaluate(model, pool, steps, clips, futures, seed)
     print(format_table(rows))
     if json is not None:

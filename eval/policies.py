@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ppuu.checkpoint import Checkpoint
@@ -26,6 +27,20 @@ def policy_by_name(name: str) -> Policy:
             f"--policy {name}: neither a run directory nor one of {', '.join(BASELINES)}"
         )
     return load_policy(Path(name))
+
+
+def labels(names: Sequence[str]) -> dict[str, str]:
+    """A short name for each driver: a run directory's own, unless two share it.
+
+    Raises:
+        InputError: the same driver twice.
+    """
+    twice = [name for name in names if list(names).count(name) > 1]
+    if twice:
+        raise InputError(f"--policy {twice[0]}: named twice")
+    short = {name: Path(name).name if Path(name).exists() else name for name in names}
+    shared = [label for label in short.values() if list(short.values()).count(label) > 1]
+    return {name: name if label in shared else label for name, label in short.items()}
 
 
 def training_of(name: str) -> dict | None:

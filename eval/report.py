@@ -6,7 +6,6 @@ import base64
 import html
 import io
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from data.clips import Clips
 from data.splits import window
 from ppuu.command import run
 from ppuu.errors import InputError
+from ppuu.files import written_whole
 from ppuu.recording import load_recordings
 from ppuu.runs import load_world_model
 from ppuu.runtime import seed_everything
@@ -31,7 +31,7 @@ _COLUMNS = (
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.55 system-ui, sans-serif; color: #1d2733; background: #fbfbf9;
-       max-width: 62rem; margin: 2.5rem auto; padding: 0 1.25rem; }
+       max-width: 74rem; margin: 2.5rem auto; padding: 0 1.25rem; }
 h1 { font-size: 1.9rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; font-size: 1.25rem; }
 p.lead { color: #51606f; margin-top: 0; }
 table { border-collapse: collapse; font-size: .84rem; width: 100%; }
@@ -218,10 +218,8 @@ driving cost along the recorded path. <i>constant-velocity</i> is told every veh
 velocity; the model sees images only.</p>
 <h2>Training</h2><figure><img src="{curves}" alt="training losses"></figure>
 </html>"""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, out)
+    with written_whole(out) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

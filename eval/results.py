@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ppuu.errors import InputError
+from ppuu.files import written_whole
 from ppuu.runtime import source_commit
 
 _Z = 1.959963984540054
@@ -61,7 +62,10 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     share, square = successes / n, _Z**2
     middle = (share + square / (2 * n)) / (1 + square / n)
     half = _Z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # Exact at the ends, where rounding would leave a trace.
+    low = 0.0 if successes == 0 else max(0.0, middle - half)
+    high = 1.0 if successes == n else min(1.0, middle + half)
+    return low, high
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Metric:
@@ -137,13 +141,8 @@ def write_results(path: str | Path, command: str, config: Any, rows: Sequence[Ro
         "hardware": hardware(),
         "rows": [dict(row) for row in rows],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as temporary:
         temporary.write_text(json.dumps(_plain(report), indent=2, allow_nan=False) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:

@@ -15,12 +15,13 @@ from envs.render import FRAMES_PER_SECOND, Renderer
 from envs.simulator import Simulator, SimulatorConfig
 from ppuu.command import run
 from ppuu.errors import InputError
+from ppuu.files import check_output
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
 from ppuu.raster import RoadMap
 from ppuu.runtime import import_opencv
 
 from .closed_loop import Track
-from .policies import observation_of, policy_by_name
+from .policies import labels, observation_of, policy_by_name
 
 _CODECS = {".mp4": "mp4v", ".webm": "VP80"}
 """By the file's ending; browsers play WebM."""
@@ -110,14 +111,16 @@ def main(
         episodes: how many scenarios, spread evenly over the list.
         scenario: numbers of scenarios instead.
     """
+    if episodes < 1:
+        raise InputError(f"--episodes {episodes}: must be positive")
     if out.suffix.lower() not in _CODECS:
         raise InputError(f"--out {out}: give a name that ends in {' or '.join(_CODECS)}")
-    drivers = [
-        (Path(name).name if Path(name).exists() else name, policy_by_name(name)) for name in policy
-    ]
+    check_output(out)
+    names = labels(policy)
+    drivers = [(names[name], policy_by_name(name)) for name in policy]
     track = Track.load(recordings, split)
     last = len(track.scenarios) - 1
-    chosen = list(scenario) or np.unique(np.linspace(0, last, max(episodes, 1)).round()).tolist()
+    chosen = list(scenario) or np.unique(np.linspace(0, last, episodes).round()).tolist()
     for number in chosen:
         if not 0 <= number <= last:
             raise InputError(f"--scenario {number}: there are 0 to {last}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from .errors import InputError
+from .files import written_whole
 
 FORMAT = "ppuu-checkpoint"
 VERSION = 1
@@ -38,15 +38,9 @@ class Checkpoint:
 
     def save(self, path: str | Path) -> None:
         """Writes the file atomically."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        try:
+        with written_whole(path) as temporary:
             torch.save({"format": FORMAT, "version": VERSION} | values, temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path, kind: str | None = None) -> Checkpoint:

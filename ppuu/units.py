@@ -20,11 +20,6 @@ def metres_to_feet(metres):
     return metres / METRES_PER_FOOT
 
 
-def frames_to_seconds(frames, dt_s):
-    """A number of frames to seconds, at ``dt_s`` seconds a frame."""
-    return frames * dt_s
-
-
 def seconds_to_frames(seconds: float, dt_s: float) -> int:
     """Seconds to the nearest whole number of frames."""
     return round(seconds / dt_s)

@@ -47,6 +47,11 @@ class LoopConfig:
     seed: int = 0
 
     def __post_init__(self):
+        if self.warmup_updates < 0 or self.save_every_s < 0 or not self.clip_norm > 0:
+            raise InputError(
+                f"loop: warmup_updates {self.warmup_updates} and save_every_s {self.save_every_s} "
+                f"must not be negative, clip_norm {self.clip_norm} positive"
+            )
         if self.updates < 1 or self.log_every < 1 or not self.learning_rate > 0:
             raise InputError(
                 f"loop of {self.updates} updates, logged every {self.log_every}, learning rate "

@@ -45,7 +45,8 @@ class PolicyTraining:
     Attributes:
         policy: the network.
         unroll: MPUR's unroll and costs; imitation has no use for it.
-        batch: clips an update; MPUR gives each several starts (``unroll.starts``).
+        batch: clips an update; MPUR gives each several starts (``unroll.starts.copies``), imitation
+            takes as many more clips instead.
         imitation_updates: of the imitation policy that MPUR starts from.
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
         loop: budget and schedule.
@@ -55,8 +56,15 @@ class PolicyTraining:
     unroll: UnrollConfig = field(default_factory=UnrollConfig)
     batch: int = 16
     imitation_updates: int = 1000
-    expert_clips: int = 512
+    expert_clips: int = 256
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self):
+        if min(self.batch, self.imitation_updates) < 1 or self.expert_clips < 2:
+            raise InputError(
+                f"batch {self.batch} and imitation_updates {self.imitation_updates} must be "
+                f"positive, expert_clips {self.expert_clips} at least 2"
+            )
 
 
 PRESETS = {
@@ -125,6 +133,7 @@ def main(
     clips = load_clips(recordings, split, config.policy.observation, horizon, where)
     identity = {"method": method} | to_json(config) | {"data": data_identity(clips, split)}
     identity |= {"init": weights_hash(start), "world_model": weights_hash(model)}
+    clips.require_rate(model.dt_s)
     update = mpur_update(policy, model, clips, config)
     train(out, "policy", identity, config.loop, policy, update, method)
 
@@ -143,17 +152,20 @@ def train_imitation(
     generator = torch.Generator().manual_seed(config.loop.seed)
     sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
     policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
-    identity = {"method": "imitation"} | to_json(config) | {"data": data_identity(clips, split)}
-    update = imitation_update(policy, clips, config)
+    # No starts to multiply the batch by: as many clips as MPUR has rollouts.
+    count = config.batch * config.unroll.starts.copies
+    identity = {
+        "method": "imitation", "policy": to_json(config.policy), "batch": count,
+        "loop": to_json(config.loop), "data": data_identity(clips, split),
+    }  # fmt: skip
+    update = imitation_update(policy, clips, count)
     train(out, "policy", identity, config.loop, policy, update, "imitation")
 
 
-def imitation_update(policy: NetworkPolicy, clips: Clips, config: PolicyTraining):
-    """One update of imitation, as a function of the clip generator."""
+def imitation_update(policy: NetworkPolicy, clips: Clips, count: int):
+    """One update of imitation on ``count`` clips, as a function of the clip generator."""
 
     def update(generator: torch.Generator) -> Terms:
-        # No starts to multiply the batch by: as many clips as MPUR has rollouts.
-        count = config.batch * config.unroll.starts.copies
         clip = clips.batch(torch.randint(len(clips), (count,), generator=generator))
         return imitation_loss(policy, clip.observation, clip.actions[:, 0])
 

@@ -43,6 +43,13 @@ class WorldModelTraining:
     flow_weight: float = 0.03
     loop: LoopConfig = field(default_factory=LoopConfig)
 
+    def __post_init__(self):
+        if self.steps < 1 or self.batch < 1 or not 0.0 <= self.latent_dropout <= 1.0:
+            raise InputError(
+                f"steps {self.steps} and batch {self.batch} must be positive, latent_dropout "
+                f"{self.latent_dropout} from 0 to 1"
+            )
+
 
 PRESETS = {
     "debug": WorldModelTraining(
@@ -88,6 +95,7 @@ def main(
         )
     clips = load_clips(recordings, split, config.model.observation, config.steps * frames, where)
     generator = torch.Generator().manual_seed(config.loop.seed)
+    clips.require_rate(model.dt_s)
     sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
     model.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
     ahead = torch.arange(1, config.steps + 1, device=where) * frames

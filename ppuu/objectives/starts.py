@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import InputError
 from ..geometry import wrap_angle
 from ..observation import Observation
 from ..raster import LANES, OFFROAD, VEHICLES, RasterConfig, warp
@@ -32,6 +33,10 @@ class StartConfig:
     speed_mps: float = 1.5
     left_m: float = 0.3
     heading_rad: float = 0.02
+
+    def __post_init__(self):
+        if self.copies < 1 or min(self.speed_mps, self.left_m, self.heading_rad) < 0:
+            raise InputError(f"starts: copies must be positive and deviations not negative: {self}")
 
 
 def varied_starts(

@@ -49,6 +49,7 @@ class WorldModel(nn.Module, ABC):
         decoupled: whether ``advance`` ignores the ego.
         raster: size and scale of the predicted images.
         observation: the history it wants to see.
+        dt_s: seconds between recorded frames.
     """
 
     frames_per_step: int
@@ -56,6 +57,7 @@ class WorldModel(nn.Module, ABC):
     decoupled: bool
     raster: RasterConfig
     observation: ObservationConfig
+    dt_s: float
 
     @abstractmethod
     def encode(self, observation: Observation):

@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..errors import InputError
 from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import LANES, OFFROAD, VEHICLES, sample, warp
 from ..rollout import Flow, Futures
@@ -57,6 +58,12 @@ class DecoupledConfig:
     latent: int = 16
     dropout: float = 0.1
 
+    def __post_init__(self):
+        if self.frames_per_step < 1 or self.latent < 1 or not self.dt_s > 0:
+            raise InputError("frames_per_step, latent and dt_s of a world model must be positive")
+        if not 0.0 <= self.dropout < 1.0 or min(self.channels) < 1:
+            raise InputError(f"dropout {self.dropout} or channels {self.channels} make no sense")
+
     def build(self) -> DecoupledWorldModel:
         """A freshly initialised model."""
         return DecoupledWorldModel(self)
@@ -74,7 +81,7 @@ class _State:
 
 
 class DecoupledWorldModel(WorldModel):
-    """See the module's text.  Default: 0.5 M parameters."""
+    """See the module's text.  Default: 0.4 M parameters."""
 
     decoupled = True
 
@@ -84,6 +91,7 @@ class DecoupledWorldModel(WorldModel):
         self.frames_per_step = config.frames_per_step
         self.latent_size = config.latent
         self.observation = config.observation
+        self.dt_s = config.dt_s
         self.raster = config.observation.raster
         half, quarter, eighth = config.channels
         ego_features = config.observation.frames * 4 + 2
