@@ -77,7 +77,7 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
             ),
             Step(
                 "record other traffic to be tested in",
-                ("data.generate", "dense", "--seconds", "120", "--seed", "1000", "--out", test),
+                ("data.generate", "dense", "--seconds", "120", "--seed", "100", "--out", test),
                 out / "test.h5",
             ),
         ],
