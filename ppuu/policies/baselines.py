@@ -55,7 +55,7 @@ class StraightIdm(Policy):
         side_margin_m: a vehicle is ahead if its flank comes closer than this to the ego's path.
     """
 
-    desired_speed_mps: float = 15.0
+    desired_speed_mps: float = 30.0
     headway_s: float = 1.0
     standstill_gap_m: float = 2.0
     acceleration_mps2: float = 1.5
