@@ -67,8 +67,10 @@ def test_free_road():
     idm = StraightIdm()
     empty = looking_at((0.0, 0.0, 0.0, 0.0))
     assert float(idm.act(*empty)[0, 0]) == pytest.approx(idm.acceleration_mps2)
-    assert float(idm.act(*looking_at((0.0, 0.0, 0.0, 15.0)))[0, 0]) == pytest.approx(0.0, abs=1e-6)
-    assert float(idm.act(*looking_at((0.0, 0.0, 0.0, 18.0)))[0, 0]) < 0
+    assert float(
+        idm.act(*looking_at((0.0, 0.0, 0.0, idm.desired_speed_mps)))[0, 0]
+    ) == pytest.approx(0.0, abs=1e-6)
+    assert float(idm.act(*looking_at((0.0, 0.0, 0.0, 1.2 * idm.desired_speed_mps)))[0, 0]) < 0
 
 
 def test_idm_brakes_for_a_stopped_vehicle():
