@@ -236,7 +236,8 @@ class Simulator:
 
     def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
         """Takes down who touches the ego, and how near the others are."""
-        found = contact(self._boxes(envs), self.state[envs, 3], others)
+        with torch.inference_mode():
+            found = contact(self._boxes(envs), self.state[envs, 3], others)
         self.collision_kind[envs], self.at_fault[envs] = found.kind, found.at_fault
         self.hit_vehicle[envs] = found.vehicle
         self.clearance_m[envs] = found.clearance_m

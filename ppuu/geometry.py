@@ -85,17 +85,19 @@ def clearance(
 ) -> Float[Tensor, "*batch"]:
     """Euclidean distance between two boxes in metres; minus the penetration if they overlap."""
     separation = _separations(a, b).amax(-1)
-    outside = torch.minimum(_corner_distance(a, b), _corner_distance(b, a))
+    own, other = _both_ways(a, b)
+    local = rotate(box_corners(other) - own[..., None, :2], -own[..., None, 2])
+    beyond = (local.abs() - 0.5 * own[..., None, 3:5]).clamp(min=0.0)
+    outside = torch.linalg.vector_norm(beyond, dim=-1).amin(-1).amin(0)
     return torch.where(separation < 0, separation, outside)
 
 
-def _corner_distance(
+def _both_ways(
     a: Float[Tensor, "*batch 5"], b: Float[Tensor, "*batch 5"]
-) -> Float[Tensor, "*batch"]:
-    """Shortest distance from the corners of ``b`` to the box ``a``."""
-    local = rotate(box_corners(b) - a[..., None, :2], -a[..., None, 2])
-    beyond = (local.abs() - 0.5 * a[..., None, 3:5]).clamp(min=0.0)
-    return torch.linalg.vector_norm(beyond, dim=-1).amin(-1)
+) -> tuple[Float[Tensor, "2 *batch 5"], Float[Tensor, "2 *batch 5"]]:
+    """Each box as the one and as the other: what is asked of both is asked once."""
+    a, b = torch.broadcast_tensors(a, b)
+    return torch.stack([a, b]), torch.stack([b, a])
 
 
 def time_to_collision(
@@ -109,30 +111,22 @@ def time_to_collision(
     Exact: two convex boxes in relative translation overlap on the intersection of four time
     intervals, one for each box axis.
     """
-    relative_velocity = velocity_b - velocity_a
-    relative = b[..., :2] - a[..., :2]
+    own, other = _both_ways(a, b)
+    relative, relative_velocity = b[..., :2] - a[..., :2], velocity_b - velocity_a
     turn = b[..., 2] - a[..., 2]
     cos, sin = torch.cos(turn).abs(), torch.sin(turn).abs()
-    enter = torch.zeros_like(turn)
-    leave = torch.full_like(turn, math.inf)
-    for own, other in ((a, b), (b, a)):
-        position = rotate(relative, -own[..., 2])
-        velocity = rotate(relative_velocity, -own[..., 2])
-        half_own, half_other = 0.5 * own[..., 3:5], 0.5 * other[..., 3:5]
-        reach = half_own + torch.stack(
-            [
-                half_other[..., 0] * cos + half_other[..., 1] * sin,
-                half_other[..., 0] * sin + half_other[..., 1] * cos,
-            ],
-            dim=-1,
-        )
-        moving = velocity.abs() > 1e-12
-        safe = torch.where(moving, velocity, torch.ones_like(velocity))
-        first = torch.minimum((-reach - position) / safe, (reach - position) / safe)
-        last = torch.maximum((-reach - position) / safe, (reach - position) / safe)
-        overlaps = position.abs() < reach
-        first = torch.where(moving, first, torch.where(overlaps, -math.inf, math.inf))
-        last = torch.where(moving, last, torch.where(overlaps, math.inf, -math.inf))
-        enter = torch.maximum(enter, first.amax(-1))
-        leave = torch.minimum(leave, last.amin(-1))
+    position = rotate(relative, -own[..., 2])
+    velocity = rotate(relative_velocity, -own[..., 2])
+    length, width = (0.5 * other[..., 3:5]).unbind(-1)
+    reach = 0.5 * own[..., 3:5] + torch.stack(
+        [length * cos + width * sin, length * sin + width * cos], dim=-1
+    )
+    moving = velocity.abs() > 1e-12
+    safe = torch.where(moving, velocity, 1.0)
+    low, high = (-reach - position) / safe, (reach - position) / safe
+    inside = torch.where(position.abs() < reach, math.inf, -math.inf)
+    first = torch.where(moving, torch.minimum(low, high), -inside)
+    last = torch.where(moving, torch.maximum(low, high), inside)
+    enter = first.amax(-1).amax(0).clamp(min=0.0)
+    leave = last.amin(-1).amin(0)
     return torch.where(enter < leave, enter, torch.full_like(enter, math.inf))
