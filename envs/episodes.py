@@ -140,14 +140,14 @@ class Episodes:
         """
         if self.simulator.envs == 0:
             raise InputError("step before reset: call reset() first")
-        actions = torch.as_tensor(actions, dtype=torch.float32)
-        if actions.shape != (self.simulator.envs, 2):
+        asked = torch.as_tensor(actions, dtype=torch.float32)
+        if asked.shape != (self.simulator.envs, 2):
             raise InputError(
-                f"action of shape {tuple(actions.shape)[1:]}: two numbers are expected, "
+                f"action of shape {tuple(asked.shape)[1:]}: two numbers are expected, "
                 "acceleration and curvature, each from -1 to 1"
             )
         before = self.simulator.distance_m.clone()
-        physical = actions * self._largest
+        physical = asked * self._largest
         result = self.simulator.step(physical)
         terms = reward_terms(result, before, self.simulator.config.bounds, self.world.scene.dt_s)
         weighted = {
