@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float
 
 from ppuu.command import run
 from ppuu.errors import InputError
+from ppuu.files import written_whole
 
 from .traffic import PRESETS, generate
 from .traffic.following import Following, distances, following
@@ -250,12 +250,8 @@ def draw(pairs: Pairs, path: Path, seconds: float = 100.0, seed: int = 0) -> Non
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as temporary:
         temporary.write_text(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ and their data dictionary (FHWA-HRT-06-137).
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from ppuu.files import written_whole
 from ppuu.recording import Recording
 from ppuu.units import metres_to_feet
 
@@ -71,14 +71,8 @@ def write(recording: Recording, path: str | Path) -> None:
         metres_to_feet(spacing_m),
         headway,
     ]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as temporary:
         np.savetxt(temporary, np.stack(columns, axis=1), fmt=_FORMAT)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _numbers(recording: Recording) -> Int[np.ndarray, " vehicles"]:

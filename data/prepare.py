@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from ppuu.command import run
 from ppuu.errors import InputError
+from ppuu.files import written_whole
 from ppuu.recording import Recording, load_recordings, save_recordings
 
 from .clean import Report
@@ -141,12 +141,8 @@ def _describe(path: Path, made: list[Recording]) -> None:
 def _write_report(recordings: list[Recording], path: Path) -> None:
     """Provenance and report of every recording, beside the file."""
     entries = [{"name": recording.name, **recording.provenance} for recording in recordings]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as temporary:
         temporary.write_text(json.dumps({"recordings": entries}, indent=2) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

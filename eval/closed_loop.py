@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from data.splits import Split, window
 from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
-from envs.simulator import Simulator, SimulatorConfig
+from envs.simulator import Simulator, SimulatorConfig, StepResult
 from envs.termination import CollisionKind, Outcome
 from ppuu.command import run
 from ppuu.errors import InputError
@@ -78,6 +78,26 @@ class Track:
         return cls(recordings, Scene.build(recordings), Scenarios.concatenate(lists))
 
 
+def simulator_for(policy: Policy, track: Track) -> Simulator:
+    """A simulator of the track that draws what the policy wants to see, if anything."""
+    seen = observation_of(policy)
+    looks = isinstance(policy, NetworkPolicy)
+    roads = RoadMap.build([recording.road for recording in track.recordings], seen.raster)
+    return Simulator(track.scene, roads, SimulatorConfig(seen if looks else None))
+
+
+def take_turn(policy: Policy, simulator: Simulator) -> StepResult:
+    """Shows the policy where things stand and does what it says, for one frame."""
+    others = simulator.neighbours()
+    surroundings = Surroundings(
+        simulator.scene, simulator.vehicle, simulator.frame,
+        others.boxes, others.speed_mps, others.present,
+    )  # fmt: skip
+    looks = simulator.config.observation is not None
+    observation = simulator.observe() if looks else simulator.present()
+    return simulator.step(policy.act(observation, surroundings))
+
+
 @torch.no_grad()
 def drive(
     policy: Policy, name: str, track: Track, slots: int = 64, limit: int | None = None
@@ -88,10 +108,7 @@ def drive(
     """
     scenarios = track.scenarios if limit is None else track.scenarios[:limit]
     slots = min(slots, len(scenarios))
-    seen = observation_of(policy)
-    looks = isinstance(policy, NetworkPolicy)
-    roads = RoadMap.build([recording.road for recording in track.recordings], seen.raster)
-    simulator = Simulator(track.scene, roads, SimulatorConfig(seen if looks else None))
+    simulator = simulator_for(policy, track)
     simulator.reset(scenarios[:slots])
     policy.reset(torch.ones(slots, dtype=torch.bool))
     episode = torch.arange(slots)
@@ -102,13 +119,7 @@ def drive(
     bar = tqdm(total=len(scenarios), desc=f"drive {name}", disable=not sys.stderr.isatty())
     with bar:
         while bool((episode >= 0).any()):
-            others = simulator.neighbours()
-            surroundings = Surroundings(
-                track.scene, simulator.vehicle, simulator.frame,
-                others.boxes, others.speed_mps, others.present,
-            )  # fmt: skip
-            observation = simulator.observe() if looks else simulator.present()
-            result = simulator.step(policy.act(observation, surroundings))
+            result = take_turn(policy, simulator)
             clearance = torch.minimum(clearance, result.clearance_m)
             braking = torch.maximum(braking, -result.action[:, 0])
             ended = ((episode >= 0) & result.done).nonzero()[:, 0]

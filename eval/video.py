@@ -12,16 +12,14 @@ import torch
 
 from data.splits import Split
 from envs.render import FRAMES_PER_SECOND, Renderer
-from envs.simulator import Simulator, SimulatorConfig
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output
-from ppuu.policies import NetworkPolicy, Policy, Surroundings
-from ppuu.raster import RoadMap
+from ppuu.policies import Policy
 from ppuu.runtime import import_opencv
 
-from .closed_loop import Track
-from .policies import labels, observation_of, policy_by_name
+from .closed_loop import Track, simulator_for, take_turn
+from .policies import labels, policy_by_name
 
 _CODECS = {".mp4": "mp4v", ".webm": "VP80"}
 """By the file's ending; browsers play WebM."""
@@ -33,23 +31,14 @@ _PAUSE_FRAMES = 10
 @torch.no_grad()
 def frames(policy: Policy, name: str, track: Track, scenario: int) -> Iterator[np.ndarray]:
     """One episode as pictures, ``(rows, columns, 3)`` uint8, the start included."""
-    seen = observation_of(policy)
-    looks = isinstance(policy, NetworkPolicy)
-    roads = RoadMap.build([recording.road for recording in track.recordings], seen.raster)
-    simulator = Simulator(track.scene, roads, SimulatorConfig(seen if looks else None))
+    simulator = simulator_for(policy, track)
     simulator.reset(track.scenarios[scenario])
     policy.reset(torch.ones(1, dtype=torch.bool))
     renderer = Renderer(track.recordings)
     caption = f"{name}, scenario {scenario}"
     yield renderer.frame(simulator, 0, caption)
     while not bool(simulator.done):
-        others = simulator.neighbours()
-        surroundings = Surroundings(
-            track.scene, simulator.vehicle, simulator.frame,
-            others.boxes, others.speed_mps, others.present,
-        )  # fmt: skip
-        observation = simulator.observe() if looks else simulator.present()
-        simulator.step(policy.act(observation, surroundings))
+        take_turn(policy, simulator)
         yield renderer.frame(simulator, 0, caption)
 
 

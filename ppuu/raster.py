@@ -360,6 +360,18 @@ def warp(
     return sample(image, ahead, left, config, padding)
 
 
+def warp_image(
+    image: Float[Tensor, "batch 3 rows columns"],
+    source: Float[Tensor, "batch 3"],
+    target: Float[Tensor, "batch 3"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch 3 rows columns"]:
+    """``warp`` of all channels: beyond what was seen the road runs on and no vehicle stands."""
+    vehicles = warp(image[:, VEHICLES : VEHICLES + 1], source, target, config)
+    road = warp(image[:, [LANES, OFFROAD]], source, target, config, padding="border")
+    return torch.cat([road[:, :1], vehicles, road[:, 1:]], dim=1)
+
+
 def sample(
     image: Float[Tensor, "batch channels rows columns"],
     ahead_m: Float[Tensor, "batch rows_out columns_out"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ import h5py
 import numpy as np
 
 from .errors import InputError
+from .files import written_whole
 from .road import Road
 
 SCHEMA_VERSION = 2
@@ -195,17 +195,11 @@ def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{path}: two recordings are called '{twice}'; rename one of them")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["format"] = _FORMAT
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            for index, recording in enumerate(recordings):
-                _write(file.create_group(f"recordings/{index}"), recording)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"] = _FORMAT
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        for index, recording in enumerate(recordings):
+            _write(file.create_group(f"recordings/{index}"), recording)
 
 
 def load_recordings(paths: Sequence[str | Path]) -> list[Recording]:

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..kinematics import step
 from ..observation import Observation
 from ..policies.network import NetworkPolicy
-from ..raster import warp
+from ..raster import warp_image
 from ..rollout import Futures, Rollout
 from ..world_models.base import WorldModel
 from .starts import StartConfig
@@ -138,9 +138,9 @@ def unroll(
 def _view(future: Futures, ego: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 3 rows columns"]:
     """The first replica's image as the ego would see it from its pose."""
     source, target = future.pose[:, 0], ego[:, :3].detach()
-    vehicles = warp(future.vehicles[:, 0], source, target, future.raster)
-    road = warp(future.road[:, 0], source, target, future.raster, padding="border")
-    return torch.cat([road[:, :1], vehicles, road[:, 1:]], dim=1)
+    road = future.road[:, 0]
+    image = torch.cat([road[:, :1], future.vehicles[:, 0], road[:, 1:]], dim=1)
+    return warp_image(image, source, target, future.raster)
 
 
 def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig) -> Terms:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..geometry import wrap_angle
 from ..observation import Observation
-from ..raster import LANES, OFFROAD, VEHICLES, RasterConfig, warp
+from ..raster import RasterConfig, warp_image
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,8 @@ def varied_starts(
     ago = torch.arange(frames - 1, -1, -1, device=ego.device) * (stride * dt_s)
     moved = _shifted(ego, speed, change[:, 1], change[:, 2], ago)
     source, target = ego[..., :3].flatten(0, 1), moved[..., :3].flatten(0, 1)
-    flat = images.flatten(0, 1)
-    vehicles = warp(flat[:, VEHICLES : VEHICLES + 1], source, target, raster)
-    road = warp(flat[:, [LANES, OFFROAD]], source, target, raster, padding="border")
-    warped = torch.cat([road[:, :1], vehicles, road[:, 1:]], dim=1).view(images.shape)
-    return Observation(warped, moved, size_m)
+    warped = warp_image(images.flatten(0, 1), source, target, raster)
+    return Observation(warped.view(images.shape), moved, size_m)
 
 
 def _shifted(
