@@ -1,7 +1,7 @@
 """Checks and repairs that every reader shares, and the report of what they did.
 
-A reader hands over the rows as they stand in the file, already in metres; ``recording`` refuses
-what cannot be true, mends what can be mended, counts every repair, and returns the recording.
+A reader hands over ``RawTracks``; ``recording`` refuses what cannot be true, mends what can be
+mended, counts every repair, and returns the recording.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from ppuu.road import Road
 from ppuu.units import seconds_to_frames
 
 from .motion import motion, towed_heading
+from .raw import RawTracks
+from .roads.from_tracks import derive
 
 LONGEST_FILLED_GAP = 5
 """Missing frames that are still interpolated (half a second of NGSIM); more split the track."""
@@ -29,40 +31,7 @@ FASTEST_MPS = 80.0
 ROUNDING_MPS = 0.01
 """Speeds this little below zero are rounding; set to zero and counted."""
 
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The rows of one raw file, in any order, in metres, one entry each.
-
-    Attributes:
-        file: name for messages.
-        vehicle: ``(n,)`` the source's own number.
-        frame: ``(n,)`` frame number as recorded.
-        x_m, y_m: ``(n,)`` centre of the box (see ``at_front``).
-        length_m, width_m: ``(n,)``.
-        heading_rad: ``(n,)``; None where the source has none: then it follows from the motion.
-        speed_mps: ``(n,)``; None as above.
-        line: ``(n,)`` line in the file, from 1; None if the file is not a table.
-        at_front: positions are of the middle of the front bumper, without headings; the heading
-            follows from them, and they are moved half a length back along it.
-    """
-
-    file: str
-    vehicle: np.ndarray
-    frame: np.ndarray
-    x_m: np.ndarray
-    y_m: np.ndarray
-    length_m: np.ndarray
-    width_m: np.ndarray
-    heading_rad: np.ndarray | None = None
-    speed_mps: np.ndarray | None = None
-    line: np.ndarray | None = None
-    at_front: bool = False
-
-    def place(self, row: int) -> str:
-        """Where a row stands, for messages."""
-        line = "" if self.line is None else f", line {self.line[row]}"
-        return f"{self.file}{line}: vehicle {self.vehicle[row]}, frame {self.frame[row]}"
+_NUMBERS = ("x_m", "y_m", "heading_rad", "speed_mps", "recorded_speed_mps", "length_m", "width_m")
 
 
 @dataclass(frozen=True)
@@ -106,24 +75,10 @@ class Report:
         return "\n".join(f"  {name:<12}{text}" for name, text in lines)
 
 
-def recording(
-    rows: Rows,
-    road: Road,
-    dt_s: float,
-    name: str,
-    provenance: Mapping,
-    left_out: Mapping[str, int] | None = None,
-) -> Recording:
-    """Checks and mends the rows and makes the recording; the report goes into its provenance.
+def recording(rows: RawTracks) -> Recording:
+    """Checks and mends the rows and makes the recording.
 
-    Args:
-        rows: as read.
-        road: in the same frame of reference.
-        dt_s: seconds between two frame numbers.
-        name: of the recording.
-        provenance: what the reader knows about the file; ``report`` and ``first_frame`` are
-            added.
-        left_out: reason → rows that the reader has left out already.
+    To the reader's provenance it adds ``report`` and ``first_frame``.
 
     Raises:
         InputError: a value that cannot be true, or nothing is left.
@@ -131,8 +86,8 @@ def recording(
     if not len(rows.frame):
         raise InputError(f"{rows.file}: it holds no row of a moving vehicle")
     check(rows)
-    left_out = dict(left_out or {})
-    dropped, repaired = Counter(left_out), Counter()
+    dt_s = rows.dt_s
+    dropped, repaired = Counter(rows.left_out), Counter()
     order = np.lexsort((rows.frame, rows.vehicle))
     vehicle, frame = rows.vehicle[order], rows.frame[order].astype(np.int64)
     columns = {"x_m": rows.x_m[order], "y_m": rows.y_m[order]}
@@ -202,43 +157,45 @@ def recording(
         vehicle_id=np.array(vehicles),
         length_m=np.array(lengths),
         width_m=np.array(widths),
-        road=road,
+        road=rows.road if rows.road is not None else Road.from_lanes([]),
         dt_s=dt_s,
-        name=name,
+        name=rows.name,
     )
+    if rows.road is None:
+        made = replace(made, road=derive(made))
     report = Report(
-        rows_read=len(rows.frame) + sum(left_out.values()),
+        rows_read=len(rows.frame) + sum(rows.left_out.values()),
         vehicles_read=len(np.unique(rows.vehicle)),
         rows_kept=made.rows,
         tracks_kept=made.vehicles,
         dropped={why: int(count) for why, count in dropped.items()},
         repaired={why: int(count) for why, count in repaired.items()},
-        on_road_share=round(float(road.drivable(np.stack([made.x_m, made.y_m], 1)).mean()), 6),
+        on_road_share=round(float(made.road.drivable(np.stack([made.x_m, made.y_m], 1)).mean()), 6),
         overlaps=overlapping_pairs(made),
     )
     return replace(
-        made, provenance={**provenance, "first_frame": first_frame, "report": asdict(report)}
+        made, provenance={**rows.provenance, "first_frame": first_frame, "report": asdict(report)}
     )
 
 
-def check(rows: Rows) -> None:
+def check(rows: RawTracks) -> None:
     """Refuses rows that cannot be true.
 
     Raises:
         InputError: a value that is not finite, a negative speed, a box without size, or two rows
             of one vehicle in one frame; with file, line, vehicle and frame.
     """
-    for key in ("x_m", "y_m", "heading_rad", "speed_mps", "length_m", "width_m"):
+    for key in _NUMBERS:
         values = getattr(rows, key)
         bad = [] if values is None else np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise InputError(f"{rows.place(bad[0])}: {key} is not a number; mend or remove it")
-    if rows.speed_mps is not None:
-        bad = np.flatnonzero(rows.speed_mps < -ROUNDING_MPS)
+    for speed_mps in (rows.speed_mps, rows.recorded_speed_mps):
+        bad = [] if speed_mps is None else np.flatnonzero(speed_mps < -ROUNDING_MPS)
         if len(bad):
             raise InputError(
                 f"{rows.place(bad[0])}: its speed is negative "
-                f"({rows.speed_mps[bad[0]]:.3f} m/s); mend or remove the row"
+                f"({speed_mps[bad[0]]:.3f} m/s); mend or remove the row"
             )
     bad = np.flatnonzero((rows.length_m <= 0) | (rows.width_m <= 0))
     if len(bad):

@@ -6,28 +6,36 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Union
 
 import tyro
 from tqdm import tqdm
 
 from ppuu.command import run
+from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.files import written_whole
 from ppuu.recording import Recording, load_recordings, save_recordings
 
 from .clean import Report
 from .digest import sha256
-from .sources import SOURCES
+from .sources import SOURCES, read_recordings
+from .sources.base import Source
+
+AnySource = Union[  # noqa: UP007, made from the registry
+    tuple(Annotated[source, tyro.conf.subcommand(name)] for name, source in SOURCES.items())
+]
 
 
+@tyro.conf.configure(
+    tyro.conf.CascadeSubcommandArgs, tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes
+)
 def main(
-    source: tyro.conf.Positional[Literal["ngsim", "dlr", "commonroad"]],
+    source: AnySource,
     raw: Annotated[
         tyro.conf.Positional[tuple[Path, ...]],
         tyro.conf.arg(metavar="RAW [RAW ...]", help_behavior_hint="(required)"),
     ],
-    /,
     out: Path,
 ) -> None:
     """Turns raw files into recordings, tracks and road in metres, all in one HDF5 file.
@@ -35,16 +43,6 @@ def main(
     Beside FILE.h5 stands FILE.report.json: what was read, kept, dropped and repaired, and why.
     Repeat the command after an interruption or with other raw files: only what is new or has
     changed is read.
-
-    Sources:
-
-    ngsim: the text files of I-80 and US-101 (18 columns) and of the streets (24 columns), feet;
-    one period a file.
-
-    dlr: DLR Highway Traffic, trajectories_*.csv (fetch it with: python -m data.download
-    dlr-highway); gives two recordings, one for each direction.
-
-    commonroad: scenarios in XML (2018b, 2020a), also *.xml.gz; one scene a file.
 
     To try: python -m data.prepare ngsim trajectories-0400-0415.txt --out i80.h5
 
@@ -61,16 +59,17 @@ def main(
     known = [*before, *(made for part in parts.glob("*.h5") for made in _readable(part))]
     recordings: list[Recording] = []
     try:
-        for path, (names, origin) in tqdm(origins.items(), source, unit="file", disable=None):
-            made = [r for name in names for r in known if r.name == name and _is_of(r, origin)]
-            if len(made) != len(names):
+        for path, origin in tqdm(origins.items(), type(source).__name__, unit="file", disable=None):
+            made = _made_before(known, origin)
+            if not made:
                 made = [
                     replace(recording, provenance=origin | dict(recording.provenance))
-                    for recording in SOURCES[source].read(path)
+                    for recording in read_recordings(source, path)
                 ]
                 _describe(path, made)
                 if len(origins) > 1:
                     save_recordings(parts / f"{origin['raw']['sha256']}.h5", made)
+            _refuse_same_name(path, made, recordings)
             recordings += made
         if [id(made) for made in recordings] == [id(made) for made in before]:
             tqdm.write(f"{out}: up to date")
@@ -84,34 +83,34 @@ def main(
     shutil.rmtree(parts, ignore_errors=True)
 
 
-def _origins(source: str, raw: tuple[Path, ...]) -> dict[Path, tuple[list[str], dict]]:
-    """For each raw file the names of its recordings, and what their provenance must say."""
+def _refuse_same_name(path: Path, made: list[Recording], others: list[Recording]) -> None:
+    owner = {other.name: other.provenance["raw"]["file"] for other in others}
+    for recording in made:
+        if recording.name in owner:
+            raise InputError(
+                f"{owner[recording.name]} and {path} both give the recording '{recording.name}'; "
+                "leave one of them out or rename it"
+            )
+
+
+def _origins(source: Source, raw: tuple[Path, ...]) -> dict[Path, dict]:
+    """What the provenance of each raw file's recordings must say."""
     if not raw:
         raise InputError("no raw file given; see python -m data.prepare --help")
     for path in raw:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-    reader = SOURCES[source]
-    origins, owner = {}, {}
-    for path in raw:
-        names = list(reader.names(path))
-        for name in names:
-            if name in owner:
-                raise InputError(
-                    f"{owner[name]} and {path} would both give the recording '{name}'; "
-                    "leave one of them out or rename it"
-                )
-            owner[name] = path
-        size = path.stat().st_size
-        origins[path] = (
-            names,
-            {
-                "source": source,
-                "reader_version": reader.version,
-                "raw": {"file": path.name, "bytes": size, "sha256": sha256(path)},
-            },
-        )
-    return origins
+    return {
+        path: {
+            "source": {"name": _name(source), "version": source.version, **to_json(source)},
+            "raw": {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)},
+        }
+        for path in raw
+    }
+
+
+def _name(source: Source) -> str:
+    return next(name for name, kind in SOURCES.items() if type(source) is kind)
 
 
 def _readable(path: Path) -> list[Recording]:
@@ -122,11 +121,14 @@ def _readable(path: Path) -> list[Recording]:
         return []
 
 
-def _is_of(recording: Recording, origin: dict) -> bool:
-    """Whether a recording was made by this version of the reader from these bytes."""
-    provenance = recording.provenance
-    same_reader = all(provenance.get(key) == origin[key] for key in ("source", "reader_version"))
-    return same_reader and provenance.get("raw", {}).get("sha256") == origin["raw"]["sha256"]
+def _made_before(known: list[Recording], origin: dict) -> list[Recording]:
+    """The recordings that this reader has made from these bytes before."""
+    return [
+        recording
+        for recording in known
+        if recording.provenance.get("source") == origin["source"]
+        and recording.provenance.get("raw", {}).get("sha256") == origin["raw"]["sha256"]
+    ]
 
 
 def _describe(path: Path, made: list[Recording]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from ppuu.errors import InputError
+from ppuu.recording import Recording
 from ppuu.road import Road
 from ppuu.units import LANE_WIDTH_M
 
-from .reference import SPACING_M, ReferenceLine, smooth
+from .reference import SPACING_M, ReferenceLine, follow, smooth
 
 _CELL_M = 0.1
 _BLUR_M = 0.3
@@ -23,6 +24,13 @@ _MARGIN_M = 10.0
 _RAMP_VEHICLES = 3
 """A strip beside the through lanes is road if at least so many vehicles use it."""
 _RAMP_WANDER_M = 20.0
+
+
+def derive(recording: Recording) -> Road:
+    """The road of a recording whose vehicles all travel one way, roughly along x."""
+    points = np.stack([recording.x_m, recording.y_m], axis=1)
+    reference = follow(points, recording.heading_rad)
+    return curved_lanes(reference, *reference.project(points), recording.row_vehicle)
 
 
 def curved_lanes(

@@ -8,55 +8,58 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree
 
 import numpy as np
 
 from ppuu.errors import InputError
-from ppuu.recording import Recording
 from ppuu.road import Road
 
-from .. import clean
+from ..raw import RawTracks
 from ..roads.frame import LocalFrame
+from .base import Source
 
 VERSIONS = ("2018b", "2020a")
 ONE_WAY = 0.9
 """Mean resultant length of the headings above which all traffic runs along one road."""
 
 
-def name(path: Path) -> str:
-    """What the recording of a file is called."""
-    return path.name.removesuffix(".gz").removesuffix(".xml")
-
-
-def read(path: Path) -> Recording:
-    """Reads the dynamic obstacles and the lanelets of one scenario.
+@dataclass(frozen=True)
+class CommonRoad(Source):
+    """Scenarios in XML (2018b, 2020a), also *.xml.gz: obstacles and lanelets, one scene a file.
 
     The scene is turned so that x runs along the mean heading; at an intersection, where traffic
     has no common direction, the file's axes stay.
-
-    Raises:
-        InputError: not CommonRoad, another version, or a state that cannot be used.
     """
-    root = _parse(path)
-    dt_s = _number(root.get("timeStepSize"), path, "timeStepSize")
-    if dt_s <= 0:
-        raise InputError(f"{path}: timeStepSize is {dt_s:g} s; it must be positive")
-    rows = _rows(root, path)
-    lanes = _lanes(root, path)
-    direction = np.exp(1j * rows["heading_rad"]).mean() if len(rows["heading_rad"]) else 0.0
-    angle_rad = float(np.angle(direction)) if abs(direction) > ONE_WAY else 0.0
-    frame = LocalFrame(0.0, 0.0, angle_rad)
-    rows["x_m"], rows["y_m"] = frame.to_local(np.stack([rows["x_m"], rows["y_m"]], 1)).T
-    rows["heading_rad"] = rows["heading_rad"] - angle_rad
-    return clean.recording(
-        clean.Rows(file=str(path), **rows),
-        Road.from_lanes([(frame.to_local(left), frame.to_local(right)) for left, right in lanes]),
-        dt_s=dt_s,
-        name=name(path),
-        provenance={"benchmark": root.get("benchmarkID", name(path)), "frame": frame.as_json()},
-    )
+
+    version: ClassVar[int] = 1
+
+    def read(self, path: Path) -> Iterator[RawTracks]:
+        """One recording a file."""
+        root = _parse(path)
+        dt_s = _number(root.get("timeStepSize"), path, "timeStepSize")
+        if dt_s <= 0:
+            raise InputError(f"{path}: timeStepSize is {dt_s:g} s; it must be positive")
+        rows = _rows(root, path)
+        lanes = _lanes(root, path)
+        direction = np.exp(1j * rows["heading_rad"]).mean() if len(rows["heading_rad"]) else 0.0
+        angle_rad = float(np.angle(direction)) if abs(direction) > ONE_WAY else 0.0
+        frame = LocalFrame(0.0, 0.0, angle_rad)
+        rows["x_m"], rows["y_m"] = frame.to_local(np.stack([rows["x_m"], rows["y_m"]], 1)).T
+        rows["heading_rad"] = rows["heading_rad"] - angle_rad
+        name = path.name.removesuffix(".gz").removesuffix(".xml")
+        sides = [(frame.to_local(left), frame.to_local(right)) for left, right in lanes]
+        yield RawTracks(
+            name=name,
+            file=str(path),
+            dt_s=dt_s,
+            road=Road.from_lanes(sides),
+            provenance={"benchmark": root.get("benchmarkID", name), "frame": frame.as_json()},
+            **rows,
+        )
 
 
 def _parse(path: Path) -> ElementTree.Element:

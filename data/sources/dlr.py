@@ -5,17 +5,18 @@ Source: DLR Highway Traffic Dataset v1.1.0 (CC BY-NC-SA 4.0), positions in UTM, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from ppuu.errors import InputError
-from ppuu.recording import Recording
 
-from .. import clean
+from ..raw import RawTracks
 from ..roads.frame import LocalFrame
-from ..roads.from_tracks import curved_lanes
-from ..roads.reference import follow
+from .base import Source
 from .table import read_columns
 
 NAMES = ("dlr-highway-north", "dlr-highway-south")
@@ -36,48 +37,49 @@ _EVERY = 2
 """Every second frame is kept: 20 Hz becomes 10 Hz."""
 
 
-def read(path: Path) -> list[Recording]:
-    """Reads the trajectories: one recording for each direction, in its own axes.
+@dataclass(frozen=True)
+class DlrHighway(Source):
+    """DLR Highway Traffic, trajectories_*.csv: two recordings, one for each direction.
 
-    x runs along the principal axis of the carriageway in driving direction, from 0 at the first
-    row; heading, speed and size are the source's (positions and headings agree to 0.3 degrees).
-
-    Raises:
-        InputError: a missing column or a row that cannot be used.
+    Fetch it with ``python -m data.download dlr-highway``.  x runs along the principal axis of the
+    carriageway in driving direction, from 0 at the first row; heading, speed and size are the
+    source's (positions and headings agree to 0.3 degrees).
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
-        header = file.readline().strip().split(",")
-    for name in _COLUMNS:
-        if name not in header:
-            raise InputError(f"{path}: column '{name}' is missing; is it trajectories_*.csv?")
-    table = read_columns(
-        path,
-        {name: (header.index(name), kind) for name, kind in _COLUMNS.items()},
-        width=len(header),
-        delimiter=",",
-        header_lines=1,
-    )
-    tick, start = _ticks(table["timestamp"], path)
-    rows = {
-        "vehicle": table["id"],
-        "frame": tick,
-        "x_m": table["center_easting"],
-        "y_m": table["center_northing"],
-        "heading_rad": np.radians(table["yaw"]),
-        "speed_mps": table["velocity_magnitude"],
-        "length_m": table["dimension_length"],
-        "width_m": table["dimension_width"],
-        "line": np.arange(len(table)) + 2,
-    }
-    clean.check(clean.Rows(file=str(path), **rows))
-    return [
-        _direction(path, name, rows, north, start)
-        for name, north in zip(NAMES, (True, False), strict=True)
-    ]
+
+    version: ClassVar[int] = 1
+
+    def read(self, path: Path) -> Iterator[RawTracks]:
+        """The carriageway to the north, then that to the south."""
+        with path.open(encoding="utf-8", errors="replace") as file:
+            header = file.readline().strip().split(",")
+        for name in _COLUMNS:
+            if name not in header:
+                raise InputError(f"{path}: column '{name}' is missing; is it trajectories_*.csv?")
+        table = read_columns(
+            path,
+            {name: (header.index(name), kind) for name, kind in _COLUMNS.items()},
+            width=len(header),
+            delimiter=",",
+            header_lines=1,
+        )
+        tick, start = _ticks(table["timestamp"], path)
+        rows = {
+            "vehicle": table["id"],
+            "frame": tick,
+            "x_m": table["center_easting"],
+            "y_m": table["center_northing"],
+            "heading_rad": np.radians(table["yaw"]),
+            "speed_mps": table["velocity_magnitude"],
+            "length_m": table["dimension_length"],
+            "width_m": table["dimension_width"],
+            "line": np.arange(len(table)) + 2,
+        }
+        for name, north in zip(NAMES, (True, False), strict=True):
+            yield _direction(path, name, rows, north, start)
 
 
-def _direction(path: Path, name: str, rows: dict, north: bool, start: str) -> Recording:
-    """The recording of all vehicles that travel to the north (or the south)."""
+def _direction(path: Path, name: str, rows: dict, north: bool, start: str) -> RawTracks:
+    """All vehicles that travel to the north (or the south)."""
     vehicle, index = np.unique(rows["vehicle"], return_inverse=True)
     northward = np.bincount(index, np.sin(rows["heading_rad"]), len(vehicle))[index] > 0
     own = northward == north
@@ -94,19 +96,18 @@ def _direction(path: Path, name: str, rows: dict, north: bool, start: str) -> Re
         "y_m": points[:, 1],
         "heading_rad": np.angle(np.exp(1j * (rows["heading_rad"] - frame.angle_rad))),
     }
-    reference = follow(points, rows["heading_rad"])
-    road = curved_lanes(reference, *reference.project(points), rows["vehicle"])
-    return clean.recording(
-        clean.Rows(file=str(path), **rows),
-        road,
-        dt_s=_EVERY * _TICK_US * 1e-6,
+    return RawTracks(
         name=name,
+        file=str(path),
+        dt_s=_EVERY * _TICK_US * 1e-6,
+        road=None,
         provenance={
             "start": start,
             "licence": "CC BY-NC-SA 4.0, DLR Highway Traffic Dataset v1.1.0",
             "frame": frame.as_json(),
         },
         left_out={"every second frame, 20 Hz to 10 Hz": int(own.sum() - kept.sum())},
+        **rows,
     )
 
 

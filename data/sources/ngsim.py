@@ -6,17 +6,20 @@ road and measured at the middle of the front bumper, Local X to the right.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from ppuu.errors import InputError
-from ppuu.recording import Recording
 from ppuu.road import Road
 from ppuu.units import feet_to_metres
 
-from .. import clean
+from ..raw import RawTracks
 from ..roads.from_tracks import straight_lanes
+from .base import Source
 from .table import read_columns
 
 DT_S = 0.1
@@ -39,8 +42,11 @@ _LARGEST_THROUGH_LANE = 8
 """At the streets, larger numbers are turn lanes."""
 
 
-def read(path: Path) -> Recording:
-    """Reads one period.
+@dataclass(frozen=True)
+class Ngsim(Source):
+    """The text files of I-80 and US-101 (18 columns) and of the streets (24 columns), feet.
+
+    One period a file.
 
     x is Local Y and y is minus Local X, so that y = 0 is the left edge of the survey and all
     periods of a site share their axes.  The box's centre is towed by the front bumper, which
@@ -51,36 +57,36 @@ def read(path: Path) -> Recording:
 
     Roads: straight lanes through the median position of each lane number.  At the streets only
     the through lanes of the surveyed street are known.
-
-    Raises:
-        InputError: not such a file, or a row that cannot be used.
     """
-    delimiter, width = _layout(path)
-    columns = _COLUMNS | ({"direction": _DIRECTION} if width == _STREET_WIDTH else {})
-    table = read_columns(path, columns, width, delimiter)
-    x_m, y_m = feet_to_metres(table["local_y_ft"]), -feet_to_metres(table["local_x_ft"])
-    rows = {
-        "vehicle": table["vehicle"],
-        "frame": table["frame"],
-        "x_m": x_m,
-        "y_m": y_m,
-        "length_m": feet_to_metres(table["length_ft"]),
-        "width_m": feet_to_metres(table["width_ft"]),
-        "line": np.arange(len(table)) + 1,
-    }
-    recorded_mps = feet_to_metres(table["velocity_ftps"])
-    clean.check(clean.Rows(file=str(path), **rows, speed_mps=recorded_mps))
-    if width == _HIGHWAY_WIDTH:
-        lanes = straight_lanes(x_m, y_m, table["lane"])
-    else:
-        lanes = _street_lanes(x_m, y_m, table["lane"], table["direction"])
-    return clean.recording(
-        clean.Rows(file=str(path), **rows, at_front=True),
-        Road.from_lanes(lanes),
-        dt_s=DT_S,
-        name=path.stem,
-        provenance={"columns": width, "axes": "x = Local Y, y = -Local X, metres"},
-    )
+
+    version: ClassVar[int] = 1
+
+    def read(self, path: Path) -> Iterator[RawTracks]:
+        """One recording a file."""
+        delimiter, width = _layout(path)
+        columns = _COLUMNS | ({"direction": _DIRECTION} if width == _STREET_WIDTH else {})
+        table = read_columns(path, columns, width, delimiter)
+        x_m, y_m = feet_to_metres(table["local_y_ft"]), -feet_to_metres(table["local_x_ft"])
+        if width == _HIGHWAY_WIDTH:
+            lanes = straight_lanes(x_m, y_m, table["lane"])
+        else:
+            lanes = _street_lanes(x_m, y_m, table["lane"], table["direction"])
+        yield RawTracks(
+            name=path.stem,
+            file=str(path),
+            dt_s=DT_S,
+            road=Road.from_lanes(lanes),
+            vehicle=table["vehicle"],
+            frame=table["frame"],
+            x_m=x_m,
+            y_m=y_m,
+            length_m=feet_to_metres(table["length_ft"]),
+            width_m=feet_to_metres(table["width_ft"]),
+            line=np.arange(len(table)) + 1,
+            at_front=True,
+            recorded_speed_mps=feet_to_metres(table["velocity_ftps"]),
+            provenance={"columns": width, "axes": "x = Local Y, y = -Local X, metres"},
+        )
 
 
 def _street_lanes(

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.clean import Report, Rows, overlapping_pairs, recording
+from data.clean import Report, overlapping_pairs, recording
 from data.motion import motion, slope, towed_heading
+from data.raw import RawTracks
 from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
@@ -14,7 +15,7 @@ from ppuu.road import Road
 ROAD = Road.straight(1000.0, 3, 3.7, start_m=-100.0)
 
 
-def rows(frames, vehicle=1, speed_mps=10.0, y_m=5.5, **other) -> Rows:
+def rows(frames, vehicle=1, speed_mps=10.0, y_m=5.5, **other) -> RawTracks:
     """One car along x."""
     frames = np.asarray(frames)
     n = len(frames)
@@ -29,20 +30,20 @@ def rows(frames, vehicle=1, speed_mps=10.0, y_m=5.5, **other) -> Rows:
         "speed_mps": np.full(n, speed_mps),
         "line": np.arange(n) + 1,
     }
-    return Rows(file="file.txt", **(values | other))
+    return RawTracks(name="test", file="file.txt", dt_s=0.1, road=ROAD, **(values | other))
 
 
-def join(*parts: Rows) -> Rows:
+def join(*parts: RawTracks) -> RawTracks:
     columns = {
         key: np.concatenate([getattr(part, key) for part in parts])
-        for key in Rows.__dataclass_fields__
+        for key in RawTracks.__dataclass_fields__
         if isinstance(getattr(parts[0], key), np.ndarray)
     }
     return replace(parts[0], **columns)
 
 
-def clean(table: Rows) -> tuple[Recording, Report]:
-    made = recording(table, ROAD, 0.1, "test", {})
+def clean(table: RawTracks) -> tuple[Recording, Report]:
+    made = recording(table)
     return made, Report(**made.provenance["report"])
 
 

@@ -5,7 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from data.sources import commonroad
+from data.sources import read_recordings
+from data.sources.commonroad import CommonRoad
 from ppuu.errors import InputError
 
 
@@ -54,8 +55,8 @@ def test_a_scene_is_read(tmp_path, version, ending):
     path = tmp_path / f"scene.{ending}"
     text = scenario(version).encode()
     path.write_bytes(gzip.compress(text) if ending.endswith("gz") else text)
-    made = commonroad.read(path)
-    assert made.name == commonroad.name(path) == "scene"
+    made = read_recordings(CommonRoad(), path)[0]
+    assert made.name == "scene"
     assert (made.vehicles, made.rows, made.dt_s) == (1, 15, 0.1)
     np.testing.assert_allclose(made.x_m, 2.0 + np.arange(15))
     np.testing.assert_allclose(made.y_m, 0.5)
@@ -68,7 +69,7 @@ def test_a_scene_is_read(tmp_path, version, ending):
 def test_lanelets_in_a_row_are_one_lane(tmp_path):
     path = tmp_path / "scene.xml"
     path.write_text(scenario())
-    road = commonroad.read(path).road
+    road = read_recordings(CommonRoad(), path)[0].road
     assert road.lanes == 1
     left, right = road.lane(0)
     np.testing.assert_allclose(left, [[0, 2], [20, 2], [30, 2], [40, 2]])
@@ -78,7 +79,7 @@ def test_lanelets_in_a_row_are_one_lane(tmp_path):
 def test_x_is_turned_along_the_traffic(tmp_path):
     path = tmp_path / "scene.xml"
     path.write_text(scenario(heading=-0.7))
-    made = commonroad.read(path)
+    made = read_recordings(CommonRoad(), path)[0]
     np.testing.assert_allclose(made.heading_rad, 0.0, atol=1e-6)
     np.testing.assert_allclose(made.y_m[-1] - made.y_m[0], 14 * np.sin(0.7))
     assert made.road.drivable(np.stack([made.x_m, made.y_m], 1)).all()
@@ -103,7 +104,7 @@ def test_bad_input_is_named(tmp_path, old, new, words):
     path = tmp_path / "bad.xml"
     path.write_text(scenario().replace(old, new))
     with pytest.raises(InputError) as error:
-        commonroad.read(path)
+        read_recordings(CommonRoad(), path)[0]
     assert words in str(error.value)
     assert str(path) in str(error.value)
 
@@ -112,7 +113,7 @@ def test_a_truncated_archive_is_named(tmp_path):
     path = tmp_path / "cut.xml.gz"
     path.write_bytes(gzip.compress(scenario().encode())[:-40])
     with pytest.raises(InputError, match="not readable as XML"):
-        commonroad.read(path)
+        read_recordings(CommonRoad(), path)[0]
 
 
 def test_real_us101_windows(shared_data):
@@ -121,7 +122,7 @@ def test_real_us101_windows(shared_data):
     assert len(paths) == 20
     depths = []
     for path in paths:
-        made = commonroad.read(path)
+        made = read_recordings(CommonRoad(), path)[0]
         report = made.provenance["report"]
         assert report["on_road_share"] > 0.999
         assert np.abs(made.heading_rad).max() < 0.5
@@ -132,6 +133,6 @@ def test_real_us101_windows(shared_data):
 
 def test_a_real_intersection(shared_data):
     path = shared_data / "ngsim-lankershim-commonroad" / "USA_Lanker-1_1_T-1.xml.gz"
-    made = commonroad.read(path)
+    made = read_recordings(CommonRoad(), path)[0]
     assert made.provenance["report"]["on_road_share"] == 1.0
     assert made.provenance["frame"]["angle_rad"] == 0.0

@@ -10,7 +10,8 @@ import pytest
 from data.digest import sha256
 from data.download import DATASETS, unpack
 from data.roads.reference import ReferenceLine, follow
-from data.sources import dlr
+from data.sources import read_recordings
+from data.sources.dlr import NAMES, DlrHighway
 from ppuu.errors import InputError
 
 HEADER = (
@@ -58,11 +59,11 @@ def motorway(path: Path, seconds: float = 24.0) -> None:
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("dlr") / "trajectories.csv"
     motorway(path)
-    return dlr.read(path)
+    return read_recordings(DlrHighway(), path)
 
 
 def test_one_recording_a_direction(made):
-    assert [recording.name for recording in made] == list(dlr.NAMES)
+    assert [recording.name for recording in made] == list(NAMES)
     for recording in made:
         assert recording.vehicles == 13
         assert recording.dt_s == pytest.approx(0.1)
@@ -138,7 +139,7 @@ def test_bad_input_is_named(tmp_path, old, new, words):
     motorway(path, seconds=2.0)
     path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(InputError) as error:
-        dlr.read(path)
+        read_recordings(DlrHighway(), path)
     assert words in str(error.value)
 
 
@@ -148,7 +149,7 @@ def test_a_second_row_in_one_frame_is_named(tmp_path):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[5]]) + "\n")
     with pytest.raises(InputError, match=f"line {len(lines) + 1}: vehicle .* second row"):
-        dlr.read(path)
+        read_recordings(DlrHighway(), path)
 
 
 def test_a_changed_archive_is_refused(tmp_path):
@@ -168,7 +169,7 @@ def test_the_real_motorway():
     path = root / "dlr-highway" / DATASETS["dlr-highway"].trajectories
     if not path.is_file():
         pytest.skip("not downloaded; python -m data.download dlr-highway")
-    north, south = dlr.read(path)
+    north, south = read_recordings(DlrHighway(), path)
     assert (north.vehicles, south.vehicles) == (281, 161)
     for recording in (north, south):
         assert recording.frames == 3000

@@ -10,7 +10,8 @@ import pytest
 
 from data import ngsim_text
 from data.generate import main
-from data.sources import ngsim
+from data.sources import read_recordings
+from data.sources.ngsim import Ngsim
 from data.traffic import PRESETS, generate, simulate
 from ppuu.command import run
 from ppuu.errors import InputError
@@ -152,7 +153,7 @@ def test_text_names_leaders_and_followers(written):
 
 def test_the_reader_reads_what_was_written(recording, written):
     """Positions survive to the reader's smoothing; speeds follow from them."""
-    read = ngsim.read(written[0])
+    read = read_recordings(Ngsim(), written[0])[0]
     assert read.vehicles <= recording.vehicles and read.dt_s == recording.dt_s
     index = {number: v for v, number in enumerate(recording.vehicle_id.tolist())}
     for v in range(0, read.vehicles, 7):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from data import ngsim_text
-from data.sources import ngsim
+from data.sources import read_recordings
+from data.sources.ngsim import Ngsim
 from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
@@ -39,7 +40,7 @@ def write(path, rows, delimiter=" ") -> None:
 def test_highway(tmp_path, delimiter):
     path = tmp_path / "trajectories-0400-0415.txt"
     write(path, highway(), delimiter)
-    made = ngsim.read(path)
+    made = read_recordings(Ngsim(), path)[0]
     assert (made.name, made.vehicles, made.rows, made.dt_s) == (path.stem, 3, 120, 0.1)
     foot = 0.3048
     # Local Y is the front bumper: the centre lies half of 14.5 ft behind it.
@@ -55,7 +56,7 @@ def test_highway(tmp_path, delimiter):
 def test_lanes_come_from_the_lane_column(tmp_path):
     path = tmp_path / "a.txt"
     write(path, highway())
-    made = ngsim.read(path)
+    made = read_recordings(Ngsim(), path)[0]
     assert made.road.lanes == 3
     for index in range(3):
         left, right = made.road.lane(index)
@@ -70,7 +71,7 @@ def test_the_real_rows_of_us101(tmp_path):
     later = [line(2, 15 + k, 16.447, 43.381 + 4.0 * k) for k in range(20)]
     path = tmp_path / "us101.csv"
     write(path, rows + later, ",")
-    made = ngsim.read(path)
+    made = read_recordings(Ngsim(), path)[0]
     assert (made.vehicles, made.rows) == (1, 22)
     assert made.x_m[0] == pytest.approx(0.3048 * (35.381 - 7.25), abs=1e-3)
     assert made.y_m[0] == pytest.approx(-0.3048 * 16.467, abs=0.02)
@@ -79,7 +80,7 @@ def test_the_real_rows_of_us101(tmp_path):
 def test_a_number_used_twice_is_two_tracks(tmp_path):
     path = tmp_path / "a.txt"
     write(path, highway() + [line(1, 500 + k, 6.0, 35.0 + 4.0 * k, lane=1) for k in range(30)])
-    made = ngsim.read(path)
+    made = read_recordings(Ngsim(), path)[0]
     assert made.vehicle_id.tolist() == [1, 1, 2, 3]
     assert made.frames == 500 + 30 - 13
 
@@ -90,7 +91,7 @@ def test_streets(tmp_path):
     rows += [line(2, k, -20.0, 300.0 - 4.0 * k, lane=1, street=4) for k in range(40)]
     path = tmp_path / "street.txt"
     write(path, rows)
-    made = ngsim.read(path)
+    made = read_recordings(Ngsim(), path)[0]
     south = made.track(1)
     np.testing.assert_allclose(south[:, 0], 0.3048 * (300 - 4 * np.arange(40) + 7.25), rtol=1e-6)
     np.testing.assert_allclose(np.abs(south[:, 2]), np.pi, atol=1e-6)
@@ -118,7 +119,7 @@ def test_bad_values_are_named(tmp_path, row, column, value, words):
     path = tmp_path / "bad.txt"
     write(path, rows)
     with pytest.raises(InputError) as error:
-        ngsim.read(path)
+        read_recordings(Ngsim(), path)[0]
     assert words in str(error.value)
     assert str(path) in str(error.value)
 
@@ -128,24 +129,24 @@ def test_missing_columns_are_named(tmp_path):
     rows = highway()
     write(path, [row[:13] for row in rows])
     with pytest.raises(InputError, match=r"line 1: 13 columns.*missing: lane"):
-        ngsim.read(path)
+        read_recordings(Ngsim(), path)[0]
     write(path, [*rows[:6], rows[6][:9], *rows[7:]])
     with pytest.raises(InputError, match=r"line 7: column 10 \(width_ft\) is missing; it has 9"):
-        ngsim.read(path)
+        read_recordings(Ngsim(), path)[0]
 
 
 def test_a_header_is_explained(tmp_path):
     path = tmp_path / "portal.csv"
     path.write_text("Vehicle_ID,Frame_ID,Total_Frames\n1,2,3\n")
     with pytest.raises(InputError, match="line 1: a header"):
-        ngsim.read(path)
+        read_recordings(Ngsim(), path)[0]
 
 
 def test_an_empty_file_is_named(tmp_path):
     path = tmp_path / "empty.txt"
     path.write_text("")
     with pytest.raises(InputError, match="empty"):
-        ngsim.read(path)
+        read_recordings(Ngsim(), path)[0]
 
 
 def weaving(vehicles=6, frames=200) -> Recording:
@@ -178,7 +179,7 @@ def test_a_recording_written_as_text_comes_back(tmp_path):
     path = tmp_path / "made.txt"
     made = weaving()
     ngsim_text.write(made, path)
-    back = ngsim.read(path)
+    back = read_recordings(Ngsim(), path)[0]
     assert back.vehicle_id.tolist() == made.vehicle_id.tolist()
     left_edge = made.road.left_m[:, 1].max()
     for vehicle in range(made.vehicles):

@@ -3,13 +3,13 @@
 import gzip
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from data.prepare import main
 from data.sources import SOURCES
+from data.sources.commonroad import CommonRoad
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.recording import Recording, load_recordings
@@ -41,7 +41,7 @@ def test_one_raw_file_gives_one_recording_and_its_report(tmp_path, scenes, capsy
     out = tmp_path / "out" / "scene.h5"
     assert prepare("commonroad", scenes[0], "--out", out) == 0
     made = Recording.load(out)
-    assert made.provenance["source"] == "commonroad"
+    assert made.provenance["source"]["name"] == "commonroad"
     assert made.provenance["raw"]["file"] == "one.xml"
     report = json.loads((tmp_path / "out" / "scene.report.json").read_text())
     assert report["recordings"][0]["name"] == made.name == "one"
@@ -53,13 +53,13 @@ def test_one_raw_file_gives_one_recording_and_its_report(tmp_path, scenes, capsy
 @pytest.fixture
 def reads(monkeypatch) -> list[str]:
     """Names of the raw files that are read, in turn."""
-    names, source = [], SOURCES["commonroad"]
+    names, read = [], CommonRoad.read
 
-    def read(path):
+    def listed(self, path):
         names.append(path.name)
-        return source.read(path)
+        return read(self, path)
 
-    monkeypatch.setitem(SOURCES, "commonroad", replace(source, read=read))
+    monkeypatch.setattr(CommonRoad, "read", listed)
     return names
 
 
@@ -89,16 +89,16 @@ def test_only_what_changed_is_read_again(tmp_path, scenes, reads):
 
 
 def test_an_interrupted_command_goes_on(tmp_path, scenes, reads, monkeypatch):
-    source = SOURCES["commonroad"]
+    read = CommonRoad.read
 
-    def interrupted(path):
+    def interrupted(self, path):
         if path == scenes[1]:
             raise KeyboardInterrupt
-        return source.read(path)
+        return read(self, path)
 
     out = tmp_path / "out" / "both.h5"
     with monkeypatch.context() as patch:
-        patch.setitem(SOURCES, "commonroad", replace(source, read=interrupted))
+        patch.setattr(CommonRoad, "read", interrupted)
         assert prepare("commonroad", *scenes, "--out", out) == 130
     assert not out.exists()
     assert prepare("commonroad", *scenes, "--out", out) == 0
@@ -109,8 +109,7 @@ def test_an_interrupted_command_goes_on(tmp_path, scenes, reads, monkeypatch):
 def test_another_version_of_the_reader_reads_again(tmp_path, scenes, reads, monkeypatch):
     out = tmp_path / "scene.h5"
     prepare("commonroad", scenes[0], "--out", out)
-    newer = replace(SOURCES["commonroad"], version=SOURCES["commonroad"].version + 1)
-    monkeypatch.setitem(SOURCES, "commonroad", newer)
+    monkeypatch.setattr(CommonRoad, "version", CommonRoad.version + 1)
     prepare("commonroad", scenes[0], "--out", out)
     assert len(reads) == 2
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from data.sources import commonroad
+from data.sources import read_recordings
+from data.sources.commonroad import CommonRoad
 from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.kinematics import ActionBounds, infer_actions, rollout, step
@@ -201,7 +202,7 @@ def us101_errors(folder):
     bounds = ActionBounds()
     errors = []
     for path in sorted(folder.rglob("*.xml*")):
-        recording = commonroad.read(path)
+        recording = read_recordings(CommonRoad(), path)[0]
         longest = int(np.diff(recording.vehicle_pointer).max())
         # One batch a window; short tracks stand at their end and are masked.
         row = recording.vehicle_pointer[:-1, None] + np.minimum(
