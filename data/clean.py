@@ -191,7 +191,9 @@ def check(rows: RawTracks) -> None:
         if len(bad):
             raise InputError(f"{rows.place(bad[0])}: {key} is not a number; mend or remove it")
     for speed_mps in (rows.speed_mps, rows.recorded_speed_mps):
-        bad = [] if speed_mps is None else np.flatnonzero(speed_mps < -ROUNDING_MPS)
+        if speed_mps is None:
+            continue
+        bad = np.flatnonzero(speed_mps < -ROUNDING_MPS)
         if len(bad):
             raise InputError(
                 f"{rows.place(bad[0])}: its speed is negative "

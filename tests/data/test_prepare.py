@@ -210,7 +210,7 @@ def test_help_teaches_every_source(capsys):
     assert prepare("--help") == 0
     text = capsys.readouterr().out
     for name in SOURCES:
-        assert f"{name}: " in text
+        assert f"• {name}" in text
     assert "usage: python -m data.prepare" in text
     assert "RAW [RAW ...]" in text
     assert "(default" not in text
