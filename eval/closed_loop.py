@@ -86,16 +86,21 @@ def simulator_for(policy: Policy, track: Track) -> Simulator:
     return Simulator(track.scene, roads, SimulatorConfig(seen if looks else None))
 
 
-def take_turn(policy: Policy, simulator: Simulator) -> StepResult:
-    """Shows the policy where things stand and does what it says, for one frame."""
+def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
+    """Shows the policy where things stand; ``(envs, 2)`` what it would do, in m/s² and 1/m."""
     others = simulator.neighbours()
     surroundings = Surroundings(
         simulator.scene, simulator.vehicle, simulator.frame,
         others.boxes, others.speed_mps, others.present,
     )  # fmt: skip
-    looks = simulator.config.observation is not None
+    looks = isinstance(policy, NetworkPolicy)
     observation = simulator.observe() if looks else simulator.present()
-    return simulator.step(policy.act(observation, surroundings))
+    return policy.act(observation, surroundings)
+
+
+def take_turn(policy: Policy, simulator: Simulator) -> StepResult:
+    """Does what the policy says, for one frame."""
+    return simulator.step(choose_action(policy, simulator))
 
 
 @torch.no_grad()

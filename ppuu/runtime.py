@@ -51,6 +51,20 @@ def import_opencv() -> ModuleType:
         ) from error
 
 
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Imports a package that only one of the optional extras brings along.
+
+    Raises:
+        InputError: it is not installed; says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{module.split('.')[0]} cannot be imported ({error}): pip install -e '.[{extra}]'"
+        ) from error
+
+
 def source_commit(folder: Path = Path(__file__).parent) -> str:
     """The git commit of the sources, with ``-dirty`` if tracked files differ from it.
 
