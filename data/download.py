@@ -59,21 +59,41 @@ DATASETS = {
             "CC BY-NC-SA 4.0: name the source, no commercial use, share alike "
             "(https://creativecommons.org/licenses/by-nc-sa/4.0/)"
         ),
-        source="dlr",
-    )
+        source="dlr-highway",
+    ),
+    "dlr-urban": Dataset(
+        package="tasi==0.15.4",
+        archive="tasi/dataset/data/DLR-Urban-Traffic-dataset_v1-2-0.zip",
+        sha256="470616b2d180dd939db17fb1b519805952938761f2d1ad3e959b8e0542c12988",
+        trajectories=(
+            "DLR-Urban-Traffic-dataset_v1-2-0/raw_data/trajectories/"
+            "trajectories_230924-120000_230924-121500.csv"
+        ),
+        size="50 MB to fetch, 190 MB on disk",
+        licence=(
+            "DLR Urban Traffic Dataset v1.2.0, German Aerospace Center (DLR); licence "
+            "CC BY-NC-SA 4.0: name the source, no commercial use, share alike "
+            "(https://creativecommons.org/licenses/by-nc-sa/4.0/)"
+        ),
+        source="dlr-urban",
+    ),
 }
 
 
 def main(
-    name: tyro.conf.Positional[Literal["dlr-highway"]],
+    name: tyro.conf.Positional[Literal["dlr-highway", "dlr-urban"]],
     /,
     to: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
 ) -> None:
     """Fetches a public data set, checks it, unpacks it, and says what to type next.
 
     dlr-highway: five minutes of a German motorway near Braunschweig, 6.4 km, both directions,
-    445 vehicles (50 MB to fetch, 170 MB on disk; licence CC BY-NC-SA 4.0).  It lies inside a
-    Python package and comes through pip.
+    445 vehicles (50 MB to fetch, 170 MB on disk; licence CC BY-NC-SA 4.0).
+
+    dlr-urban: fifteen minutes of one intersection in Braunschweig, 567 motor vehicles (50 MB to
+    fetch, 190 MB on disk; licence CC BY-NC-SA 4.0).
+
+    Both lie inside a Python package and come through pip.
 
     A second call finds what the first one fetched.
 

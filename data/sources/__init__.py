@@ -9,13 +9,18 @@ from ppuu.recording import Recording
 from .. import clean
 from .base import Source
 from .commonroad import CommonRoad
-from .dlr import DlrHighway
+from .dlr import DlrHighway, DlrUrban
+from .i24 import I24Motion
 from .ngsim import Ngsim
+from .tgsim import Tgsim
 
 SOURCES: dict[str, type[Source]] = {
     "ngsim": Ngsim,
-    "dlr": DlrHighway,
+    "dlr-highway": DlrHighway,
+    "dlr-urban": DlrUrban,
     "commonroad": CommonRoad,
+    "tgsim": Tgsim,
+    "i24": I24Motion,
 }
 """Name on the command line → reader; its fields are the command's options."""
 

@@ -11,7 +11,7 @@ from data.digest import sha256
 from data.download import DATASETS, unpack
 from data.roads.reference import ReferenceLine, follow
 from data.sources import read_recordings
-from data.sources.dlr import NAMES, DlrHighway
+from data.sources.dlr import HIGHWAY_NAMES, DlrHighway
 from ppuu.errors import InputError
 
 HEADER = (
@@ -63,7 +63,7 @@ def made(tmp_path_factory):
 
 
 def test_one_recording_a_direction(made):
-    assert [recording.name for recording in made] == list(NAMES)
+    assert [recording.name for recording in made] == list(HIGHWAY_NAMES)
     for recording in made:
         assert recording.vehicles == 13
         assert recording.dt_s == pytest.approx(0.1)
@@ -128,7 +128,7 @@ def test_a_biased_heading_does_not_bend_the_line():
 @pytest.mark.parametrize(
     "old, new, words",
     [
-        ("yaw", "bearing", "column 'yaw' is missing"),
+        ("yaw", "bearing", "line 1: column 'yaw' is missing"),
         (",30.0,", ",quick,", "line 2, column 7 (velocity_magnitude): 'quick' is not a number"),
         (",30.0,", ",-30.0,", "line 2: vehicle 1, frame 0: its speed is negative"),
         ("2024-10-07 06", "yesterday 06", "line 2, column 'timestamp': 'yesterday"),
