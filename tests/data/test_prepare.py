@@ -153,7 +153,7 @@ def test_a_truncated_output_is_an_error_to_load_and_is_made_again(tmp_path, scen
 
 
 BAD = {
-    "missing column": (lambda rows: [row[:13] for row in rows], "missing: lane"),
+    "missing column": (lambda rows: [row[:13] for row in rows], "missing: "),
     "non-number": (lambda rows: [[*rows[0][:5], "x", *rows[0][6:]], *rows[1:]], "line 1, column 6"),
     "negative speed": (
         lambda rows: [*rows[:3], [*rows[3][:11], "-5", *rows[3][12:]], *rows[4:]],

@@ -1,0 +1,150 @@
+"""From a reader's rows to a recording, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from ppuu.config import to_json
+from ppuu.errors import InputError
+from ppuu.recording import Recording
+from ppuu.road import Road
+
+from ..motion import SLOWEST_MPS, held, motion, towed_heading
+from ..raw import RawTracks
+from ..roads.from_tracks import derive
+from .checks import check_values
+from .config import CleanConfig
+from .dynamics import (
+    Dynamics,
+    from_columns,
+    from_positions,
+    implausible,
+    saturated_actions,
+    summary,
+)
+from .overlaps import overlapping_pairs
+from .report import Report, Tally
+from .smoothing import frames_lost, smoothed
+from .tracks import Tracks, filled, split, without_short
+
+
+def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording:
+    """Checks and mends the rows and makes the recording.
+
+    To the reader's provenance it adds ``clean`` (the configuration), ``report`` and
+    ``first_frame``.
+
+    Raises:
+        InputError: a value that cannot be true, or nothing is left.
+    """
+    check_values(rows)
+    tally, dt_s = Tally(), rows.dt_s
+    tally.dropped.update(rows.left_out)
+    tracks = split(rows, config, tally)
+    tracks = without_short(tracks, config, dt_s, frames_lost(config), rows.file, tally)
+    read = filled(tracks, tally)
+    tracks = smoothed(read, config, dt_s, tally)
+    tracks = _centred(tracks, dt_s) if rows.at_front else tracks
+    tracks = _moving(tracks, config, dt_s, tally)
+    wrong, listed = implausible(_dynamics(tracks, dt_s), tracks, config.bounds)
+    if config.drop_implausible:
+        tracks = _without(tracks, [entry["track"] for entry in listed], rows.file, tally)
+    made = _assembled(tracks, rows)
+    report = Report(
+        rows_read=len(rows.frame) + sum(rows.left_out.values()),
+        vehicles_read=len(np.unique(rows.vehicle)),
+        rows_kept=made.rows,
+        tracks_kept=made.vehicles,
+        dropped={why: int(count) for why, count in tally.dropped.items()},
+        repaired=dict(tally.repaired),
+        on_road_share=round(float(made.road.drivable(np.stack([made.x_m, made.y_m], 1)).mean()), 6),
+        overlaps=overlapping_pairs(made) if config.find_overlaps else [],
+        implausible=wrong,
+        implausible_tracks=listed,
+        statistics=_statistics(read, tracks, config, dt_s),
+        saturated_actions=saturated_actions(made),
+    )
+    added = {
+        "clean": to_json(config),
+        "first_frame": int(tracks.frame.min()),
+        "report": asdict(report),
+    }
+    return replace(made, provenance={**rows.provenance, **added})
+
+
+def _centred(tracks: Tracks, dt_s: float) -> Tracks:
+    """Positions of the front bumper → of the centre, with the heading that follows."""
+    half_m = 0.5 * tracks.length_m
+    heading = towed_heading(tracks.x_m, tracks.y_m, tracks.pointer, half_m, dt_s)
+    behind_m = half_m[tracks.track]
+    return replace(
+        tracks,
+        x_m=tracks.x_m - behind_m * np.cos(heading),
+        y_m=tracks.y_m - behind_m * np.sin(heading),
+        heading_rad=heading,
+    )
+
+
+def _moving(tracks: Tracks, config: CleanConfig, dt_s: float, tally: Tally) -> Tracks:
+    """Heading and speed where they are missing, and headings held at standstill."""
+    heading, speed = tracks.heading_rad, tracks.speed_mps
+    if heading is None or speed is None:
+        along, follows = motion(tracks.x_m, tracks.y_m, tracks.pointer, dt_s)
+        heading = along if heading is None else heading
+        speed = follows if speed is None else speed
+    if config.hold_heading and tracks.heading_rad is not None:
+        moving = speed >= SLOWEST_MPS
+        # A track that never moves keeps the heading it begins with.
+        moving[tracks.pointer[:-1]] |= np.maximum.reduceat(speed, tracks.pointer[:-1]) < SLOWEST_MPS
+        tally.repair("heading held at standstill", (~moving).sum())
+        heading = held(heading, moving, tracks.pointer)
+    return replace(
+        tracks, heading_rad=np.remainder(heading + np.pi, 2 * np.pi) - np.pi, speed_mps=speed
+    )
+
+
+def _dynamics(tracks: Tracks, dt_s: float) -> Dynamics:
+    assert tracks.speed_mps is not None
+    assert tracks.heading_rad is not None
+    return from_columns(tracks.speed_mps, tracks.heading_rad, tracks.pointer, dt_s)
+
+
+def _without(tracks: Tracks, unwanted: list[int], file: str, tally: Tally) -> Tracks:
+    """The tracks without those that do what no vehicle can do."""
+    rows = np.isin(tracks.track, unwanted)
+    tally.drop("track with a row beyond the bounds", rows.sum())
+    if rows.all():
+        raise InputError(f"{file}: every track has a row beyond the bounds; nothing is left")
+    return tracks.with_rows(~rows)
+
+
+def _statistics(read: Tracks, written: Tracks, config: CleanConfig, dt_s: float) -> dict:
+    sources = {
+        "positions_read": from_positions(read.x_m, read.y_m, read.pointer, dt_s),
+        "columns_written": _dynamics(written, dt_s),
+    }
+    if config.smoothing != "none":
+        smooth = from_positions(written.x_m, written.y_m, written.pointer, dt_s)
+        sources["positions_written"] = smooth
+    return {source: summary(dynamics, config.bounds) for source, dynamics in sources.items()}
+
+
+def _assembled(tracks: Tracks, rows: RawTracks) -> Recording:
+    """The recording from frame 0, with its road."""
+    made = Recording(
+        frame=tracks.frame - tracks.frame.min(),
+        x_m=tracks.x_m,
+        y_m=tracks.y_m,
+        heading_rad=tracks.heading_rad,
+        speed_mps=tracks.speed_mps,
+        vehicle_pointer=tracks.pointer,
+        vehicle_id=tracks.vehicle,
+        length_m=tracks.length_m,
+        width_m=tracks.width_m,
+        road=rows.road if rows.road is not None else Road.from_lanes([]),
+        dt_s=rows.dt_s,
+        name=rows.name,
+    )
+    return made if rows.road is not None else replace(made, road=derive(made))

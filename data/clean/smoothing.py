@@ -1,0 +1,176 @@
+"""Smoothing of tracks that are sampled at a constant rate; all tracks at once.
+
+Savitzky and Golay, 1964: a polynomial is fitted to the frames around each frame.  Rauch, Tung and
+Striebel, 1965: Kalman filter forwards, corrections backwards; here with the acceleration as a
+random walk (constant acceleration but for white jerk).  The mean of 15 frames, forward-looking, is
+what PPUU does; it is there for comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..motion import side_by_side
+from .config import CleanConfig
+from .report import Tally
+from .tracks import Tracks
+
+_DEGREE = 3
+PPUU_FRAMES = 15
+_START_SPEED_MPS, _START_ACCELERATION_MPS2 = 100.0, 10.0
+"""Standard deviations of what is known about a track before its first position."""
+
+
+def frames_lost(config: CleanConfig) -> int:
+    """Frames at the end of each track that the smoothing takes."""
+    return PPUU_FRAMES - 1 if config.smoothing == "ppuu-mean" else 0
+
+
+def smoothed(tracks: Tracks, config: CleanConfig, dt_s: float, tally: Tally) -> Tracks:
+    """Positions and recorded headings smoothed; the recorded speed no longer holds and is gone."""
+    if config.smoothing == "none":
+        return tracks
+    tally.repair(f"row smoothed ({config.smoothing})", len(tracks.frame))
+    smooth = _smoother(config, tracks.pointer, dt_s)
+    tracks = replace(
+        tracks,
+        x_m=smooth(tracks.x_m),
+        y_m=smooth(tracks.y_m),
+        heading_rad=None if tracks.heading_rad is None else smooth(np.unwrap(tracks.heading_rad)),
+        speed_mps=None,
+    )
+    lost = frames_lost(config)
+    if not lost:
+        return tracks
+    left = tracks.pointer[1:][tracks.track] - np.arange(len(tracks.frame))
+    tally.drop(f"last {lost} frames of a track ({config.smoothing})", (left <= lost).sum())
+    return tracks.with_rows(left > lost)
+
+
+def _smoother(
+    config: CleanConfig, pointer: Int[np.ndarray, " tracks_1"], dt_s: float
+) -> Callable[[Float[np.ndarray, " rows"]], Float[np.ndarray, " rows"]]:
+    if config.smoothing == "savitzky-golay":
+        window = 2 * round(0.5 * (config.window_s / dt_s - 1)) + 1
+        return lambda values: savitzky_golay(values, pointer, max(window, 1))
+    if config.smoothing == "rts":
+        noise, agility = config.noise_m, config.agility_mps2
+        return lambda values: rauch_tung_striebel(values, pointer, dt_s, noise, agility)
+    return lambda values: forward_mean(values, pointer)
+
+
+def savitzky_golay(
+    values: Float[np.ndarray, " rows"], pointer: Int[np.ndarray, " tracks_1"], window: int
+) -> Float[np.ndarray, " rows"]:
+    """Cubic fits around each frame; near its ends a track takes the fit of its outermost window.
+
+    Args:
+        values: of all tracks.
+        pointer: where each track starts, and the number of rows.
+        window: frames, odd; a shorter track is one window.
+    """
+    counts, found = np.diff(pointer), np.empty(len(values))
+    for size in np.unique(np.minimum(window, counts)):
+        fit = _polynomial_fit(int(size))
+        half = size // 2
+        own = np.minimum(window, counts) == size
+        starts, ends = pointer[:-1][own, None], pointer[1:][own, None]
+        if size == window:
+            inside = np.convolve(values, fit[half][::-1], mode="valid")
+            row, left = _within(pointer, own)
+            middle = (row >= half) & (left > half)
+            rows = np.flatnonzero(middle)
+            found[rows] = inside[rows - half]
+        head, tail = starts + np.arange(size), ends - size + np.arange(size)
+        edge = half if size == window else size
+        found[head[:, :edge]] = values[head] @ fit[:edge].T
+        if size == window and edge:
+            found[tail[:, -edge:]] = values[tail] @ fit[-edge:].T
+    return found
+
+
+def _within(pointer: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows since the start of the track, and rows up to its end; (-1, 0) in tracks not chosen."""
+    counts = np.diff(pointer)
+    rows, chosen = np.arange(pointer[-1]), np.repeat(own, counts)
+    since, left = rows - np.repeat(pointer[:-1], counts), np.repeat(pointer[1:], counts) - rows
+    return np.where(chosen, since, -1), np.where(chosen, left, 0)
+
+
+def _polynomial_fit(size: int) -> Float[np.ndarray, "size size"]:
+    """The matrix that maps values to the polynomial fitted to them."""
+    place = np.linspace(-1.0, 1.0, size) if size > 1 else np.zeros(1)
+    basis = np.linalg.qr(np.vander(place, min(_DEGREE + 1, size)))[0]
+    return basis @ basis.T
+
+
+def forward_mean(
+    values: Float[np.ndarray, " rows"], pointer: Int[np.ndarray, " tracks_1"]
+) -> Float[np.ndarray, " rows"]:
+    """PPUU's mean of a frame and the 14 that follow; the last 14 of each track mean nothing."""
+    ahead = np.convolve(values, np.full(PPUU_FRAMES, 1 / PPUU_FRAMES), mode="full")
+    return ahead[PPUU_FRAMES - 1 :]
+
+
+def rauch_tung_striebel(
+    values: Float[np.ndarray, " rows"],
+    pointer: Int[np.ndarray, " tracks_1"],
+    dt_s: float,
+    noise_m: float,
+    agility_mps2: float,
+) -> Float[np.ndarray, " rows"]:
+    """The positions' expectation, given all of the track, if acceleration is a random walk.
+
+    Args:
+        values: positions along one axis, of all tracks.
+        pointer: where each track starts, and the number of rows.
+        dt_s: seconds between frames.
+        noise_m: standard deviation of a position.
+        agility_mps2: standard deviation of the acceleration's change within a second.
+    """
+    transition, gains, returns = _gains(int(np.diff(pointer).max()), dt_s, noise_m, agility_mps2)
+    states = np.zeros((len(values), 3))
+    states[pointer[:-1], 0] = values[pointer[:-1]]
+    steps = list(side_by_side(pointer))
+    for t, (rows, _) in enumerate(steps):
+        predicted = states[rows] @ transition.T
+        surprise = values[rows + 1] - predicted[:, 0]
+        states[rows + 1] = predicted + surprise[:, None] * gains[t]
+    for t in range(len(steps) - 1, -1, -1):
+        rows = steps[t][0]
+        late = states[rows + 1] - states[rows] @ transition.T
+        states[rows] += late @ returns[t].T
+    return states[:, 0]
+
+
+def _gains(
+    frames: int, dt_s: float, noise_m: float, agility_mps2: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Transition; gain of each later frame; gain backwards to each frame from its successor.
+
+    They do not depend on the positions, so all tracks share them.
+    """
+    t = dt_s
+    transition = np.array([[1, t, t**2 / 2], [0, 1, t], [0, 0, 1]])
+    process = agility_mps2**2 * np.array(
+        [
+            [t**5 / 20, t**4 / 8, t**3 / 6],
+            [t**4 / 8, t**3 / 3, t**2 / 2],
+            [t**3 / 6, t**2 / 2, t],
+        ]
+    )
+    spread = np.diag([noise_m**2, _START_SPEED_MPS**2, _START_ACCELERATION_MPS2**2])
+    gains, returns = [], []
+    for _ in range(frames - 1):
+        ahead = transition @ spread @ transition.T + process
+        returns.append(np.linalg.solve(ahead, transition @ spread).T)
+        gain = ahead[:, 0] / (ahead[0, 0] + noise_m**2)
+        # Joseph's form keeps it symmetric and positive.
+        rest = np.eye(3) - np.outer(gain, [1.0, 0.0, 0.0])
+        spread = rest @ ahead @ rest.T + noise_m**2 * np.outer(gain, gain)
+        gains.append(gain)
+    return transition, np.array(gains), np.array(returns)
