@@ -10,7 +10,10 @@ from .. import clean
 from .base import Source
 from .commonroad import CommonRoad
 from .dlr import DlrHighway, DlrUrban
+from .highd import HighD
 from .i24 import I24Motion
+from .interaction import Interaction
+from .levelx import LevelX
 from .ngsim import Ngsim
 from .tgsim import Tgsim
 
@@ -21,6 +24,9 @@ SOURCES: dict[str, type[Source]] = {
     "commonroad": CommonRoad,
     "tgsim": Tgsim,
     "i24": I24Motion,
+    "highd": HighD,
+    "levelx": LevelX,
+    "interaction": Interaction,
 }
 """Name on the command line → reader; its fields are the command's options."""
 

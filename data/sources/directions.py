@@ -1,0 +1,109 @@
+"""One recording a direction of travel, where all traffic runs along one road."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+from jaxtyping import Bool, Complex
+
+from ppuu.road import Road
+
+from ..raw import RawTracks
+from ..roads.extent import refuse_stray
+from ..roads.frame import LocalFrame
+
+ONE_ROAD = 0.9
+"""Mean resultant length of the directions, to and fro taken as one, above which all vehicles
+travel along one road; at 0.9, one in twenty of the distance may be driven across it."""
+
+_WINDS = ("east", "north", "west", "south")
+
+
+def by_direction(tracks: RawTracks) -> list[RawTracks]:
+    """Splits two-way traffic, and turns each direction so that x runs along it.
+
+    Traffic that has no common axis, at an intersection, stays as it is; without a map it then has
+    no lanes, as lanes cannot be derived from tracks that cross.
+
+    Args:
+        tracks: in the axes of the file, y to the left of x.
+
+    Returns:
+        One or two recordings.  Two are called after the wind they travel to, x being east; rows
+        that the reader left out count for the first.  ``provenance["frame"]`` leads back to the
+        file's axes.
+    """
+    if not len(tracks.frame):
+        return [tracks]
+    refuse_stray(tracks.x_m, tracks.y_m, tracks.place)
+    moved = _displacements(tracks)
+    length = np.abs(moved)
+    axis = np.sum(moved**2 / np.maximum(length, 1e-9)) / max(length.sum(), 1e-9)
+    if abs(axis) < ONE_ROAD:
+        return [tracks if tracks.road else replace(tracks, road=Road.from_lanes([]))]
+    angle_rad = 0.5 * float(np.angle(axis))
+    along = (moved * np.exp(-1j * angle_rad)).real >= 0
+    sides = [(angle_rad + turn, own) for turn, own in ((0.0, along), (np.pi, ~along)) if own.any()]
+    index = np.unique(tracks.vehicle, return_inverse=True)[1]
+    found = []
+    for angle_rad, own in sides:
+        one_way = _turned(some_rows(tracks, own[index]), angle_rad)
+        if len(sides) > 1:
+            wind = _WINDS[round(angle_rad / (0.5 * np.pi)) % 4]
+            one_way = replace(one_way, name=f"{tracks.name}-{wind}")
+        found.append(replace(one_way, left_out=tracks.left_out if not found else {}))
+    return found
+
+
+def _displacements(tracks: RawTracks) -> Complex[np.ndarray, " vehicles"]:
+    """From the first to the last row of each vehicle, as x + iy.
+
+    A metre along the heading is added where headings are known: it decides for who stands still.
+    """
+    order = np.lexsort((tracks.frame, tracks.vehicle))
+    starts = np.unique(tracks.vehicle[order], return_index=True)[1]
+    place = (tracks.x_m + 1j * tracks.y_m)[order]
+    moved = place[np.append(starts[1:], len(order)) - 1] - place[starts]
+    if tracks.heading_rad is not None:
+        moved = moved + np.exp(1j * tracks.heading_rad[order][starts])
+    return moved
+
+
+def some_rows(tracks: RawTracks, own: Bool[np.ndarray, " n"]) -> RawTracks:
+    """The chosen rows, all else unchanged."""
+    values = {field.name: getattr(tracks, field.name) for field in fields(tracks)}
+    return replace(
+        tracks,
+        **{key: value[own] for key, value in values.items() if isinstance(value, np.ndarray)},
+    )
+
+
+def _turned(tracks: RawTracks, angle_rad: float) -> RawTracks:
+    """x along ``angle_rad``, from 0 at the first row; y = 0 in the middle of the rows."""
+    turned = LocalFrame(0.0, 0.0, angle_rad)
+    points = turned.to_local(np.stack([tracks.x_m, tracks.y_m], 1))
+    corner = points[:, 0].min() + 1j * points[:, 1].mean()
+    corner = corner * np.exp(1j * angle_rad)
+    frame = LocalFrame(float(corner.real), float(corner.imag), angle_rad)
+    x_m, y_m = frame.to_local(np.stack([tracks.x_m, tracks.y_m], 1)).T
+    heading_rad = tracks.heading_rad
+    return replace(
+        tracks,
+        x_m=x_m,
+        y_m=y_m,
+        heading_rad=None if heading_rad is None else heading_rad - angle_rad,
+        road=None if tracks.road is None else _lanes_along(tracks.road, frame),
+        provenance={**tracks.provenance, "frame": frame.as_json()},
+    )
+
+
+def _lanes_along(road: Road, frame: LocalFrame) -> Road:
+    """The lanes that run along x, in the recording's axes."""
+    lanes = [
+        (frame.to_local(left), frame.to_local(right))
+        for left, right in (road.lane(k) for k in range(road.lanes))
+    ]
+    return Road.from_lanes(
+        [(left, right) for left, right in lanes if (left + right)[-1, 0] > (left + right)[0, 0]]
+    )

@@ -1,0 +1,164 @@
+"""INTERACTION: merging roads, intersections and roundabouts seen by drones, 10 Hz.
+
+Source: Zhan et al., "INTERACTION Dataset", 2019 (arXiv:1910.03088), and its published format
+description; untested on originals, as they are given out on application only.  x, y are metres,
+y upwards; psi_rad is counter-clockwise from x.  Files of the prediction challenge hold many short
+scenes, told apart by ``case_id``; pedestrians and cyclists in them have no heading and no size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ppuu.errors import InputError
+from ppuu.road import Road
+
+from ..raw import RawTracks
+from ..roads.from_tracks import curved_lanes
+from ..roads.reference import follow
+from .base import Source
+from .directions import by_direction, some_rows
+from .table import read_named_columns
+
+DT_S = 0.1
+_TEXT = "U24"
+"""Numbers that only motor vehicles have are read as text."""
+_COLUMNS = {
+    "track_id": _TEXT,
+    "agent_type": _TEXT,
+    "frame_id": "i8",
+    "x": "f8",
+    "y": "f8",
+    "vx": "f8",
+    "vy": "f8",
+    "psi_rad": _TEXT,
+    "length": _TEXT,
+    "width": _TEXT,
+    "case_id": "f8",
+}
+_VEHICLE = "car"
+"""Every motor vehicle is called so."""
+
+
+@dataclass(frozen=True)
+class Interaction(Source):
+    """INTERACTION, vehicle_tracks_NNN.csv, or a prediction file whose scenes have a case_id.
+
+    One recording a scene, called FILE-caseN; where all traffic runs along one road, one more for
+    each direction.  On such a road x runs along it and lanes are derived from the tracks of the
+    whole file; at an intersection or roundabout the file's axes stay and there are no lanes.
+    Pedestrians and cyclists are left out, and counted.  Headings, speeds and sizes are the
+    file's.  To be had on application at interaction-dataset.com, for non-commercial use.
+    Untested on originals: written from the published format description.
+
+    Attributes:
+        cases: read the first so many scenes only; None for all.
+    """
+
+    version: ClassVar[int] = 1
+    cases: int | None = None
+
+    def read(self, path: Path) -> Iterator[RawTracks]:
+        """The scenes in order, direction by direction."""
+        hint = "is it vehicle_tracks_NNN.csv of INTERACTION?"
+        table = read_named_columns(path, _COLUMNS, hint, optional=("case_id",))
+        scene = table["case_id"] if "case_id" in (table.dtype.names or ()) else np.zeros(len(table))
+        if self.cases is not None:
+            chosen = np.isin(scene, np.unique(scene)[: self.cases])
+            lines, table, scene = np.flatnonzero(chosen) + 2, table[chosen], scene[chosen]
+        else:
+            lines = np.arange(len(table)) + 2
+        own = np.flatnonzero(table["agent_type"] == _VEHICLE)
+        if not len(own):
+            raise InputError(f"{path}: no row has the agent_type '{_VEHICLE}'")
+        others = np.delete(table["agent_type"], own)
+        table, scene, lines = table[own], scene[own], lines[own]
+        number = _numbers(path, table, lines, "track_id").astype(np.int64)
+        # Numbers are used anew in every scene.
+        vehicles, vehicle = np.unique(np.stack([scene, number]), axis=1, return_inverse=True)
+        tracks = RawTracks(
+            name=path.stem,
+            file=str(path),
+            dt_s=DT_S,
+            road=None,
+            vehicle=vehicle.ravel(),
+            frame=table["frame_id"],
+            x_m=table["x"],
+            y_m=table["y"],
+            heading_rad=_numbers(path, table, lines, "psi_rad"),
+            speed_mps=np.hypot(table["vx"], table["vy"]),
+            length_m=_numbers(path, table, lines, "length"),
+            width_m=_numbers(path, table, lines, "width"),
+            line=lines,
+            left_out={f"agent_type {name}": int(np.sum(others == name)) for name in set(others)},
+        )
+        for one_way in by_direction(tracks):
+            yield from _scenes(one_way, vehicles)
+
+
+def _scenes(tracks: RawTracks, vehicles: Float[np.ndarray, "2 vehicles"]) -> Iterator[RawTracks]:
+    """One recording a scene; they share the road, which one scene is too short to show.
+
+    Args:
+        tracks: of all scenes; ``vehicle`` is a column of ``vehicles``.
+        vehicles: scene and number.
+    """
+    scene, number = vehicles[:, tracks.vehicle]
+    scenes = np.unique(scene)
+    if len(scenes) == 1:
+        yield replace(tracks, vehicle=number.astype(np.int64))
+        return
+    road = tracks.road or _road(tracks)
+    for k, one in enumerate(scenes):
+        own = scene == one
+        yield replace(
+            some_rows(replace(tracks, vehicle=number.astype(np.int64)), own),
+            name=f"{tracks.name}-case{one:g}",
+            road=road,
+            left_out=tracks.left_out if k == 0 else {},
+        )
+
+
+def _road(tracks: RawTracks) -> Road:
+    """From the tracks of all scenes."""
+    points = np.stack([tracks.x_m, tracks.y_m], axis=1)
+    try:
+        reference = follow(points, tracks.heading_rad)
+        return curved_lanes(reference, *reference.project(points), tracks.vehicle)
+    except InputError as error:
+        raise InputError(f"{tracks.file}: {error}") from None
+
+
+def _numbers(
+    path: Path, table: np.ndarray, lines: Int[np.ndarray, " rows"], name: str
+) -> Float[np.ndarray, " rows"]:
+    """A column of text as numbers.
+
+    Raises:
+        InputError: one of them is not a finite number; with line, column and value.
+    """
+    texts = table[name]
+    try:
+        values = texts.astype(float)
+    except ValueError:
+        values = np.array([_number(text) for text in texts])
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise InputError(
+            f"{path}, line {lines[bad[0]]}, column '{name}': '{texts[bad[0]]}' is not a number; "
+            "mend or remove the line"
+        )
+    return values
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
