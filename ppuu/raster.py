@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from . import raster_cpu
 from .errors import InputError
 from .geometry import to_local
 from .road import Road, inside_polygon
@@ -76,6 +78,10 @@ def draw_boxes(
     the box's two axes: exact for boxes along the pixel grid, anti-aliased for turned ones.
     """
     pixel = config.metres_per_pixel
+    if raster_cpu.applies(boxes):
+        image = boxes.new_empty(len(boxes), 1, config.rows, config.columns)
+        _loop_over_boxes(boxes.new_zeros(len(boxes), 3), boxes, visible, config, 0, image)
+        return image[:, 0]
     with torch.no_grad():
         cos, sin = boxes[..., 2].cos().abs(), boxes[..., 2].sin().abs()
         length, width = boxes[..., 3], boxes[..., 4]
@@ -98,6 +104,18 @@ def draw_boxes(
                 chosen[member], owner[member], half[member], image, config
             )
     return image.clamp(max=1.0)
+
+
+def _loop_over_boxes(
+    pose: Float[Tensor, "batch 3"],
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    config: RasterConfig,
+    channel: int,
+    image: Float[Tensor, "batch channels rows columns"],
+) -> None:
+    shared = (np.float32(config.metres_per_pixel), channel)
+    raster_cpu.in_parts(raster_cpu.draw_boxes, image, shared, pose, boxes, visible)
 
 
 def _draw_windows(
@@ -208,6 +226,22 @@ class RoadMap:
             high=tensor(((first + size - 1) * unit - 1.0)[which]),
         )
 
+    @cached_property
+    def nodes(self) -> tuple[np.ndarray, np.float32, np.ndarray, np.ndarray, np.ndarray]:
+        """The atlas for ``raster_cpu``, in whole nodes, x first.
+
+        Coverage ``(nodes along x, nodes along y, 2)`` with one more node at the far ends, nodes
+        per metre, and for each road the node at the world's origin, its first and its last node.
+        """
+        count = torch.tensor(self.atlas.shape[:0:-1])
+        unit = 0.5 * (count - 1).double()
+        padded = functional.pad(self.atlas, (0, 1, 0, 1)).permute(1, 2, 0).contiguous()
+        places = [
+            ((place.double() + 1.0) * unit).flip(-1).float().contiguous().numpy()
+            for place in (self.offset, self.low, self.high)
+        ]
+        return padded.numpy(), np.float32(self.scale[0] * unit[0]), *places
+
     def read(
         self,
         x_m: Float[Tensor, "batch *points"],
@@ -303,6 +337,10 @@ def draw_road(
 ) -> Float[Tensor, "batch 2 rows columns"]:
     """The lane and off-road channels as seen from poses."""
     pixel = config.metres_per_pixel
+    if raster_cpu.applies(pose, road_map.atlas):
+        image = pose.new_empty(len(pose), 2, config.rows, config.columns)
+        _loop_over_roads(pose, road, road_map, config, (0, 1), image)
+        return image
     row = torch.arange(config.rows, device=pose.device, dtype=pose.dtype)
     column = torch.arange(config.columns, device=pose.device, dtype=pose.dtype)
     ahead = (0.5 * (config.rows - 1) - row)[:, None, None] * pixel
@@ -316,6 +354,19 @@ def draw_road(
     return road_map.look_up(place, road)
 
 
+def _loop_over_roads(
+    pose: Float[Tensor, "batch 3"],
+    road: Int[Tensor, " batch"],
+    road_map: RoadMap,
+    config: RasterConfig,
+    channels: tuple[int, int],
+    image: Float[Tensor, "batch channels rows columns"],
+) -> None:
+    first, second = channels
+    shared = (*road_map.nodes, np.float32(config.metres_per_pixel), first, second - first)
+    raster_cpu.in_parts(raster_cpu.draw_road, image, shared, pose, road)
+
+
 def draw_vehicles(
     pose: Float[Tensor, "batch 3"],
     boxes: Float[Tensor, "batch boxes 5"],
@@ -323,6 +374,10 @@ def draw_vehicles(
     config: RasterConfig,
 ) -> Float[Tensor, "batch rows columns"]:
     """The vehicle channel as seen from poses, boxes given in the world."""
+    if raster_cpu.applies(pose, boxes):
+        image = pose.new_empty(len(pose), 1, config.rows, config.columns)
+        _loop_over_boxes(pose, boxes, visible, config, 0, image)
+        return image[:, 0]
     return draw_boxes(to_local(boxes, pose[:, None]), visible, config)
 
 
@@ -335,6 +390,11 @@ def draw(
     config: RasterConfig,
 ) -> Float[Tensor, "batch 3 rows columns"]:
     """The whole image: lanes, vehicles, off-road."""
+    if raster_cpu.applies(pose, boxes, road_map.atlas):
+        image = pose.new_empty(len(pose), CHANNELS, config.rows, config.columns)
+        _loop_over_roads(pose, road, road_map, config, (LANES, OFFROAD), image)
+        _loop_over_boxes(pose, boxes, visible, config, VEHICLES, image)
+        return image
     static = draw_road(pose, road, road_map, config)
     vehicles = draw_vehicles(pose, boxes, visible, config)
     return torch.stack([static[:, 0], vehicles, static[:, 1]], dim=1)

@@ -1,5 +1,7 @@
 """The raster against an independent drawing, its symmetries and its gradients."""
 
+import multiprocessing
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from ppuu.geometry import to_world
 from ppuu.raster import (
     LANES,
     OFFROAD,
+    VEHICLES,
     RasterConfig,
     RoadMap,
     draw,
@@ -135,6 +138,47 @@ def test_mirrored_traffic_is_a_mirrored_image():
     here = draw_boxes(boxes, everything(boxes), CONFIG)
     there = draw_boxes(mirrored, everything(boxes), CONFIG)
     torch.testing.assert_close(there, here.flip(-1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("size", [CONFIG, RasterConfig(64, 40, 0.3)], ids=["default", "other"])
+def test_compiled_loops_draw_what_tensor_operations_draw(size, threads):
+    """Gradients are wanted: tensor operations draw; none are: the loops do."""
+    random = torch.Generator().manual_seed(3)
+    boxes = traffic(70, 20, turn_rad=3.1)
+    # Some egos leave the road, and the drawn part of the world, altogether.
+    pose = torch.randn(70, 3, generator=random) * torch.tensor([40.0, 8.0, 1.0])
+    visible = torch.rand(boxes.shape[:2], generator=random) < 0.8
+    roads = [Road.straight(60.0, 3, 3.5, start_m=-20.0), Road.straight(90.0, 2, 4.0)]
+    road_map = RoadMap.build(roads, size)
+    road = torch.randint(2, (70,), generator=random)
+    slow = draw(pose.clone().requires_grad_(), boxes, visible, road, road_map, size).detach()
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        fast = draw(pose, boxes, visible, road, road_map, size)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(fast, slow, atol=2e-4, rtol=0)
+    torch.testing.assert_close(fast[:, [LANES, OFFROAD]], draw_road(pose, road, road_map, size))
+    torch.testing.assert_close(fast[:, VEHICLES], draw_vehicles(pose, boxes, visible, size))
+
+
+def test_a_forked_process_can_draw():
+    """As vector environments and data loaders fork after the parent has drawn."""
+    boxes = traffic(64)
+    here = draw_boxes(boxes, everything(boxes), CONFIG)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+
+    def child():
+        queue.put(draw_boxes(boxes, everything(boxes), CONFIG).numpy())
+
+    process = context.Process(target=child)
+    process.start()
+    there = queue.get(timeout=60)
+    process.join()
+    np.testing.assert_array_equal(there, here.numpy())
 
 
 def test_the_image_turns_with_the_ego():

@@ -1,0 +1,156 @@
+"""The rasteriser's loops for one processor core, compiled by numba; ``ppuu.raster`` calls them.
+
+They draw what the tensor operations of ``ppuu.raster`` draw, to rounding, where no gradient is
+wanted and the numbers lie in main memory: one pass over the pixels, without a temporary for every
+operation.  Each image is independent, so a batch is cut into one part a thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+_SMALLEST_PART = 16
+"""Images; starting a thread for fewer costs more than drawing them."""
+
+f32 = np.float32
+
+
+def applies(*tensors: Tensor) -> bool:
+    """Whether tensors can be handed to the loops: float32 in main memory, no gradient wanted."""
+    plain = all(tensor.dtype == torch.float32 and tensor.is_cpu for tensor in tensors)
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return plain and not wanted and not torch._C._functorch.peek_interpreter_stack()
+
+
+def in_parts(loop: Callable, out: Tensor, shared: tuple, *batched: Tensor) -> None:
+    """Runs ``loop(*batched, *shared, out)`` on parts of the batch side by side.
+
+    Args:
+        loop: compiled; releases the interpreter lock.
+        out: ``(batch, ...)`` written in place.
+        shared: arrays and numbers that all parts need.
+        batched: ``(batch, ...)`` each.
+    """
+    arrays = [tensor.detach().contiguous().numpy() for tensor in batched]
+    image = out.numpy()
+    parts = max(1, min(torch.get_num_threads(), len(out) // _SMALLEST_PART))
+    edges = [len(out) * part // parts for part in range(parts + 1)]
+
+    def part(first: int, last: int) -> None:
+        loop(*(array[first:last] for array in arrays), *shared, image[first:last])
+
+    pairs = zip(edges[1:-1], edges[2:], strict=True)
+    pending = [_pool(os.getpid()).submit(part, *pair) for pair in pairs]
+    part(edges[0], edges[1])
+    for work in pending:
+        work.result()
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads of this process; a forked child starts its own."""
+    return ThreadPoolExecutor(thread_name_prefix="ppuu-raster")
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+def draw_road(pose, road, nodes, per_metre, offset, low, high, pixel_m, first, step, out):
+    """Lane-line and off-road coverage, into the channels ``first`` and ``first + step``.
+
+    Args:
+        pose: ``(batch, 3)``.
+        road: ``(batch,)``.
+        nodes: ``(nodes along x, nodes along y, 2)`` coverage, one node more than can be asked for.
+        per_metre: nodes per metre.
+        offset, low, high: ``(roads, 2)`` node at the world's origin, outermost nodes of the road.
+        pixel_m: metres per pixel.
+        first, step: channels.
+        out: ``(batch, channels, rows, columns)``.
+    """
+    rows, columns = out.shape[2], out.shape[3]
+    middle_row, middle_column = f32(0.5 * (rows - 1)), f32(0.5 * (columns - 1))
+    per_pixel, next_node = f32(per_metre * pixel_m), np.uint32(1)
+    for b in range(len(pose)):
+        low_x, low_y = low[road[b]]
+        high_x, high_y = high[road[b]]
+        # One row down moves by (-forward_x, -forward_y), one column to the right by
+        # (forward_y, -forward_x): a right angle.
+        forward_x = f32(math.cos(pose[b, 2])) * per_pixel
+        forward_y = f32(math.sin(pose[b, 2])) * per_pixel
+        centre_x = f32(pose[b, 0] * per_metre + offset[road[b], 0])
+        centre_y = f32(pose[b, 1] * per_metre + offset[road[b], 1])
+        for row in range(rows):
+            ahead = middle_row - f32(row)
+            row_x, row_y = centre_x + forward_x * ahead, centre_y + forward_y * ahead
+            for column in range(columns):
+                left = middle_column - f32(column)
+                x = min(max(row_x - forward_y * left, low_x), high_x)
+                y = min(max(row_y + forward_x * left, low_y), high_y)
+                # Unsigned, so that numba need not look for indices counted from the end.
+                i, j = np.uint32(x), np.uint32(y)
+                along, across = x - f32(i), y - f32(j)
+                for c in range(2):
+                    near = nodes[i, j, c]
+                    near += across * (nodes[i, j + next_node, c] - near)
+                    far = nodes[i + next_node, j, c]
+                    far += across * (nodes[i + next_node, j + next_node, c] - far)
+                    out[b, first + step * c, row, column] = near + along * (far - near)
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+def draw_boxes(pose, boxes, visible, pixel_m, channel, out):
+    """Coverage by boxes in the world, as seen from poses, into one channel.
+
+    Args:
+        pose: ``(batch, 3)``.
+        boxes: ``(batch, boxes, 5)``.
+        visible: ``(batch, boxes)``.
+        pixel_m: metres per pixel.
+        channel: number of the channel.
+        out: ``(batch, channels, rows, columns)``.
+    """
+    rows, columns = out.shape[2], out.shape[3]
+    middle_row, middle_column = f32(0.5 * (rows - 1)), f32(0.5 * (columns - 1))
+    half, one, nothing, cells = f32(0.5), f32(1.0), f32(0.0), f32(1.0 / pixel_m)
+    reach_m = f32(0.5 * pixel_m * math.hypot(rows, columns))
+    for b in range(len(pose)):
+        image = out[b, channel]
+        image[:] = nothing
+        ego_cos, ego_sin = f32(math.cos(pose[b, 2])), f32(math.sin(pose[b, 2]))
+        for k in range(boxes.shape[1]):
+            if not visible[b, k]:
+                continue
+            x_m, y_m = boxes[b, k, 0] - pose[b, 0], boxes[b, k, 1] - pose[b, 1]
+            length, width = boxes[b, k, 3] * cells, boxes[b, k, 4] * cells
+            nearest_m = reach_m + half * (boxes[b, k, 3] + boxes[b, k, 4])
+            if x_m * x_m + y_m * y_m > nearest_m * nearest_m:
+                continue
+            heading = boxes[b, k, 2] - pose[b, 2]
+            cos, sin = f32(math.cos(heading)), f32(math.sin(heading))
+            # Row and column of the box's centre, and how far from it a pixel can be touched.
+            centre_row = middle_row - (ego_cos * x_m + ego_sin * y_m) * cells
+            centre_column = middle_column - (ego_cos * y_m - ego_sin * x_m) * cells
+            edge = half * (abs(cos) + abs(sin))
+            high = half * (length * abs(cos) + width * abs(sin)) + edge
+            wide = half * (length * abs(sin) + width * abs(cos)) + edge
+            first_row = max(0, math.ceil(centre_row - high))
+            last_row = min(rows - 1, math.floor(centre_row + high))
+            first_column = max(0, math.ceil(centre_column - wide))
+            last_column = min(columns - 1, math.floor(centre_column + wide))
+            for row in range(first_row, last_row + 1):
+                ahead = centre_row - f32(row)
+                for column in range(first_column, last_column + 1):
+                    left = centre_column - f32(column)
+                    along = half * (length + one) - abs(cos * ahead + sin * left)
+                    across = half * (width + one) - abs(cos * left - sin * ahead)
+                    cover = min(max(along, nothing), min(length, one))
+                    cover *= min(max(across, nothing), min(width, one))
+                    image[row, column] = min(image[row, column] + cover, one)
