@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -58,6 +59,7 @@ class Clips:
         config: the history.
         horizon: frames after the present.
         device: where the tracks live and images are drawn.
+        egos: vehicles of each recording that a clip may follow; all of them where None.
 
     Raises:
         InputError: no track is long enough.
@@ -70,6 +72,7 @@ class Clips:
         config: ObservationConfig,
         horizon: int,
         device: torch.device | str = "cpu",
+        egos: Sequence[np.ndarray | None] | None = None,
     ):
         self.recordings = recordings
         self.scene = Scene.build(recordings, device)
@@ -84,6 +87,11 @@ class Clips:
         first = torch.maximum(scene.first_frame, start[owner]) + config.span
         last = torch.minimum(scene.last_frame, stop[owner] - 1) - horizon
         count = (last - first + 1).clamp(min=0)
+        for index, chosen in enumerate(egos or ()):
+            if chosen is not None:
+                others = torch.ones(recordings[index].vehicles, dtype=torch.bool, device=device)
+                others[torch.as_tensor(chosen, device=device)] = False
+                count[scene.vehicle_offset[index] : scene.vehicle_offset[index + 1]][others] = 0
         if int(count.sum()) == 0:
             names = ", ".join(recording.name for recording in recordings[:3])
             raise InputError(

@@ -72,7 +72,7 @@ def _module(main: Callable) -> str:
     if main.__module__ != "__main__":
         return main.__module__
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name if spec is not None else Path(sys.argv[0]).name
+    return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).name
 
 
 def _preset(presets: Mapping[str, Any], main: Callable, words: list[str]) -> Any:

@@ -1,0 +1,21 @@
+"""Train, validation and test: who may learn from which part of a recording."""
+
+from .leakage import Leak, leak, seen_in_training
+from .manifest import DividedRecording, SplitManifest, divide
+from .rules import By, FrameWindow, Part, Split, by_vehicle, time_windows, window
+
+__all__ = [
+    "By",
+    "DividedRecording",
+    "FrameWindow",
+    "Leak",
+    "Part",
+    "Split",
+    "SplitManifest",
+    "by_vehicle",
+    "divide",
+    "leak",
+    "seen_in_training",
+    "time_windows",
+    "window",
+]
