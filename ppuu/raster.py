@@ -236,11 +236,11 @@ class RoadMap:
         count = torch.tensor(self.atlas.shape[:0:-1])
         unit = 0.5 * (count - 1).double()
         padded = functional.pad(self.atlas, (0, 1, 0, 1)).permute(1, 2, 0).contiguous()
-        places = [
+        offset, low, high = (
             ((place.double() + 1.0) * unit).flip(-1).float().contiguous().numpy()
             for place in (self.offset, self.low, self.high)
-        ]
-        return padded.numpy(), np.float32(self.scale[0] * unit[0]), *places
+        )
+        return padded.numpy(), np.float32(self.scale[0] * unit[0]), offset, low, high
 
     def read(
         self,

@@ -27,8 +27,7 @@ f32 = np.float32
 def applies(*tensors: Tensor) -> bool:
     """Whether tensors can be handed to the loops: float32 in main memory, no gradient wanted."""
     plain = all(tensor.dtype == torch.float32 and tensor.is_cpu for tensor in tensors)
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return plain and not wanted and not torch._C._functorch.peek_interpreter_stack()
+    return plain and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
 
 
 def in_parts(loop: Callable, out: Tensor, shared: tuple, *batched: Tensor) -> None:
