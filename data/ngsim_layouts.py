@@ -23,3 +23,6 @@ PORTAL = (*STREET, "Location")
 
 NORTH, EAST, SOUTH, WEST = 2, 1, 4, 3
 """Direction of travel; north is along Local Y."""
+
+AXES = "x = Local Y, y = -Local X, metres"
+"""In the provenance of a recording that was read from such a table."""

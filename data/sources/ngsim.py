@@ -28,7 +28,7 @@ from ppuu.errors import InputError
 from ppuu.road import Road
 from ppuu.units import feet_to_metres
 
-from ..ngsim_layouts import NORTH, SOUTH
+from ..ngsim_layouts import AXES, NORTH, SOUTH
 from ..ngsim_sites import MINUTE_MS, SITES, Site, named_in
 from ..raw import RawTracks
 from ..roads import sites
@@ -188,7 +188,7 @@ class Ngsim(Source):
             provenance={
                 "site": site.name if site else _OTHER,
                 "start_global_time_ms": start_ms,
-                "axes": "x = Local Y, y = -Local X, metres",
+                "axes": AXES,
             },
         )
 

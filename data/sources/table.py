@@ -71,7 +71,7 @@ def read_named_columns(
     Raises:
         InputError: as ``read_pieces``, or a column is missing.
     """
-    header = [spelling(name.strip()) for name in read_fields(path, ",")]
+    header = [spelling(name) for name in read_header(path, ",")]
     for name in columns:
         if name not in header and name not in optional:
             raise InputError(f"{path}, line 1: column '{name}' is missing; {hint}")
@@ -79,8 +79,8 @@ def read_named_columns(
     return read_columns(path, placed, len(header), ",", header_lines=1)
 
 
-def read_fields(path: Path, delimiter: str | None = None) -> list[str]:
-    """The fields of the first line.
+def read_header(path: Path, delimiter: str | None = None) -> list[str]:
+    """The fields of the first line, without quotes and blanks around them.
 
     Raises:
         InputError: the file cannot be read or is empty.
@@ -92,8 +92,7 @@ def read_fields(path: Path, delimiter: str | None = None) -> list[str]:
         raise InputError(f"{path}: {error.strerror or error}") from None
     if not line:
         raise InputError(f"{path}: it is empty")
-    line = line.rstrip("\n")
-    return [field.strip('"') for field in line.split(delimiter)]
+    return [field.strip().strip('"') for field in line.split(delimiter)]
 
 
 def read_pieces(

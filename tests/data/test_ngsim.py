@@ -1,14 +1,13 @@
-"""NGSIM text files: both layouts, feet, front bumper, y to the right."""
+"""NGSIM's rows: both layouts, periods, options, feet, front bumper, y to the right."""
 
 import numpy as np
 import pytest
 
-from data import ngsim_text
+from data.ngsim_sites import SITES, named_in, site_and_slot
+from data.roads import sites
 from data.sources import read_recordings
 from data.sources.ngsim import Ngsim
 from ppuu.errors import InputError
-from ppuu.recording import Recording
-from ppuu.road import Road
 
 REAL_ROWS = (
     "2,13,437,1118846980200,16.467,35.381,6451137.641,1873344.962,14.5,4.9,2,40,0,2,0,0,0,0",
@@ -105,11 +104,14 @@ def test_streets(tmp_path):
 @pytest.mark.parametrize(
     "row, column, value, words",
     [
-        (4, 5, "abc", "line 5, column 6 (local_y_ft): 'abc' is not a number"),
-        (4, 0, "1.5x", "line 5, column 1 (vehicle): '1.5x' is not a number"),
+        (4, 5, "abc", "line 5, column 6 (Local_Y): 'abc' is not a number"),
+        (4, 0, "1.5x", "line 5, column 1 (Vehicle_ID): '1.5x' is not a whole number"),
         (4, 11, "-40.0", "line 5: vehicle 1, frame 17: its speed is negative (-12.192 m/s)"),
         (4, 1, "16", "line 5: vehicle 1, frame 16: a second row"),
-        (4, 5, "nan", "line 5: vehicle 1, frame 17: x_m is not a number"),
+        (4, 5, "nan", "line 5, column 6 (Local_Y): 'nan' is not a finite number"),
+        (4, 8, "-inf", "line 5, column 9 (v_length): '-inf' is not a finite number"),
+        (4, 13, "2.5", "line 5, column 14 (Lane_ID): '2.5' is not a whole number"),
+        (4, 3, "7", "line 5: Frame_ID 17 and Global_Time 7 fit no other row"),
         (4, 8, "0", "line 5: vehicle 1, frame 17: its box has no size"),
     ],
 )
@@ -128,17 +130,17 @@ def test_missing_columns_are_named(tmp_path):
     path = tmp_path / "bad.txt"
     rows = highway()
     write(path, [row[:13] for row in rows])
-    with pytest.raises(InputError, match=r"line 1: 13 columns.*missing: lane"):
+    with pytest.raises(InputError, match=r"line 1: 13 columns.*missing: Lane_ID"):
         read_recordings(Ngsim(), path)[0]
     write(path, [*rows[:6], rows[6][:9], *rows[7:]])
-    with pytest.raises(InputError, match=r"line 7: column 10 \(width_ft\) is missing; it has 9"):
+    with pytest.raises(InputError, match=r"line 7: column 10 \(v_Width\) is missing; it has 9"):
         read_recordings(Ngsim(), path)[0]
 
 
-def test_a_header_is_explained(tmp_path):
+def test_a_header_without_the_needed_columns_is_named(tmp_path):
     path = tmp_path / "portal.csv"
     path.write_text("Vehicle_ID,Frame_ID,Total_Frames\n1,2,3\n")
-    with pytest.raises(InputError, match="line 1: a header"):
+    with pytest.raises(InputError, match="line 1: the header lacks Global_Time, Local_X"):
         read_recordings(Ngsim(), path)[0]
 
 
@@ -149,43 +151,187 @@ def test_an_empty_file_is_named(tmp_path):
         read_recordings(Ngsim(), path)[0]
 
 
-def weaving(vehicles=6, frames=200) -> Recording:
-    """Cars and a truck that change lanes back and forth, each centre moving along its heading."""
-    time_s = np.arange(0, frames * 0.1, 1e-3)
-    tracks = []
-    for vehicle in range(vehicles):
-        heading = 0.1 * np.sin(0.4 * time_s + vehicle)
-        speed = 6.0 + vehicle + 2.0 * np.sin(0.3 * time_s)
-        x = 30.0 * vehicle + np.cumsum(speed * np.cos(heading)) * 1e-3
-        y = 5.5 + np.cumsum(speed * np.sin(heading)) * 1e-3
-        tracks.append(np.stack([x, y - y.mean() + 5.5, heading, speed])[:, ::100])
-    x, y, heading, speed = np.concatenate(tracks, axis=1)
-    return Recording(
-        frame=np.tile(np.arange(frames), vehicles),
-        x_m=x,
-        y_m=y,
-        heading_rad=heading,
-        speed_mps=speed,
-        vehicle_pointer=np.arange(vehicles + 1) * frames,
-        vehicle_id=np.arange(vehicles) + 1,
-        length_m=np.where(np.arange(vehicles) == 3, 14.0, 4.6),
-        width_m=np.full(vehicles, 1.9),
-        road=Road.straight(500.0, 3, 3.7, start_m=-20.0),
-    )
+HEADER = [
+    *("Vehicle_ID", "Frame_ID", "Total_Frames", "Global_Time", "Local_X", "Local_Y", "Global_X"),
+    *("Global_Y", "v_length", "v_Width", "v_Class", "v_Vel", "v_Acc", "Lane_ID", "O_Zone"),
+    *("D_Zone", "Int_ID", "Section_ID", "Direction", "Movement", "Preceding", "Following"),
+    *("Space_Headway", "Time_Headway", "Location"),
+]
+"""Of the portal's CSV."""
+I80_ROWS = (
+    "2224,6548,1902,1113437421700,41.429,472.901,6042814.264,2133542.012,14.3,6.9,2,26.54,-0.76,4",
+    "2283,8002,1821,1113437567100,55.072,1124.713,6042739.135,2134191.387,15.9,5.9,2,6.57,3.93,5",
+    "2252,6364,2150,1113437403300,54.277,174.692,6042863.582,2133247.751,15.3,6.9,2,7.33,0.0,5",
+)
+"""Three real rows of one period."""
 
 
-def test_a_recording_written_as_text_comes_back(tmp_path):
-    """A track's first heading is only guessed; the guess is forgotten within two lengths."""
-    path = tmp_path / "made.txt"
-    made = weaving()
-    ngsim_text.write(made, path)
-    back = read_recordings(Ngsim(), path)[0]
-    assert back.vehicle_id.tolist() == made.vehicle_id.tolist()
-    left_edge = made.road.left_m[:, 1].max()
-    for vehicle in range(made.vehicles):
-        true = made.track(vehicle)
-        error = back.track(vehicle) - true + [0, left_edge, 0, 0]
-        settled = np.hypot(*(true[:, :2] - true[0, :2]).T) > 2 * made.length_m[vehicle]
-        assert np.hypot(error[:, 0], error[:, 1])[settled].max() < 0.02
-        assert np.abs(error[settled, 2]).max() < 0.01
-        assert np.abs(error[settled, 3]).max() < 0.15
+def portal_rows(site="us101", slot="0750", vehicles=(1, 2, 3), frames=40, step_ft=4.0):
+    """Rows of the portal's CSV, in order of ``HEADER``, without the street's columns."""
+    start = SITES[site].start_ms(slot) - 20_000
+    rows = []
+    for number in vehicles:
+        for k in range(frames):
+            row = line(number, 13 + k, 12.0 * number - 6.0, 35.0 + step_ft * k, lane=number)
+            row[3] = str(start + 100 * (13 + k))
+            street = ["", "", "", "", "2", "1"] if SITES[site].street else [""] * 6
+            rows.append([*row[:14], *street, *row[14:], SITES[site].location])
+    return rows
+
+
+def write_portal(path, rows, header=HEADER):
+    order = [HEADER.index(name) for name in header]
+    lines = [",".join(row[k] for k in order) for row in rows]
+    path.write_text("\n".join([",".join(header), *lines]) + "\n")
+
+
+def test_periods_of_one_site_are_told_apart_by_their_clock():
+    """The real rows: the offset of Global Time against the frame is one number a period."""
+    offsets = {int(r[3]) - 100 * int(r[1]) for r in (row.split(",") for row in I80_ROWS)}
+    assert len(offsets) == 1
+    assert SITES["i80"].slot(offsets.pop()) == "1700"
+    offsets = {int(r[3]) - 100 * int(r[1]) for r in (row.split(",") for row in REAL_ROWS)}
+    assert len(offsets) == 1
+    assert SITES["us101"].slot(offsets.pop()) == "0750"
+
+
+def test_a_portal_file_of_all_sites_and_periods(tmp_path):
+    wanted = [("us101", "0750"), ("us101", "0805"), ("i80", "1715"), ("peachtree", "1245")]
+    rows = [row for site, slot in wanted for row in portal_rows(site, slot)]
+    np.random.default_rng(0).shuffle(rows)
+    path = tmp_path / "portal.csv"
+    write_portal(path, rows)
+    made = read_recordings(Ngsim(), path)
+    assert [m.name for m in made] == ["i80-1715", "peachtree-1245", "us101-0750", "us101-0805"]
+    assert all(m.vehicles == 3 and m.rows == 120 for m in made)
+    assert [m.road.lanes for m in made] == [7, 3, 8, 8]
+    only = read_recordings(Ngsim(site="us101"), path)
+    assert [m.content_hash for m in only] == [m.content_hash for m in made[2:]]
+    with pytest.raises(InputError, match="no row of lankershim"):
+        read_recordings(Ngsim(site="lankershim"), path)
+
+
+def test_the_portals_spelling_may_vary(tmp_path):
+    """Header in another order and case, thousands with commas in quotes, NA for nothing."""
+    plain, varied = tmp_path / "plain.csv", tmp_path / "varied.csv"
+    rows = portal_rows()
+    write_portal(plain, rows)
+    for row in rows:
+        row[3] = f'"{int(row[3]):,}"'
+        row[6] = '"6,451,137.6"'
+        row[18] = "NA"
+        row[24] = "US-101"
+    write_portal(varied, rows, HEADER[::-1])
+    varied.write_text("\ufeff" + varied.read_text().replace("v_length", "v_Length", 1))
+    one, other = (read_recordings(Ngsim(), path)[0] for path in (plain, varied))
+    assert one.content_hash == other.content_hash
+    assert one.name == other.name == "us101-0750"
+
+
+@pytest.mark.parametrize("site", list(SITES))
+@pytest.mark.parametrize("header", [False, True])
+def test_both_layouts_of_the_same_rows_give_the_same_recording(tmp_path, site, header):
+    rows = portal_rows(site, SITES[site].slots[0])
+    portal, text = tmp_path / "portal.csv", tmp_path / f"{site}.txt"
+    write_portal(portal, rows)
+    own = [k for k in range(24) if SITES[site].street or not 14 <= k < 20]
+    table = [HEADER, *rows] if header else rows
+    write(text, [[row[k] or "0" for k in own] for row in table], "\t")
+    one, other = (read_recordings(Ngsim(), path) for path in (portal, text))
+    assert [m.content_hash for m in one] == [m.content_hash for m in other]
+    assert [m.name for m in one] == [m.name for m in other] == [f"{site}-{SITES[site].slots[0]}"]
+
+
+@pytest.mark.parametrize(
+    "column, value, words",
+    [
+        (24, "route-66", "line 8, column Location: 'route-66' is no site; there are i-80"),
+        (18, "9", "line 8, column Direction: '9' is no direction"),
+        (13, "", "line 8, column 14 (Lane_ID): '' is not a whole number"),
+        (3, '"1,118', "line 8"),
+        (0, "99999999999", "column 1 (Vehicle_ID): '99999999999' is not a whole number"),
+    ],
+)
+def test_bad_values_of_a_portal_file_are_named(tmp_path, column, value, words):
+    rows = portal_rows()
+    rows[6][column] = value
+    path = tmp_path / "portal.csv"
+    write_portal(path, rows)
+    with pytest.raises(InputError) as error:
+        read_recordings(Ngsim(), path)
+    assert words in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_the_line_is_right_in_a_file_of_many_pieces(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.sources.table._LINES_A_PIECE", 7)
+    path = tmp_path / "a.txt"
+    write(path, highway())
+    whole = read_recordings(Ngsim(), path)[0]
+    monkeypatch.undo()
+    assert whole.content_hash == read_recordings(Ngsim(), path)[0].content_hash
+    monkeypatch.setattr("data.sources.table._LINES_A_PIECE", 7)
+    rows = highway()
+    rows[99][4] = "x"
+    path.write_text("\n\n".join(" ".join(row) for row in rows))
+    with pytest.raises(InputError, match=r"line 199, column 5 \(Local_X\): 'x'"):
+        read_recordings(Ngsim(), path)
+
+
+def test_options_leave_rows_out_and_say_so(tmp_path):
+    path = tmp_path / "portal.csv"
+    listed = SITES["i80"].blacklists["1600"][0]
+    rows = portal_rows("i80", "1600", vehicles=(1, 2, listed))
+    for row in rows:
+        row[4] = "6.0"
+        row[13] = "1"
+        row[2] = "49" if row[0] == "2" else "50"
+    write_portal(path, rows)
+
+    def read(**options):
+        made = read_recordings(Ngsim(**options), path)[0]
+        return made.vehicle_id.tolist(), made.provenance["report"]["dropped"], made
+
+    assert read(drop_blacklisted=True)[:2] == ([1, 2], {"on PPUU's blacklist": 40})
+    few = {"of a vehicle with fewer than 50 frames": 40}
+    assert read(fewest_frames=50)[:2] == ([1, listed], few)
+    ids, dropped, made = read(from_m=0.3048 * (35 + 4 * 5), to_m=0.3048 * (35 + 4 * 29) + 1e-6)
+    assert ids == [1, 2, listed]
+    assert sum(dropped.values()) == 3 * (5 + 10)
+    assert made.rows == 3 * 25
+
+
+def test_blacklists_that_are_not_public_are_not_invented(tmp_path):
+    path = tmp_path / "portal.csv"
+    write_portal(path, portal_rows("us101"))
+    with pytest.raises(InputError, match="no blacklist is known for us101 0750"):
+        read_recordings(Ngsim(drop_blacklisted=True), path)
+
+
+def test_blacklists_have_the_published_sizes():
+    assert [len(ids) for ids in SITES["i80"].blacklists.values()] == [10, 36, 36]
+
+
+def test_sites_and_slots():
+    assert named_in("trajectories-0805am-0820am.txt") is SITES["us101"]
+    assert named_in("trajectories-0820am-0835am.txt") is SITES["us101"]
+    assert named_in("trajectories-0830am-0845am.txt") is SITES["lankershim"]
+    assert named_in("trajectories-0400-0415.txt") is SITES["i80"]
+    assert named_in("trajectories-0400pm-0415pm.txt") is SITES["peachtree"]
+    assert named_in("mine.txt") is None
+    for site in SITES.values():
+        for slot in site.slots:
+            assert site.slot(site.start_ms(slot) - 60_000) == slot
+            assert site_and_slot(f"{site.name}-{slot}") == (site, slot)
+    assert SITES["us101"].slot(SITES["us101"].start_ms("0915")) == "0915"
+    assert SITES["us101"].slot(0) is None
+    assert site_and_slot("us101-1_1") is None
+
+
+def test_the_site_option_decides_the_road(tmp_path):
+    path = tmp_path / "mine.txt"
+    write(path, highway())
+    assert read_recordings(Ngsim(), path)[0].road.lanes == 3
+    drawn = read_recordings(Ngsim(site="us101"), path)[0]
+    assert drawn.road.lanes == sites.road("us101").lanes == 8
+    assert drawn.name == "us101-0750"
