@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ppuu.errors import InputError
@@ -9,8 +11,14 @@ from ppuu.recording import Recording
 from ppuu.road import Road
 from ppuu.units import LANE_WIDTH_M
 
+from .extent import refuse_stray
 from .reference import SPACING_M, ReferenceLine, follow, smooth
+from .strips import swept_lanes
 
+_MOVING_MPS = 1.0
+_ALIGNED_RAD = np.radians(60.0)
+"""``follow`` needs headings this close to x."""
+_NEARLY_ALL = 0.999
 _CELL_M = 0.1
 _BLUR_M = 0.3
 _NARROWEST_M = 2.5
@@ -27,10 +35,41 @@ _RAMP_WANDER_M = 20.0
 
 
 def derive(recording: Recording) -> Road:
-    """The road of a recording whose vehicles all travel one way, roughly along x."""
+    """The road of a recording without a map.
+
+    Where all traffic runs along x, to and fro, each direction gets its through lanes and ramps
+    (``curved_lanes``); elsewhere, or where no lane is driven on throughout, strips are swept along
+    the tracks (``strips.swept_lanes``).
+
+    Raises:
+        InputError: a position lies absurdly far from the others.
+    """
+    refuse_stray(recording.x_m, recording.y_m, partial(_place, recording))
+    along = np.cos(recording.heading_rad)
+    moving = recording.speed_mps > _MOVING_MPS
+    aligned = np.abs(along[moving]) > np.cos(_ALIGNED_RAD)
+    if not moving.any() or aligned.mean() < _NEARLY_ALL:
+        return swept_lanes(recording)
     points = np.stack([recording.x_m, recording.y_m], axis=1)
-    reference = follow(points, recording.heading_rad)
-    return curved_lanes(reference, *reference.project(points), recording.row_vehicle)
+    lanes = []
+    try:
+        for sign in (1.0, -1.0):
+            own = sign * along > np.cos(_ALIGNED_RAD)
+            if own.sum() > (1 - _NEARLY_ALL) * len(own):
+                # Half a turn about the origin lets the other direction run along x too.
+                heading = np.arcsin(sign * np.sin(recording.heading_rad[own]))
+                reference = follow(sign * points[own], heading)
+                place = reference.project(sign * points[own])
+                road = curved_lanes(reference, *place, recording.row_vehicle[own])
+                lanes += [tuple(sign * side for side in road.lane(k)) for k in range(road.lanes)]
+    except InputError:
+        return swept_lanes(recording)
+    return Road.from_lanes(lanes)
+
+
+def _place(recording: Recording, row: int) -> str:
+    vehicle = recording.vehicle_id[recording.row_vehicle[row]]
+    return f"recording '{recording.name}': vehicle {vehicle}, frame {recording.frame[row]}"
 
 
 def curved_lanes(

@@ -1,0 +1,264 @@
+"""Lanes where traffic has several directions: strips swept along the most travelled tracks.
+
+Greedy cover: the track whose places are the busiest becomes a strip; what lies within half a lane
+of it and points the same way is covered; then the busiest of what is left, until all is covered.
+Strips that run beside each other share the line midway.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ppuu.recording import Recording
+from ppuu.road import Road
+from ppuu.units import LANE_WIDTH_M
+
+from .reference import smooth
+
+_SPACING_M = 1.0
+_JITTER_M = 0.5
+"""Shorter moves are noise."""
+_STANDING_M = 3.0
+"""A vehicle that never gets farther from its first row stands."""
+_BLUR_M = 2.0
+_MEDIAN_BLUR_M = 8.0
+_BEYOND_M = 8.0
+"""Road before and after a track: half a lorry, and a queue becomes one lane."""
+_OVERLAP_M = 8.0
+"""A strip that branches off runs so far along the one it leaves."""
+_SHORTEST_M = 6.0
+_SAME_WAY_RAD = np.radians(30.0)
+_COVERED_M = 0.5 * LANE_WIDTH_M
+_NARROWEST_M, _WIDEST_M = 2.4, 4.6
+"""Strips this far apart lie beside each other."""
+_WIDTH_BLUR_M = 6.0
+_CELL_M = 0.5
+_SECTORS = 16
+_THINNED = 2
+"""Every second point of a strip is kept for the road."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Paths:
+    """All tracks as points at equal distances, whatever the speed.
+
+    Attributes:
+        points_m: ``(n, 2)``, smoothed.
+        heading_rad: ``(n,)`` tangent.
+        pointer: ``(tracks + 1,)``: track ``k`` owns ``pointer[k]:pointer[k + 1]``.
+        driven: ``(n,)`` false where a path is continued beyond its track.
+    """
+
+    points_m: Float[np.ndarray, "n 2"]
+    heading_rad: Float[np.ndarray, " n"]
+    pointer: Int[np.ndarray, " tracks_and_one"]
+    driven: Bool[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Strip:
+    """A centre line: ``(n, 2)`` points and their ``(n,)`` headings."""
+
+    points_m: Float[np.ndarray, "n 2"]
+    heading_rad: Float[np.ndarray, " n"]
+
+
+def swept_lanes(recording: Recording) -> Road:
+    """Lanes for traffic of any directions, from its tracks alone.
+
+    Every stretch that a vehicle drove lies on a lane, stretches of less than 6 m aside.
+    """
+    paths = _paths(recording)
+    strips = _cover(paths)
+    lanes = []
+    for strip, (left_m, right_m) in zip(strips, _half_widths(strips), strict=True):
+        normal = np.stack([-np.sin(strip.heading_rad), np.cos(strip.heading_rad)], axis=1)
+        kept = np.append(np.arange(0, len(normal) - 1, _THINNED), len(normal) - 1)
+        left = strip.points_m + left_m[:, None] * normal
+        right = strip.points_m - right_m[:, None] * normal
+        lanes.append((left[kept], right[kept]))
+    return Road.from_lanes(lanes)
+
+
+def _paths(recording: Recording) -> _Paths:
+    found, driven = [], []
+    for vehicle in range(recording.vehicles):
+        x, y, heading, _ = recording.track(vehicle).T
+        rows = _moves(x, y)
+        points = np.stack([x[rows], y[rows]], axis=1)
+        ends = heading[rows[[0, -1]]]
+        ways = np.stack([np.cos(ends), np.sin(ends)], axis=1)
+        points = np.concatenate(
+            [points[:1] - _BEYOND_M * ways[:1], points, points[-1:] + _BEYOND_M * ways[1:]]
+        )
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+        stations = np.linspace(0.0, along[-1], max(2, round(along[-1] / _SPACING_M)) + 1)
+        path = [_blurred(np.interp(stations, along, values), _BLUR_M) for values in points.T]
+        found.append(np.stack(path, axis=1))
+        # At least one station is driven, even of a vehicle that stands.
+        driven_m = 0.5 * along[-1] - _BEYOND_M + 1.5 * _SPACING_M
+        driven.append(np.abs(stations - 0.5 * along[-1]) <= driven_m)
+    pointer = np.cumsum([0] + [len(path) for path in found])
+    tangents = [np.gradient(path, axis=0) for path in found]
+    return _Paths(
+        np.concatenate(found),
+        np.concatenate([np.arctan2(tangent[:, 1], tangent[:, 0]) for tangent in tangents]),
+        pointer,
+        np.concatenate(driven),
+    )
+
+
+def _moves(x_m: Float[np.ndarray, " n"], y_m: Float[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:
+    """Rows at which the vehicle has moved on since the last of them; the first if it stands."""
+    rows = [0]
+    if np.hypot(x_m - x_m[0], y_m - y_m[0]).max() < _STANDING_M:
+        return np.array(rows)
+    for row in range(1, len(x_m)):
+        if np.hypot(x_m[row] - x_m[rows[-1]], y_m[row] - y_m[rows[-1]]) >= _JITTER_M:
+            rows.append(row)
+    return np.array(rows)
+
+
+def _cover(paths: _Paths) -> list[_Strip]:
+    """Strips that cover all that was driven, the busiest first."""
+    track = np.repeat(np.arange(len(paths.pointer) - 1), np.diff(paths.pointer))
+    weight = _busyness(paths) * paths.driven
+    near = _Neighbours(paths)
+    strips: list[_Strip] = []
+    while weight.any():
+        best = int(np.bincount(track, weight).argmax())
+        first, last = paths.pointer[best : best + 2]
+        start, stop = _heaviest_run(weight[first:last])
+        weight[first + start : first + stop] = 0.0
+        most = stop - start > 0.5 * paths.driven[first:last].sum()
+        if (stop - start) * _SPACING_M < _SHORTEST_M and not most:
+            continue
+        reach = round(_OVERLAP_M / _SPACING_M)
+        rows = np.arange(max(first, first + start - reach), min(last, first + stop + reach))
+        strip = near.centred(_Strip(paths.points_m[rows], paths.heading_rad[rows]))
+        covered, at, _ = near.beside(strip)
+        # What lies beside an end point may lie beyond the end.
+        weight[covered[(at > 1) & (at < len(rows) - 2)]] = 0.0
+        strips.append(strip)
+    return strips
+
+
+def _heaviest_run(weight: Float[np.ndarray, " n"]) -> tuple[int, int]:
+    """First entry and end of the consecutive positive entries with the largest sum.
+
+    Zeros shorter than an overlap do not end a run.
+    """
+    positive = np.flatnonzero(weight)
+    breaks = np.flatnonzero(np.diff(positive) > _OVERLAP_M / _SPACING_M)
+    starts = positive[np.concatenate([[0], breaks + 1])]
+    stops = positive[np.concatenate([breaks, [len(positive) - 1]])] + 1
+    total = np.concatenate([[0.0], np.cumsum(weight)])
+    best = int((total[stops] - total[starts]).argmax())
+    return int(starts[best]), int(stops[best])
+
+
+def _busyness(paths: _Paths) -> Float[np.ndarray, " n"]:
+    """Points in each point's cell (place and heading) and in those around it."""
+    column, row = np.rint(paths.points_m / _CELL_M).astype(np.int64).T
+    column, row = column - column.min() + 1, row - row.min() + 1
+    sector = np.rint(paths.heading_rad / (2 * np.pi) * _SECTORS).astype(np.int64)
+    rows = row.max() + 2
+
+    def key(right: int, up: int, turn: int) -> np.ndarray:
+        return ((column + right) * rows + row + up) * _SECTORS + (sector + turn) % _SECTORS
+
+    cells, counts = np.unique(key(0, 0, 0), return_counts=True)
+    total = np.zeros(len(column))
+    for right in (-1, 0, 1):
+        for up in (-1, 0, 1):
+            for turn in (-1, 0, 1):
+                wanted = key(right, up, turn)
+                at = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
+                total += np.where(cells[at] == wanted, counts[at], 0)
+    return total
+
+
+class _Neighbours:
+    """The points of all paths, sorted by x, to find those beside a strip."""
+
+    def __init__(self, paths: _Paths):
+        self._order = np.argsort(paths.points_m[:, 0])
+        self._points_m = paths.points_m[self._order]
+        self._heading_rad = paths.heading_rad[self._order]
+
+    def beside(
+        self, strip: _Strip
+    ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+        """Points within half a lane that point the same way.
+
+        Returns:
+            Their rows; the strip's point that each of them lies beside; their offsets to the left.
+        """
+        x = self._points_m[:, 0]
+        reach_m = np.hypot(_COVERED_M, _SPACING_M)
+        rows, at, offsets = [], [], []
+        for k, (point, heading) in enumerate(zip(strip.points_m, strip.heading_rad, strict=True)):
+            first, last = np.searchsorted(x, (point[0] - reach_m, point[0] + reach_m))
+            away = self._points_m[first:last] - point
+            along_m = away[:, 0] * np.cos(heading) + away[:, 1] * np.sin(heading)
+            offset_m = away[:, 1] * np.cos(heading) - away[:, 0] * np.sin(heading)
+            turn = np.abs(np.angle(np.exp(1j * (self._heading_rad[first:last] - heading))))
+            found = np.flatnonzero(
+                (np.abs(along_m) <= 0.6 * _SPACING_M)
+                & (np.abs(offset_m) <= _COVERED_M)
+                & (turn < _SAME_WAY_RAD)
+            )
+            rows.append(self._order[first + found])
+            at.append(np.full(len(found), k))
+            offsets.append(offset_m[found])
+        return np.concatenate(rows), np.concatenate(at), np.concatenate(offsets)
+
+    def centred(self, strip: _Strip) -> _Strip:
+        """The strip moved to the median of the paths that follow it."""
+        _, at, offset_m = self.beside(strip)
+        order = np.argsort(at, kind="stable")
+        counts = np.bincount(at, minlength=len(strip.points_m))
+        groups = np.split(offset_m[order], np.cumsum(counts)[:-1])
+        shift_m = np.array([np.median(group) if len(group) else 0.0 for group in groups])
+        shift_m = _blurred(shift_m, _MEDIAN_BLUR_M)
+        normal = np.stack([-np.sin(strip.heading_rad), np.cos(strip.heading_rad)], axis=1)
+        points = strip.points_m + shift_m[:, None] * normal
+        tangent = np.gradient(points, axis=0)
+        return _Strip(points, np.arctan2(tangent[:, 1], tangent[:, 0]))
+
+
+def _half_widths(
+    strips: list[_Strip],
+) -> list[tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]]:
+    """To the left and right of each strip's points: midway to the strip beside, or half a lane."""
+    points = np.concatenate([strip.points_m for strip in strips])
+    heading = np.concatenate([strip.heading_rad for strip in strips])
+    found = []
+    for strip in strips:
+        sides = np.full((2, len(strip.points_m)), np.inf)
+        for k, (point, direction) in enumerate(zip(strip.points_m, strip.heading_rad, strict=True)):
+            away = points - point
+            along_m = away[:, 0] * np.cos(direction) + away[:, 1] * np.sin(direction)
+            offset_m = away[:, 1] * np.cos(direction) - away[:, 0] * np.sin(direction)
+            # Opposing lanes share a line as well.
+            turn = np.abs(np.sin(heading - direction))
+            beside = (np.abs(along_m) <= _SPACING_M) & (turn < np.sin(_SAME_WAY_RAD))
+            for side, sign in ((0, 1.0), (1, -1.0)):
+                away_m = sign * offset_m[beside]
+                away_m = away_m[(away_m > _NARROWEST_M) & (away_m < _WIDEST_M)]
+                sides[side, k] = away_m.min(initial=np.inf)
+        half = np.where(np.isfinite(sides), 0.5 * sides, 0.5 * LANE_WIDTH_M)
+        found.append(tuple(_blurred(side, _WIDTH_BLUR_M) for side in half))
+    return found
+
+
+def _blurred(values: Float[np.ndarray, " n"], width_m: float) -> Float[np.ndarray, " n"]:
+    """Gaussian average along a path; a straight line stays straight up to its ends."""
+    reach = min(len(values) - 1, int(np.ceil(3 * width_m / _SPACING_M)))
+    before = 2 * values[0] - values[reach:0:-1]
+    after = 2 * values[-1] - values[-2 : -reach - 2 : -1]
+    padded = np.concatenate([before, values, after])
+    return smooth(padded, width_m / _SPACING_M)[reach:-reach]
