@@ -23,7 +23,7 @@ def main(
     seed: int = 0,
     ngsim_text_file: Annotated[Path | None, tyro.conf.arg(name="ngsim-text")] = None,
 ) -> None:
-    """Generates congested highway traffic: 500 m, six lanes and an on-ramp, at 10 Hz.
+    """Generates highway traffic, 500 m at 10 Hz: six lanes and an on-ramp, or a weave.
 
     {presets}
 

@@ -1,4 +1,4 @@
-"""The built-in traffic generator: dense, congested traffic on an I-80-like highway."""
+"""The built-in traffic generator: a straight highway, and presets from free flow to queues."""
 
 from .presets import PRESETS, TrafficPreset
 from .simulate import generate

@@ -16,6 +16,8 @@ _ENTRY_MPS, _RAMP_ENTRY_MPS = 20.0, 12.0
 """Speed of a vehicle that enters a free lane."""
 _TRUCK_LANES = 3
 """Trucks enter on so many of the right main lanes."""
+_EXIT_LANES = 3
+"""Who wants the off-ramp drives on one of so many right main lanes already."""
 _CATCH_UP_S = 5.0
 """Time in which an entering vehicle would use up the room ahead of it."""
 _LONGEST_QUEUE = 3
@@ -38,14 +40,18 @@ class Entries:
         is_truck = truck_lane & (self._random.random(len(lane)) < share)
         number = np.arange(self._next_id, self._next_id + len(lane))
         self._next_id += len(lane)
-        return Fleet.draw(self._random, self._preset, number, lane, is_truck)
+        fleet = Fleet.draw(self._random, self._preset, number, lane, is_truck)
+        if self._preset.highway.off_ramp:
+            exit_lane = (lane >= MAIN_LANES - _EXIT_LANES) & (lane < MAIN_LANES)
+            fleet.exits = exit_lane & (self._random.random(len(lane)) < self._preset.exit_share)
+        return fleet
 
     def fill(self) -> Fleet:
         """A full stretch, already queueing for the bottleneck."""
         preset = self._preset
         count = int((END_M - START_M) / _SHORTEST_SPACING_M)
         lanes = []
-        for lane in range(MAIN_LANES):
+        for lane in range(preset.highway.first_lane, MAIN_LANES):
             if lane == CARPOOL_LANE:
                 speed, inflow = 0.9 * preset.carpool_speed_mps, preset.carpool_inflow_hz
             else:
@@ -65,6 +71,7 @@ class Entries:
         rate = np.full(MAIN_LANES + 1, self._preset.inflow_per_lane_hz)
         rate[CARPOOL_LANE] = self._preset.carpool_inflow_hz
         rate[RAMP_LANE] = self._preset.ramp_inflow_hz
+        rate[: self._preset.highway.first_lane] = 0.0
         self._waiting += self._random.poisson(rate * dt_s)
         self._waiting = np.minimum(self._waiting, _LONGEST_QUEUE)
         entered = [fleet]

@@ -42,6 +42,7 @@ class Fleet:
         length_m, width_m: size.
         idm: ``(n, 5)`` columns as in ``IdmParameters``.
         may_carpool: allowed on the carpool lane.
+        exits: on the way to the off-ramp.
         lane: the lane driven on or, in a lane change, the new one.
         old_lane: the lane being left, else ``NO_LANE``; the vehicle still occupies it.
         progress: of the lane change, 0 to 1.
@@ -64,6 +65,7 @@ class Fleet:
     width_m: Float[np.ndarray, " n"]
     idm: Float[np.ndarray, "n 5"]
     may_carpool: Bool[np.ndarray, " n"]
+    exits: Bool[np.ndarray, " n"]
     lane: Int[np.ndarray, " n"]
     old_lane: Int[np.ndarray, " n"]
     progress: Float[np.ndarray, " n"]
@@ -102,6 +104,7 @@ class Fleet:
             width_m=width,
             idm=np.stack(draw_drivers(random, preset, is_truck), axis=1),
             may_carpool=(lane == CARPOOL_LANE) | (random.random(count) < _CARPOOL_SHARE),
+            exits=np.zeros(count, bool),
             lane=lane,
             old_lane=np.full(count, NO_LANE),
             progress=np.ones(count),

@@ -7,7 +7,7 @@ import numpy as np
 from .fleet import NO_LANE, Fleet
 from .idm import IdmParameters, idm_acceleration
 from .neighbours import NOBODY, LaneOrder, gap_to
-from .road import CARPOOL_LANE, MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE
+from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, Highway
 
 _POLITENESS = 0.2
 _THRESHOLD_MPS2 = 0.5
@@ -28,7 +28,11 @@ _TRUCK_LEFTMOST_LANE = 2
 
 
 def start_lane_changes(
-    random: np.random.Generator, fleet: Fleet, order: LaneOrder, acceleration_mps2: np.ndarray
+    random: np.random.Generator,
+    fleet: Fleet,
+    order: LaneOrder,
+    acceleration_mps2: np.ndarray,
+    highway: Highway,
 ) -> None:
     """Lets drivers start a lane change where it pays and nobody has to brake hard.
 
@@ -41,23 +45,29 @@ def start_lane_changes(
         fleet: changed in place.
         order: who drives where.
         acceleration_mps2: what each driver does now.
+        highway: where the ramp may be left and, if it is an off-ramp too, entered.
     """
     on_ramp = fleet.lane == RAMP_LANE
+    at_ramp = fleet.x_m > highway.merge_start_m
+    if highway.off_ramp:
+        at_ramp &= fleet.x_m < highway.merge_end_m
     ready = (fleet.old_lane == NO_LANE) & (on_ramp | (fleet.speed_mps > _SLOWEST_MPS))
     ready &= _way_out(fleet, order)
-    ready &= np.where(on_ramp, fleet.x_m > MERGE_START_M, fleet.rest_s <= 0)
+    ready &= np.where(on_ramp, at_ramp & ~fleet.exits, fleet.exits | (fleet.rest_s <= 0))
+    rightmost = np.where(at_ramp & fleet.exits, RAMP_LANE, MAIN_LANES - 1)
+    leftmost = highway.first_lane + ((highway.first_lane == CARPOOL_LANE) & ~fleet.may_carpool)
+    leftmost = np.where(fleet.is_truck, _TRUCK_LEFTMOST_LANE, leftmost)
     for side in random.permutation((-1, 1)):
         target = fleet.lane + side
-        leftmost = np.where(fleet.may_carpool, CARPOOL_LANE, CARPOOL_LANE + 1)
-        leftmost = np.where(fleet.is_truck, _TRUCK_LEFTMOST_LANE, leftmost)
         rows = np.flatnonzero(
-            ready & (fleet.old_lane == NO_LANE) & (target >= leftmost) & (target < MAIN_LANES)
+            ready & (fleet.old_lane == NO_LANE) & (target >= leftmost) & (target <= rightmost)
         )
         if not len(rows):
             continue
         ahead, behind = order.around(target[rows], fleet.x_m[rows])
-        gain = _gain(fleet, rows, ahead, behind, acceleration_mps2)
+        gain = _gain(fleet, rows, ahead, behind, acceleration_mps2, highway)
         gain += np.where(on_ramp[rows], _MERGE_MPS2, _WISH_MPS2 * side * fleet.wish[rows])
+        gain += np.where(fleet.exits[rows], _MERGE_MPS2 * side, 0.0)
         wanted = gain > _THRESHOLD_MPS2
         rows, gain, ahead, behind = (v[wanted] for v in (rows, gain, ahead, behind))
         for lane in np.unique(target[rows]):
@@ -96,6 +106,7 @@ def _gain(
     ahead: np.ndarray,
     behind: np.ndarray,
     acceleration_mps2: np.ndarray,
+    highway: Highway,
 ) -> np.ndarray:
     """Advantage of a change for each candidate in m/s²; minus infinity where it is not safe."""
     speed = fleet.speed_mps
@@ -106,7 +117,9 @@ def _gain(
     alone = np.isinf(gap_behind)
     loss = np.where(alone, 0.0, np.maximum(acceleration_mps2[behind] - other, 0.0))
     urgency = np.where(
-        fleet.lane[rows] == RAMP_LANE, np.clip(fleet.x_m[rows] / RAMP_END_M, 0, 1), 0.0
+        (fleet.lane[rows] == RAMP_LANE) | fleet.exits[rows],
+        np.clip(fleet.x_m[rows] / highway.merge_end_m, 0, 1),
+        0.0,
     )
     limit = -_SAFE_BRAKING_MPS2 - urgency * (_URGENT_BRAKING_MPS2 - _SAFE_BRAKING_MPS2)
     safe = (own > limit) & (alone | (other > limit))

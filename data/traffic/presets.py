@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .road import I80, US101, Highway
+
 
 @dataclass(frozen=True)
 class TrafficPreset:
@@ -25,6 +27,8 @@ class TrafficPreset:
             reasons of his own (an exit, a faster lane ahead), on top of MOBIL's incentive.
         acceleration_noise_mps2: standard deviation of a driver's unsteady foot.
         wander_m: standard deviation of the drift inside the lane.
+        highway: the road.
+        exit_share: share of the vehicles on the right lanes that want the off-ramp.
     """
 
     name: str
@@ -41,6 +45,8 @@ class TrafficPreset:
     lane_wish_rate_hz: float
     acceleration_noise_mps2: float
     wander_m: float
+    highway: Highway = I80
+    exit_share: float = 0.0
 
 
 PRESETS = {
@@ -77,6 +83,104 @@ PRESETS = {
             lane_wish_rate_hz=0.005,
             acceleration_noise_mps2=0.1,
             wander_m=0.2,
+        ),
+        TrafficPreset(
+            name="free-flow",
+            summary="few vehicles, near the speed that each would like",
+            inflow_per_lane_hz=0.18,
+            carpool_inflow_hz=0.08,
+            carpool_speed_mps=32.0,
+            ramp_inflow_hz=0.05,
+            bottleneck_speed_mps=40.0,
+            bottleneck_swing_mps=0.0,
+            bottleneck_period_s=90.0,
+            headway_scale=1.15,
+            truck_share=0.08,
+            lane_wish_rate_hz=0.006,
+            acceleration_noise_mps2=0.1,
+            wander_m=0.2,
+        ),
+        TrafficPreset(
+            name="stop-and-go",
+            summary="a queue through which waves run upstream that almost stop",
+            inflow_per_lane_hz=0.5,
+            carpool_inflow_hz=0.35,
+            carpool_speed_mps=12.0,
+            ramp_inflow_hz=0.03,
+            bottleneck_speed_mps=11.0,
+            bottleneck_swing_mps=8.0,
+            bottleneck_period_s=80.0,
+            headway_scale=1.15,
+            truck_share=0.05,
+            lane_wish_rate_hz=0.006,
+            acceleration_noise_mps2=0.1,
+            wander_m=0.2,
+        ),
+        TrafficPreset(
+            name="merge",
+            summary="a ramp as busy as a lane squeezes into dense traffic",
+            inflow_per_lane_hz=0.5,
+            carpool_inflow_hz=0.33,
+            carpool_speed_mps=17.0,
+            ramp_inflow_hz=0.35,
+            bottleneck_speed_mps=14.0,
+            bottleneck_swing_mps=0.5,
+            bottleneck_period_s=70.0,
+            headway_scale=1.15,
+            truck_share=0.05,
+            lane_wish_rate_hz=0.005,
+            acceleration_noise_mps2=0.1,
+            wander_m=0.2,
+        ),
+        TrafficPreset(
+            name="aggressive",
+            summary="short gaps, frequent lane changes and an unsteady foot",
+            inflow_per_lane_hz=0.58,
+            carpool_inflow_hz=0.45,
+            carpool_speed_mps=17.0,
+            ramp_inflow_hz=0.05,
+            bottleneck_speed_mps=15.0,
+            bottleneck_swing_mps=0.5,
+            bottleneck_period_s=70.0,
+            headway_scale=0.75,
+            truck_share=0.05,
+            lane_wish_rate_hz=0.03,
+            acceleration_noise_mps2=0.25,
+            wander_m=0.25,
+        ),
+        TrafficPreset(
+            name="trucks",
+            summary="every fourth vehicle is a lorry of 8 to 16 m",
+            inflow_per_lane_hz=0.45,
+            carpool_inflow_hz=0.33,
+            carpool_speed_mps=16.0,
+            ramp_inflow_hz=0.04,
+            bottleneck_speed_mps=13.0,
+            bottleneck_swing_mps=0.5,
+            bottleneck_period_s=70.0,
+            headway_scale=1.15,
+            truck_share=0.25,
+            lane_wish_rate_hz=0.005,
+            acceleration_noise_mps2=0.1,
+            wander_m=0.2,
+        ),
+        TrafficPreset(
+            name="weave",
+            summary="as at US-101: on-ramp and off-ramp cross on an auxiliary lane of 212 m",
+            inflow_per_lane_hz=0.5,
+            carpool_inflow_hz=0.0,
+            carpool_speed_mps=20.0,
+            ramp_inflow_hz=0.2,
+            bottleneck_speed_mps=15.0,
+            bottleneck_swing_mps=1.5,
+            bottleneck_period_s=60.0,
+            headway_scale=1.15,
+            truck_share=0.03,
+            lane_wish_rate_hz=0.006,
+            acceleration_noise_mps2=0.1,
+            wander_m=0.2,
+            highway=US101,
+            exit_share=0.25,
         ),
     )
 }

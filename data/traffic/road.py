@@ -1,6 +1,8 @@
-"""The generator's highway: like I-80 at Emeryville, 500 m, six lanes and an on-ramp."""
+"""The generator's highways: straight, 500 m recorded, 3.7 m lanes, a ramp on the right."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,22 +16,49 @@ MAIN_LANES = 6
 CARPOOL_LANE = 0
 """Open to few and therefore faster, as at I-80 (13 m/s beside 8 m/s, gaps of 23 m beside 12 m)."""
 RAMP_LANE = MAIN_LANES
-"""The on-ramp is the lane right of the last main lane."""
-
-MERGE_START_M, RAMP_END_M, TAPER_END_M = 20.0, 220.0, 280.0
-"""Where a ramp vehicle may first change lanes, where the ramp's full width ends, and its tip."""
+"""The ramp is the lane right of the last main lane."""
 
 MARGIN_M = 60.0
 """The drawn road goes on beyond the section, so that no view from inside shows it end."""
 
 
-def highway() -> Road:
-    """Six straight lanes with y = 0 at their right edge, and the ramp below, which tapers off."""
-    main = Road.straight(SECTION_M + 2 * MARGIN_M, MAIN_LANES, LANE_WIDTH_M, start_m=-MARGIN_M)
-    stations = np.array([-MARGIN_M, RAMP_END_M, TAPER_END_M])
-    left = np.stack([stations, np.zeros(3)], axis=1)
-    right = np.stack([stations, np.array([-LANE_WIDTH_M, -LANE_WIDTH_M, 0.0])], axis=1)
-    return Road.from_lanes([main.lane(k) for k in range(MAIN_LANES)] + [(left, right)])
+@dataclass(frozen=True)
+class Highway:
+    """Which of the lanes there are, and where one may change between the ramp and them.
+
+    Attributes:
+        first_lane: leftmost lane; 1 if there is no carpool lane.
+        merge_start_m, merge_end_m: where lane changes to and from the ramp are possible.
+        off_ramp: the ramp goes on as an off-ramp, so that vehicles weave; else it tapers off over
+            ``TAPER_M`` and who has not merged waits at its end.
+    """
+
+    first_lane: int
+    merge_start_m: float
+    merge_end_m: float
+    off_ramp: bool
+
+    TAPER_M = 60.0
+
+    def road(self) -> Road:
+        """Straight main lanes with y = 0 at their right edge, and the ramp below."""
+        main = Road.straight(SECTION_M + 2 * MARGIN_M, MAIN_LANES, LANE_WIDTH_M, start_m=-MARGIN_M)
+        if self.off_ramp:
+            stations, side = np.array([-MARGIN_M, SECTION_M + MARGIN_M]), np.array([-1, -1])
+        else:
+            end = self.merge_end_m
+            stations, side = np.array([-MARGIN_M, end, end + self.TAPER_M]), np.array([-1, -1, 0])
+        left = np.stack([stations, np.zeros(len(stations))], axis=1)
+        right = np.stack([stations, LANE_WIDTH_M * side], axis=1)
+        lanes = [main.lane(k) for k in range(self.first_lane, MAIN_LANES)]
+        return Road.from_lanes([*lanes, (left, right)])
+
+
+I80 = Highway(first_lane=0, merge_start_m=20.0, merge_end_m=220.0, off_ramp=False)
+"""Six lanes, of which the leftmost is the carpool lane, and an on-ramp, as at Emeryville."""
+
+US101 = Highway(first_lane=1, merge_start_m=140.0, merge_end_m=352.0, off_ramp=True)
+"""Five lanes and an auxiliary lane of 212 m from an on-ramp to an off-ramp, as in Los Angeles."""
 
 
 def lane_centre_m(lane: np.ndarray) -> np.ndarray:

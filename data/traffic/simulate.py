@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from ppuu.errors import InputError
@@ -21,7 +21,7 @@ from .idm import IdmParameters, idm_acceleration
 from .lane_changes import start_lane_changes
 from .neighbours import NOBODY, LaneOrder, gap_to
 from .presets import TrafficPreset
-from .road import CARPOOL_LANE, MAIN_LANES, MERGE_START_M, RAMP_END_M, RAMP_LANE, SECTION_M, highway
+from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M
 
 DT_S = 0.1
 _WARM_UP_S = 180.0
@@ -35,6 +35,8 @@ _HARDEST_BRAKING_MPS2 = 7.5
 _LET_IN_GAP_M = 2.5
 _YIELDING_MPS2 = 0.8
 """How hard a driver brakes to let somebody merge."""
+_WEAVING_MPS = 6.0
+"""Where both lanes go on, nobody slower than this yields: who finds no gap stays in his lane."""
 _WISH_FORGOTTEN_S = 20.0
 
 
@@ -42,7 +44,7 @@ def _accelerations(
     fleet: Fleet,
     order: LaneOrder,
     exit_speed_mps: Float[np.ndarray, " lanes"],
-    carpool_speed_mps: float,
+    preset: TrafficPreset,
 ) -> Float[np.ndarray, " n"]:
     """What every driver wants to do, given all leaders he has (two in a lane change)."""
     entry, leader = order.vehicle, order.leaders()
@@ -52,7 +54,7 @@ def _accelerations(
     inside = np.clip((fleet.x_m - BOTTLENECK_M[0]) / (BOTTLENECK_M[1] - BOTTLENECK_M[0]), 0.0, 1.0)
     limit = exit_speed_mps[np.minimum(fleet.lane, MAIN_LANES - 1)]
     desired = parameters.desired_speed_mps
-    beside_queue = carpool_speed_mps * desired / MEAN_DESIRED_SPEED_MPS
+    beside_queue = preset.carpool_speed_mps * desired / MEAN_DESIRED_SPEED_MPS
     desired = np.where(fleet.lane == CARPOOL_LANE, np.minimum(desired, beside_queue), desired)
     desired = desired + inside * (np.minimum(limit, desired) - desired)
     parameters = parameters._replace(desired_speed_mps=desired)
@@ -61,21 +63,50 @@ def _accelerations(
     per_entry = IdmParameters(*(value[entry] for value in parameters))
     behind = idm_acceleration(per_entry, fleet.speed_mps[entry], gap, leader_speed)
     np.minimum.at(wanted, entry, behind)
-    # The ramp ends like a queue that stands still.
-    on_ramp = np.flatnonzero(fleet.lane == RAMP_LANE)
-    room = RAMP_END_M - fleet.x_m[on_ramp] - 0.5 * fleet.length_m[on_ramp]
-    stop = idm_acceleration(
-        fleet.parameters(on_ramp), fleet.speed_mps[on_ramp], room, np.zeros(len(on_ramp))
-    )
-    wanted[on_ramp] = np.minimum(wanted[on_ramp], stop)
-    _zip(fleet, order, wanted)
+    highway = preset.highway
+    on_ramp = fleet.lane == RAMP_LANE
+    at_ramp = fleet.x_m > highway.merge_start_m
+    if highway.off_ramp:
+        at_ramp &= fleet.x_m < highway.merge_end_m
+        leaving = np.flatnonzero((fleet.lane == MAIN_LANES - 1) & fleet.exits & at_ramp)
+        slowest = _WEAVING_MPS
+        _zip(fleet, order, leaving, MAIN_LANES - 1, RAMP_LANE, slowest, wanted)
+    else:
+        slowest = 0.0
+        _stop_at_the_end(fleet, np.flatnonzero(on_ramp), highway.merge_end_m, wanted)
+    merging = np.flatnonzero(on_ramp & ~fleet.exits & at_ramp)
+    _zip(fleet, order, merging, RAMP_LANE, MAIN_LANES - 1, slowest, wanted)
     return wanted
 
 
-def _zip(fleet: Fleet, order: LaneOrder, wanted_mps2: Float[np.ndarray, " n"]) -> None:
-    """At the merge, drivers on the last main lane and on the ramp let each other in, gently."""
-    merging = np.flatnonzero((fleet.lane == RAMP_LANE) & (fleet.x_m > MERGE_START_M))
-    ahead, behind = order.around(np.full(len(merging), MAIN_LANES - 1), fleet.x_m[merging])
+def _stop_at_the_end(
+    fleet: Fleet,
+    on_ramp: Int[np.ndarray, " k"],
+    end_m: float,
+    wanted_mps2: Float[np.ndarray, " n"],
+) -> None:
+    """The ramp ends like a queue that stands still."""
+    room = end_m - fleet.x_m[on_ramp] - 0.5 * fleet.length_m[on_ramp]
+    stop = idm_acceleration(
+        fleet.parameters(on_ramp), fleet.speed_mps[on_ramp], room, np.zeros(len(on_ramp))
+    )
+    wanted_mps2[on_ramp] = np.minimum(wanted_mps2[on_ramp], stop)
+
+
+def _zip(
+    fleet: Fleet,
+    order: LaneOrder,
+    merging: Int[np.ndarray, " k"],
+    lane: int,
+    target: int,
+    slowest_mps: float,
+    wanted_mps2: Float[np.ndarray, " n"],
+) -> None:
+    """Drivers merging from ``lane`` and those on ``target`` let each other in, gently.
+
+    Nobody slower than ``slowest_mps`` does.
+    """
+    ahead, behind = order.around(np.full(len(merging), target), fleet.x_m[merging])
     for follower, leader in ((merging, ahead), (behind, merging)):
         there = (follower != NOBODY) & (leader != NOBODY)
         follower, leader = follower[there], leader[there]
@@ -84,7 +115,8 @@ def _zip(fleet: Fleet, order: LaneOrder, wanted_mps2: Float[np.ndarray, " n"]) -
             fleet.parameters(follower), fleet.speed_mps[follower], gap, fleet.speed_mps[leader]
         )
         # Somebody nearly alongside drives past: two who wait for each other would never move.
-        past = (fleet.lane[follower] != RAMP_LANE) & (gap < _LET_IN_GAP_M)
+        past = (fleet.lane[follower] != lane) & (gap < _LET_IN_GAP_M)
+        past |= fleet.speed_mps[follower] < slowest_mps
         yielding = np.where(past, np.inf, np.maximum(yielding, -_YIELDING_MPS2))
         np.minimum.at(wanted_mps2, follower, yielding)
 
@@ -103,9 +135,9 @@ def _simulate(
             yield fleet
         order = LaneOrder.of(fleet)
         exit_speed = bottleneck.speed_mps(step * DT_S)
-        wanted = _accelerations(fleet, order, exit_speed, preset.carpool_speed_mps)
+        wanted = _accelerations(fleet, order, exit_speed, preset)
         if step % _DECIDE_STEPS == 0:
-            start_lane_changes(random, fleet, order, wanted)
+            start_lane_changes(random, fleet, order, wanted, preset.highway)
         count = len(fleet)
         fleet.noise_mps2 = keep * fleet.noise_mps2 + preset.acceleration_noise_mps2 * np.sqrt(
             1 - keep**2
@@ -187,7 +219,7 @@ def generate(
         vehicle_id=vehicle_id,
         length_m=length[order][first],
         width_m=width[order][first],
-        road=highway(),
+        road=preset.highway.road(),
         dt_s=DT_S,
         name=f"{preset.name}-seed{seed}",
         provenance={

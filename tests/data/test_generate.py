@@ -59,7 +59,7 @@ def test_writes_a_recording_and_one_line(tmp_path, capsys):
     "arguments, problem",
     [
         (["dens", "--out", "x.h5"], "did you mean 'dense'?"),
-        (["zzz", "--out", "x.h5"], "there are moderate, dense"),
+        (["zzz", "--out", "x.h5"], "there are moderate, dense, free-flow"),
         (["dense", "--out", "x.h5", "--seconds", "0"], "seconds is 0.0"),
         (["dense", "--out", "x.h5", "--seconds", "-5"], "seconds is -5.0"),
         (["dense", "--out", "x.h5", "--seed", "-1"], "seed is -1"),

@@ -13,7 +13,7 @@ from data.traffic.fleet import Fleet
 from data.traffic.idm import IdmParameters, idm_acceleration
 from data.traffic.lane_changes import start_lane_changes
 from data.traffic.neighbours import NOBODY, LaneOrder, gap_to
-from data.traffic.road import MAIN_LANES, RAMP_LANE, SECTION_M, highway, lane_centre_m
+from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, US101, lane_centre_m
 from ppuu.errors import InputError
 from ppuu.geometry import wrap_angle
 from ppuu.kinematics import infer_actions
@@ -175,7 +175,7 @@ def test_moderate_is_easier(dense):
 
 
 def test_road_has_six_lanes_and_a_ramp_that_tapers_off():
-    road = highway()
+    road = I80.road()
     assert road.lanes == MAIN_LANES + 1
     y = [lane_centre_m(np.array(lane)) for lane in range(MAIN_LANES + 1)]
     points = np.array([[100.0, value] for value in y])
@@ -185,6 +185,64 @@ def test_road_has_six_lanes_and_a_ramp_that_tapers_off():
         [True, False, False, False],
     )
     assert y[RAMP_LANE] == -0.5 * LANE_WIDTH_M
+
+
+def test_the_weave_has_five_lanes_and_an_auxiliary_lane():
+    road = US101.road()
+    assert road.lanes == 6
+    points = np.array([[250.0, 22.0 - 3.7], [250.0, 22.0], [10.0, -0.5], [500.0, -3.0]])
+    np.testing.assert_array_equal(road.drivable(points), [True, False, True, True])
+
+
+NEW = ("free-flow", "stop-and-go", "merge", "aggressive", "trucks", "weave")
+SPEED_MPS = {
+    "free-flow": (24.0, 30.0),
+    "stop-and-go": (2.0, 7.0),
+    "merge": (8.0, 16.0),
+    "aggressive": (9.0, 18.0),
+    "trucks": (6.0, 13.0),
+    "weave": (8.0, 19.0),
+}
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_every_preset_is_sane(name):
+    """No overlap, all on the road, accelerations of vehicles, the speed its name promises."""
+    recording = generate(PRESETS[name], 20.0, seed=12)
+    assert overlapping_rows(recording) == 0
+    assert recording.road.drivable(np.stack([recording.x_m, recording.y_m], 1)).all()
+    acceleration = np.diff(recording.speed_mps.astype(float)) / recording.dt_s
+    acceleration = acceleration[np.diff(recording.row_vehicle) == 0]
+    assert acceleration.min() > -8.0 and acceleration.max() < 3.0
+    low, high = SPEED_MPS[name]
+    assert low < recording.speed_mps.mean() < high
+
+
+MODERATE = [2203, 267.706313, 10.4024184, 5.83610698, 12.4649782, 4.84802389]
+DENSE = [3235, 242.911771, 10.1705104, 6.2269974, 7.00641918, 5.14010859]
+
+
+def test_the_benchmark_traffic_stays_what_it_was():
+    """Moments of the first seconds of seed 0: figures in tables rest on these very recordings."""
+    expected = {"moderate": MODERATE, "dense": DENSE}
+    for name, moments in expected.items():
+        recording = generate(PRESETS[name], 2.0, seed=0)
+        found = [recording.rows, recording.x_m.mean(), recording.y_m.mean(), recording.y_m.std()]
+        found += [recording.speed_mps.mean(), recording.length_m.mean()]
+        np.testing.assert_allclose(found, moments, rtol=1e-6)
+
+
+def test_trucks_are_many_in_trucks(short_warm_up):
+    assert (generate(PRESETS["trucks"], 2.0, 0).length_m > 7.0).mean() > 0.15
+
+
+def test_in_the_weave_both_streams_cross():
+    """Some leave the ramp for the road, others the road for the ramp, and nobody stands."""
+    recording = generate(PRESETS["weave"], 30.0, seed=12)
+    first, last = recording.vehicle_pointer[:-1], recording.vehicle_pointer[1:] - 1
+    entered, left = recording.y_m[first] < 0, recording.y_m[last] < 0
+    assert (entered & ~left).sum() >= 2 and (~entered & left).sum() >= 2
+    assert (recording.speed_mps < 0.5).mean() < 0.02
 
 
 def test_idm_equilibrium():
@@ -228,7 +286,7 @@ def test_changes_lanes_only_where_there_is_room():
     for beside, changes in ((200.0, True), (2.0, False)):
         fleet = small_fleet([0, 30, beside, beside], [3, 3, 2, 4], [10, 4, 10, 10])
         acceleration = np.array([-4.0, 0.0, 0.0, 0.0])
-        start_lane_changes(rng, fleet, LaneOrder.of(fleet), acceleration)
+        start_lane_changes(rng, fleet, LaneOrder.of(fleet), acceleration, I80)
         assert (fleet.lane[0] != 3) == changes
 
 
