@@ -9,7 +9,7 @@ from pathlib import Path
 from ppuu.errors import InputError
 
 from ..ngsim_layouts import HIGHWAY, PORTAL, STREET
-from .table import read_fields
+from .table import read_header
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def find_layout(path: Path, needed: Sequence[str]) -> Layout:
     Raises:
         InputError: neither a header that has the needed columns nor 18 or 24 fields.
     """
-    delimiter = "," if len(read_fields(path, ",")) > 1 else None
-    fields = read_fields(path, delimiter)
+    delimiter = "," if len(read_header(path, ",")) > 1 else None
+    fields = read_header(path, delimiter)
     if not fields or not fields[0][:1].isalpha():
         if len(fields) not in (len(HIGHWAY), len(STREET)):
             missing = [name for name in needed if HIGHWAY.index(name) >= len(fields)]

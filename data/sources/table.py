@@ -71,7 +71,7 @@ def read_named_columns(
     Raises:
         InputError: as ``read_pieces``, or a column is missing.
     """
-    header = [spelling(name) for name in read_fields(path, ",")]
+    header = [spelling(name) for name in read_header(path, ",")]
     for name in columns:
         if name not in header and name not in optional:
             raise InputError(f"{path}, line 1: column '{name}' is missing; {hint}")
@@ -79,7 +79,7 @@ def read_named_columns(
     return read_columns(path, placed, len(header), ",", header_lines=1)
 
 
-def read_fields(path: Path, delimiter: str | None = None) -> list[str]:
+def read_header(path: Path, delimiter: str | None = None) -> list[str]:
     """The fields of the first line, without quotes and blanks around them.
 
     Raises:
