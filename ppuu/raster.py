@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from . import raster_cpu
+from . import cpu_loops, raster_cpu
 from .errors import InputError
 from .geometry import to_local
 from .road import Road, inside_polygon
@@ -78,7 +78,7 @@ def draw_boxes(
     the box's two axes: exact for boxes along the pixel grid, anti-aliased for turned ones.
     """
     pixel = config.metres_per_pixel
-    if raster_cpu.applies(boxes):
+    if cpu_loops.applies(boxes):
         image = boxes.new_empty(len(boxes), 1, config.rows, config.columns)
         _loop_over_boxes(boxes.new_zeros(len(boxes), 3), boxes, visible, config, 0, image)
         return image[:, 0]
@@ -115,7 +115,9 @@ def _loop_over_boxes(
     image: Float[Tensor, "batch channels rows columns"],
 ) -> None:
     shared = (np.float32(config.metres_per_pixel), channel)
-    raster_cpu.in_parts(raster_cpu.draw_boxes, image, shared, pose, boxes, visible)
+    cpu_loops.in_parts(
+        raster_cpu.draw_boxes, raster_cpu.SMALLEST_PART, shared, pose, boxes, visible, image
+    )
 
 
 def _draw_windows(
@@ -337,7 +339,7 @@ def draw_road(
 ) -> Float[Tensor, "batch 2 rows columns"]:
     """The lane and off-road channels as seen from poses."""
     pixel = config.metres_per_pixel
-    if raster_cpu.applies(pose, road_map.atlas):
+    if cpu_loops.applies(pose, road_map.atlas):
         image = pose.new_empty(len(pose), 2, config.rows, config.columns)
         _loop_over_roads(pose, road, road_map, config, (0, 1), image)
         return image
@@ -364,7 +366,7 @@ def _loop_over_roads(
 ) -> None:
     first, second = channels
     shared = (*road_map.nodes, np.float32(config.metres_per_pixel), first, second - first)
-    raster_cpu.in_parts(raster_cpu.draw_road, image, shared, pose, road)
+    cpu_loops.in_parts(raster_cpu.draw_road, raster_cpu.SMALLEST_PART, shared, pose, road, image)
 
 
 def draw_vehicles(
@@ -374,7 +376,7 @@ def draw_vehicles(
     config: RasterConfig,
 ) -> Float[Tensor, "batch rows columns"]:
     """The vehicle channel as seen from poses, boxes given in the world."""
-    if raster_cpu.applies(pose, boxes):
+    if cpu_loops.applies(pose, boxes):
         image = pose.new_empty(len(pose), 1, config.rows, config.columns)
         _loop_over_boxes(pose, boxes, visible, config, 0, image)
         return image[:, 0]
@@ -390,7 +392,7 @@ def draw(
     config: RasterConfig,
 ) -> Float[Tensor, "batch 3 rows columns"]:
     """The whole image: lanes, vehicles, off-road."""
-    if raster_cpu.applies(pose, boxes, road_map.atlas):
+    if cpu_loops.applies(pose, boxes, road_map.atlas):
         image = pose.new_empty(len(pose), CHANNELS, config.rows, config.columns)
         _loop_over_roads(pose, road, road_map, config, (LANES, OFFROAD), image)
         _loop_over_boxes(pose, boxes, visible, config, VEHICLES, image)

@@ -1,78 +1,35 @@
 """The rasteriser's loops for one processor core, compiled by numba; ``ppuu.raster`` calls them.
 
 They draw what the tensor operations of ``ppuu.raster`` draw, to rounding, where no gradient is
-wanted and the numbers lie in main memory: one pass over the pixels, without a temporary for every
-operation.  Each image is independent, so a batch is cut into one part a thread.
+wanted and the numbers lie in main memory.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import torch
 from numba import njit
-from torch import Tensor
 
-_SMALLEST_PART = 16
-"""Images; starting a thread for fewer costs more than drawing them."""
+SMALLEST_PART = 16
+"""Images; another thread for fewer costs more than it draws."""
 
 f32 = np.float32
 
 
-def applies(*tensors: Tensor) -> bool:
-    """Whether tensors can be handed to the loops: float32 in main memory, no gradient wanted."""
-    plain = all(tensor.dtype == torch.float32 and tensor.is_cpu for tensor in tensors)
-    return plain and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
-
-
-def in_parts(loop: Callable, out: Tensor, shared: tuple, *batched: Tensor) -> None:
-    """Runs ``loop(*batched, *shared, out)`` on parts of the batch side by side.
-
-    Args:
-        loop: compiled; releases the interpreter lock.
-        out: ``(batch, ...)`` written in place.
-        shared: arrays and numbers that all parts need.
-        batched: ``(batch, ...)`` each.
-    """
-    arrays = [tensor.detach().contiguous().numpy() for tensor in batched]
-    image = out.numpy()
-    parts = max(1, min(torch.get_num_threads(), len(out) // _SMALLEST_PART))
-    edges = [len(out) * part // parts for part in range(parts + 1)]
-
-    def part(first: int, last: int) -> None:
-        loop(*(array[first:last] for array in arrays), *shared, image[first:last])
-
-    pairs = zip(edges[1:-1], edges[2:], strict=True)
-    pending = [_pool(os.getpid()).submit(part, *pair) for pair in pairs]
-    part(edges[0], edges[1])
-    for work in pending:
-        work.result()
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(process: int) -> ThreadPoolExecutor:
-    """The threads of this process; a forked child starts its own."""
-    return ThreadPoolExecutor(thread_name_prefix="ppuu-raster")
-
-
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-def draw_road(pose, road, nodes, per_metre, offset, low, high, pixel_m, first, step, out):
+def draw_road(pose, road, out, nodes, per_metre, offset, low, high, pixel_m, first, step):
     """Lane-line and off-road coverage, into the channels ``first`` and ``first + step``.
 
     Args:
         pose: ``(batch, 3)``.
         road: ``(batch,)``.
+        out: ``(batch, channels, rows, columns)``.
         nodes: ``(nodes along x, nodes along y, 2)`` coverage, one node more than can be asked for.
         per_metre: nodes per metre.
         offset, low, high: ``(roads, 2)`` node at the world's origin, outermost nodes of the road.
         pixel_m: metres per pixel.
         first, step: channels.
-        out: ``(batch, channels, rows, columns)``.
     """
     rows, columns = out.shape[2], out.shape[3]
     middle_row, middle_column = f32(0.5 * (rows - 1)), f32(0.5 * (columns - 1))
@@ -105,16 +62,16 @@ def draw_road(pose, road, nodes, per_metre, offset, low, high, pixel_m, first, s
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-def draw_boxes(pose, boxes, visible, pixel_m, channel, out):
+def draw_boxes(pose, boxes, visible, out, pixel_m, channel):
     """Coverage by boxes in the world, as seen from poses, into one channel.
 
     Args:
         pose: ``(batch, 3)``.
         boxes: ``(batch, boxes, 5)``.
         visible: ``(batch, boxes)``.
+        out: ``(batch, channels, rows, columns)``.
         pixel_m: metres per pixel.
         channel: number of the channel.
-        out: ``(batch, channels, rows, columns)``.
     """
     rows, columns = out.shape[2], out.shape[3]
     middle_row, middle_column = f32(0.5 * (rows - 1)), f32(0.5 * (columns - 1))

@@ -1,0 +1,54 @@
+"""Loops compiled by numba beside tensor operations: when they apply, and how they share threads.
+
+Where numbers lie in main memory and no gradient is wanted, one compiled pass over the data beats
+a tensor operation for every step of a formula, with its temporaries and its overhead.  The tensor
+operations stay: for gradients, for GPUs, and as what the loops are tested against.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+
+def applies(*tensors: Tensor) -> bool:
+    """Whether tensors can be handed to loops: float32 in main memory, no gradient wanted."""
+    plain = all(tensor.dtype == torch.float32 and tensor.is_cpu for tensor in tensors)
+    return plain and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+
+
+def in_parts(loop: Callable, smallest: int, shared: tuple, *batched: Tensor) -> None:
+    """Runs ``loop(*batched, *shared)`` on parts of the batch side by side.
+
+    As many parts as torch has threads, so ``torch.set_num_threads`` governs both.
+
+    Args:
+        loop: compiled with ``nogil``; writes its results into some of the tensors.
+        smallest: elements of a part for which another thread pays.
+        shared: arrays and numbers that all parts need.
+        batched: ``(batch, ...)`` each; those that are written must be contiguous.
+    """
+    arrays = [tensor.detach().contiguous().numpy() for tensor in batched]
+    count = len(arrays[0])
+    parts = max(1, min(torch.get_num_threads(), count // smallest))
+    edges = [count * part // parts for part in range(parts + 1)]
+
+    def part(first: int, last: int) -> None:
+        loop(*(array[first:last] for array in arrays), *shared)
+
+    pairs = zip(edges[1:-1], edges[2:], strict=True)
+    pending = [_pool(os.getpid()).submit(part, *pair) for pair in pairs]
+    part(edges[0], edges[1])
+    for work in pending:
+        work.result()
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(process: int) -> ThreadPoolExecutor:
+    """The threads of this process; a forked child starts its own."""
+    return ThreadPoolExecutor(thread_name_prefix="ppuu-loop")
