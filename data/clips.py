@@ -50,6 +50,30 @@ class Clip:
     previous_action: Float[Tensor, "batch 2"]
 
 
+def presents(
+    recording: Recording,
+    window: FrameWindow,
+    egos: Int[np.ndarray, " n"] | None,
+    span: int,
+    horizon: int,
+) -> tuple[Int[np.ndarray, " vehicles"], Int[np.ndarray, " vehicles"]]:
+    """Each vehicle's first frame that can be the present of a clip, and the number of such frames.
+
+    Args:
+        recording: the tracks.
+        window: frames that may be used.
+        egos: vehicles that a clip may follow; all of them if None.
+        span: frames of history before the present.
+        horizon: frames of future after it.
+    """
+    first = np.maximum(recording.first_frame, window.first).astype(np.int64) + span
+    last = np.minimum(recording.last_frame, window.last - 1) - horizon
+    count = (last - first + 1).clip(min=0)
+    if egos is not None:
+        count[np.setdiff1d(np.arange(recording.vehicles), egos)] = 0
+    return first, count
+
+
 class Clips:
     """All clips of some recordings: every vehicle, every frame with enough before and after it.
 
@@ -72,7 +96,7 @@ class Clips:
         config: ObservationConfig,
         horizon: int,
         device: torch.device | str = "cpu",
-        egos: Sequence[np.ndarray | None] | None = None,
+        egos: Sequence[Int[np.ndarray, " n"] | None] | None = None,
     ):
         self.recordings = recordings
         self.scene = Scene.build(recordings, device)
@@ -80,24 +104,17 @@ class Clips:
         self.config = config
         self.horizon = horizon
         self.actions = _all_actions(self.scene)
-        scene = self.scene
-        owner = scene.vehicle_recording
-        start = torch.tensor([w.first for w in windows], device=device) + scene.frame_offset[:-1]
-        stop = torch.tensor([w.last for w in windows], device=device) + scene.frame_offset[:-1]
-        first = torch.maximum(scene.first_frame, start[owner]) + config.span
-        last = torch.minimum(scene.last_frame, stop[owner] - 1) - horizon
-        count = (last - first + 1).clamp(min=0)
-        for index, chosen in enumerate(egos or ()):
-            if chosen is not None:
-                others = torch.ones(recordings[index].vehicles, dtype=torch.bool, device=device)
-                others[torch.as_tensor(chosen, device=device)] = False
-                count[scene.vehicle_offset[index] : scene.vehicle_offset[index + 1]][others] = 0
+        parts = zip(recordings, windows, egos or [None] * len(recordings), strict=True)
+        spans = [presents(*part, config.span, horizon) for part in parts]
+        count = torch.as_tensor(np.concatenate([count for _, count in spans]), device=device)
+        first = torch.as_tensor(np.concatenate([first for first, _ in spans]), device=device)
         if int(count.sum()) == 0:
             names = ", ".join(recording.name for recording in recordings[:3])
             raise InputError(
                 f"{names}: no track is long enough for a history of {config.span + 1} frames and "
                 f"a future of {horizon}; give longer recordings or a shorter horizon"
             )
+        first = first + self.scene.frame_offset[self.scene.vehicle_recording]
         self.ego = torch.repeat_interleave(torch.arange(len(count), device=device), count)
         within = torch.arange(len(self.ego), device=device) - torch.repeat_interleave(
             count.cumsum(0) - count, count

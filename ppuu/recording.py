@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -202,27 +203,69 @@ def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
             _write(file.create_group(f"recordings/{index}"), recording)
 
 
-def load_recordings(paths: Sequence[str | Path]) -> list[Recording]:
-    """Reads every recording of every file, in order.
+@dataclass(frozen=True)
+class StoredRecording:
+    """One recording of a file, not read yet.
+
+    Attributes:
+        path: the file.
+        index: its place in the file.
+        name: of the recording.
+        dt_s: seconds between frames.
+    """
+
+    path: Path
+    index: int
+    name: str
+    dt_s: float
+
+    def load(self) -> Recording:
+        """Reads it.
+
+        Raises:
+            InputError: truncated or inconsistent.
+        """
+        with _reading(self.path, f"recording '{self.name}': ") as groups:
+            return _read(groups[str(self.index)], self.name)
+
+
+def list_recordings(paths: Sequence[str | Path]) -> list[StoredRecording]:
+    """What the files hold, in order, without reading the tracks.
 
     A name that another file has used already gets a number, so that names stay unique.
 
     Raises:
-        InputError: no file given; one is missing, truncated, of another format or schema, or a
-            recording in it is inconsistent.
+        InputError: no file given; one is missing, truncated, or of another format or schema.
     """
     if not paths:
         raise InputError("no recording given; make one with data.generate or data.prepare")
-    found: list[Recording] = []
+    found: list[StoredRecording] = []
     used: set[str] = set()
-    for recording in (recording for path in paths for recording in _read_file(Path(path))):
-        name, number = recording.name, 1
-        while name in used:
-            number += 1
-            name = f"{recording.name} ({number})"
-        used.add(name)
-        found.append(recording if number == 1 else replace(recording, name=name))
+    for path in map(Path, paths):
+        with _reading(path) as groups:
+            if not len(groups):
+                raise InputError("holds no recording; make the file again")
+            count = len(groups)
+        for index in range(count):
+            with _reading(path, f"recording {index}: ") as groups:
+                group = groups[str(index)]
+                stored, dt_s = str(group.attrs["name"]), float(group.attrs["dt_s"])
+            name, number = stored, 1
+            while name in used:
+                number += 1
+                name = f"{stored} ({number})"
+            used.add(name)
+            found.append(StoredRecording(path, index, name, dt_s))
     return found
+
+
+def load_recordings(paths: Sequence[str | Path]) -> list[Recording]:
+    """Reads every recording of every file, in order, under the names of ``list_recordings``.
+
+    Raises:
+        InputError: as ``list_recordings``, or a recording is inconsistent.
+    """
+    return [stored.load() for stored in list_recordings(paths)]
 
 
 def _write(group: h5py.Group, recording: Recording) -> None:
@@ -241,10 +284,11 @@ def _write(group: h5py.Group, recording: Recording) -> None:
     group["road/right_m"] = recording.road.right_m
 
 
-def _read_file(path: Path) -> list[Recording]:
+@contextmanager
+def _reading(path: Path, where: str = "") -> Iterator[h5py.Group]:
+    """The recordings in a file; whatever is wrong with it, or ``where`` in it, is an InputError."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; make one with data.generate or data.prepare")
-    where = ""
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != _FORMAT:
@@ -255,22 +299,16 @@ def _read_file(path: Path) -> list[Recording]:
                     f"schema version {version}, this program reads {SCHEMA_VERSION}; "
                     "make the file again"
                 )
-            found = []
-            for index in range(len(file["recordings"])):
-                where = f"recording {index}: "
-                group = file[f"recordings/{index}"]
-                name = str(group.attrs["name"])
-                where = f"recording '{name}': "
-                found.append(_read(group, name))
+            groups = file["recordings"]
+            if not isinstance(groups, h5py.Group):
+                raise InputError("'recordings' is no group; make the file again")
+            yield groups
     except InputError as error:
         raise InputError(f"{path}: {where}{str(error).removeprefix(where)}") from None
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: {where}truncated or damaged ({error}); make the file again"
         ) from None
-    if not found:
-        raise InputError(f"{path}: holds no recording; make the file again")
-    return found
 
 
 def _read(group: h5py.Group, name: str) -> Recording:

@@ -1,34 +1,182 @@
-"""From ``--recordings`` and ``--split`` to clips: the same beginning for every recipe."""
+"""From recordings to the clips of each update: the same for every recipe."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
-from data.clips import Clips
-from data.splits import Split, window
+from data.clips import Clips, presents
+from data.events import EventWeights, clip_weights
+from data.sampler import ClipSampler
+from data.splits import Part, Split, SplitManifest, data_identity, window
+from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
-from ppuu.recording import load_recordings
+from ppuu.recording import Recording, StoredRecording, list_recordings
+
+VISIT_UPDATES = 500
+"""Updates, on average, for which recordings stay in memory where not all may at once."""
 
 
-def load_clips(
-    paths: tuple[Path, ...],
-    split: Split,
-    config: ObservationConfig,
-    horizon: int,
-    device: torch.device,
-) -> Clips:
-    """Loads recordings and cuts the clips of one split.
+@dataclass(frozen=True)
+class ClipSource:
+    """What the command line says about the data.
+
+    Attributes:
+        paths: files of recordings.
+        split: which part of each to learn from.
+        manifest: file that says what belongs to the split; by time if not given.
+        resident: recordings in memory at a time; all of them if not given.
+    """
+
+    paths: tuple[Path, ...]
+    split: Split
+    manifest: Path | None = None
+    resident: int | None = None
+
+    def __post_init__(self):
+        if self.resident is not None and self.resident < 1:
+            raise InputError(f"--resident-recordings {self.resident}: must be positive")
+
+
+class _Member(NamedTuple):
+    """A recording that has clips, while it is not in memory."""
+
+    stored: StoredRecording
+    part: Part
+    clips: int
+
+
+class _Visit(NamedTuple):
+    """The updates ``first <= update < last`` learn from one group of recordings."""
+
+    first: int
+    last: int
+    clips: Clips
+    sampler: ClipSampler
+
+
+class ClipStream:
+    """Which clips each update learns from: a function of the update's number, so resuming is exact.
+
+    Where only some recordings may be in memory, groups of them take turns.  A round visits every
+    recording once, in groups drawn anew, each for as many updates as its share of all clips asks
+    for; a group's clips are drawn without replacement.  At the start every recording is read once,
+    to identify it and to count its clips, one in memory at a time.
+
+    Args:
+        source: the recordings and their split.
+        config: the history.
+        horizon: frames after the present.
+        batch: clips an update.
+        balance: how much more often than others clips with rare events are drawn.
+        seed: of all orders.
+        device: where the tracks live and images are drawn.
+
+    Attributes:
+        identity: what is learnt from, as part of what makes a run this run.
 
     Raises:
-        InputError: a file is missing or damaged, or nothing in it is long enough.
+        InputError: a file is missing or damaged, the split is empty, or no track is long enough.
     """
-    recordings = load_recordings(paths)
-    windows = [window(recording, split) for recording in recordings]
-    return Clips(recordings, windows, config, horizon, device)
 
+    identity: dict[str, Any]
 
-def data_identity(clips: Clips, split: Split) -> dict:
-    """What a run learns from, as part of what makes it this run: resuming with other data fails."""
-    return {"recordings": [r.content_hash for r in clips.recordings], "split": split}
+    def __init__(
+        self,
+        source: ClipSource,
+        config: ObservationConfig,
+        horizon: int,
+        batch: int,
+        balance: EventWeights,
+        seed: int,
+        device: torch.device,
+    ):
+        self._config, self._horizon, self._device = config, horizon, device
+        self._batch, self._balance, self._seed = batch, balance, seed
+        manifest = None if source.manifest is None else SplitManifest.load(source.manifest)
+        found = list_recordings(source.paths)
+        if len({round(stored.dt_s, 6) for stored in found}) > 1:
+            rates = sorted({stored.dt_s for stored in found})
+            raise InputError(f"recordings differ in frame spacing ({rates} s); prepare them alike")
+        self._resident = min(source.resident or len(found), len(found))
+        self._loaded: dict[StoredRecording, Recording] = {}
+        self._members: list[_Member] = []
+        learnt = []
+        for stored in found:
+            recording = stored.load()
+            if manifest is None:
+                part = Part(window(recording, source.split))
+            else:
+                part = manifest.part(recording, source.split)
+            if part is None:
+                continue
+            learnt.append((recording.content_hash, part))
+            _, count = presents(recording, part.window, part.egos, config.span, horizon)
+            self._members.append(_Member(stored, part, int(count.sum())))
+            if self._resident == len(found):
+                self._loaded[stored] = recording
+        if not self._members:
+            raise InputError(f"{source.manifest}: nothing of these recordings is in {source.split}")
+        # Recordings without clips stay if there is nothing else, so that Clips can say why.
+        self._members = [member for member in self._members if member.clips] or self._members[:1]
+        self.identity = {
+            "split": source.split,
+            "manifest": None if manifest is None else manifest.digest,
+            "recordings": data_identity(learnt),
+            "resident_recordings": source.resident,
+        }
+        self._visit: _Visit | None = None
+
+    def at(self, update: int) -> tuple[Clips, Int[Tensor, " batch"]]:
+        """The clips in memory at an update, and the numbers of those it learns from."""
+        visit = self._visit
+        if visit is None or not visit.first <= update < visit.last:
+            visit = self._visit = None  # frees the memory of the last group before the next comes
+            visit = self._visit = self._enter(update)
+        return visit.clips, visit.sampler.batch_at(update - visit.first)
+
+    def sample(self, count: int) -> tuple[Clips, Int[Tensor, " count"]]:
+        """Clips of the first visit, drawn evenly: for statistics of the data."""
+        clips, _ = self.at(0)
+        return clips, ClipSampler(len(clips), count, self._seed).batch_at(0)
+
+    def _enter(self, update: int) -> _Visit:
+        """Finds the group that an update learns from, and loads it."""
+        if self._resident >= len(self._members):
+            return self._load(0, 2**63, range(len(self._members)), self._seed)
+        total = sum(member.clips for member in self._members)
+        groups = -(-len(self._members) // self._resident)
+        first = turn = 0
+        while True:
+            random = np.random.default_rng([self._seed % 2**64, turn])
+            order = random.permutation(len(self._members))
+            for start in range(0, len(order), self._resident):
+                chosen = order[start : start + self._resident]
+                share = sum(self._members[number].clips for number in chosen) / total
+                last = first + max(1, round(VISIT_UPDATES * groups * share))
+                seed = int(random.integers(2**63))
+                if update < last:
+                    return self._load(first, last, sorted(chosen), seed)
+                first = last
+            turn += 1
+
+    def _load(self, first: int, last: int, numbers, seed: int) -> _Visit:
+        members = [self._members[number] for number in numbers]
+        clips = Clips(
+            [self._loaded.get(member.stored) or member.stored.load() for member in members],
+            [member.part.window for member in members],
+            self._config,
+            self._horizon,
+            self._device,
+            [member.part.egos for member in members],
+        )
+        weights = clip_weights(clips, self._balance)
+        return _Visit(
+            first, last, clips, ClipSampler(len(clips), self._batch, seed, weights=weights)
+        )

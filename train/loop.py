@@ -73,13 +73,13 @@ def train(
     config: Mapping[str, Any],
     loop: LoopConfig,
     module: nn.Module,
-    update: Callable[[torch.Generator], Terms],
+    update: Callable[[int, torch.Generator], Terms],
     describe: str,
 ) -> None:
     """Runs ``update`` until the budget is used up; goes on where an earlier run stopped.
 
     A resumed run equals an uninterrupted one bit for bit on the CPU: weights, optimiser and all
-    random states are saved together, and the learning rate is a function of the update's number.
+    random states are saved together; learning rate and clips are functions of the update's number.
 
     Args:
         out: run directory: ``config.json``, ``checkpoint.pt``, ``log.jsonl``, TensorBoard events.
@@ -88,7 +88,8 @@ def train(
             existing run with others is refused.
         loop: budget and schedule.
         module: what is trained, and saved.
-        update: computes the loss of one update; draws clips with the generator it is given.
+        update: computes the loss of one update from its number, which decides the clips, and a
+            generator.
         describe: the progress bar's words.
 
     Raises:
@@ -137,7 +138,7 @@ def train(
         for number in range(start, loop.updates):
             for group in optimizer.param_groups:
                 group["lr"] = loop.learning_rate * loop.rate(number)
-            terms = update(generator)
+            terms = update(number, generator)
             optimizer.zero_grad(set_to_none=True)
             terms.total.backward()
             norm = nn.utils.clip_grad_norm_(module.parameters(), loop.clip_norm)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
 from tqdm import tqdm
 
-from data.clips import Clip, Clips
+from data.events import EventWeights
 from data.splits import Split
+from ppuu.checkpoint import Checkpoint
 from ppuu.command import run
 from ppuu.config import to_json
 from ppuu.costs import Uncertainty
@@ -32,7 +33,7 @@ from ppuu.runs import load_policy, load_world_model, weights_hash
 from ppuu.runtime import choose_device, seed_everything
 from ppuu.world_models import WorldModel
 
-from .clips import data_identity, load_clips
+from .clips import ClipSource, ClipStream
 from .loop import LoopConfig, train
 
 Method = Literal["mpur", "mpur-without-uncertainty", "imitation"]
@@ -47,6 +48,7 @@ class PolicyTraining:
         unroll: MPUR's unroll and costs; imitation has no use for it.
         batch: clips an update; MPUR gives each several starts (``unroll.starts.copies``), imitation
             takes as many more clips instead.
+        balance: how much more often clips with rare events are drawn; 1 is as often as others.
         imitation_updates: of the imitation policy that MPUR starts from.
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
         loop: budget and schedule.
@@ -55,6 +57,7 @@ class PolicyTraining:
     policy: NetworkPolicyConfig = field(default_factory=NetworkPolicyConfig)
     unroll: UnrollConfig = field(default_factory=UnrollConfig)
     batch: int = 16
+    balance: EventWeights = field(default_factory=EventWeights)
     imitation_updates: int = 1000
     expert_clips: int = 256
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -90,6 +93,8 @@ def main(
     init: Path | None = None,
     preset: str = "small",
     split: Split = "train",
+    split_manifest: Path | None = None,
+    resident_recordings: int | None = None,
     device: str = "auto",
 ) -> None:
     """Trains a policy; run the same command again to resume.
@@ -106,11 +111,14 @@ def main(
             trained first, in OUT/imitation, which spares MPUR the long way from knowing nothing.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
         split: which part of each recording to learn from; ``all`` for short recordings.
+        split_manifest: file of data.splits that says what belongs to the split; by time without.
+        resident_recordings: at most so many recordings in memory, taking turns; all without.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
     where = choose_device(device)
+    source = ClipSource(recordings, split, split_manifest, resident_recordings)
     if method == "imitation":
-        train_imitation(recordings, out, config, split, where)
+        train_imitation(source, out, config, where)
         return
     if world_model is None:
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
@@ -119,7 +127,7 @@ def main(
     if init is None:
         init = out / "imitation"
         schooled = replace(config, loop=replace(config.loop, updates=config.imitation_updates))
-        train_imitation(recordings, init, schooled, split, where)
+        train_imitation(source, init, schooled, where)
     start = load_policy(init)
     if start.config != config.policy:
         raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
@@ -130,58 +138,70 @@ def main(
     policy = config.policy.build().to(where)
     policy.load_state_dict(start.state_dict())
     horizon = config.unroll.steps * model.frames_per_step
-    clips = load_clips(recordings, split, config.policy.observation, horizon, where)
-    identity = {"method": method} | to_json(config) | {"data": data_identity(clips, split)}
-    identity |= {"init": weights_hash(start), "world_model": weights_hash(model)}
-    clips.require_rate(model.dt_s)
-    update = mpur_update(policy, model, clips, config)
+    stream = ClipStream(
+        source, config.policy.observation, horizon, config.batch, config.balance,
+        config.loop.seed, where,
+    )  # fmt: skip
+    stream.at(0)[0].require_rate(model.dt_s)
+    identity = {"method": method} | to_json(config) | {"data": stream.identity}
+    identity["init"] = _origin(init, start)
+    identity["world_model"] = _origin(world_model, model)
+    update = mpur_update(policy, model, stream, config)
     train(out, "policy", identity, config.loop, policy, update, method)
 
 
+def _origin(run: Path, module: torch.nn.Module) -> dict[str, Any]:
+    """What a policy owes to an earlier run: its weights, and the data that it has seen."""
+    config = Checkpoint.load(run).config
+    return {"weights": weights_hash(module), "data": config.get("data")}
+
+
 def train_imitation(
-    recordings: tuple[Path, ...],
-    out: Path,
-    config: PolicyTraining,
-    split: Split,
-    device: torch.device,
+    source: ClipSource, out: Path, config: PolicyTraining, device: torch.device
 ) -> None:
     """Imitation from scratch: a method of its own, and where MPUR starts from."""
     seed_everything(config.loop.seed)
     policy = config.policy.build().to(device)
-    clips = load_clips(recordings, split, config.policy.observation, 1, device)
-    generator = torch.Generator().manual_seed(config.loop.seed)
-    sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
-    policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
     # No starts to multiply the batch by: as many clips as MPUR has rollouts.
     count = config.batch * config.unroll.starts.copies
+    stream = ClipStream(
+        source, config.policy.observation, 1, count, config.balance, config.loop.seed, device
+    )
+    clips, index = stream.sample(512)
+    sample = clips.batch(index)
+    policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
     identity = {
         "method": "imitation", "policy": to_json(config.policy), "batch": count,
-        "loop": to_json(config.loop), "data": data_identity(clips, split),
+        "balance": to_json(config.balance), "loop": to_json(config.loop), "data": stream.identity,
     }  # fmt: skip
-    update = imitation_update(policy, clips, count)
+    update = imitation_update(policy, stream)
     train(out, "policy", identity, config.loop, policy, update, "imitation")
 
 
-def imitation_update(policy: NetworkPolicy, clips: Clips, count: int):
-    """One update of imitation on ``count`` clips, as a function of the clip generator."""
+def imitation_update(policy: NetworkPolicy, stream: ClipStream):
+    """One update of imitation, as a function of its number."""
 
-    def update(generator: torch.Generator) -> Terms:
-        clip = clips.batch(torch.randint(len(clips), (count,), generator=generator))
+    def update(number: int, generator: torch.Generator) -> Terms:
+        clips, index = stream.at(number)
+        clip = clips.batch(index)
         return imitation_loss(policy, clip.observation, clip.actions[:, 0])
 
     return update
 
 
-def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: PolicyTraining):
+def mpur_update(
+    policy: NetworkPolicy, model: WorldModel, stream: ClipStream, config: PolicyTraining
+):
     """One update of MPUR, after the experts have set the scale of disagreement."""
     model.train()  # dropout is what makes the replicas differ
-    dt_s = clips.scene.dt_s
-    device = clips.ego.device
-    uncertainty = Uncertainty(config.unroll.steps, config.unroll.hinge).to(device)
-    uncertainty.fit(_expert_costs(model, clips, config))
+    dt_s = model.dt_s
+    experts = _expert_costs(model, stream, config)
+    uncertainty = Uncertainty(config.unroll.steps, config.unroll.hinge).to(experts.device)
+    uncertainty.fit(experts)
 
-    def update(generator: torch.Generator) -> Terms:
-        clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
+    def update(number: int, generator: torch.Generator) -> Terms:
+        clips, index = stream.at(number)
+        clip = clips.batch(index)
         seen = clip.observation
         starts = varied_starts(
             seen, config.unroll.starts, model.raster, dt_s, model.observation.stride
@@ -200,17 +220,16 @@ def mpur_update(policy: NetworkPolicy, model: WorldModel, clips: Clips, config: 
     return update
 
 
-def _expert_costs(model: WorldModel, clips: Clips, config: PolicyTraining) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(config.loop.seed)
+def _expert_costs(model: WorldModel, stream: ClipStream, config: PolicyTraining) -> torch.Tensor:
+    clips, chosen = stream.sample(config.expert_clips)
     steps = torch.arange(1, config.unroll.steps + 1, device=clips.ego.device)
     ahead = steps * model.frames_per_step
     costs = []
-    for start in tqdm(
-        range(0, config.expert_clips, config.batch),
+    for index in tqdm(
+        chosen.split(config.batch),
         desc="experts' uncertainty", disable=not sys.stderr.isatty(), leave=False,
     ):  # fmt: skip
-        count = min(config.batch, config.expert_clips - start)
-        clip: Clip = clips.batch(torch.randint(len(clips), (count,), generator=generator))
+        clip = clips.batch(index)
         costs.append(
             expert_replica_costs(
                 model, clip.observation, clip.future[:, ahead - 1], clip.actions[:, ahead - 1],

@@ -9,6 +9,7 @@ from typing import Annotated
 import torch
 import tyro
 
+from data.events import EventWeights
 from data.splits import Split
 from ppuu.command import run
 from ppuu.config import to_json
@@ -17,7 +18,7 @@ from ppuu.objectives import Terms, world_model_loss
 from ppuu.runtime import choose_device, seed_everything
 from ppuu.world_models import DecoupledConfig
 
-from .clips import data_identity, load_clips
+from .clips import ClipSource, ClipStream
 from .loop import LoopConfig, train
 
 
@@ -29,6 +30,7 @@ class WorldModelTraining:
         model: the network.
         steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
         batch: clips an update.
+        balance: how much more often clips with rare events are drawn; 1 is as often as others.
         latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
         divergence_weight: weight of the KL divergence (beta).
         flow_weight: weight of the error of the vehicles' motion, in metres.
@@ -38,6 +40,7 @@ class WorldModelTraining:
     model: DecoupledConfig = field(default_factory=DecoupledConfig)
     steps: int = 10
     batch: int = 32
+    balance: EventWeights = field(default_factory=EventWeights)
     latent_dropout: float = 0.5
     divergence_weight: float = 1e-5
     flow_weight: float = 0.03
@@ -71,6 +74,8 @@ def main(
     config: Annotated[WorldModelTraining, tyro.conf.arg(name="")],
     preset: str = "small",
     split: Split = "train",
+    split_manifest: Path | None = None,
+    resident_recordings: int | None = None,
     device: str = "auto",
 ) -> None:
     """Trains a world model; run the same command again to resume.
@@ -81,6 +86,8 @@ def main(
         config: everything a preset fixes.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
         split: which part of each recording to learn from; ``all`` for short recordings.
+        split_manifest: file of data.splits that says what belongs to the split; by time without.
+        resident_recordings: at most so many recordings in memory, taking turns; all without.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
     where = choose_device(device)
@@ -93,15 +100,20 @@ def main(
             f"{config.model.observation.stride}; they must be equal, so that an imagined step "
             "can join the history"
         )
-    clips = load_clips(recordings, split, config.model.observation, config.steps * frames, where)
-    generator = torch.Generator().manual_seed(config.loop.seed)
+    stream = ClipStream(
+        ClipSource(recordings, split, split_manifest, resident_recordings),
+        config.model.observation, config.steps * frames, config.batch, config.balance,
+        config.loop.seed, where,
+    )  # fmt: skip
+    clips, index = stream.sample(512)
     clips.require_rate(model.dt_s)
-    sample = clips.batch(torch.randint(len(clips), (512,), generator=generator))
+    sample = clips.batch(index)
     model.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
     ahead = torch.arange(1, config.steps + 1, device=where) * frames
 
-    def update(generator: torch.Generator) -> Terms:
-        clip = clips.batch(torch.randint(len(clips), (config.batch,), generator=generator))
+    def update(number: int, generator: torch.Generator) -> Terms:
+        clips, index = stream.at(number)
+        clip = clips.batch(index)
         ego = clip.future[:, ahead - 1]
         poses = model.image_poses(clip.observation, ego)
         flow, known = clips.flow(clip, ahead, poses)
@@ -120,7 +132,7 @@ def main(
             config.flow_weight,
         )
 
-    identity = to_json(config) | {"data": data_identity(clips, split)}
+    identity = to_json(config) | {"data": stream.identity}
     train(out, "world_model", identity, config.loop, model, update, "world model")
 
 

@@ -1,6 +1,6 @@
 """Train, validation and test: who may learn from which part of a recording."""
 
-from .leakage import Leak, leak, seen_in_training
+from .leakage import Leak, data_identity, leak, seen_in_training
 from .manifest import DividedRecording, SplitManifest, divide
 from .rules import By, FrameWindow, Part, Split, by_vehicle, time_windows, window
 
@@ -13,6 +13,7 @@ __all__ = [
     "Split",
     "SplitManifest",
     "by_vehicle",
+    "data_identity",
     "divide",
     "leak",
     "seen_in_training",

@@ -250,7 +250,7 @@ def quadratic(out, loop, gradient=1.0):
     torch.manual_seed(0)
     module = torch.nn.Linear(1, 1, bias=False)
 
-    def update(generator):
+    def update(number, generator):
         loss = gradient * (module.weight - 3.0).square().sum()
         return Terms(loss, {"weight": module.weight.sum()})
 
