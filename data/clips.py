@@ -141,16 +141,8 @@ class Clips:
         """Draws the histories of some clips."""
         index = index.to(self.ego.device)
         ego, frame = self.ego[index], self.frame[index]
-        ahead = torch.arange(1, self.horizon + 1, device=frame.device)
-        row = self.scene.row_pointer[ego] + frame - self.scene.first_frame[ego]
-        return Clip(
-            ego=ego,
-            frame=frame,
-            observation=observe(self.scene, self.road_map, self.config, ego, frame),
-            future=self.scene.states[row[:, None] + ahead],
-            actions=self.actions[row[:, None] + ahead - 1],
-            previous_action=self.actions[row - 1],
-        )
+        seen = observe(self.scene, self.road_map, self.config, ego, frame)
+        return Clip(ego, frame, seen, *recorded(self.scene, self.actions, ego, frame, self.horizon))
 
     def draw_vehicles(
         self, clip: Clip, frames_ahead: Int[Tensor, " time"], poses: Float[Tensor, "batch time 3"]
@@ -208,6 +200,21 @@ class Clips:
         road = self.scene.vehicle_recording[clip.ego].repeat_interleave(poses.shape[1])
         images = draw_road(poses.flatten(0, 1), road, self.road_map, self.config.raster)
         return images.unflatten(0, (-1, poses.shape[1]))
+
+
+def recorded(
+    scene: Scene,
+    actions: Float[Tensor, "rows 2"],
+    ego: Int[Tensor, " batch"],
+    frame: Int[Tensor, " batch"],
+    horizon: int,
+) -> tuple[
+    Float[Tensor, "batch frames 4"], Float[Tensor, "batch frames 2"], Float[Tensor, "batch 2"]
+]:
+    """What the ego did after a frame: its states, its actions, and the action before."""
+    row = scene.row_pointer[ego] + frame - scene.first_frame[ego]
+    later = row[:, None] + torch.arange(horizon, device=frame.device)
+    return scene.states[later + 1], actions[later], actions[row - 1]
 
 
 def _all_actions(scene: Scene) -> Float[Tensor, "rows 2"]:
