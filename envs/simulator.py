@@ -13,7 +13,7 @@ from ppuu import kinematics
 from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds
 from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import RoadMap, draw
+from ppuu.raster import RoadMap, draw_into
 from ppuu.scene import Scene
 
 from .scenario import Scenarios
@@ -181,9 +181,10 @@ class Simulator:
         if self.config.observation is not None:
             boxes, present = self.scene.others(times, egos)
             roads = self.scene.vehicle_recording[egos]
-            self._images[rows] = draw(
-                states[:, :3], boxes, present, roads, self.road_map, self.config.observation.raster
-            )
+            draw_into(
+                self._images, rows, states[:, :3], boxes, present, roads, self.road_map,
+                self.config.observation.raster,
+            )  # fmt: skip
 
     def step(self, actions: Float[Tensor, "envs 2"]) -> StepResult:
         """Moves every unfinished episode by one frame.
@@ -229,9 +230,9 @@ class Simulator:
         rows = envs * self._ring + cursor
         self._past[rows] = after
         if self.config.observation is not None:
-            self._images[rows] = draw(
-                after[:, :3], others.boxes, others.present, self.road[envs], self.road_map,
-                self.config.observation.raster,
+            draw_into(
+                self._images, rows, after[:, :3], others.boxes, others.present, self.road[envs],
+                self.road_map, self.config.observation.raster,
             )  # fmt: skip
 
     def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:

@@ -9,9 +9,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ppuu import cpu_loops
 from ppuu.geometry import clearance, time_to_collision, to_local
 from ppuu.raster import RoadMap
 
+from . import contact_cpu
 from .traffic.base import Neighbours
 
 NEAREST = 16
@@ -62,6 +64,8 @@ def contact(
     ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
 ) -> Contact:
     """Exact box tests against the nearest vehicles."""
+    if cpu_loops.applies(ego_box, others.table_boxes):
+        return _contact_by_loops(ego_box, ego_speed_mps, others)
     offset = others.boxes[..., :2] - ego_box[:, None, :2]
     # A lower bound of the clearance orders the candidates, so that a long lorry is not
     # overlooked for a nearer car.
@@ -89,6 +93,28 @@ def contact(
         clearance_m=gap.amin(1),
         time_to_collision_s=torch.where(present, soonest, torch.inf).amin(1),
     )
+
+
+def _contact_by_loops(
+    ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
+) -> Contact:
+    found = Contact(
+        kind=torch.empty_like(others.row),
+        at_fault=torch.empty_like(others.row, dtype=torch.bool),
+        vehicle=torch.empty_like(others.row),
+        clearance_m=torch.empty_like(ego_speed_mps),
+        time_to_collision_s=torch.empty_like(ego_speed_mps),
+    )
+    tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
+    kinds = tuple(int(kind) for kind in CollisionKind)
+    cpu_loops.in_parts(
+        contact_cpu.contact,
+        contact_cpu.SMALLEST_PART,
+        (*(table.numpy() for table in tables), NEAREST, kinds),
+        ego_box, ego_speed_mps, others.row, others.ego,
+        found.kind, found.at_fault, found.vehicle, found.clearance_m, found.time_to_collision_s,
+    )  # fmt: skip
+    return found
 
 
 def _velocity(

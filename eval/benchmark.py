@@ -11,6 +11,7 @@ import tyro
 
 from ppuu.command import run
 
+from .benchmarks.data import DataBenchmark
 from .benchmarks.raster import RasterBenchmark
 from .benchmarks.simulator import SimulatorBenchmark
 from .results import format_table, write_results
@@ -18,6 +19,7 @@ from .results import format_table, write_results
 Benchmark = (
     Annotated[SimulatorBenchmark, tyro.conf.subcommand("simulator")]
     | Annotated[RasterBenchmark, tyro.conf.subcommand("raster")]
+    | Annotated[DataBenchmark, tyro.conf.subcommand("data")]
 )
 """One member a benchmark; each has ``run() -> rows``."""
 

@@ -79,9 +79,7 @@ def draw_boxes(
     """
     pixel = config.metres_per_pixel
     if cpu_loops.applies(boxes):
-        image = boxes.new_empty(len(boxes), 1, config.rows, config.columns)
-        _loop_over_boxes(boxes.new_zeros(len(boxes), 3), boxes, visible, config, 0, image)
-        return image[:, 0]
+        return draw_vehicles(boxes.new_zeros(len(boxes), 3), boxes, visible, config)
     with torch.no_grad():
         cos, sin = boxes[..., 2].cos().abs(), boxes[..., 2].sin().abs()
         length, width = boxes[..., 3], boxes[..., 4]
@@ -111,13 +109,16 @@ def _loop_over_boxes(
     boxes: Float[Tensor, "batch boxes 5"],
     visible: Bool[Tensor, "batch boxes"],
     config: RasterConfig,
+    images: Float[Tensor, "images channels rows columns"],
+    place: Int[Tensor, " batch"],
     channel: int,
-    image: Float[Tensor, "batch channels rows columns"],
 ) -> None:
-    shared = (np.float32(config.metres_per_pixel), channel)
     cpu_loops.in_parts(
-        raster_cpu.draw_boxes, raster_cpu.SMALLEST_PART, shared, pose, boxes, visible, image
-    )
+        raster_cpu.draw_boxes,
+        raster_cpu.SMALLEST_PART,
+        (images.numpy(), np.float32(config.metres_per_pixel), channel),
+        pose, boxes, visible, place,
+    )  # fmt: skip
 
 
 def _draw_windows(
@@ -340,9 +341,9 @@ def draw_road(
     """The lane and off-road channels as seen from poses."""
     pixel = config.metres_per_pixel
     if cpu_loops.applies(pose, road_map.atlas):
-        image = pose.new_empty(len(pose), 2, config.rows, config.columns)
-        _loop_over_roads(pose, road, road_map, config, (0, 1), image)
-        return image
+        images, place = _blank(pose, 2, config)
+        _loop_over_roads(pose, road, road_map, config, images, place, (0, 1))
+        return images
     row = torch.arange(config.rows, device=pose.device, dtype=pose.dtype)
     column = torch.arange(config.columns, device=pose.device, dtype=pose.dtype)
     ahead = (0.5 * (config.rows - 1) - row)[:, None, None] * pixel
@@ -361,12 +362,17 @@ def _loop_over_roads(
     road: Int[Tensor, " batch"],
     road_map: RoadMap,
     config: RasterConfig,
+    images: Float[Tensor, "images channels rows columns"],
+    place: Int[Tensor, " batch"],
     channels: tuple[int, int],
-    image: Float[Tensor, "batch channels rows columns"],
 ) -> None:
-    first, second = channels
-    shared = (*road_map.nodes, np.float32(config.metres_per_pixel), first, second - first)
-    cpu_loops.in_parts(raster_cpu.draw_road, raster_cpu.SMALLEST_PART, shared, pose, road, image)
+    pixel_m, (first, second) = np.float32(config.metres_per_pixel), channels
+    cpu_loops.in_parts(
+        raster_cpu.draw_road,
+        raster_cpu.SMALLEST_PART,
+        (images.numpy(), *road_map.nodes, pixel_m, first, second - first),
+        pose, road, place,
+    )  # fmt: skip
 
 
 def draw_vehicles(
@@ -377,9 +383,9 @@ def draw_vehicles(
 ) -> Float[Tensor, "batch rows columns"]:
     """The vehicle channel as seen from poses, boxes given in the world."""
     if cpu_loops.applies(pose, boxes):
-        image = pose.new_empty(len(pose), 1, config.rows, config.columns)
-        _loop_over_boxes(pose, boxes, visible, config, 0, image)
-        return image[:, 0]
+        images, place = _blank(pose, 1, config)
+        _loop_over_boxes(pose, boxes, visible, config, images, place, 0)
+        return images[:, 0]
     return draw_boxes(to_local(boxes, pose[:, None]), visible, config)
 
 
@@ -393,13 +399,38 @@ def draw(
 ) -> Float[Tensor, "batch 3 rows columns"]:
     """The whole image: lanes, vehicles, off-road."""
     if cpu_loops.applies(pose, boxes, road_map.atlas):
-        image = pose.new_empty(len(pose), CHANNELS, config.rows, config.columns)
-        _loop_over_roads(pose, road, road_map, config, (LANES, OFFROAD), image)
-        _loop_over_boxes(pose, boxes, visible, config, VEHICLES, image)
-        return image
+        images, place = _blank(pose, CHANNELS, config)
+        draw_into(images, place, pose, boxes, visible, road, road_map, config)
+        return images
     static = draw_road(pose, road, road_map, config)
     vehicles = draw_vehicles(pose, boxes, visible, config)
     return torch.stack([static[:, 0], vehicles, static[:, 1]], dim=1)
+
+
+def draw_into(
+    images: Float[Tensor, "images 3 rows columns"],
+    place: Int[Tensor, " batch"],
+    pose: Float[Tensor, "batch 3"],
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    road: Int[Tensor, " batch"],
+    road_map: RoadMap,
+    config: RasterConfig,
+) -> None:
+    """``draw`` over images that exist already; ``place`` numbers those to draw."""
+    if cpu_loops.applies(images, pose, boxes, road_map.atlas):
+        _loop_over_roads(pose, road, road_map, config, images, place, (LANES, OFFROAD))
+        _loop_over_boxes(pose, boxes, visible, config, images, place, VEHICLES)
+    else:
+        images[place] = draw(pose, boxes, visible, road, road_map, config)
+
+
+def _blank(
+    pose: Float[Tensor, "batch 3"], channels: int, config: RasterConfig
+) -> tuple[Float[Tensor, "batch channels rows columns"], Int[Tensor, " batch"]]:
+    """Images yet to be drawn, and their numbers."""
+    images = pose.new_empty(len(pose), channels, config.rows, config.columns)
+    return images, torch.arange(len(pose))
 
 
 def warp(

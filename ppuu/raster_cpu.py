@@ -18,13 +18,14 @@ f32 = np.float32
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-def draw_road(pose, road, out, nodes, per_metre, offset, low, high, pixel_m, first, step):
+def draw_road(pose, road, place, out, nodes, per_metre, offset, low, high, pixel_m, first, step):
     """Lane-line and off-road coverage, into the channels ``first`` and ``first + step``.
 
     Args:
         pose: ``(batch, 3)``.
         road: ``(batch,)``.
-        out: ``(batch, channels, rows, columns)``.
+        place: ``(batch,)`` number of each one's image.
+        out: ``(images, channels, rows, columns)``.
         nodes: ``(nodes along x, nodes along y, 2)`` coverage, one node more than can be asked for.
         per_metre: nodes per metre.
         offset, low, high: ``(roads, 2)`` node at the world's origin, outermost nodes of the road.
@@ -58,18 +59,19 @@ def draw_road(pose, road, out, nodes, per_metre, offset, low, high, pixel_m, fir
                     near += across * (nodes[i, j + next_node, c] - near)
                     far = nodes[i + next_node, j, c]
                     far += across * (nodes[i + next_node, j + next_node, c] - far)
-                    out[b, first + step * c, row, column] = near + along * (far - near)
+                    out[place[b], first + step * c, row, column] = near + along * (far - near)
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-def draw_boxes(pose, boxes, visible, out, pixel_m, channel):
+def draw_boxes(pose, boxes, visible, place, out, pixel_m, channel):
     """Coverage by boxes in the world, as seen from poses, into one channel.
 
     Args:
         pose: ``(batch, 3)``.
         boxes: ``(batch, boxes, 5)``.
         visible: ``(batch, boxes)``.
-        out: ``(batch, channels, rows, columns)``.
+        place: ``(batch,)`` number of each one's image.
+        out: ``(images, channels, rows, columns)``.
         pixel_m: metres per pixel.
         channel: number of the channel.
     """
@@ -78,7 +80,7 @@ def draw_boxes(pose, boxes, visible, out, pixel_m, channel):
     half, one, nothing, cells = f32(0.5), f32(1.0), f32(0.0), f32(1.0 / pixel_m)
     reach_m = f32(0.5 * pixel_m * math.hypot(rows, columns))
     for b in range(len(pose)):
-        image = out[b, channel]
+        image = out[place[b], channel]
         image[:] = nothing
         ego_cos, ego_sin = f32(math.cos(pose[b, 2])), f32(math.sin(pose[b, 2]))
         for k in range(boxes.shape[1]):

@@ -33,11 +33,6 @@ class Replay(Traffic):
     def neighbours(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
     ) -> Neighbours:
-        """A look-up in the scene."""
-        occupant = self.scene.occupant[frame]
-        return Neighbours(
-            boxes=self.scene.boxes[frame],
-            speed_mps=self.scene.speed_mps[frame],
-            present=(occupant >= 0) & (occupant != ego[:, None]),
-            vehicle=occupant,
-        )
+        """Rows of the scene."""
+        scene = self.scene
+        return Neighbours(scene.boxes, scene.speed_mps, scene.occupant, row=frame, ego=ego)
