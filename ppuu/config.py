@@ -27,8 +27,8 @@ def from_json(expected: Any, value: Any, where: str = "config") -> Any:
     """Rebuilds a dataclass of the ``expected`` type (or union of types) from ``to_json``.
 
     Raises:
-        InputError: an unknown key (with the nearest known one), a type that is not expected, or
-            a value of the wrong kind.
+        InputError: an unknown key (with the nearest known one), a missing one, a type that is not
+            expected, or a value of the wrong kind.
     """
     origin, options = typing.get_origin(expected), typing.get_args(expected)
     if origin in (typing.Union, types.UnionType):
@@ -89,6 +89,10 @@ def _dataclass(expected: Any, value: Any, where: str) -> Any:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise InputError(f"{where}: unknown key '{key}'{hint}")
+    for field in dataclasses.fields(expected):
+        no_default = field.default is field.default_factory is dataclasses.MISSING
+        if no_default and field.name not in value:
+            raise InputError(f"{where}: '{field.name}' is missing")
     return expected(
         **{
             key: from_json(hints[key], item, f"{where}.{key}")

@@ -10,6 +10,7 @@ from .. import clean
 from .base import Source
 from .commonroad import CommonRoad
 from .dlr import DlrHighway, DlrUrban
+from .generic import GenericCsv
 from .highd import HighD
 from .i24 import I24Motion
 from .interaction import Interaction
@@ -27,14 +28,17 @@ SOURCES: dict[str, type[Source]] = {
     "highd": HighD,
     "levelx": LevelX,
     "interaction": Interaction,
+    "csv": GenericCsv,
 }
 """Name on the command line → reader; its fields are the command's options."""
 
 
-def read_recordings(source: Source, path: Path) -> list[Recording]:
+def read_recordings(
+    source: Source, path: Path, config: clean.CleanConfig = clean.CleanConfig()
+) -> list[Recording]:
     """Reads, checks and mends every recording of a raw file.
 
     Raises:
         InputError: as ``Source.read`` and ``clean.recording``.
     """
-    return [clean.recording(raw) for raw in source.read(path)]
+    return [clean.recording(raw, config) for raw in source.read(path)]

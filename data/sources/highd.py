@@ -20,11 +20,13 @@ from ppuu.errors import InputError
 from ppuu.road import Road
 
 from ..raw import RawTracks
+from ..roads.extent import FARTHEST_M, refuse_stray
 from ..roads.frame import LocalFrame
 from .base import Source
 from .levelx_files import META_HINT, beside, by_track, recording_meta
 from .resample import PROJECT_HZ, resampled
 from .table import read_named_columns
+from .velocity import speed
 
 _COLUMNS = {"frame": "i8", "id": "i8"} | dict.fromkeys(
     ("x", "y", "width", "height", "xVelocity", "yVelocity"), "f8"
@@ -67,6 +69,11 @@ class HighD(Source):
                 f"{tracks_path}: vehicle {table['id'][bad[0]]} has drivingDirection "
                 f"{direction[bad[0]]}; it must be {_LEFTWARD} or {_RIGHTWARD}"
             )
+        refuse_stray(
+            table["x"],
+            table["y"],
+            lambda row: f"{path}, line {row + 2}: vehicle {table['id'][row]}",
+        )
         for side, number in (("upper", _LEFTWARD), ("lower", _RIGHTWARD)):
             markings = _markings(meta_path, f"{side}LaneMarkings", meta[f"{side}LaneMarkings"])
             own = direction == number
@@ -107,7 +114,7 @@ def _carriageway(
         y_m=y_m,
         length_m=rows["width"],
         width_m=rows["height"],
-        speed_mps=np.hypot(rows["xVelocity"], rows["yVelocity"]),
+        speed_mps=speed(rows["xVelocity"], rows["yVelocity"]),
         line=np.flatnonzero(own) + 2,
         provenance={
             "location": meta["locationId"],
@@ -124,7 +131,8 @@ def _markings(path: Path, name: str, text: str) -> Float[np.ndarray, " lines"]:
         found = np.array([float(field) for field in text.strip(' "').split(";") if field.strip()])
     except ValueError:
         found = np.array([np.nan])
-    if len(found) < 2 or not np.isfinite(found).all() or len(np.unique(found)) < len(found):
+    # What is not a number is not less than anything either.
+    if len(np.unique(found)) < max(len(found), 2) or not (np.abs(found) < FARTHEST_M).all():
         raise InputError(
             f"{path}, line 2, column '{name}': '{text}' is not a list of two or more "
             "positions with semicolons between them"

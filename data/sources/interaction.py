@@ -25,6 +25,7 @@ from ..roads.reference import follow
 from .base import Source
 from .directions import by_direction, some_rows
 from .table import read_named_columns
+from .velocity import speed
 
 DT_S = 0.1
 _TEXT = "U24"
@@ -44,6 +45,9 @@ _COLUMNS = {
 }
 _VEHICLE = "car"
 """Every motor vehicle is called so."""
+_OTHERS = ("pedestrian/bicycle", "pedestrian", "bicycle")
+_LARGEST_NUMBER = 2.0**53
+"""Beyond it, not every whole number can be told from the next."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +72,27 @@ class Interaction(Source):
         """The scenes in order, direction by direction."""
         hint = "is it vehicle_tracks_NNN.csv of INTERACTION?"
         table = read_named_columns(path, _COLUMNS, hint, optional=("case_id",))
-        scene = table["case_id"] if "case_id" in (table.dtype.names or ()) else np.zeros(len(table))
+        scene = np.zeros(len(table), np.int64)
+        if "case_id" in (table.dtype.names or ()):
+            scene = _whole(path, np.arange(len(table)) + 2, "case_id", table["case_id"])
         if self.cases is not None:
             chosen = np.isin(scene, np.unique(scene)[: self.cases])
             lines, table, scene = np.flatnonzero(chosen) + 2, table[chosen], scene[chosen]
         else:
             lines = np.arange(len(table)) + 2
+        unknown = np.flatnonzero(~np.isin(table["agent_type"], (_VEHICLE, *_OTHERS)))
+        if len(unknown):
+            raise InputError(
+                f"{path}, line {lines[unknown[0]]}, column 'agent_type': "
+                f"'{table['agent_type'][unknown[0]]}' is not one of "
+                f"{', '.join((_VEHICLE, *_OTHERS))}"
+            )
         own = np.flatnonzero(table["agent_type"] == _VEHICLE)
         if not len(own):
             raise InputError(f"{path}: no row has the agent_type '{_VEHICLE}'")
         others = np.delete(table["agent_type"], own)
         table, scene, lines = table[own], scene[own], lines[own]
-        number = _numbers(path, table, lines, "track_id").astype(np.int64)
+        number = _whole(path, lines, "track_id", _numbers(path, table, lines, "track_id"))
         # Numbers are used anew in every scene.
         vehicles, vehicle = np.unique(np.stack([scene, number]), axis=1, return_inverse=True)
         tracks = RawTracks(
@@ -92,7 +105,7 @@ class Interaction(Source):
             x_m=table["x"],
             y_m=table["y"],
             heading_rad=_numbers(path, table, lines, "psi_rad"),
-            speed_mps=np.hypot(table["vx"], table["vy"]),
+            speed_mps=speed(table["vx"], table["vy"]),
             length_m=_numbers(path, table, lines, "length"),
             width_m=_numbers(path, table, lines, "width"),
             line=lines,
@@ -102,7 +115,7 @@ class Interaction(Source):
             yield from _scenes(one_way, vehicles)
 
 
-def _scenes(tracks: RawTracks, vehicles: Float[np.ndarray, "2 vehicles"]) -> Iterator[RawTracks]:
+def _scenes(tracks: RawTracks, vehicles: Int[np.ndarray, "2 vehicles"]) -> Iterator[RawTracks]:
     """One recording a scene; they share the road, which one scene is too short to show.
 
     Args:
@@ -112,14 +125,14 @@ def _scenes(tracks: RawTracks, vehicles: Float[np.ndarray, "2 vehicles"]) -> Ite
     scene, number = vehicles[:, tracks.vehicle]
     scenes = np.unique(scene)
     if len(scenes) == 1:
-        yield replace(tracks, vehicle=number.astype(np.int64))
+        yield replace(tracks, vehicle=number)
         return
     road = tracks.road or _road(tracks)
     for k, one in enumerate(scenes):
         own = scene == one
         yield replace(
-            some_rows(replace(tracks, vehicle=number.astype(np.int64)), own),
-            name=f"{tracks.name}-case{one:g}",
+            some_rows(replace(tracks, vehicle=number), own),
+            name=f"{tracks.name}-case{one}",
             road=road,
             left_out=tracks.left_out if k == 0 else {},
         )
@@ -155,6 +168,19 @@ def _numbers(
             "mend or remove the line"
         )
     return values
+
+
+def _whole(
+    path: Path, lines: Int[np.ndarray, " rows"], name: str, values: Float[np.ndarray, " rows"]
+) -> Int[np.ndarray, " rows"]:
+    """Whole numbers that are written as ``1.0`` or ``1``."""
+    bad = np.flatnonzero((values != np.rint(values)) | (np.abs(values) > _LARGEST_NUMBER))
+    if len(bad):
+        raise InputError(
+            f"{path}, line {lines[bad[0]]}, column '{name}': {values[bad[0]]:g} is not a whole "
+            "number; mend or remove the line"
+        )
+    return values.astype(np.int64)
 
 
 def _number(text: str) -> float:

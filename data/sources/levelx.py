@@ -22,6 +22,7 @@ from .directions import by_direction
 from .levelx_files import META_HINT, beside, by_track, recording_meta
 from .resample import PROJECT_HZ, resampled
 from .table import read_named_columns
+from .velocity import speed
 
 _COLUMNS = {"trackId": "i8", "frame": "i8"} | dict.fromkeys(
     ("xCenter", "yCenter", "heading", "width", "length", "xVelocity", "yVelocity"), "f8"
@@ -69,7 +70,7 @@ class LevelX(Source):
             x_m=rows["xCenter"],
             y_m=rows["yCenter"],
             heading_rad=np.radians(rows["heading"]),
-            speed_mps=np.hypot(rows["xVelocity"], rows["yVelocity"]),
+            speed_mps=speed(rows["xVelocity"], rows["yVelocity"]),
             length_m=rows["length"],
             width_m=rows["width"],
             line=np.flatnonzero(kept) + 2,

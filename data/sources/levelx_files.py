@@ -10,6 +10,7 @@ import numpy as np
 
 from ppuu.errors import InputError
 
+from .resample import check_rate
 from .table import read_named_columns
 
 _TRACKS = "_tracks.csv"
@@ -35,12 +36,14 @@ def recording_meta(path: Path, columns: Mapping[str, str]) -> dict[str, Any]:
     """The named columns of the one row in ``NN_recordingMeta.csv``; ``frameRate`` among them.
 
     Raises:
-        InputError: as ``read_named_columns``, or a frame rate that is not positive.
+        InputError: as ``read_named_columns``, or a frame rate that no camera has.
     """
     table = read_named_columns(path, {"frameRate": "f8", **columns}, META_HINT)
     row = {name: table[name][0].item() for name in table.dtype.names or ()}
-    if not row["frameRate"] > 0:
-        raise InputError(f"{path}, line 2, column 'frameRate': {row['frameRate']:g} is not a rate")
+    try:
+        check_rate(row["frameRate"])
+    except InputError as error:
+        raise InputError(f"{path}, line 2, column 'frameRate': {error}") from None
     return row
 
 

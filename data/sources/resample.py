@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,20 @@ _LINEAR = ("x_m", "y_m", "speed_mps", "recorded_speed_mps", "length_m", "width_m
 _SAME_HZ = 1e-6
 """Relative difference below which two frame rates are one."""
 _ON_A_ROW = 1e-6
-"""A new frame this close to a recorded one, in frames, is that one."""
+"""A new frame this close to a recorded one, in recorded frames, is that one."""
+LOWEST_HZ, HIGHEST_HZ = 1.0, 1000.0
+
+
+def check_rate(frame_rate_hz: float) -> None:
+    """Refuses a frame rate that no camera has.
+
+    Raises:
+        InputError: it is not in ``LOWEST_HZ`` to ``HIGHEST_HZ``.
+    """
+    if not LOWEST_HZ <= frame_rate_hz <= HIGHEST_HZ:
+        raise InputError(
+            f"frame_rate_hz is {frame_rate_hz:g}; give a rate of {LOWEST_HZ:g} to {HIGHEST_HZ:g}"
+        )
 
 
 def resampled(tracks: RawTracks, frame_rate_hz: float) -> RawTracks:
@@ -36,11 +48,10 @@ def resampled(tracks: RawTracks, frame_rate_hz: float) -> RawTracks:
         recorded row before it; ``provenance["recorded_hz"]`` says what was.
 
     Raises:
-        InputError: not a positive rate, two rows of one vehicle in one frame, or as
+        InputError: a rate that ``check_rate`` refuses, two rows of one vehicle in one frame, or as
             ``data.clean.checks.check_values``.
     """
-    if not (math.isfinite(frame_rate_hz) and frame_rate_hz > 0):
-        raise InputError(f"frame_rate_hz is {frame_rate_hz:g}; give a positive rate, such as 10")
+    check_rate(frame_rate_hz)
     recorded_hz = 1.0 / tracks.dt_s
     step = recorded_hz / frame_rate_hz
     if abs(step - 1.0) < _SAME_HZ or not len(tracks.frame):
@@ -56,9 +67,9 @@ def resampled(tracks: RawTracks, frame_rate_hz: float) -> RawTracks:
         )
     following = np.append((vehicle[1:] == vehicle[:-1]) & (np.diff(frame) == 1), False)
     # Row i answers for the new frames in [frame, frame + 1); alone, for one at frame itself.
-    first = np.ceil(frame / step - _ON_A_ROW).astype(np.int64)
-    beyond = np.ceil((frame + 1) / step - _ON_A_ROW)
-    alone = np.floor(frame / step + _ON_A_ROW) + 1
+    first = np.ceil((frame - _ON_A_ROW) / step).astype(np.int64)
+    beyond = np.ceil((frame + 1 - _ON_A_ROW) / step)
+    alone = np.floor((frame + _ON_A_ROW) / step) + 1
     count = np.where(following, beyond, alone).astype(np.int64) - first
     row = np.repeat(np.arange(len(frame)), count)
     within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)

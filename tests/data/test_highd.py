@@ -6,6 +6,7 @@ import pytest
 from data.roads.frame import LocalFrame
 from data.sources import read_recordings
 from data.sources.highd import HighD
+from ppuu.errors import InputError
 
 from .layouts import highd
 from .layouts.two_way import HALF_MEDIAN_M, assert_recovered, at_rate, both_ways, generated
@@ -66,3 +67,44 @@ def test_a_direction_without_traffic_gives_no_recording(tmp_path, truth):
     rows = at_rate(truth.of((truth.frame < 15) & (truth.vehicle < 10_000)), 25.0)
     made = read_recordings(HighD(), highd.write(tmp_path, rows, lines_m()))
     assert [recording.name for recording in made] == ["highd-01-lower"]
+
+
+@pytest.mark.parametrize(
+    "name, old, new, words",
+    [
+        ("01_tracks.csv", "xVelocity", "vx", "line 1: column 'xVelocity' is missing"),
+        ("01_tracks.csv", "\n2,1092,", "\n2,10x2,", "line 4, column 2 (id): '10x2' is not a"),
+        ("01_tracks.csv", "\n2,1092,", "\n1,1092,", "line 4: vehicle 1092, frame 1: a second row"),
+        ("01_tracks.csv", "\n2,1092,", "\n2,99,", "track 99 is not in 01_tracksMeta.csv"),
+        ("01_tracks.csv", "\n2,1092,", "\n2,1092,1e300,", "lies"),
+        ("01_tracksMeta.csv", ",Car,2", ",Car,3", "drivingDirection 3; it must be 1 or 2"),
+        ("01_tracksMeta.csv", "drivingDirection", "heading", "'drivingDirection' is missing"),
+        ("01_recordingMeta.csv", "1,25,", "1,0,", "line 2, column 'frameRate': frame_rate_hz is 0"),
+        ("01_recordingMeta.csv", "1,25,", "1,often,", "line 2, column 2 (frameRate): 'often'"),
+        ("01_recordingMeta.csv", ";", ":", "column 'upperLaneMarkings': '"),
+    ],
+)
+def test_bad_input_is_named(tmp_path, truth, name, old, new, words):
+    path = highd.write(tmp_path, at_rate(truth.of(truth.frame < 15), 25.0), lines_m())
+    text = (tmp_path / name).read_text()
+    assert old in text
+    (tmp_path / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError) as error:
+        read_recordings(HighD(), path)
+    assert words in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\x00\xff\xfe\x80", None])
+@pytest.mark.parametrize("kind", ["tracks", "tracksMeta", "recordingMeta"])
+def test_a_missing_empty_or_binary_file_is_named(tmp_path, truth, kind, content):
+    path = highd.write(tmp_path, at_rate(truth.of(truth.frame < 3), 25.0), lines_m())
+    name = f"01_{kind}.csv"
+    (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        read_recordings(HighD(), path)
+
+
+def test_another_file_name_is_refused(tmp_path):
+    with pytest.raises(InputError, match="give the file NN_tracks.csv"):
+        read_recordings(HighD(), tmp_path / "01_recordingMeta.csv")

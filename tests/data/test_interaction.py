@@ -8,6 +8,7 @@ import pytest
 from data.roads.frame import LocalFrame
 from data.sources import read_recordings
 from data.sources.interaction import Interaction
+from ppuu.errors import InputError
 
 from .layouts import interaction
 from .layouts.two_way import OPPOSITE, assert_recovered, both_ways, generated
@@ -57,3 +58,47 @@ def test_each_scene_is_a_recording_and_all_share_the_road(scenes, truth):
 def test_only_the_first_scenes(scenes):
     made = read_recordings(Interaction(cases=1), scenes)
     assert [recording.name for recording in made] == ["merging_train-east", "merging_train-west"]
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("psi_rad", "yaw", "line 1: column 'psi_rad' is missing"),
+        ("\n1.0,1092,1,", "\n1.0,1092,first,", "line 3, column 3 (frame_id): 'first' is not a"),
+        ("\n1.0,1092,1,", "\n1.0,1092,0,", "line 3: vehicle 1092, frame 0: a second row"),
+        ("\n1.0,1092,1,", "\n1.0,P7,1,", "line 3, column 'track_id': 'P7' is not a number"),
+        ("\n1.0,1092,1,", "\n1.0,10.5,1,", "line 3, column 'track_id': 10.5 is not a whole number"),
+        ("\n1.0,1092,1,", "\n1.5,1092,1,", "line 3, column 'case_id': 1.5 is not a whole number"),
+        (",car,", ",tram,", "line 2, column 'agent_type': 'tram'"),
+    ],
+)
+def test_bad_input_is_named(scenes, tmp_path, old, new, words):
+    text = scenes.read_text()
+    assert old in text
+    path = tmp_path / "bad.csv"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError) as error:
+        read_recordings(Interaction(), path)
+    assert words in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_a_car_without_a_size_is_named(tmp_path, truth):
+    path = interaction.write(tmp_path / "a.csv", truth.of(truth.frame < 15), walkers=1)
+    path.write_text(path.read_text().replace("pedestrian/bicycle", "car").replace("P1", "1"))
+    with pytest.raises(InputError, match=r"line \d+, column 'psi_rad': '' is not a number"):
+        read_recordings(Interaction(), path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe\x80", b"track_id\n1\n"])
+def test_an_empty_or_binary_file_is_named(tmp_path, content):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.csv"):
+        read_recordings(Interaction(), path)
+
+
+def test_nobody_with_an_engine(tmp_path, truth):
+    path = interaction.write(tmp_path / "a.csv", truth.of(truth.frame < 0), walkers=3)
+    with pytest.raises(InputError, match="no row has the agent_type 'car'"):
+        read_recordings(Interaction(), path)

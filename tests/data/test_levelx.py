@@ -8,6 +8,7 @@ import pytest
 from data.roads.frame import LocalFrame
 from data.sources import read_recordings
 from data.sources.levelx import LevelX
+from ppuu.errors import InputError
 
 from .layouts import levelx
 from .layouts.two_way import Rows, assert_recovered, at_rate, both_ways, generated
@@ -83,3 +84,43 @@ def test_a_cyclist_with_a_size_is_left_out_too(tmp_path):
     )
     (made,) = read_recordings(LevelX(), levelx.write(tmp_path, rows, kinds={3: "bicycle"}))
     assert made.vehicle_id.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "name, old, new, words",
+    [
+        ("07_tracks.csv", "heading", "yaw", "line 1: column 'heading' is missing"),
+        ("07_tracks.csv", "\n7,1,3,", "\n7,1,three,", "line 5, column 3 (frame): 'three' is not a"),
+        ("07_tracks.csv", "\n7,1,3,0,0.0,", "\n7,1,3,0,nan,", "line 5, column 5 (xCenter): 'nan'"),
+        ("07_tracks.csv", "\n7,1,3,0,0.0,", "\n7,1,3,0,1e300,", "line 5: vehicle 1, frame 3"),
+        ("07_tracks.csv", "\n7,1,3,", "\n7,1,2,", "line 5: vehicle 1, frame 2: a second row"),
+        ("07_tracks.csv", "\n7,1,3,", "\n7,9,3,", "line 5: track 9 is not in 07_tracksMeta.csv"),
+        ("07_tracksMeta.csv", "class", "kind", "'class' is missing; is it a meta file"),
+        ("07_recordingMeta.csv", ",25.0,", ",inf,", "line 2, column 3 (frameRate): 'inf'"),
+    ],
+)
+def test_bad_input_is_named(tmp_path, name, old, new, words):
+    path = levelx.write(tmp_path, crossing())
+    text = (tmp_path / name).read_text()
+    assert old in text
+    (tmp_path / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError) as error:
+        read_recordings(LevelX(), path)
+    assert words in str(error.value)
+    assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe\x80", None])
+@pytest.mark.parametrize("kind", ["tracks", "tracksMeta", "recordingMeta"])
+def test_a_missing_empty_or_binary_file_is_named(tmp_path, kind, content):
+    path = levelx.write(tmp_path, crossing())
+    name = f"07_{kind}.csv"
+    (tmp_path / name).unlink() if content is None else (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=name):
+        read_recordings(LevelX(), path)
+
+
+def test_nobody_with_an_engine(tmp_path):
+    path = levelx.write(tmp_path, crossing(), kinds={1: "pedestrian", 2: "bicycle"})
+    with pytest.raises(InputError, match="no row of a moving vehicle"):
+        read_recordings(LevelX(), path)
