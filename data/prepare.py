@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Union
 
@@ -14,12 +14,12 @@ from tqdm import tqdm
 from ppuu.command import run
 from ppuu.config import to_json
 from ppuu.errors import InputError
-from ppuu.files import written_whole
-from ppuu.recording import Recording, load_recordings, save_recordings
+from ppuu.recording import Recording, save_recordings
 
-from .clean import Report
+from .clean import CleanConfig
 from .digest import sha256
-from .sources import SOURCES, read_recordings
+from .jobs import Job, missing_reports, readable, run_jobs, write_reports
+from .sources import SOURCES
 from .sources.base import Source
 
 AnySource = Union[  # noqa: UP007, made from the registry
@@ -37,50 +37,110 @@ def main(
         tyro.conf.arg(metavar="RAW [RAW ...]", help_behavior_hint="(required)"),
     ],
     out: Path,
+    clean: CleanConfig = CleanConfig(),
+    shard: str = "1/1",
+    workers: int = 1,
+    page: bool = True,
 ) -> None:
-    """Turns raw files into recordings, tracks and road in metres, all in one HDF5 file.
+    """Turns raw files into recordings: tracks and road in metres, HDF5.
 
-    Beside FILE.h5 stands FILE.report.json: what was read, kept, dropped and repaired, and why.
-    Repeat the command after an interruption or with other raw files: only what is new or has
-    changed is read.
+    Beside FILE.h5 stand FILE.report.json and FILE.report.html: what was read, kept, dropped and
+    repaired, and why. Repeat the command after an interruption or with other raw files: only
+    what is new or has changed is made.
 
     To try: python -m data.prepare ngsim trajectories-0400-0415.txt --out i80.h5
 
     Args:
         source: which reader.
         raw: the raw files.
-        out: FILE.h5, for all recordings of all raw files.
+        out: FILE.h5, for all recordings of all raw files; or a folder, for one file a raw file.
+        clean: checks and repairs.
+        shard: I/N makes every Nth file, beginning with the Ith. N calls with the same raw files,
+            in any order and on any machines, fill the folder.
+        workers: processes that share the raw files; each needs memory for one of them.
+        page: write the report as a page with plots, too.
     """
-    if out.suffix != ".h5" or out.is_dir():
-        raise InputError(f"--out {out}: give the name of a file that ends in .h5")
-    origins = _origins(source, raw)
+    clean.check()
+    if workers < 1:
+        raise InputError(f"--workers {workers}: give 1 or more")
+    reports = (".report.json", ".report.html") if page else (".report.json",)
+    first, count = _shard(shard)
+    targets = _targets(_existing(raw), out)
+    if out.suffix == ".h5" and not out.is_dir() and count > 1:
+        raise InputError(f"--shard {shard} makes one file a raw file: give --out a folder")
+    if targets is None:
+        _merged(source, clean, raw, out, reports, workers)
+    else:
+        own = list(targets.items())[first - 1 :: count]
+        origins = (_origin(source, clean, path) for _, path in own)
+        _run(
+            [
+                Job(source, clean, path, origin, target, reports)
+                for (target, path), origin in zip(own, origins, strict=True)
+            ],
+            workers,
+        )
+
+
+def _targets(raw: Sequence[Path], out: Path) -> dict[Path, Path] | None:
+    """Output → its raw file, in an order that shards agree on; None if several share an output."""
+    if out.suffix == ".h5" and not out.is_dir():
+        return {out: raw[0]} if len(raw) == 1 else None
+    if not out.is_dir() and (out.suffix or out.exists()):
+        raise InputError(f"--out {out}: give the name of a file that ends in .h5, or of a folder")
+    targets: dict[Path, Path] = {}
+    for path in sorted(raw):
+        target = out / f"{Path(path.name.removesuffix('.gz')).stem}.h5"
+        if target in targets:
+            raise InputError(
+                f"{targets[target]} and {path} would both become {target}; rename one of them"
+            )
+        targets[target] = path
+    return targets
+
+
+def _merged(
+    source: Source,
+    clean: CleanConfig,
+    raw: Sequence[Path],
+    out: Path,
+    reports: Sequence[str],
+    workers: int,
+) -> None:
+    """All recordings of several raw files in one file, by way of a file for each raw file."""
     parts = out.with_name(f".{out.name}.parts")
-    before = _readable(out)
-    known = [*before, *(made for part in parts.glob("*.h5") for made in _readable(part))]
-    recordings: list[Recording] = []
+    before = readable(out)
+    origins = [_origin(source, clean, path) for path in raw]
+    jobs = [
+        Job(source, clean, path, origin, parts / f"{origin['raw']['sha256']}.h5")
+        for path, origin in zip(raw, origins, strict=True)
+    ]
     try:
-        for path, origin in tqdm(origins.items(), type(source).__name__, unit="file", disable=None):
-            made = _made_before(known, origin)
-            if not made:
-                made = [
-                    replace(recording, provenance=origin | dict(recording.provenance))
-                    for recording in read_recordings(source, path)
-                ]
-                _describe(path, made)
-                if len(origins) > 1:
-                    save_recordings(parts / f"{origin['raw']['sha256']}.h5", made)
-            _refuse_same_name(path, made, recordings)
+        _run([job for job in jobs if not job.made_before(before)], workers)
+        recordings: list[Recording] = []
+        for job in jobs:
+            made = job.made_before(before) or readable(job.out)
+            _refuse_same_name(job.raw, made, recordings)
             recordings += made
         if [id(made) for made in recordings] == [id(made) for made in before]:
             tqdm.write(f"{out}: up to date")
+            reports = missing_reports(out, reports)
         else:
             save_recordings(out, recordings)
             tqdm.write(f"{out}: {len(recordings)} recordings")
-        _write_report(recordings, out.with_suffix(".report.json"))
+        write_reports(recordings, out, reports)
     except InputError:
         shutil.rmtree(parts, ignore_errors=True)  # an interruption leaves it: the next call goes on
         raise
     shutil.rmtree(parts, ignore_errors=True)
+
+
+def _run(jobs: Sequence[Job], workers: int) -> None:
+    with tqdm(total=len(jobs), unit="file", disable=None) as bar:
+        for job, words in run_jobs(jobs, workers):
+            bar.update()
+            for text in words or [f"{job.out}: up to date"]:
+                tqdm.write(text)
 
 
 def _refuse_same_name(path: Path, made: list[Recording], others: list[Recording]) -> None:
@@ -93,58 +153,32 @@ def _refuse_same_name(path: Path, made: list[Recording], others: list[Recording]
             )
 
 
-def _origins(source: Source, raw: tuple[Path, ...]) -> dict[Path, dict]:
-    """What the provenance of each raw file's recordings must say."""
+def _existing(raw: tuple[Path, ...]) -> tuple[Path, ...]:
     if not raw:
         raise InputError("no raw file given; see python -m data.prepare --help")
     for path in raw:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
+    return raw
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """``2/3`` → (2, 3)."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    first, count = (int(number) for number in found.groups()) if found else (0, 0)
+    if not 1 <= first <= count:
+        raise InputError(f"--shard {text}: give I/N, such as 2/3, with I from 1 to N")
+    return first, count
+
+
+def _origin(source: Source, clean: CleanConfig, raw: Path) -> dict:
+    """What the provenance of a raw file's recordings must say."""
+    name = next(name for name, kind in SOURCES.items() if type(source) is kind)
     return {
-        path: {
-            "source": {"name": _name(source), "version": source.version, **to_json(source)},
-            "raw": {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)},
-        }
-        for path in raw
+        "source": {"name": name, "version": source.version, **to_json(source)},
+        "clean": to_json(clean),
+        "raw": {"file": raw.name, "bytes": raw.stat().st_size, "sha256": sha256(raw)},
     }
-
-
-def _name(source: Source) -> str:
-    return next(name for name, kind in SOURCES.items() if type(source) is kind)
-
-
-def _readable(path: Path) -> list[Recording]:
-    """The recordings of a file; none if it is missing, damaged or of another schema."""
-    try:
-        return load_recordings([path])
-    except InputError:
-        return []
-
-
-def _made_before(known: list[Recording], origin: dict) -> list[Recording]:
-    """The recordings that this reader has made from these bytes before."""
-    return [
-        recording
-        for recording in known
-        if recording.provenance.get("source") == origin["source"]
-        and recording.provenance.get("raw", {}).get("sha256") == origin["raw"]["sha256"]
-    ]
-
-
-def _describe(path: Path, made: list[Recording]) -> None:
-    for recording in made:
-        tqdm.write(
-            f"{path.name}: {recording.name}, {recording.vehicles} tracks, "
-            f"{recording.duration_s:.1f} s, {recording.road.lanes} lanes\n"
-            f"{Report(**recording.provenance['report']).table()}"
-        )
-
-
-def _write_report(recordings: list[Recording], path: Path) -> None:
-    """Provenance and report of every recording, beside the file."""
-    entries = [{"name": recording.name, **recording.provenance} for recording in recordings]
-    with written_whole(path) as temporary:
-        temporary.write_text(json.dumps({"recordings": entries}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

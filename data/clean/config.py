@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from ppuu.errors import InputError
@@ -34,13 +34,6 @@ class Bounds:
     highest_jerk_mps3: float = 15.0
     highest_yaw_rate_radps: float = 0.95
     highest_lateral_acceleration_mps2: float = 8.8
-
-    def __post_init__(self):
-        for quantity, (low, high) in self.limits.items():
-            if not low < 0.0 < high:
-                raise InputError(
-                    f"the bounds of {quantity} are {low:g} and {high:g}; 0 lies within"
-                )
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
@@ -96,13 +89,23 @@ class CleanConfig:
     window_s: float = 1.1
     noise_m: float = 0.3
     agility_mps2: float = 1.0
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: Bounds = Bounds()
     drop_implausible: bool = False
     find_overlaps: bool = True
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """Refuses values without meaning; apart, as the command line would frame the message.
+
+        Raises:
+            InputError: a length that is not positive, or bounds that nobody can keep.
+        """
         for name in ("jump_mps", "shortest_track_s", "window_s", "noise_m", "agility_mps2"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name):g}; it must be positive")
         if self.longest_gap < 0:
             raise InputError(f"longest_gap is {self.longest_gap}; it cannot be negative")
+        for quantity, (low, high) in self.bounds.limits.items():
+            if not low < 0.0 < high:
+                raise InputError(
+                    f"the bounds of {quantity} are {low:g} and {high:g}; 0 must lie between them"
+                )

@@ -39,6 +39,7 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
     Raises:
         InputError: a value that cannot be true, or nothing is left.
     """
+    config.check()
     check_values(rows)
     tally, dt_s = Tally(), rows.dt_s
     tally.dropped.update(rows.left_out)

@@ -18,10 +18,11 @@ from .test_commonroad import scenario
 from .test_ngsim import highway, write
 
 
-def prepare(*arguments) -> int:
+def prepare(*arguments, page: bool = False) -> int:
     """Runs the command here; its exit status."""
+    words = [*arguments, *([] if page or "--help" in arguments else ["--no-page"])]
     try:
-        run(main, [str(argument) for argument in arguments])
+        run(main, [str(word) for word in words])
     except SystemExit as end:
         return int(end.code or 0)
     return 0
@@ -201,9 +202,10 @@ def test_two_recordings_of_one_name_are_refused(tmp_path, capsys):
 
 
 def test_an_output_that_is_not_h5_is_refused(tmp_path, scenes, capsys):
-    for out in (scenes[1], tmp_path / "folder"):
+    (tmp_path / "file").touch()
+    for out in (scenes[1], tmp_path / "file", tmp_path / "other.hdf5"):
         assert prepare("commonroad", scenes[0], "--out", out) == 2
-        assert "ends in .h5" in capsys.readouterr().err
+        assert "ends in .h5, or of a folder" in capsys.readouterr().err
 
 
 def test_help_teaches_every_source(capsys):
@@ -213,4 +215,122 @@ def test_help_teaches_every_source(capsys):
         assert f"• {name}" in text
     assert "usage: python -m data.prepare" in text
     assert "RAW [RAW ...]" in text
-    assert "(default" not in text
+
+
+def test_help_of_a_source_teaches_the_checks(capsys):
+    assert prepare("commonroad", "--help") == 0
+    text = capsys.readouterr().out
+    for option in ("--smoothing", "--no-fill-gaps", "--highest-jerk-mps3", "--shard", "--workers"):
+        assert option in text
+
+
+def test_another_option_of_the_checks_makes_the_file_again(tmp_path, scenes, reads):
+    out = tmp_path / "scene.h5"
+    prepare("commonroad", scenes[0], "--out", out)
+    assert prepare("commonroad", scenes[0], "--out", out, "--smoothing", "rts") == 0
+    assert len(reads) == 2
+    made = Recording.load(out).provenance
+    assert made["clean"]["smoothing"] == "rts"
+    assert list(made["report"]["repaired"]) == ["row smoothed (rts)"]
+    assert prepare("commonroad", scenes[0], "--out", out, "--smoothing", "rts") == 0
+    assert len(reads) == 2
+
+
+def test_a_bad_option_of_the_checks_is_one_line(tmp_path, scenes, capsys):
+    out = tmp_path / "scene.h5"
+    assert prepare("commonroad", scenes[0], "--out", out, "--noise-m", "-1") == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "noise_m is -1; it must be positive" in message
+
+
+def test_the_page_stands_beside_the_file_and_comes_back(tmp_path, scenes):
+    out = tmp_path / "out" / "scene.h5"
+    assert prepare("commonroad", scenes[0], "--out", out, page=True) == 0
+    names = ["scene.h5", "scene.report.html", "scene.report.json"]
+    assert sorted(os.listdir(out.parent)) == names
+    before = (out.parent / names[1]).read_bytes()
+    (out.parent / names[1]).unlink()
+    assert prepare("commonroad", scenes[0], "--out", out, page=True) == 0
+    assert (out.parent / names[1]).read_bytes() == before
+
+
+@pytest.fixture
+def many(tmp_path) -> list[Path]:
+    """Seven raw files of different length."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    paths = [folder / f"scene{k}.xml" for k in range(7)]
+    for k, path in enumerate(paths):
+        path.write_text(scenario(frames=12 + k))
+    return paths
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Name → content hash, of every file in a folder that holds nothing but whole files."""
+    assert {path.suffix for path in folder.iterdir()} == {".h5", ".json"}
+    assert not list(folder.glob(".*"))
+    return {path.name: Recording.load(path).content_hash for path in folder.glob("*.h5")}
+
+
+def test_shards_in_any_order_make_what_one_call_makes(tmp_path, many, reads, monkeypatch):
+    assert prepare("commonroad", *many, "--out", tmp_path / "one") == 0
+    expected = hashes(tmp_path / "one")
+    assert list(sorted(expected)) == [f"scene{k}.h5" for k in range(7)]
+    out, read = tmp_path / "shards", CommonRoad.read
+
+    def interrupted(self, path):
+        if path == many[5]:
+            raise KeyboardInterrupt
+        return read(self, path)
+
+    reads.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(CommonRoad, "read", interrupted)
+        assert prepare("commonroad", *many, "--out", out, "--shard", "3/3") == 130
+    # The order in which the raw files are named does not matter either.
+    for shard in ("3/3", "1/3", "2/3", "1/3", "3/3"):
+        assert prepare("commonroad", *many[::-1], "--out", out, "--shard", shard) == 0
+    assert hashes(out) == expected
+    assert sorted(reads) == [f"scene{k}.xml" for k in range(7)]
+
+
+def test_more_shards_than_files_leave_some_with_nothing_to_do(tmp_path, many):
+    for k in range(1, 10):
+        assert prepare("commonroad", *many, "--out", tmp_path / "out", "--shard", f"{k}/9") == 0
+    assert len(hashes(tmp_path / "out")) == 7
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "a/b", "-1/3", "1/0"])
+def test_a_shard_that_cannot_be_is_refused(tmp_path, many, capsys, shard):
+    assert prepare("commonroad", *many, "--out", tmp_path / "out", f"--shard={shard}") == 2
+    assert "give I/N" in capsys.readouterr().err
+
+
+def test_a_shard_needs_a_folder(tmp_path, many, capsys):
+    assert prepare("commonroad", *many, "--out", tmp_path / "all.h5", "--shard", "1/2") == 2
+    assert "give --out a folder" in capsys.readouterr().err
+    assert prepare("commonroad", many[0], "--out", tmp_path / "all.h5", "--shard", "2/2") == 2
+    assert "give --out a folder" in capsys.readouterr().err
+
+
+def test_raw_files_of_one_name_cannot_share_a_folder(tmp_path, many, capsys):
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / many[0].name
+    twin.write_bytes(many[0].read_bytes())
+    assert prepare("commonroad", *many, twin, "--out", tmp_path / "out") == 2
+    assert "would both become" in capsys.readouterr().err
+
+
+def test_workers_make_what_one_process_makes(tmp_path, many, capsys):
+    assert prepare("commonroad", *many[:3], "--out", tmp_path / "one.h5") == 0
+    assert prepare("commonroad", *many[:3], "--out", tmp_path / "two.h5", "--workers", 2) == 0
+    one, two = (load_recordings([tmp_path / name]) for name in ("one.h5", "two.h5"))
+    assert [made.name for made in two] == ["scene0", "scene1", "scene2"]
+    assert [made.content_hash for made in one] == [made.content_hash for made in two]
+    many[1].write_text("<")
+    capsys.readouterr()
+    assert prepare("commonroad", *many[:3], "--out", tmp_path / "out", "--workers", 2) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: {many[1]}: not readable as XML")
+    assert message.count("\n") == 1

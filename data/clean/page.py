@@ -1,0 +1,266 @@
+"""The report as one HTML page that needs no other file and no network."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ppuu.config import differences, from_json, to_json
+from ppuu.files import written_whole
+from ppuu.recording import Recording
+
+from . import plots
+from .config import CleanConfig
+from .dynamics import HISTOGRAMS
+from .report import UNITS, Report, bounds_in_words, in_words
+
+_LISTED = 20
+"""Entries of a long list that the page shows; the JSON report has all."""
+
+_SOURCES = {
+    "positions_read": "positions, as read",
+    "positions_written": "positions, smoothed",
+    "columns_written": "speed and heading, as written",
+}
+
+_STYLE = """
+:root { color-scheme: light; --ink: #1c2733; --soft: #5b6875; --line: #e2e4e0; --blue: #1d5f8a; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: #fafaf8;
+       max-width: 64rem; margin: 2.2rem auto 4rem; padding: 0 1.2rem; }
+h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.3rem; margin: 0; }
+h3 { font-size: .95rem; margin: 1.6rem 0 .4rem; }
+p { margin: .25rem 0; } .soft, figcaption, small { color: var(--soft); font-size: .86rem; }
+section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
+          padding: 1.3rem 1.5rem; margin-top: 1.6rem; }
+table { border-collapse: collapse; font-size: .85rem; width: 100%; }
+th, td { text-align: right; padding: .28rem .5rem; border-bottom: 1px solid var(--line);
+         font-variant-numeric: tabular-nums; }
+th { font-weight: 600; color: var(--soft); }
+th:first-child, td:first-child, .moves :nth-child(2) { text-align: left; }
+td.left { text-align: left; } a { color: var(--blue); }
+.scroll { overflow-x: auto; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
+figure { margin: .4rem 0; } img, svg { width: 100%; height: auto; display: block; }
+svg text { font-size: 10px; fill: var(--soft); } svg path { fill: none; }
+svg .axis { stroke: #9aa5b0; } svg .limit { stroke: #c2410c; stroke-dasharray: 3 3; }
+svg .area { fill: #cfe1ee; stroke: var(--blue); }
+svg .positions_read { fill: #e3e5e8; stroke: #a3acb6; }
+svg .positions_written { stroke: #2f8f5b; stroke-width: 1.4; }
+svg .columns_written { stroke: var(--blue); stroke-width: 1.6; }
+.key i { display: inline-block; width: 1.1rem; height: .6rem; margin: 0 .3rem 0 .9rem; }
+"""
+
+_KEY = (
+    '<p class="soft key"><i style="background:#d3d7dc"></i>positions, as read'
+    '<i style="background:#2f8f5b"></i>positions, smoothed'
+    '<i style="background:#1d5f8a"></i>speed and heading, as written'
+    '<i style="border-top:2px dashed #c2410c;height:0"></i>bounds. '
+    "Rows on a logarithmic scale; the outermost bins hold what lies beyond.</p>"
+)
+
+
+def write_page(recordings: Sequence[Recording], path: Path) -> None:
+    """Writes the reports of all recordings of a file, with plots, atomically."""
+    title = path.name.removesuffix(".report.html")
+    sections = "".join(_section(number, one) for number, one in enumerate(recordings))
+    page = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}: report</title><style>{_STYLE}</style></head><body>"
+        f"<h1>{html.escape(title)}</h1>"
+        '<p class="soft">What was read, kept, dropped and repaired, and how the vehicles move.</p>'
+        f"{_overview(recordings) if len(recordings) > 1 else ''}{sections}</body></html>\n"
+    )
+    with written_whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _overview(recordings: Sequence[Recording]) -> str:
+    head = ["recording", "minutes", "tracks", "rows kept", "rows dropped", "implausible tracks",
+            "overlapping pairs", "on a lane"]  # fmt: skip
+    rows = []
+    for number, recording in enumerate(recordings):
+        report = Report(**recording.provenance["report"])
+        rows.append(
+            [
+                _Html(f'<a href="#r{number}">{html.escape(recording.name)}</a>'),
+                f"{recording.duration_s / 60:.1f}",
+                f"{report.tracks_kept:,}",
+                f"{report.rows_kept:,}",
+                f"{sum(report.dropped.values()):,}",
+                f"{len(report.implausible_tracks):,}",
+                f"{len(report.overlaps):,}",
+                f"{100 * report.on_road_share:.2f} %",
+            ]
+        )
+    return f"<section>{_table(head, rows)}</section>"
+
+
+def _section(number: int, recording: Recording) -> str:
+    provenance = recording.provenance
+    report = Report(**provenance["report"])
+    points = np.stack([recording.x_m, recording.y_m], axis=1)
+    diagram, left_out = plots.time_space(recording, recording.road.lane_index(points))
+    fewer = f" {left_out} less used lanes are left out." if left_out else ""
+    return (
+        f'<section id="r{number}"><h2>{html.escape(recording.name)}</h2>'
+        f'<p class="soft">{html.escape(_origin(recording))}</p>'
+        f"<h3>What became of the rows</h3>{_rows(report)}{_options(provenance)}"
+        "<h3>The road, and where vehicles drove</h3>"
+        f"<figure>{plots.road_with_tracks(recording)}<figcaption>Darker where more rows lie; lane "
+        "boundaries in orange. Long roads are stretched across.</figcaption></figure>"
+        "<h3>Time and space</h3>"
+        f"<figure>{diagram}<figcaption>Mean speed at each time and place along x (m), lane by "
+        f"lane.{fewer}</figcaption></figure>"
+        f"<h3>Vehicles over time, and how they move</h3>{_KEY}{_histograms(recording, report)}"
+        f"{_statistics(report)}{_implausible(report)}{_overlaps(report)}</section>"
+    )
+
+
+def _origin(recording: Recording) -> str:
+    raw, source = (recording.provenance.get(key, {}) for key in ("raw", "source"))
+    parts = [
+        raw.get("file"),
+        f"reader {source['name']} version {source['version']}" if source else None,
+        f"SHA-256 {raw['sha256'][:16]}…" if raw else None,
+        f"{recording.duration_s:,.1f} s at {1 / recording.dt_s:g} frames a second",
+        f"{recording.road.lanes} lanes",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _rows(report: Report) -> str:
+    rows = [
+        [f"{report.rows_read:,}", f"rows read, of {report.vehicles_read:,} vehicles"],
+        *([f"{count:,}", f"rows dropped: {why}"] for why, count in report.dropped.items()),
+        *([f"{count:,}", f"× repaired: {what}"] for what, count in report.repaired.items()),
+        [f"{report.rows_kept:,}", f"rows kept, in {report.tracks_kept:,} tracks"],
+        [f"{100 * report.on_road_share:.2f} %", "of the rows kept lie on a lane"],
+    ]
+    return (
+        "<table>" + "".join(f"<tr>{_cells('td', row, left=True)}</tr>" for row in rows) + "</table>"
+    )
+
+
+def _options(provenance: Mapping) -> str:
+    if "clean" not in provenance:
+        return ""
+    config = from_json(CleanConfig, provenance["clean"])
+    changed = differences(to_json(config), to_json(CleanConfig()))
+    words = "; ".join(f"{line.replace(' instead of ', ' (default ')})" for line in changed)
+    return f'<p class="soft">Options of the checks: {html.escape(words or "the defaults")}.</p>'
+
+
+def _histograms(recording: Recording, report: Report) -> str:
+    figures = [
+        f"<figure>{plots.vehicles_over_time(recording)}<figcaption>vehicles</figcaption></figure>"
+    ]
+    limits = from_json(CleanConfig, recording.provenance["clean"]).bounds.limits
+    for quantity, (low, high, _) in HISTOGRAMS.items():
+        counts = {
+            source: report.statistics[source][quantity]["histogram"]
+            for source in _SOURCES
+            if source in report.statistics
+        }
+        drawn = plots.histogram(counts, (low, high), limits[quantity], UNITS[quantity])
+        figures.append(f"<figure>{drawn}<figcaption>{in_words(quantity)}</figcaption></figure>")
+    return f'<div class="plots">{"".join(figures)}</div>'
+
+
+def _statistics(report: Report) -> str:
+    head = ["", "from", "least", "1 %", "median", "99 %", "greatest", "beyond bounds"]
+    rows = [
+        [
+            f"{in_words(quantity)}, {unit}" if first else "",
+            words,
+            *(f"{found[key]:.2f}" for key in ("min", "p01", "p50", "p99", "max")),
+            f"{100 * found['beyond_bounds']:.3g} %",
+        ]
+        for quantity, unit in UNITS.items()
+        for first, (source, words) in _numbered(
+            (source, words) for source, words in _SOURCES.items() if source in report.statistics
+        )
+        for found in [report.statistics[source][quantity]]
+    ]
+    share = report.saturated_actions
+    cut = (
+        f'<p class="soft">Of the actions that drive the ego along the tracks, '
+        f"{100 * share['acceleration_mps2']:.3g} % reach the largest acceleration and "
+        f"{100 * share['curvature_radpm']:.3g} % the largest curvature that an ego may ask "
+        "for.</p>"
+        if share
+        else ""
+    )
+    return f'<div class="moves">{_table(head, rows)}</div>{cut}'
+
+
+def _implausible(report: Report) -> str:
+    if not report.implausible:
+        return '<h3>What no vehicle can do</h3><p class="soft">No row is beyond the bounds.</p>'
+    rows = [
+        [
+            bounds_in_words(quantity, found),
+            f"{found['rows']:,}",
+            f"{found['tracks']:,}",
+            f"{found['worst']['value']:g} (vehicle {found['worst']['vehicle']}, "
+            f"frame {found['worst']['frame']})",
+        ]
+        for quantity, found in report.implausible.items()
+    ]
+    tracks = sorted(report.implausible_tracks, key=lambda entry: -sum(entry["rows"].values()))
+    named = ", ".join(
+        f"{entry['vehicle']} ({sum(entry['rows'].values())})" for entry in tracks[:_LISTED]
+    )
+    return (
+        f"<h3>What no vehicle can do</h3>{_table(['', 'rows', 'tracks', 'worst'], rows)}"
+        f'<p class="soft">Vehicles with the most such rows: {named}{_more(len(tracks))}.</p>'
+    )
+
+
+def _overlaps(report: Report) -> str:
+    if not report.overlaps:
+        return '<h3>Vehicles in each other</h3><p class="soft">No two boxes overlap.</p>'
+    rows = [
+        [
+            f"{pair['vehicles'][0]} and {pair['vehicles'][1]}",
+            f"{pair['frames']:,}",
+            f"{pair['depth_m']:.2f}",
+            f"{pair['at_frame']:,}",
+        ]
+        for pair in report.overlaps[:_LISTED]
+    ]
+    head = ["vehicles", "frames", "deepest, m", "at frame"]
+    more = _more(len(report.overlaps))
+    return (
+        f"<h3>Vehicles in each other: {len(report.overlaps):,} pairs</h3>{_table(head, rows)}"
+        + (f'<p class="soft">{more.removeprefix(", ")}.</p>' if more else "")
+    )
+
+
+def _more(total: int) -> str:
+    return f", and {total - _LISTED:,} more in the JSON report" if total > _LISTED else ""
+
+
+class _Html(str):
+    """Text that is HTML already."""
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    body = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{_cells("th", head)}</tr>{body}</table></div>'
+
+
+def _cells(tag: str, row: Sequence[str], left: bool = False) -> str:
+    kind = ' class="left"' if left else ""
+    return "".join(
+        f"<{tag}{kind}>{cell if isinstance(cell, _Html) else html.escape(cell)}</{tag}>"
+        for cell in row
+    )
+
+
+def _numbered(entries: Iterable[tuple[str, str]]) -> list[tuple[bool, tuple[str, str]]]:
+    """Each entry, and whether it is the first."""
+    return [(place == 0, entry) for place, entry in enumerate(entries)]

@@ -1,0 +1,143 @@
+"""One raw file → one HDF5 file with its report, here or in worker processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from ppuu.errors import InputError
+from ppuu.files import written_whole
+from ppuu.recording import Recording, load_recordings, save_recordings
+
+from .clean import CleanConfig, Report
+from .clean.page import write_page
+from .sources import read_recordings
+from .sources.base import Source
+
+
+@dataclass(frozen=True)
+class Job:
+    """A raw file and what is to become of it.
+
+    Attributes:
+        source: its reader.
+        clean: checks and repairs.
+        raw: the raw file.
+        origin: what the provenance of its recordings must say: ``source``, ``clean``, ``raw``.
+        out: the HDF5 file.
+        reports: how the recordings are reported beside the file: not at all (``()``), or with the
+            suffixes ``.report.json`` and ``.report.html``.
+    """
+
+    source: Source
+    clean: CleanConfig
+    raw: Path
+    origin: dict
+    out: Path
+    reports: tuple[str, ...] = ()
+
+    def made_before(self, known: Sequence[Recording]) -> list[Recording]:
+        """The recordings that this reader has made from these bytes in this way before."""
+        return [
+            recording
+            for recording in known
+            if all(recording.provenance.get(key) == self.origin[key] for key in ("source", "clean"))
+            and recording.provenance.get("raw", {}).get("sha256") == self.origin["raw"]["sha256"]
+        ]
+
+
+def make(job: Job) -> list[str]:
+    """Reads, cleans and writes one raw file, unless that has been done.
+
+    Returns:
+        A few words on each new recording; none if the file is up to date.
+
+    Raises:
+        InputError: as ``read_recordings``.
+    """
+    before = readable(job.out)
+    made, words = job.made_before(before), []
+    if not made:
+        made = [
+            replace(recording, provenance=job.origin | dict(recording.provenance))
+            for recording in read_recordings(job.source, job.raw, job.clean)
+        ]
+        words = [described(job.raw, recording) for recording in made]
+    if len(made) != len(before) or words:
+        save_recordings(job.out, made)
+        write_reports(made, job.out, job.reports)
+    else:
+        write_reports(made, job.out, missing_reports(job.out, job.reports))
+    return words
+
+
+def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[str]]]:
+    """Makes all files; yields each job and its words when it is done.
+
+    Raises:
+        InputError: as ``make``; jobs that have not begun are left undone.
+    """
+    if workers == 1 or len(jobs) <= 1:
+        for job in jobs:
+            yield job, make(job)
+        return
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_begin_worker
+    )
+    with pool:
+        running = {pool.submit(make, job): job for job in jobs}
+        try:
+            for done in as_completed(running):
+                yield running[done], done.result()
+        except BrokenProcessPool:
+            raise InputError(
+                "a worker process was killed, most likely for want of memory; "
+                "run the same command with fewer --workers"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer.
+    torch.set_num_threads(1)
+
+
+def readable(path: Path) -> list[Recording]:
+    """The recordings of a file; none if it is missing, damaged or of another schema."""
+    try:
+        return load_recordings([path])
+    except InputError:
+        return []
+
+
+def described(raw: Path, recording: Recording) -> str:
+    """What became of the raw file, as a short table."""
+    return (
+        f"{raw.name}: {recording.name}, {recording.vehicles} tracks, "
+        f"{recording.duration_s:.1f} s, {recording.road.lanes} lanes\n"
+        f"{Report(**recording.provenance['report']).table()}"
+    )
+
+
+def missing_reports(out: Path, suffixes: Sequence[str]) -> list[str]:
+    """Those of the reports beside a file that are not there."""
+    return [suffix for suffix in suffixes if not out.with_suffix(suffix).exists()]
+
+
+def write_reports(recordings: Sequence[Recording], out: Path, suffixes: Sequence[str]) -> None:
+    """Provenance and report of every recording, beside the file."""
+    if ".report.json" in suffixes:
+        entries = [{"name": recording.name, **recording.provenance} for recording in recordings]
+        with written_whole(out.with_suffix(".report.json")) as temporary:
+            temporary.write_text(json.dumps({"recordings": entries}, indent=2) + "\n")
+    if ".report.html" in suffixes:
+        write_page(recordings, out.with_suffix(".report.html"))
