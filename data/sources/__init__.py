@@ -10,6 +10,7 @@ from .. import clean
 from .base import Source
 from .commonroad import CommonRoad
 from .dlr import DlrHighway, DlrUrban
+from .generic import GenericCsv
 from .highd import HighD
 from .i24 import I24Motion
 from .interaction import Interaction
@@ -27,6 +28,7 @@ SOURCES: dict[str, type[Source]] = {
     "highd": HighD,
     "levelx": LevelX,
     "interaction": Interaction,
+    "csv": GenericCsv,
 }
 """Name on the command line → reader; its fields are the command's options."""
 
