@@ -21,6 +21,7 @@ from ppuu.road import Road
 from ..raw import RawTracks
 from ..roads.frame import LocalFrame
 from .base import Source
+from .table import shown
 
 VERSIONS = ("2018b", "2020a")
 ONE_WAY = 0.9
@@ -191,5 +192,5 @@ def _number(text: str | None, path: Path, place: str) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(f"{path}: {place} is '{text}', not a number; mend or remove it")
+        raise InputError(f"{path}: {place} is {shown(text or '')}, not a number; mend or remove it")
     return value

@@ -6,6 +6,7 @@ Source: DLR Highway Traffic Dataset v1.1.0 and DLR Urban Traffic Dataset v1.2.0 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ _COLUMNS = {
 }
 _UNPROTECTED = ("pedestrian", "bicycle")
 _MOTORISED = ("motorbike", "car", "van", "truck")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", re.ASCII)
 _TICK_US = 50_000
 _EVERY = 2
 """Every second frame is kept: 20 Hz becomes 10 Hz."""
@@ -172,7 +174,7 @@ def _ticks(timestamps: np.ndarray, path: Path) -> tuple[np.ndarray, str]:
     times = np.zeros(len(texts), np.int64)
     for k, text in enumerate(texts):
         try:
-            time = np.datetime64(text, "us")
+            time = np.datetime64(text if _TIME.fullmatch(text) else "NaT", "us")
         except (ValueError, OverflowError):
             time = np.datetime64("NaT")
         if np.isnat(time):

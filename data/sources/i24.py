@@ -137,7 +137,7 @@ class _Documents:
                 try:
                     found, end = self._decode(self._text, self._at)
                     break
-                except (json.JSONDecodeError, RecursionError) as error:
+                except (ValueError, RecursionError) as error:
                     have = len(self._text) - self._at
                     # Text that is merely cut off fails near its end.
                     cut_off = len(self._text) - getattr(error, "pos", 0) < _LONGEST_STRING
@@ -178,7 +178,9 @@ class _Documents:
     def _fault(self, error: Exception) -> InputError:
         if isinstance(error, json.JSONDecodeError):
             self._skip(error.pos - self._at)
-        return self._error(f"not JSON ({getattr(error, 'msg', 'nested too deeply')})")
+            return self._error(f"not JSON ({error.msg})")
+        deep = isinstance(error, RecursionError)
+        return self._error("nested too deeply" if deep else "a number has too many digits")
 
     def _error(self, what: str) -> InputError:
         return InputError(

@@ -168,7 +168,10 @@ class Ngsim(Source):
         direction = table.get("direction")
         if direction is not None and not direction.any():
             direction = None
-        road = _road(site, x_m, y_m, table["Lane_ID"], direction)
+        try:
+            road = _road(site, x_m, y_m, table["Lane_ID"], direction)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         kept, left_out = self._filter(table, x_m, site, slot, path)
         return RawTracks(
             name=name,

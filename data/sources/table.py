@@ -43,9 +43,16 @@ def read_columns(
     """Reads some columns of a table at once; arguments and errors as for ``read_pieces``.
 
     Returns:
-        ``(rows,)`` structured array.
+        ``(rows,)`` structured array; row ``k`` stands on line ``header_lines + k + 1``.
+
+    Raises:
+        InputError: also where a blank line stands between two rows.
     """
     pieces = list(read_pieces(path, columns, width, delimiter, header_lines))
+    line = np.concatenate([piece.line for piece in pieces])
+    moved = np.flatnonzero(line != header_lines + 1 + np.arange(len(line)))
+    if len(moved):
+        raise InputError(f"{path}, line {header_lines + moved[0] + 1}: it is blank; remove it")
     return np.concatenate([piece.rows for piece in pieces])
 
 
@@ -146,13 +153,13 @@ class _Parser:
     def parse(self, lines: list[str], first_number: int) -> Piece | None:
         """The rows of some lines; None if all are blank."""
         number = first_number + np.arange(len(lines))
+        if self.delimiter == ",":
+            lines = [_unquoted(line) if '"' in line else line for line in lines]
         if not all(map(str.strip, lines)):
             full = [k for k, line in enumerate(lines) if line.strip()]
             lines, number = [lines[k] for k in full], number[full]
         if not lines:
             return None
-        if self.delimiter == ",":
-            lines = [_unquoted(line) if '"' in line else line for line in lines]
         try:
             rows = self._load(lines)
         except ValueError:
@@ -162,8 +169,8 @@ class _Parser:
             if rows[name].dtype.kind == "f":
                 bad = np.flatnonzero(~np.isfinite(rows[name]))
                 if len(bad):
-                    text = lines[bad[0]].split(self.delimiter)[position].strip()
-                    raise self._bad(number[bad[0]], name, f"'{text}' is not a finite number")
+                    text = lines[bad[0]].split(self.delimiter)[position]
+                    raise self._bad(number[bad[0]], name, f"{shown(text)} is not a finite number")
         return Piece(rows, number)
 
     def _load(self, lines: Sequence[str], names: Sequence[str] | None = None) -> np.ndarray:
@@ -201,10 +208,8 @@ class _Parser:
             try:
                 self._load([line], [name])
             except ValueError:
-                text = fields[position].strip()
-                shown = text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
                 what = {"i": "a whole number", "f": "a number"}.get(kind[0], "plain text")
-                return self._bad(number, name, f"'{shown}' is not {what}")
+                return self._bad(number, name, f"{shown(fields[position])} is not {what}")
         return InputError(f"{self.path}, line {number}: not readable; mend or remove the line")
 
     def _bad(self, number: int, name: str, what: str) -> InputError:
@@ -212,6 +217,12 @@ class _Parser:
         return InputError(
             f"{self.path}, line {number}, column {column} ({name}): {what}; mend or remove the line"
         )
+
+
+def shown(text: str) -> str:
+    """A field as a message quotes it: in full unless it is very long."""
+    text = text.strip()
+    return f"'{text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + '…'}'"
 
 
 def _unquoted(line: str) -> str:
