@@ -1,7 +1,8 @@
 """Lanes where traffic has several directions: strips swept along the most travelled tracks.
 
-Greedy cover: the track whose places are the busiest becomes a strip; what lies within half a lane
-of it and points the same way is covered; then the busiest of what is left, until all is covered.
+Greedy cover: the track whose places are the busiest becomes a strip (straight tracks before those
+that turn); what lies within half a lane of it and points the same way is covered; then the busiest
+of what is left, until all is covered.
 Strips that run beside each other share the line midway.
 """
 
@@ -23,6 +24,7 @@ _JITTER_M = 0.5
 """Shorter moves are noise."""
 _STANDING_M = 3.0
 """A vehicle that never gets farther from its first row stands."""
+_REVERSING_M = 8.0
 _BLUR_M = 2.0
 _MEDIAN_BLUR_M = 8.0
 _BEYOND_M = 8.0
@@ -89,8 +91,12 @@ def _paths(recording: Recording) -> _Paths:
         x, y, heading, _ = recording.track(vehicle).T
         rows = _moves(x, y)
         points = np.stack([x[rows], y[rows]], axis=1)
-        ends = heading[rows[[0, -1]]]
-        ways = np.stack([np.cos(ends), np.sin(ends)], axis=1)
+        ways = np.array([[np.cos(heading[0]), np.sin(heading[0])]] * 2)
+        if len(rows) > 1:
+            # Where it has gone, not where it points: recorded headings are flipped now and then.
+            near = min(len(rows) - 1, round(_STANDING_M / _JITTER_M))
+            ways = np.stack([points[near] - points[0], points[-1] - points[-1 - near]])
+            ways /= np.maximum(np.hypot(*ways.T), 1e-6)[:, None]
         points = np.concatenate(
             [points[:1] - _BEYOND_M * ways[:1], points, points[-1:] + _BEYOND_M * ways[1:]]
         )
@@ -113,19 +119,24 @@ def _paths(recording: Recording) -> _Paths:
 
 def _moves(x_m: Float[np.ndarray, " n"], y_m: Float[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:
     """Rows at which the vehicle has moved on since the last of them; the first if it stands."""
-    rows = [0]
-    if np.hypot(x_m - x_m[0], y_m - y_m[0]).max() < _STANDING_M:
+    place = x_m + 1j * y_m
+    rows, way = [0], 0j
+    if np.abs(place - place[0]).max() < _STANDING_M:
         return np.array(rows)
-    for row in range(1, len(x_m)):
-        if np.hypot(x_m[row] - x_m[rows[-1]], y_m[row] - y_m[rows[-1]]) >= _JITTER_M:
+    for row in range(1, len(place)):
+        move = place[row] - place[rows[-1]]
+        # At a stop, trackers drift back by metres; who really reverses does so for longer.
+        onward = (move * np.conj(way)).real >= 0
+        if np.abs(move) >= (_JITTER_M if onward else _REVERSING_M):
             rows.append(row)
+            way = move
     return np.array(rows)
 
 
 def _cover(paths: _Paths) -> list[_Strip]:
     """Strips that cover all that was driven, the busiest first."""
     track = np.repeat(np.arange(len(paths.pointer) - 1), np.diff(paths.pointer))
-    weight = _busyness(paths) * paths.driven
+    weight = _busyness(paths) * paths.driven * _straightness(paths)[track]
     near = _Neighbours(paths)
     strips: list[_Strip] = []
     while weight.any():
@@ -158,6 +169,13 @@ def _heaviest_run(weight: Float[np.ndarray, " n"]) -> tuple[int, int]:
     total = np.concatenate([[0.0], np.cumsum(weight)])
     best = int((total[stops] - total[starts]).argmax())
     return int(starts[best]), int(stops[best])
+
+
+def _straightness(paths: _Paths) -> Float[np.ndarray, " tracks"]:
+    """Distance between a path's ends as a share of its length."""
+    ends_m = paths.points_m[paths.pointer[1:] - 1] - paths.points_m[paths.pointer[:-1]]
+    length_m = np.diff(paths.pointer) * _SPACING_M
+    return np.minimum(np.hypot(*ends_m.T) / length_m, 1.0) + 1e-3
 
 
 def _busyness(paths: _Paths) -> Float[np.ndarray, " n"]:
