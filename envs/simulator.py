@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -68,6 +69,16 @@ class StepResult:
     distance_m: Float[Tensor, " envs"]
     clearance_m: Float[Tensor, " envs"]
     time_to_collision_s: Float[Tensor, " envs"]
+
+
+_PER_ENV = (
+    "vehicle", "road", "has_goal", "start_frame", "end_frame", "frame", "goal_pose", "size_m",
+    "state", "action", "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m",
+    "clearance_m", "time_to_collision_s", "_cursor",
+)  # fmt: skip
+"""Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
+
+_TRAFFIC = "traffic/"
 
 
 class Simulator:
@@ -185,6 +196,72 @@ class Simulator:
                 self._images, rows, states[:, :3], boxes, present, roads, self.road_map,
                 self.config.observation.raster,
             )  # fmt: skip
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that a running batch of episodes is, ``(envs, ...)`` each, copied.
+
+        With the same recordings, ``load_state_dict`` goes on from there, here or in another
+        process: the future is the same to the last digit.
+        """
+        state = {name: getattr(self, name).clone() for name in _PER_ENV}
+        for name in self._ring_names:
+            state[name] = getattr(self, name).unflatten(0, (self.envs, self._ring)).clone()
+        for name, tensor in self.traffic.state_dict().items():
+            state[_TRAFFIC + name] = tensor.clone()
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over a ``state_dict``, of any number of environments.
+
+        Raises:
+            InputError: it is of another kind of simulator.
+        """
+        expected = {
+            *_PER_ENV,
+            *self._ring_names,
+            *(_TRAFFIC + n for n in self.traffic.state_dict()),
+        }
+        for name in expected.symmetric_difference(state):
+            raise InputError(
+                f"state of a simulator: '{name}' is {'missing' if name in expected else 'unknown'}"
+                "; was it saved with another observation or traffic?"
+            )
+        self.envs = len(state["frame"])
+        for name in _PER_ENV:
+            setattr(self, name, state[name].to(self.device, copy=True))
+        for name in self._ring_names:
+            ring = state[name].to(self.device, copy=True)
+            if ring.shape[1] != self._ring:
+                raise InputError(
+                    f"state of a simulator: its history is {ring.shape[1]} frames long, this "
+                    f"simulator's {self._ring}; use the same observation"
+                )
+            setattr(self, name, ring.flatten(0, 1))
+        memories = {
+            name.removeprefix(_TRAFFIC): tensor.to(self.device, copy=True)
+            for name, tensor in state.items()
+            if name.startswith(_TRAFFIC)
+        }
+        self.traffic = self.traffic.with_state(memories)
+
+    def select(self, envs: Sequence[int] | Tensor) -> Simulator:
+        """A simulator of its own with copies of some episodes, each as often as it is named.
+
+        What happens in one does not touch the other: a planner can try out actions in the true
+        world, many at once.
+        """
+        chosen = torch.as_tensor(envs, dtype=torch.int64, device=self.device)
+        other = copy.copy(self)
+        other.load_state_dict({n: t.index_select(0, chosen) for n, t in self.state_dict().items()})
+        return other
+
+    def clone(self) -> Simulator:
+        """A copy of all episodes."""
+        return self.select(torch.arange(self.envs))
+
+    @property
+    def _ring_names(self) -> tuple[str, ...]:
+        return ("_past",) if self.config.observation is None else ("_past", "_images")
 
     def step(self, actions: Float[Tensor, "envs 2"]) -> StepResult:
         """Moves every unfinished episode by one frame.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,3 +78,11 @@ class Traffic(ABC):
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
     ) -> Neighbours:
         """Where the others are at the present frame."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Tensor]:
+        """What it remembers of each environment, ``(envs, ...)`` each."""
+
+    @abstractmethod
+    def with_state(self, state: Mapping[str, Tensor]) -> Traffic:
+        """The same drivers with other memories, as ``state_dict`` gives them."""

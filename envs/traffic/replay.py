@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -36,3 +38,11 @@ class Replay(Traffic):
         """Rows of the scene."""
         scene = self.scene
         return Neighbours(scene.boxes, scene.speed_mps, scene.occupant, row=frame, ego=ego)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Nothing: the frame says all."""
+        return {}
+
+    def with_state(self, state: Mapping[str, Tensor]) -> Replay:
+        """Itself: there is nothing to remember."""
+        return self

@@ -285,3 +285,59 @@ def test_the_ego_does_not_meet_its_recorded_self():
     simulator = start(recording)
     assert not simulator.neighbours().present.any()
     assert list_scenarios(recording).vehicle.tolist() == [0]
+
+
+def seen(simulator: Simulator) -> list[torch.Tensor]:
+    """All that can be asked of a simulator, as tensors with one entry an episode."""
+    observation = simulator.observe()
+    result = dataclasses.astuple(simulator._result(~simulator.done))
+    return [observation.images, observation.ego, observation.size_m, *result[1:]]
+
+
+def wriggle(simulator: Simulator, steps: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        simulator.step(torch.randn(simulator.envs, 2, generator=random) * torch.tensor([2, 0.01]))
+
+
+def test_a_saved_batch_of_episodes_goes_on_as_if_nothing_had_been():
+    simulator = start(dense_recording(), config=SimulatorConfig())
+    wriggle(simulator, 7, seed=0)
+    saved = simulator.state_dict()
+    wriggle(simulator, 9, seed=1)
+    later = start(dense_recording(), config=SimulatorConfig())
+    wriggle(later, 3, seed=5)
+    later.load_state_dict(saved)
+    wriggle(later, 9, seed=1)
+    for ours, theirs in zip(seen(later), seen(simulator), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_copies_of_episodes_live_on_their_own():
+    simulator = start(dense_recording(), config=SimulatorConfig())
+    wriggle(simulator, 5, seed=0)
+    before = [tensor.clone() for tensor in seen(simulator)]
+    several = simulator.select([3, 0, 3])
+    for ours, theirs in zip(seen(several), seen(simulator), strict=True):
+        assert torch.equal(ours, theirs[[3, 0, 3]])
+    several.step(torch.tensor([[2.0, 0.0], [0.0, 0.0], [-2.0, 0.0]]))
+    assert several.state[0, 3] > several.state[2, 3]
+    for ours, theirs in zip(seen(simulator), before, strict=True):
+        assert torch.equal(ours, theirs)
+    copied = simulator.clone()
+    wriggle(copied, 4, seed=2)
+    wriggle(simulator, 4, seed=2)
+    for ours, theirs in zip(seen(copied), seen(simulator), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_state_of_another_kind_of_simulator_is_refused():
+    simulator = start(dense_recording())
+    pictured = start(dense_recording(), config=SimulatorConfig())
+    with pytest.raises(InputError, match="'_images' is missing"):
+        pictured.load_state_dict(simulator.state_dict())
+    longer = start(
+        dense_recording(), config=SimulatorConfig(ObservationConfig(frames=2, stride=1))
+    )
+    with pytest.raises(InputError, match="history is 2 frames long"):
+        pictured.load_state_dict(longer.state_dict())
