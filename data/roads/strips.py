@@ -108,13 +108,8 @@ def _paths(recording: Recording) -> _Paths:
         driven_m = 0.5 * along[-1] - _BEYOND_M + 1.5 * _SPACING_M
         driven.append(np.abs(stations - 0.5 * along[-1]) <= driven_m)
     pointer = np.cumsum([0] + [len(path) for path in found])
-    tangents = [np.gradient(path, axis=0) for path in found]
-    return _Paths(
-        np.concatenate(found),
-        np.concatenate([np.arctan2(tangent[:, 1], tangent[:, 0]) for tangent in tangents]),
-        pointer,
-        np.concatenate(driven),
-    )
+    heading_rad = np.concatenate([_tangent_rad(path) for path in found])
+    return _Paths(np.concatenate(found), heading_rad, pointer, np.concatenate(driven))
 
 
 def _moves(x_m: Float[np.ndarray, " n"], y_m: Float[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:
@@ -137,7 +132,7 @@ def _cover(paths: _Paths) -> list[_Strip]:
     """Strips that cover all that was driven, the busiest first."""
     track = np.repeat(np.arange(len(paths.pointer) - 1), np.diff(paths.pointer))
     weight = _busyness(paths) * paths.driven * _straightness(paths)[track]
-    near = _Neighbours(paths)
+    near = _Sorted(paths.points_m, paths.heading_rad)
     strips: list[_Strip] = []
     while weight.any():
         best = int(np.bincount(track, weight).argmax())
@@ -149,8 +144,8 @@ def _cover(paths: _Paths) -> list[_Strip]:
             continue
         reach = round(_OVERLAP_M / _SPACING_M)
         rows = np.arange(max(first, first + start - reach), min(last, first + stop + reach))
-        strip = near.centred(_Strip(paths.points_m[rows], paths.heading_rad[rows]))
-        covered, at, _ = near.beside(strip)
+        strip = _centred(_Strip(paths.points_m[rows], paths.heading_rad[rows]), near)
+        covered, at, _ = _followers(strip, near)
         # What lies beside an end point may lie beyond the end.
         weight[covered[(at > 1) & (at < len(rows) - 2)]] = 0.0
         strips.append(strip)
@@ -199,78 +194,91 @@ def _busyness(paths: _Paths) -> Float[np.ndarray, " n"]:
     return total
 
 
-class _Neighbours:
-    """The points of all paths, sorted by x, to find those beside a strip."""
+class _Sorted:
+    """Points with headings, sorted by x, to find those beside one of them."""
 
-    def __init__(self, paths: _Paths):
-        self._order = np.argsort(paths.points_m[:, 0])
-        self._points_m = paths.points_m[self._order]
-        self._heading_rad = paths.heading_rad[self._order]
+    def __init__(self, points_m: Float[np.ndarray, "n 2"], heading_rad: Float[np.ndarray, " n"]):
+        self._order = np.argsort(points_m[:, 0])
+        self._points_m, self._heading_rad = points_m[self._order], heading_rad[self._order]
 
     def beside(
-        self, strip: _Strip
-    ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-        """Points within half a lane that point the same way.
+        self, point_m: Float[np.ndarray, " 2"], heading_rad: float, reach_m: float
+    ) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+        """Points to the left or right of a point.
 
         Returns:
-            Their rows; the strip's point that each of them lies beside; their offsets to the left.
+            Their rows; their offsets to the left; their headings less the one given.
         """
+        away_m = np.hypot(reach_m, _SPACING_M)
         x = self._points_m[:, 0]
-        reach_m = np.hypot(_COVERED_M, _SPACING_M)
-        rows, at, offsets = [], [], []
-        for k, (point, heading) in enumerate(zip(strip.points_m, strip.heading_rad, strict=True)):
-            first, last = np.searchsorted(x, (point[0] - reach_m, point[0] + reach_m))
-            away = self._points_m[first:last] - point
-            along_m = away[:, 0] * np.cos(heading) + away[:, 1] * np.sin(heading)
-            offset_m = away[:, 1] * np.cos(heading) - away[:, 0] * np.sin(heading)
-            turn = np.abs(np.angle(np.exp(1j * (self._heading_rad[first:last] - heading))))
-            found = np.flatnonzero(
-                (np.abs(along_m) <= 0.6 * _SPACING_M)
-                & (np.abs(offset_m) <= _COVERED_M)
-                & (turn < _SAME_WAY_RAD)
-            )
-            rows.append(self._order[first + found])
-            at.append(np.full(len(found), k))
-            offsets.append(offset_m[found])
-        return np.concatenate(rows), np.concatenate(at), np.concatenate(offsets)
+        first, last = np.searchsorted(x, (point_m[0] - away_m, point_m[0] + away_m))
+        away_x, away_y = (self._points_m[first:last] - point_m).T
+        cos, sin = np.cos(heading_rad), np.sin(heading_rad)
+        offset_m = away_y * cos - away_x * sin
+        near = np.abs(away_x * cos + away_y * sin) <= 0.6 * _SPACING_M
+        found = np.flatnonzero(near & (np.abs(offset_m) <= reach_m))
+        turn_rad = self._heading_rad[first + found] - heading_rad
+        return self._order[first + found], offset_m[found], turn_rad
 
-    def centred(self, strip: _Strip) -> _Strip:
-        """The strip moved to the median of the paths that follow it."""
-        _, at, offset_m = self.beside(strip)
-        order = np.argsort(at, kind="stable")
-        counts = np.bincount(at, minlength=len(strip.points_m))
-        groups = np.split(offset_m[order], np.cumsum(counts)[:-1])
-        shift_m = np.array([np.median(group) if len(group) else 0.0 for group in groups])
-        shift_m = _blurred(shift_m, _MEDIAN_BLUR_M)
-        normal = np.stack([-np.sin(strip.heading_rad), np.cos(strip.heading_rad)], axis=1)
-        points = strip.points_m + shift_m[:, None] * normal
-        tangent = np.gradient(points, axis=0)
-        return _Strip(points, np.arctan2(tangent[:, 1], tangent[:, 0]))
+
+def _followers(
+    strip: _Strip, paths: _Sorted
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Path points within half a lane of a strip that point the same way.
+
+    Returns:
+        Their rows; the strip's point that each of them lies beside; their offsets to the left.
+    """
+    found = []
+    for k, (point_m, heading_rad) in enumerate(zip(strip.points_m, strip.heading_rad, strict=True)):
+        rows, offset_m, turn_rad = paths.beside(point_m, heading_rad, _COVERED_M)
+        same = np.cos(turn_rad) > np.cos(_SAME_WAY_RAD)
+        found.append((rows[same], np.full(same.sum(), k), offset_m[same]))
+    rows, at, offset_m = (np.concatenate(column) for column in zip(*found, strict=True))
+    return rows, at, offset_m
+
+
+def _centred(strip: _Strip, paths: _Sorted) -> _Strip:
+    """The strip moved to the median of the paths that follow it."""
+    _, at, offset_m = _followers(strip, paths)
+    order = np.argsort(at, kind="stable")
+    counts = np.bincount(at, minlength=len(strip.points_m))
+    groups = np.split(offset_m[order], np.cumsum(counts)[:-1])
+    shift_m = np.array([np.median(group) if len(group) else 0.0 for group in groups])
+    shift_m = _blurred(shift_m, _MEDIAN_BLUR_M)
+    normal = np.stack([-np.sin(strip.heading_rad), np.cos(strip.heading_rad)], axis=1)
+    points = strip.points_m + shift_m[:, None] * normal
+    return _Strip(points, _tangent_rad(points))
 
 
 def _half_widths(
     strips: list[_Strip],
 ) -> list[tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]]:
     """To the left and right of each strip's points: midway to the strip beside, or half a lane."""
-    points = np.concatenate([strip.points_m for strip in strips])
-    heading = np.concatenate([strip.heading_rad for strip in strips])
+    all_strips = _Sorted(
+        np.concatenate([strip.points_m for strip in strips]),
+        np.concatenate([strip.heading_rad for strip in strips]),
+    )
     found = []
     for strip in strips:
-        sides = np.full((2, len(strip.points_m)), np.inf)
-        for k, (point, direction) in enumerate(zip(strip.points_m, strip.heading_rad, strict=True)):
-            away = points - point
-            along_m = away[:, 0] * np.cos(direction) + away[:, 1] * np.sin(direction)
-            offset_m = away[:, 1] * np.cos(direction) - away[:, 0] * np.sin(direction)
+        half_m = np.full((2, len(strip.points_m)), 0.5 * LANE_WIDTH_M)
+        for k, (point_m, heading_rad) in enumerate(
+            zip(strip.points_m, strip.heading_rad, strict=True)
+        ):
+            _, offset_m, turn_rad = all_strips.beside(point_m, heading_rad, _WIDEST_M)
             # Opposing lanes share a line as well.
-            turn = np.abs(np.sin(heading - direction))
-            beside = (np.abs(along_m) <= _SPACING_M) & (turn < np.sin(_SAME_WAY_RAD))
-            for side, sign in ((0, 1.0), (1, -1.0)):
-                away_m = sign * offset_m[beside]
-                away_m = away_m[(away_m > _NARROWEST_M) & (away_m < _WIDEST_M)]
-                sides[side, k] = away_m.min(initial=np.inf)
-        half = np.where(np.isfinite(sides), 0.5 * sides, 0.5 * LANE_WIDTH_M)
-        found.append(tuple(_blurred(side, _WIDTH_BLUR_M) for side in half))
+            offset_m = offset_m[np.abs(np.sin(turn_rad)) < np.sin(_SAME_WAY_RAD)]
+            for side, away_m in enumerate((offset_m, -offset_m)):
+                beside_m = away_m[away_m > _NARROWEST_M]
+                if len(beside_m):
+                    half_m[side, k] = 0.5 * beside_m.min()
+        found.append((_blurred(half_m[0], _WIDTH_BLUR_M), _blurred(half_m[1], _WIDTH_BLUR_M)))
     return found
+
+
+def _tangent_rad(points_m: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    tangent = np.gradient(points_m, axis=0)
+    return np.arctan2(tangent[:, 1], tangent[:, 0])
 
 
 def _blurred(values: Float[np.ndarray, " n"], width_m: float) -> Float[np.ndarray, " n"]:

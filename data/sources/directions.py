@@ -23,8 +23,7 @@ _WINDS = ("east", "north", "west", "south")
 def by_direction(tracks: RawTracks) -> list[RawTracks]:
     """Splits two-way traffic, and turns each direction so that x runs along it.
 
-    Traffic that has no common axis, at an intersection, stays as it is; without a map it then has
-    no lanes, as lanes cannot be derived from tracks that cross.
+    Traffic that has no common axis, at an intersection, stays as it is.
 
     Args:
         tracks: in the axes of the file, y to the left of x.
@@ -41,7 +40,7 @@ def by_direction(tracks: RawTracks) -> list[RawTracks]:
     length = np.abs(moved)
     axis = np.sum(moved**2 / np.maximum(length, 1e-9)) / max(length.sum(), 1e-9)
     if abs(axis) < ONE_ROAD:
-        return [tracks if tracks.road else replace(tracks, road=Road.from_lanes([]))]
+        return [tracks]
     angle_rad = 0.5 * float(np.angle(axis))
     along = (moved * np.exp(-1j * angle_rad)).real >= 0
     sides = [(angle_rad + turn, own) for turn, own in ((0.0, along), (np.pi, ~along)) if own.any()]
