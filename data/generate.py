@@ -11,8 +11,10 @@ import tyro
 from ppuu.command import run
 from ppuu.errors import InputError
 
-from . import ngsim_text
-from .traffic import PRESETS, generate
+from . import ngsim_text, sumo, traffic
+from .traffic import PRESETS
+
+SUMO = "sumo"
 
 
 def main(
@@ -27,25 +29,33 @@ def main(
 
     {presets}
 
+    sumo: six lanes and an on-ramp again, but driven by SUMO (needs the extra 'sumo').
+
+    How hard each is for simple drivers: docs/traffic.md.
+
     Example: python -m data.generate dense --seconds 300 --seed 0 --out dense-seed0.h5
 
     Args:
-        preset: which traffic; the presets are listed above.
+        preset: which traffic; the choices are listed above.
         out: the recording, HDF5.
         seconds: length of the recording.
         seed: the same seed gives the same traffic.
         ngsim_text_file: also write the tracks as an NGSIM text file (18 columns, feet).
     """
-    if preset not in PRESETS:
-        close = difflib.get_close_matches(preset, PRESETS, n=1)
+    names = [*PRESETS, SUMO]
+    if preset not in names:
+        close = difflib.get_close_matches(preset, names, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        raise InputError(f"preset '{preset}': unknown; {hint}there are {', '.join(PRESETS)}")
+        raise InputError(f"preset '{preset}': unknown; {hint}there are {', '.join(names)}")
     if seed < 0:
         raise InputError(f"seed is {seed}; give 0 or a positive number")
     for path in filter(None, (out, ngsim_text_file)):
         if path.is_dir():
             raise InputError(f"{path}: is a directory; give the name of a file")
-    recording = generate(PRESETS[preset], seconds, seed, show_progress=True)
+    if preset == SUMO:
+        recording = sumo.generate(seconds, seed, show_progress=True)
+    else:
+        recording = traffic.generate(PRESETS[preset], seconds, seed, show_progress=True)
     recording.save(out)
     if ngsim_text_file is not None:
         ngsim_text.write(recording, ngsim_text_file)

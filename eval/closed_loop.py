@@ -91,7 +91,7 @@ def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
     others = simulator.neighbours()
     surroundings = Surroundings(
         simulator.scene, simulator.vehicle, simulator.frame,
-        others.boxes, others.speed_mps, others.present,
+        others.boxes, others.speed_mps, others.present, simulator.road_map,
     )  # fmt: skip
     looks = isinstance(policy, NetworkPolicy)
     observation = simulator.observe() if looks else simulator.present()
@@ -211,7 +211,8 @@ def main(
     ``survived``.  Beside OUT.json, every episode's row is kept in OUT.episodes.csv.
 
     Args:
-        policy: run directories of train.policy, or human, no-action, idm; one or several.
+        policy: run directories of train.policy, or human, no-action, idm,
+            constant-velocity; one or several.
         recordings: files written by data.generate or data.prepare.
         json: where to write the table; printed either way.
         split: test, or all for recordings that nothing was trained on.

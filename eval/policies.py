@@ -8,10 +8,22 @@ from pathlib import Path
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
-from ppuu.policies import NetworkPolicy, NoAction, Policy, RecordedHuman, StraightIdm
+from ppuu.policies import (
+    ConstantVelocityPlanner,
+    NetworkPolicy,
+    NoAction,
+    Policy,
+    RecordedHuman,
+    StraightIdm,
+)
 from ppuu.runs import load_policy
 
-BASELINES = {"human": RecordedHuman, "no-action": NoAction, "idm": StraightIdm}
+BASELINES = {
+    "human": RecordedHuman,
+    "no-action": NoAction,
+    "idm": StraightIdm,
+    "constant-velocity": ConstantVelocityPlanner,
+}
 
 
 def policy_by_name(name: str) -> Policy:

@@ -16,7 +16,7 @@ from data.traffic.drivers import draw_sizes
 from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, lane_centre_m
 from ppuu.units import LANE_WIDTH_M
 
-_FREE_MPS, _BOTTLENECK_MPS = 29.0, 10.0
+_FREE_MPS, _BOTTLENECK_MPS = 29.0, 8.0
 _STRETCHES = {
     "approach": (-300.0, I80.merge_start_m, _FREE_MPS),
     "merge": (I80.merge_start_m, I80.merge_end_m, _FREE_MPS),
@@ -24,10 +24,11 @@ _STRETCHES = {
     "bottleneck": (SECTION_M + 20.0, SECTION_M + 250.0, _BOTTLENECK_MPS),
 }
 """From, to, and speed limit; the ramp ends with ``merge``."""
-_MAIN_HZ, _RAMP_HZ = 0.5, 0.06
+_MAIN_HZ, _RAMP_HZ = 0.55, 0.06
 """Vehicles that want to enter each main lane, and the ramp, per second."""
 _TRUCK_SHARE, _TRUCK_LANES = 0.05, 3
-_HEADWAY_S, _IMPERFECTION, _SPEED_FACTOR = (0.8, 1.5), (0.2, 0.6), (0.85, 1.15)
+_HEADWAY_S, _IMPERFECTION, _SPEED_FACTOR = (0.8, 1.5), (0.05, 0.2), (0.8, 1.2)
+_ACCELERATION_MPS2 = (1.0, 1.8)
 
 
 def network() -> Element:
@@ -98,15 +99,16 @@ def routes(random: np.random.Generator, seconds: float) -> Element:
     share = np.where((index >= 1) & (index <= _TRUCK_LANES), MAIN_LANES / _TRUCK_LANES, 0.0)
     is_truck = random.random(len(index)) < _TRUCK_SHARE * share
     length, width = draw_sizes(random, is_truck)
-    headway, imperfection, factor = (
+    headway, imperfection, factor, acceleration = (
         random.uniform(*limits, len(index))
-        for limits in (_HEADWAY_S, _IMPERFECTION, _SPEED_FACTOR)
+        for limits in (_HEADWAY_S, _IMPERFECTION, _SPEED_FACTOR, _ACCELERATION_MPS2)
     )
     for number, k in enumerate(np.argsort(depart, kind="stable"), start=1):
         SubElement(
             root, "vType", id=f"type-{number}", length=f"{length[k]:.3f}", width=f"{width[k]:.3f}",
             vClass="truck" if is_truck[k] else "passenger", tau=f"{headway[k]:.3f}",
-            sigma=f"{imperfection[k]:.3f}", speedFactor=f"{factor[k]:.3f}", **_SIDEWAYS,
+            sigma=f"{imperfection[k]:.3f}", speedFactor=f"{factor[k]:.3f}",
+            accel=f"{acceleration[k]:.3f}", **_SIDEWAYS,
         )  # fmt: skip
         SubElement(
             root, "vehicle", id=str(number), type=f"type-{number}", route="road",
@@ -122,5 +124,7 @@ _SIDEWAYS = {
     "lcMaxSpeedLatStanding": "0",
     "lcMaxSpeedLatFactor": "0.2",
     "lcSigma": "0.1",
+    "lcSpeedGain": "5",
+    "lcKeepRight": "0",
 }
 """A lane change takes about three seconds, and none is made at standstill."""

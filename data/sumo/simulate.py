@@ -70,7 +70,7 @@ def _import_libsumo() -> ModuleType:
         return importlib.import_module("libsumo")
     except ImportError as error:
         raise InputError(
-            f"SUMO cannot be imported ({error}): pip install libsumo, or this project's extra 'sumo'"
+            f"SUMO cannot be imported ({error}): pip install libsumo (or the extra 'sumo')"
         ) from error
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..observation import Observation
+from ..raster import RoadMap
 from ..scene import Scene
 
 
@@ -23,6 +24,7 @@ class Surroundings:
         boxes: ``(batch, slots, 5)`` the others now.
         speed_mps: ``(batch, slots)`` their speeds.
         visible: ``(batch, slots)`` which slots hold another vehicle.
+        road_map: the roads of the scene's recordings.
     """
 
     scene: Scene
@@ -31,6 +33,7 @@ class Surroundings:
     boxes: Float[Tensor, "batch slots 5"]
     speed_mps: Float[Tensor, "batch slots"]
     visible: Bool[Tensor, "batch slots"]
+    road_map: RoadMap
 
 
 class Policy(ABC):

@@ -20,7 +20,7 @@ from ..observation import Observation
 from ..raster import RoadMap
 from .base import Policy, Surroundings
 
-_NEAREST = 12
+_NEAREST = 10
 _FLOW_REACH_M = 50.0
 """Vehicles up to here tell the direction of the road and the pace of the traffic."""
 _STEEPEST = 0.25
@@ -55,7 +55,7 @@ class ConstantVelocityPlanner(Policy):
     accelerations_mps2: tuple[float, ...] = (-6.0, -4.0, -2.5, -1.2, -0.5, 0.0, 0.5, 1.0, 1.5)
     shifts_m: tuple[float, ...] = (-3.7, -1.85, -0.8, -0.3, 0.0, 0.3, 0.8, 1.85, 3.7)
     horizon_s: float = 3.0
-    times: int = 12
+    times: int = 8
     margin_m: tuple[float, float] = (1.0, 0.35)
     contact: float = 8.0
     proximity: float = 1.0
