@@ -16,11 +16,13 @@ from data.events import EventWeights, clip_weights
 from data.sampler import ClipSampler
 from data.splits import Part, Split, SplitManifest, data_identity, window
 from ppuu.errors import InputError
-from ppuu.observation import ObservationConfig
+from ppuu.observation import Normalizer, ObservationConfig
 from ppuu.recording import Recording, StoredRecording, list_recordings
 
 VISIT_UPDATES = 500
 """Updates, on average, for which recordings stay in memory where not all may at once."""
+
+_NORMALIZER_CLIPS = 512
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class _Member(NamedTuple):
     """A recording that has clips, while it is not in memory."""
 
     stored: StoredRecording
+    content_hash: str
     part: Part
     clips: int
 
@@ -99,39 +102,42 @@ class ClipStream:
     ):
         self._config, self._horizon, self._device = config, horizon, device
         self._batch, self._balance, self._seed = batch, balance, seed
-        manifest = None if source.manifest is None else SplitManifest.load(source.manifest)
+        self._source = source
+        self._manifest = None if source.manifest is None else SplitManifest.load(source.manifest)
         found = list_recordings(source.paths)
-        if len({round(stored.dt_s, 6) for stored in found}) > 1:
-            rates = sorted({stored.dt_s for stored in found})
+        rates = sorted({round(stored.dt_s, 6) for stored in found})
+        if len(rates) > 1:
             raise InputError(f"recordings differ in frame spacing ({rates} s); prepare them alike")
         self._resident = min(source.resident or len(found), len(found))
         self._loaded: dict[StoredRecording, Recording] = {}
-        self._members: list[_Member] = []
-        learnt = []
-        for stored in found:
-            recording = stored.load()
-            if manifest is None:
-                part = Part(window(recording, source.split))
-            else:
-                part = manifest.part(recording, source.split)
-            if part is None:
-                continue
-            learnt.append((recording.content_hash, part))
-            _, count = presents(recording, part.window, part.egos, config.span, horizon)
-            self._members.append(_Member(stored, part, int(count.sum())))
-            if self._resident == len(found):
-                self._loaded[stored] = recording
-        if not self._members:
+        read = [self._read(stored, keep=self._resident == len(found)) for stored in found]
+        members = [member for member in read if member is not None]
+        if not members:
             raise InputError(f"{source.manifest}: nothing of these recordings is in {source.split}")
         # Recordings without clips stay if there is nothing else, so that Clips can say why.
-        self._members = [member for member in self._members if member.clips] or self._members[:1]
+        self._members = [member for member in members if member.clips] or members[:1]
+        self._visit: _Visit | None = None
         self.identity = {
             "split": source.split,
-            "manifest": None if manifest is None else manifest.digest,
-            "recordings": data_identity(learnt),
+            "manifest": None if self._manifest is None else self._manifest.digest,
+            "recordings": data_identity((member.content_hash, member.part) for member in members),
             "resident_recordings": source.resident,
         }
-        self._visit: _Visit | None = None
+
+    def _read(self, stored: StoredRecording, keep: bool) -> _Member | None:
+        """Identifies a recording and counts its clips; None if the split may use nothing of it."""
+        recording = stored.load()
+        if self._manifest is None:
+            part = Part(window(recording, self._source.split))
+        else:
+            part = self._manifest.part(recording, self._source.split)
+        if part is None:
+            return None
+        if keep:
+            self._loaded[stored] = recording
+        span = self._config.span
+        _, count = presents(recording, part.window, part.egos, span, self._horizon)
+        return _Member(stored, recording.content_hash, part, int(count.sum()))
 
     def at(self, update: int) -> tuple[Clips, Int[Tensor, " batch"]]:
         """The clips in memory at an update, and the numbers of those it learns from."""
@@ -145,6 +151,12 @@ class ClipStream:
         """Clips of the first visit, drawn evenly: for statistics of the data."""
         clips, _ = self.at(0)
         return clips, ClipSampler(len(clips), count, self._seed).batch_at(0)
+
+    def fit(self, normalizer: Normalizer) -> None:
+        """Gives a normaliser the statistics of the data."""
+        clips, index = self.sample(_NORMALIZER_CLIPS)
+        seen = clips.batch(index)
+        normalizer.fit(seen.actions.flatten(0, 1), seen.observation.ego_features)
 
     def _enter(self, update: int) -> _Visit:
         """Finds the group that an update learns from, and loads it."""

@@ -167,9 +167,7 @@ def train_imitation(
     stream = ClipStream(
         source, config.policy.observation, 1, count, config.balance, config.loop.seed, device
     )
-    clips, index = stream.sample(512)
-    sample = clips.batch(index)
-    policy.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
+    stream.fit(policy.normalizer)
     identity = {
         "method": "imitation", "policy": to_json(config.policy), "batch": count,
         "balance": to_json(config.balance), "loop": to_json(config.loop), "data": stream.identity,

@@ -105,10 +105,8 @@ def main(
         config.model.observation, config.steps * frames, config.batch, config.balance,
         config.loop.seed, where,
     )  # fmt: skip
-    clips, index = stream.sample(512)
-    clips.require_rate(model.dt_s)
-    sample = clips.batch(index)
-    model.normalizer.fit(sample.actions.flatten(0, 1), sample.observation.ego_features)
+    stream.at(0)[0].require_rate(model.dt_s)
+    stream.fit(model.normalizer)
     ahead = torch.arange(1, config.steps + 1, device=where) * frames
 
     def update(number: int, generator: torch.Generator) -> Terms:
