@@ -28,7 +28,7 @@ from ppuu.errors import InputError
 from ppuu.road import Road
 from ppuu.units import feet_to_metres
 
-from ..ngsim_layouts import AXES, NORTH, SOUTH
+from ..ngsim_layouts import AXES
 from ..ngsim_sites import MINUTE_MS, SITES, Site, named_in
 from ..raw import RawTracks
 from ..roads import sites
@@ -41,8 +41,6 @@ DT_S = 0.1
 _FRAME_MS = 100
 _FEWEST_ROWS = 10
 """A period with fewer rows is a broken line, not a period."""
-_LARGEST_THROUGH_LANE = 8
-"""At the streets, larger numbers are turn lanes."""
 _OTHER = "other"
 
 # Compact, as the portal's file has twelve million rows.
@@ -76,8 +74,8 @@ class Ngsim(Source):
     gives the heading. Speed comes from the smoothed displacement, not from the Velocity column,
     which does not integrate to the positions; it is checked all the same.
 
-    Roads: I-80 and US-101 from NGSIM's CAD drawings; elsewhere straight lanes through the median
-    position of each lane number, at the streets the through lanes of the surveyed street only.
+    Roads: I-80 and US-101 from NGSIM's CAD drawings; at the streets strips along the tracks, as no
+    drawing is at hand; elsewhere straight lanes through the median position of each lane number.
 
     Public domain; https://data.transportation.gov, search for "NGSIM".
 
@@ -165,11 +163,9 @@ class Ngsim(Source):
         x_m, y_m = (
             feet_to_metres(sign * table[key]) for sign, key in ((1, "Local_Y"), (-1, "Local_X"))
         )
-        direction = table.get("direction")
-        if direction is not None and not direction.any():
-            direction = None
+        street = "direction" in table and table["direction"].any()
         try:
-            road = _road(site, x_m, y_m, table["Lane_ID"], direction)
+            road = None if street else _road(site, x_m, y_m, table["Lane_ID"])
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         kept, left_out = self._filter(table, x_m, site, slot, path)
@@ -262,18 +258,8 @@ def _road(
     x_m: Float[np.ndarray, " n"],
     y_m: Float[np.ndarray, " n"],
     lane: Int[np.ndarray, " n"],
-    direction: Int[np.ndarray, " n"] | None,
 ) -> Road:
     for drawn in sites.DRAWN:
         if site is not None and site.name == drawn:
             return sites.road(drawn)
-    if direction is None:
-        return Road.from_lanes(straight_lanes(x_m, y_m, lane))
-    through = (lane >= 1) & (lane <= _LARGEST_THROUGH_LANE)
-    lanes = []
-    for bound, sign in ((NORTH, 1.0), (SOUTH, -1.0)):
-        own = through & (direction == bound)
-        if own.any():
-            found = straight_lanes(sign * x_m[own], sign * y_m[own], lane[own])
-            lanes += [(sign * left, sign * right) for left, right in found]
-    return Road.from_lanes(lanes)
+    return Road.from_lanes(straight_lanes(x_m, y_m, lane))

@@ -13,7 +13,9 @@ from data import ngsim_text
 from data.ngsim_sites import SITES
 from data.roads import picture, sites
 from data.sources import read_recordings
+from data.sources.commonroad import CommonRoad
 from data.sources.ngsim import Ngsim
+from ppuu.recording import Recording
 from ppuu.road import Road
 from ppuu.units import feet_to_metres
 from tests.data.test_ngsim import I80_ROWS, REAL_ROWS
@@ -166,6 +168,33 @@ def test_lane_widths_of_us101_agree_with_commonroad(shared_data):
     np.testing.assert_allclose(np.sort(ours[1:])[:3], theirs[:3], atol=0.1)
     np.testing.assert_allclose(np.sort(ours[1:])[3:], theirs[-2:], atol=0.1)
     assert 0 < ours[0] - 3.5 < 0.5
+
+
+def turned(made: Recording, angle_rad: float) -> Recording:
+    """The same scene, turned about the origin."""
+    cos, sin = np.cos(angle_rad), np.sin(angle_rad)
+    turn = np.array([[cos, sin], [-sin, cos]])
+    x_m, y_m = (np.stack([made.x_m, made.y_m], 1) @ turn).T
+    road = replace(made.road, left_m=made.road.left_m @ turn, right_m=made.road.right_m @ turn)
+    heading_rad = made.heading_rad + angle_rad
+    return replace(made, x_m=x_m, y_m=y_m, heading_rad=heading_rad, road=road)
+
+
+@pytest.mark.parametrize("window", ["1_1", "2_1", "2_10"])
+def test_lankershims_lanes_follow_from_the_tracks(shared_data, tmp_path, window):
+    """A window with a map, written as 24 columns: the map is found again where it is driven on."""
+    folder = shared_data / "ngsim-lankershim-commonroad"
+    made = read_recordings(CommonRoad(), folder / f"USA_Lanker-{window}_T-1.xml.gz")[0]
+    north = np.abs(made.heading_rad - np.radians(65.0)) < 0.4
+    made = replace(turned(made, -np.median(made.heading_rad[north])), name="lankershim-0830")
+    path = tmp_path / "lankershim.txt"
+    ngsim_text.write(made, path, street=True)
+    back = read_recordings(Ngsim(), path)[0]
+    assert back.name == made.name and back.vehicles == made.vehicles
+    assert back.provenance["report"]["on_road_share"] > 0.99
+    middles = 0.5 * (back.road.left_m + back.road.right_m)
+    on_map = made.road.drivable(middles + np.array([0.0, made.road.left_m[:, 1].max()]))
+    assert on_map.mean() > 0.95
 
 
 @pytest.mark.parametrize("site", sites.DRAWN)
