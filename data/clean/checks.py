@@ -7,27 +7,46 @@ import numpy as np
 from ppuu.errors import InputError
 
 from ..raw import RawTracks
+from ..roads.extent import refuse_stray
 
 ROUNDING_MPS = 0.01
 """Speeds this little below zero are rounding; set to zero and counted."""
 
-_NUMBERS = ("x_m", "y_m", "heading_rad", "speed_mps", "recorded_speed_mps", "length_m", "width_m")
+_LARGEST = {
+    "x_m": 1e9,
+    "y_m": 1e9,
+    "heading_rad": 1e6,
+    "speed_mps": 1e3,
+    "recorded_speed_mps": 1e3,
+    "length_m": 1e3,
+    "width_m": 1e3,
+    "frame": 1e15,
+}
+"""Beyond these a number is a broken one; what vehicles can do is judged elsewhere."""
 
 
 def check_values(rows: RawTracks) -> None:
     """Refuses rows that cannot be true.
 
     Raises:
-        InputError: no row, a value that is not finite, a negative speed or a box without size;
-            with file, line, vehicle and frame.
+        InputError: no row, a value that is not finite or absurdly large, a position far from all
+            others, a negative speed or a box without size; with file, line, vehicle and frame.
     """
     if not len(rows.frame):
         raise InputError(f"{rows.file}: it holds no row of a moving vehicle")
-    for key in _NUMBERS:
+    for key, largest in _LARGEST.items():
         values = getattr(rows, key)
         bad = [] if values is None else np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise InputError(f"{rows.place(bad[0])}: {key} is not a number; mend or remove it")
+        # Not the absolute value: that of the smallest integer is negative.
+        bad = [] if values is None else np.flatnonzero((values > largest) | (values < -largest))
+        if len(bad):
+            raise InputError(
+                f"{rows.place(bad[0])}: {key} is {values[bad[0]]:g}, which cannot be; "
+                "mend or remove the row"
+            )
+    refuse_stray(rows.x_m, rows.y_m, rows.place)
     for speed_mps in (rows.speed_mps, rows.recorded_speed_mps):
         if speed_mps is None:
             continue
