@@ -36,8 +36,8 @@ class LevelX(Source):
     """exiD, inD and rounD, NN_tracks.csv; a road with two directions gives two recordings.
 
     NN_tracksMeta.csv and NN_recordingMeta.csv must lie beside it.  Where all traffic runs along
-    one road, x runs along it and lanes are derived from the tracks; at an intersection or
-    roundabout the file's axes stay and there are no lanes.  Pedestrians, cyclists and whatever
+    one road, x runs along it; at an intersection or roundabout the file's axes stay.  Lanes are
+    derived from the tracks.  Pedestrians, cyclists and whatever
     has no size are left out, and counted.  Headings, speeds and sizes are the file's.  To be had
     on application at levelxdata.com, for non-commercial use.  Untested on originals: written from
     the published format descriptions.

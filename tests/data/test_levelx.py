@@ -63,11 +63,11 @@ def crossing() -> Rows:
     )
 
 
-def test_an_intersection_keeps_the_axes_of_the_file_and_has_no_lanes(tmp_path):
+def test_an_intersection_keeps_the_axes_of_the_file(tmp_path):
     rows = crossing()
     (made,) = read_recordings(LevelX(), levelx.write(tmp_path, rows))
     assert made.name == "location4-07"
-    assert made.road.lanes == 0
+    assert made.provenance["report"]["on_road_share"] == 1.0
     at_10_hz = rows.of(rows.frame % 5 == 0)
     at_10_hz = replace(at_10_hz, frame=at_10_hz.frame // 5 * 2)
     x, y = made.track(0)[::2, :2].T
