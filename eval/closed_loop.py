@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
-from data.splits import Split, window
+from data.splits import Part, Split, SplitManifest, part_of
 from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
 from envs.simulator import Simulator, SimulatorConfig, StepResult
 from envs.termination import CollisionKind, Outcome
@@ -24,7 +25,7 @@ from ppuu.raster import RoadMap
 from ppuu.recording import Recording, load_recordings
 from ppuu.scene import Scene
 
-from .policies import labels, observation_of, policy_by_name, training_of
+from .policies import labels, observation_of, policy_by_name, training_of, warn_of_seen
 from .results import Metric, Row, format_table, mean, rate, write_results
 
 SUCCESSES = ("arrived", "survived")
@@ -55,27 +56,39 @@ class Track:
 
     Attributes:
         recordings: the traffic.
+        parts: what the split may use of each.
         scene: their tracks.
         scenarios: fixed by the recordings, the split and the scenario rules.
     """
 
     recordings: Sequence[Recording]
+    parts: Sequence[Part]
     scene: Scene
     scenarios: Scenarios
 
     @classmethod
-    def load(cls, paths: Sequence[Path], split: Split) -> Track:
-        """Lists the scenarios of one split of every recording.
+    def load(
+        cls, paths: Sequence[Path], split: Split, manifest: SplitManifest | None = None
+    ) -> Track:
+        """Lists the scenarios of one split of every recording that it may use.
 
         Raises:
             InputError: a file is missing or damaged, or has no such split.
         """
-        recordings = load_recordings(paths)
-        lists = []
-        for recording in recordings:
-            frames = window(recording, split)
-            lists.append(list_scenarios(recording, ScenarioConfig(), frames.first, frames.last))
-        return cls(recordings, Scene.build(recordings), Scenarios.concatenate(lists))
+        recordings, parts, lists = [], [], []
+        for recording in load_recordings(paths):
+            part = part_of(recording, split, manifest)
+            if part is None:
+                continue
+            found = list_scenarios(recording, ScenarioConfig(), part.window.first, part.window.last)
+            if part.egos is not None:
+                found = found[np.flatnonzero(np.isin(found.vehicle, part.egos))]
+            recordings.append(recording)
+            parts.append(part)
+            lists.append(found)
+        if not any(map(len, lists)):
+            raise InputError(f"the split manifest gives {split} no vehicle of these recordings")
+        return cls(recordings, parts, Scene.build(recordings), Scenarios.concatenate(lists))
 
 
 def simulator_for(policy: Policy, track: Track) -> Simulator:
@@ -201,6 +214,7 @@ def main(
     recordings: tuple[Path, ...],
     json: Path | None = None,
     split: Split = "test",
+    split_manifest: Path | None = None,
     limit: int | None = None,
     slots: int = 64,
 ) -> None:
@@ -216,6 +230,7 @@ def main(
         recordings: files written by data.generate or data.prepare.
         json: where to write the table; printed either way.
         split: test, or all for recordings that nothing was trained on.
+        split_manifest: file of data.splits that says what belongs to the split; by time without.
         limit: drive only the first so many scenarios.
         slots: episodes at a time.
     """
@@ -224,7 +239,13 @@ def main(
     check_output(json)
     names = labels(policy)
     drivers = [(names[name], policy_by_name(name)) for name in policy]
-    track = Track.load(recordings, split)
+    manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
+    track = Track.load(recordings, split, manifest)
+    training = {names[name]: training_of(name) for name in policy}
+    seen = {
+        label: warn_of_seen(label, config, track.recordings, track.parts)
+        for label, config in training.items()
+    }
     rows, episodes = [], []
     began = time.monotonic()
     for label, driver in drivers:
@@ -244,7 +265,9 @@ def main(
                 "split": split,
                 "limit": limit,
                 "others": "replay",
-                "training": {names[name]: training_of(name) for name in policy},
+                "split_manifest": None if manifest is None else manifest.digest,
+                "seen_in_training": seen,
+                "training": training,
                 "seconds": round(time.monotonic() - began, 1),
             },
             rows,

@@ -13,7 +13,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from data.clips import Clip, Clips
-from data.splits import Split, window
+from data.splits import Split, SplitManifest, part_of
+from ppuu.checkpoint import Checkpoint
 from ppuu.command import run
 from ppuu.costs import DrivingCost
 from ppuu.errors import InputError
@@ -25,6 +26,7 @@ from ppuu.runs import load_world_model
 from ppuu.runtime import seed_everything
 from ppuu.world_models import WorldModel
 
+from .policies import warn_of_seen
 from .results import Row, format_table, mean, write_results
 
 HORIZONS_S = (1.0, 2.0, 3.0)
@@ -120,6 +122,7 @@ def main(
     recordings: tuple[Path, ...],
     json: Path | None = None,
     split: Split = "test",
+    split_manifest: Path | None = None,
     clips: int = 512,
     steps: int = 10,
     futures: int = 10,
@@ -137,6 +140,7 @@ def main(
         recordings: files written by data.generate or data.prepare.
         json: where to write the table; printed either way.
         split: test, or all for recordings that nothing was trained on.
+        split_manifest: file of data.splits that says what belongs to the split; by time without.
         clips: how many clips, drawn at random.
         steps: model steps to predict.
         futures: samples for each clip.
@@ -147,11 +151,22 @@ def main(
     check_output(json)
     began = time.monotonic()
     model = load_world_model(world_model)
-    loaded = load_recordings(recordings)
-    windows = [window(recording, split) for recording in loaded]
+    manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
+    parts = [(one, part_of(one, split, manifest)) for one in load_recordings(recordings)]
+    used = [(recording, part) for recording, part in parts if part is not None]
+    if not used:
+        raise InputError(f"{split_manifest}: nothing of these recordings is in {split}")
     horizon = steps * model.frames_per_step
-    pool = Clips(loaded, windows, model.observation, horizon)
+    pool = Clips(
+        [recording for recording, _ in used],
+        [part.window for _, part in used],
+        model.observation,
+        horizon,
+        egos=[part.egos for _, part in used],
+    )
     pool.require_rate(model.dt_s)
+    training = Checkpoint.load(world_model, "world_model").config
+    seen = warn_of_seen(world_model.name, training, pool.recordings, [part for _, part in used])
     rows = evaluate(model, pool, steps, clips, futures, seed)
     print(format_table(rows))
     if json is not None:
@@ -161,7 +176,9 @@ def main(
             {
                 "world_model": str(world_model),
                 "recordings": [str(path) for path in recordings],
-                "recording_hashes": [recording.content_hash for recording in loaded],
+                "recording_hashes": [recording.content_hash for recording in pool.recordings],
+                "split_manifest": None if manifest is None else manifest.digest,
+                "seen_in_training": seen,
                 "split": split, "clips": clips, "futures": futures, "seed": seed,
                 "seconds": round(time.monotonic() - began, 1),
             },

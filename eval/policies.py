@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from data.splits import Part, seen_in_training
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
@@ -16,6 +18,7 @@ from ppuu.policies import (
     RecordedHuman,
     StraightIdm,
 )
+from ppuu.recording import Recording
 from ppuu.runs import load_policy
 
 BASELINES = {
@@ -58,6 +61,23 @@ def labels(names: Sequence[str]) -> dict[str, str]:
 def training_of(name: str) -> dict | None:
     """How a trained policy came about (configuration, seed, data); nothing for a baseline."""
     return None if name in BASELINES else dict(Checkpoint.load(Path(name), "policy").config)
+
+
+def warn_of_seen(
+    label: str, training: Mapping | None, recordings: Sequence[Recording], parts: Sequence[Part]
+) -> list[str]:
+    """Says so if a trained model is about to be tested on frames that it has learnt from.
+
+    Returns:
+        The names of the recordings, for the result file.
+    """
+    seen = seen_in_training(training, recordings, parts)
+    if seen:
+        sys.stderr.write(
+            f"warning: {label} has learnt from frames of {', '.join(seen)} that it is tested on "
+            "here; its figures flatter it\n"
+        )
+    return seen
 
 
 def observation_of(policy: Policy) -> ObservationConfig:

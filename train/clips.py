@@ -14,7 +14,7 @@ from torch import Tensor
 from data.clips import Clips, presents
 from data.events import EventWeights, clip_weights
 from data.sampler import ClipSampler
-from data.splits import Part, Split, SplitManifest, data_identity, window
+from data.splits import Part, Split, SplitManifest, data_identity, part_of
 from ppuu.errors import InputError
 from ppuu.observation import Normalizer, ObservationConfig
 from ppuu.recording import Recording, StoredRecording, list_recordings
@@ -127,10 +127,7 @@ class ClipStream:
     def _read(self, stored: StoredRecording, keep: bool) -> _Member | None:
         """Identifies a recording and counts its clips; None if the split may use nothing of it."""
         recording = stored.load()
-        if self._manifest is None:
-            part = Part(window(recording, self._source.split))
-        else:
-            part = self._manifest.part(recording, self._source.split)
+        part = part_of(recording, self._source.split, self._manifest)
         if part is None:
             return None
         if keep:

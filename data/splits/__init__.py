@@ -1,7 +1,7 @@
 """Train, validation and test: who may learn from which part of a recording."""
 
 from .leakage import Leak, data_identity, leak, seen_in_training
-from .manifest import DividedRecording, SplitManifest, divide
+from .manifest import DividedRecording, SplitManifest, divide, part_of
 from .rules import By, FrameWindow, Part, Split, by_vehicle, time_windows, window
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "data_identity",
     "divide",
     "leak",
+    "part_of",
     "seen_in_training",
     "time_windows",
     "window",

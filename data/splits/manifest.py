@@ -26,6 +26,7 @@ from .rules import (
     by_vehicle,
     site,
     time_windows,
+    window,
 )
 
 FORMAT = "ppuu-split"
@@ -145,6 +146,17 @@ class SplitManifest:
                 for entry in self.recordings
             ],
         }
+
+
+def part_of(recording: Recording, split: Split, manifest: SplitManifest | None) -> Part | None:
+    """What a split may use of a recording: as the manifest says, or else by time.
+
+    Raises:
+        InputError: the recording is not in the manifest, or too short to be divided by time.
+    """
+    if manifest is None:
+        return Part(window(recording, split))
+    return manifest.part(recording, split)
 
 
 def divide(recordings: Sequence[Recording], by: By) -> SplitManifest:
