@@ -1,0 +1,97 @@
+"""``python -m eval.difficulty``: how hard recordings are, as a table and time-space diagrams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from data.traffic.following import following
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.files import written_whole
+from ppuu.recording import Recording
+
+_FASTEST_MPS = 30.0
+"""End of the pictures' colour scale."""
+
+
+def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
+    """Markdown: a row for each recording, each driver's success in per cent with its interval.
+
+    Args:
+        results: files of ``eval.closed_loop``, each about one recording, with the same drivers.
+        recordings: the same, in the same order.
+    """
+    drivers = [row["name"] for row in results[0]["rows"]]
+    head = ["recording", "vehicles at a time", "speed, m/s", "gap, m", "episodes", *drivers]
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1)]
+    for result, recording in zip(results, recordings, strict=True):
+        gap_m = np.median(following(recording, range(recording.road.lanes)).gap_m)
+        success = [row["success"] for row in result["rows"]]
+        lines.append([
+            recording.name,
+            f"{recording.rows / recording.frames:.0f}",
+            f"{recording.speed_mps.mean():.1f}",
+            f"{gap_m:.1f}",
+            str(success[0]["n"]),
+            *(
+                f"{100 * s['value']:.0f} [{100 * s['low']:.0f}, {100 * s['high']:.0f}]"
+                for s in success
+            ),
+        ])  # fmt: skip
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def draw(recording: Recording, path: Path) -> None:
+    """A time-space diagram of every lane, leftmost on top, coloured by speed."""
+    from matplotlib.figure import Figure
+
+    lane = recording.road.lane_index(np.stack([recording.x_m, recording.y_m], axis=1))
+    lanes = recording.road.lanes
+    figure = Figure(figsize=(8, 1.3 * lanes), layout="constrained")
+    axes = figure.subplots(lanes, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    for number, axis in enumerate(axes):
+        rows = lane == number
+        shown = axis.scatter(
+            recording.frame[rows] * recording.dt_s, recording.x_m[rows], 0.15,
+            recording.speed_mps[rows], cmap="turbo_r", vmin=0.0, vmax=_FASTEST_MPS,
+            rasterized=True,
+        )  # fmt: skip
+        axis.set_ylabel(f"lane {number + 1}\nx in m")
+    axes[-1].set_xlabel("time in s")
+    figure.colorbar(shown, ax=axes, label="speed in m/s", aspect=40)
+    with written_whole(path) as temporary:
+        figure.savefig(temporary, dpi=80, format="png")
+
+
+def main(results: tuple[Path, ...], pictures: Path | None = None) -> None:
+    """Prints success of simple drivers on several recordings as a Markdown table.
+
+    Args:
+        results: files of eval.closed_loop --json, one a recording, with the same drivers.
+        pictures: folder for a time-space diagram of each recording.
+    """
+    loaded = [_load(path) for path in results]
+    recordings = [Recording.load(Path(result["config"]["recordings"][0])) for result in loaded]
+    if pictures is not None:
+        for recording in recordings:
+            draw(recording, pictures / f"{recording.name}.png")
+    print(table(loaded, recordings))
+
+
+def _load(path: Path) -> dict:
+    try:
+        result = json.loads(path.read_text())
+        drivers, files = [row["name"] for row in result["rows"]], result["config"]["recordings"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not a result file of eval.closed_loop ({error!r})") from None
+    if not drivers or len(files) != 1:
+        raise InputError(f"{path}: about {len(files)} recordings; give one file a recording")
+    return result
+
+
+if __name__ == "__main__":
+    run(main)
