@@ -45,6 +45,9 @@ td.left { text-align: left; } a { color: var(--blue); }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
 figure { margin: .4rem 0; } img, svg { width: 100%; height: auto; display: block; }
 svg text { font-size: 10px; fill: var(--soft); } svg path { fill: none; }
+svg .panel { fill: #f4f4f1; }
+svg image { image-rendering: pixelated; }
+svg .lane { stroke: #c2410c; vector-effect: non-scaling-stroke; }
 svg .axis { stroke: #9aa5b0; } svg .limit { stroke: #c2410c; stroke-dasharray: 3 3; }
 svg .area { fill: #cfe1ee; stroke: var(--blue); }
 svg .positions_read { fill: #e3e5e8; stroke: #a3acb6; }

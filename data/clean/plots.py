@@ -1,20 +1,25 @@
-"""The pictures of a report: small ones as inline SVG, maps of many rows as PNG."""
+"""The pictures of a report: inline SVG, with images where there are too many rows."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ppuu.recording import Recording
+from ppuu.runtime import import_opencv
 
 _LANES_SHOWN = 8
 _WIDTH, _HEIGHT, _FOOT = 300.0, 110.0, 16.0
 """Of a small plot, and the height of its axis, in SVG's units."""
+_LEFT, _MAP_WIDTH, _PANEL = 110, 900, 84
+"""Of a map: the margin for words, its width, and the height of one lane's panel."""
+_SPEEDS = ("#a50026", "#f46d43", "#fee090", "#abd9e9", "#4575b4", "#313695")
+"""From standstill to fast."""
+_DENSITIES = ("#dbe9f6", "#4292c6", "#08306b")
 
 
 def histogram(
@@ -64,12 +69,7 @@ def vehicles_over_time(recording: Recording) -> str:
 
 def _svg(shapes: Sequence[str], ticks: Sequence[str]) -> str:
     """A small plot with its words at the left, the middle and the right of the axis."""
-    places = zip(("start", "middle", "end"), (0.0, 0.5, 1.0), ticks, strict=True)
-    axis = "".join(
-        f'<text x="{share * _WIDTH}" y="{_HEIGHT + 13}" text-anchor="{anchor}">'
-        f"{html.escape(word)}</text>"
-        for anchor, share, word in places
-    )
+    axis = _axis(ticks, 0.0, _WIDTH, _HEIGHT + 13)
     base = f'<path class="axis" d="M0 {_HEIGHT}H{_WIDTH}"/>'
     return (
         f'<svg viewBox="0 0 {_WIDTH:g} {_HEIGHT + _FOOT:g}" role="img">'
@@ -78,70 +78,79 @@ def _svg(shapes: Sequence[str], ticks: Sequence[str]) -> str:
 
 
 def time_space(recording: Recording, lane: Int[np.ndarray, " rows"]) -> tuple[str, int]:
-    """Speed over time and place along the road, lane by lane; as an image and the lanes left out.
+    """Speed over time and place along the road, lane by lane; as SVG, and the lanes left out.
 
     Args:
         recording: its x is the place.
         lane: of each row; -1 off the road.
     """
-    from matplotlib.figure import Figure
-
     lanes, rows = np.unique(lane, return_counts=True)
     shown = np.sort(lanes[np.argsort(-rows)][:_LANES_SHOWN])
-    times = min(recording.frames, 700)
+    times, places = min(recording.frames, 2 * _MAP_WIDTH // 3), _PANEL
     time = recording.frame.astype(np.int64) * times // recording.frames
     low, high = float(recording.x_m.min()), float(recording.x_m.max()) + 1e-6
-    places = 120
-    place = ((recording.x_m - low) / (high - low) * places).astype(np.int64)
-    fastest = float(np.quantile(recording.speed_mps, 0.99))
-    figure = Figure(figsize=(9.6, 0.5 + 1.15 * len(shown)), layout="constrained")
-    grid = figure.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
-    image = None
-    for axes, number in zip(grid, shown, strict=True):
+    place = ((high - recording.x_m) / (high - low) * places).astype(np.int64).clip(0, places - 1)
+    fastest = max(float(np.quantile(recording.speed_mps, 0.99)), 1.0)
+    shapes, y = [], 4
+    for number in shown:
         own = lane == number
         cell = place[own] * times + time[own]
-        image = axes.imshow(
-            _means(cell, recording.speed_mps[own], times * places).reshape(places, times),
-            origin="lower", aspect="auto", interpolation="nearest", cmap="RdYlBu",
-            extent=(0, recording.duration_s, low, high), vmin=0, vmax=max(fastest, 1.0),
-        )  # fmt: skip
-        axes.set_facecolor("#f1f1ee")
-        axes.set_ylabel("off the lanes" if number < 0 else f"lane {number}", fontsize=8)
-        _plain(axes)
-    grid[-1].set_xlabel("time, s", fontsize=8)
-    if image is not None:
-        bar = figure.colorbar(image, ax=list(grid), shrink=0.9, pad=0.01, aspect=40)
-        bar.set_label("speed, m/s", fontsize=8)
-        bar.ax.tick_params(labelsize=7)
-    return _png(figure), len(lanes) - len(shown)
+        means = _means(cell, recording.speed_mps[own], times * places).reshape(places, times)
+        frame = f'x="{_LEFT}" y="{y}" width="{_MAP_WIDTH}" height="{_PANEL}"'
+        shapes.append(f'<rect class="panel" {frame}/>')
+        shapes.append(_image(_coloured(means / fastest, _SPEEDS), _LEFT, y, _MAP_WIDTH, _PANEL))
+        name = "off the lanes" if number < 0 else f"lane {number}"
+        shapes.append(_text(_LEFT - 34, y + 0.5 * _PANEL + 4, name, "end"))
+        shapes.append(_text(_LEFT - 4, y + 9, str(round(high)), "end"))
+        shapes.append(_text(_LEFT - 4, y + _PANEL, str(round(low)), "end"))
+        y += _PANEL + 8
+    digits = 0 if recording.duration_s > 20 else 1
+    seconds = [f"{t:.{digits}f}" for t in np.linspace(0, recording.duration_s, 6)]
+    shapes.append(_axis([*seconds[:-1], f"{seconds[-1]} s"], _LEFT, _MAP_WIDTH, y + 8))
+    shapes.append(_image(_coloured(np.linspace(0, 1, 64)[None], _SPEEDS), _LEFT, y + 18, 160, 8))
+    shapes.append(_text(_LEFT + 168, y + 26, f"0 … {fastest:.0f} m/s"))
+    return f'<svg viewBox="0 0 {_LEFT + _MAP_WIDTH} {y + 32}" role="img">{"".join(shapes)}</svg>', (
+        len(lanes) - len(shown)
+    )
 
 
 def road_with_tracks(recording: Recording) -> str:
-    """Lane boundaries, and how often each place is driven over; across the road it is stretched."""
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
+    """Lane boundaries, and how often each place is driven over; a long road is stretched across."""
     x, y = recording.x_m, recording.y_m
-    columns, lines = 640, 120
     low, size = (x.min(), y.min()), (np.ptp(x) + 1e-6, np.ptp(y) + 1e-6)
-    cell = ((y - low[1]) / size[1] * lines).astype(np.int64) * columns
-    cell += ((x - low[0]) / size[0] * columns).astype(np.int64)
-    counts = np.bincount(cell, minlength=lines * columns).reshape(lines, columns).astype(float)
     flat = size[1] < 0.25 * size[0]
-    figure = Figure(figsize=(9.6, 2.4 if flat else 7.0), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(
-        np.where(counts > 0, counts, np.nan), origin="lower", interpolation="nearest",
-        extent=(low[0], low[0] + size[0], low[1], low[1] + size[1]), cmap="Blues",
-        norm=LogNorm(0.3, max(counts.max(), 1.0)), aspect="auto" if flat else "equal",
-    )  # fmt: skip
-    for number in range(recording.road.lanes):
-        for edge in recording.road.lane(number):
-            axes.plot(*edge.T, color="#c2410c", linewidth=0.7)
-    axes.set_xlabel("x, m", fontsize=8)
-    axes.set_ylabel("y, m", fontsize=8)
-    _plain(axes)
-    return _png(figure)
+    height = 190 if flat else int(min(_MAP_WIDTH * size[1] / size[0], 620))
+    # Cells as large as it takes to see a few rows.
+    columns = min(640, max(160, recording.rows // 20))
+    lines = columns * height // _MAP_WIDTH + 1
+    cell = ((low[1] + size[1] - y) / size[1] * lines).astype(np.int64).clip(0, lines - 1) * columns
+    cell += ((x - low[0]) / size[0] * columns).astype(np.int64)
+    counts = np.bincount(cell, minlength=lines * columns).reshape(lines, columns)
+    shade = np.log1p(counts) / np.log1p(counts.max())
+    density = _coloured(np.where(counts > 0, shade, np.nan), _DENSITIES)
+    margin_m = 0.06 * size[1]
+    edges = "".join(
+        "M" + "L".join(f"{a:.2f} {-b:.2f}" for a, b in edge)
+        for number in range(recording.road.lanes)
+        for edge in recording.road.lane(number)
+    )
+    top_m, tall_m = -low[1] - size[1] - margin_m, size[1] + 2 * margin_m
+    inner = (
+        f'<svg x="{_LEFT}" y="2" width="{_MAP_WIDTH}" height="{height}" '
+        f'viewBox="{low[0]:.2f} {top_m:.2f} {size[0]:.2f} {tall_m:.2f}" '
+        f'preserveAspectRatio="{"none" if flat else "xMidYMid meet"}">'
+        f"{_image(density, low[0], -low[1] - size[1], size[0], size[1])}"
+        f'<path class="lane" d="{edges}"/></svg>'
+    )
+    metres = [str(round(x)) for x in np.linspace(low[0], low[0] + size[0], 5)]
+    words = [
+        _text(_LEFT - 4, 12, str(round(low[1] + size[1])), "end"),
+        _text(_LEFT - 4, height, str(round(low[1])), "end"),
+        _text(_LEFT - 34, 0.5 * height + 4, "y, m", "end"),
+        _axis([*metres[:-1], f"{metres[-1]} m"], _LEFT, _MAP_WIDTH, height + 14),
+    ]
+    view = f"0 0 {_LEFT + _MAP_WIDTH} {height + 18}"
+    return f'<svg viewBox="{view}" role="img">{inner}{"".join(words) if flat else ""}</svg>'
 
 
 def _means(
@@ -152,14 +161,33 @@ def _means(
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def _plain(axes) -> None:
-    axes.tick_params(labelsize=7, length=2)
-    axes.spines[["top", "right"]].set_visible(False)
+def _coloured(shares: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """Shares from 0 to 1 as ``(rows, columns, 4)`` red, green, blue, alpha; NaN is transparent."""
+    stops = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in colours], float)
+    known = np.isfinite(shares)
+    at = np.where(known, shares, 0.0).clip(0, 1) * (len(stops) - 1)
+    rgb = [np.interp(at, np.arange(len(stops)), channel) for channel in stops.T]
+    return np.stack([*rgb, 255.0 * known], axis=-1).round().astype(np.uint8)
 
 
-def _png(figure) -> str:
-    """The figure as an ``img`` that needs no file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="" src="data:image/png;base64,{data}">'
+def _image(rgba: np.ndarray, x: float, y: float, width: float, height: float) -> str:
+    """An image within an SVG."""
+    data = import_opencv().imencode(".png", rgba[..., [2, 1, 0, 3]])[1].tobytes()
+    place = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
+    return (
+        f'<image {place} preserveAspectRatio="none" '
+        f'href="data:image/png;base64,{base64.b64encode(data).decode()}"/>'
+    )
+
+
+def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(words)}</text>'
+
+
+def _axis(words: Sequence[str], x: float, width: float, y: float) -> str:
+    """Words at equal distances along an axis."""
+    anchors = ["start", *["middle"] * (len(words) - 2), "end"]
+    places = np.linspace(x, x + width, len(words))
+    return "".join(
+        _text(*each) for each in zip(places, [y] * len(words), words, anchors, strict=True)
+    )
