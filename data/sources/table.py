@@ -227,4 +227,7 @@ def shown(text: str) -> str:
 
 def _unquoted(line: str) -> str:
     """A line of a CSV whose quoted fields may hold commas: the fields without both."""
-    return ",".join(field.replace(",", "") for field in next(csv.reader([line])))
+    try:
+        return ",".join(field.replace(",", "") for field in next(csv.reader([line])))
+    except csv.Error:  # a field without end: refused as it stands
+        return line

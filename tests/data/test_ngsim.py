@@ -249,6 +249,7 @@ def test_both_layouts_of_the_same_rows_give_the_same_recording(tmp_path, site, h
         (18, "9", "line 8, column Direction: '9' is no direction"),
         (13, "", "line 8, column 14 (Lane_ID): '' is not a whole number"),
         (3, '"1,118', "line 8"),
+        (5, '"' + "1" * 200_000, "line 8, column 6 (Local_Y): '\"111"),
         (0, "99999999999", "column 1 (Vehicle_ID): '99999999999' is not a whole number"),
     ],
 )
