@@ -17,11 +17,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ppuu.errors import InputError
-from ppuu.road import Road
 
+from .. import clean
+from ..clean.config import CleanConfig
 from ..raw import RawTracks
-from ..roads.from_tracks import curved_lanes
-from ..roads.reference import follow
 from .base import Source
 from .directions import by_direction, some_rows
 from .table import read_named_columns
@@ -55,8 +54,8 @@ class Interaction(Source):
     """INTERACTION, vehicle_tracks_NNN.csv, or a prediction file whose scenes have a case_id.
 
     One recording a scene, called FILE-caseN; where all traffic runs along one road, one more for
-    each direction.  On such a road x runs along it and lanes are derived from the tracks of the
-    whole file; at an intersection or roundabout the file's axes stay and there are no lanes.
+    each direction.  On such a road x runs along it; at an intersection or roundabout the file's
+    axes stay.  Lanes are derived from the tracks of the whole file.
     Pedestrians and cyclists are left out, and counted.  Headings, speeds and sizes are the
     file's.  To be had on application at interaction-dataset.com, for non-commercial use.
     Untested on originals: written from the published format description.
@@ -127,7 +126,8 @@ def _scenes(tracks: RawTracks, vehicles: Int[np.ndarray, "2 vehicles"]) -> Itera
     if len(scenes) == 1:
         yield replace(tracks, vehicle=number)
         return
-    road = tracks.road or _road(tracks)
+    # Duplicates are for whoever checks the scenes.
+    road = tracks.road or clean.recording(tracks, CleanConfig(duplicates="keep-first")).road
     for k, one in enumerate(scenes):
         own = scene == one
         yield replace(
@@ -136,16 +136,6 @@ def _scenes(tracks: RawTracks, vehicles: Int[np.ndarray, "2 vehicles"]) -> Itera
             road=road,
             left_out=tracks.left_out if k == 0 else {},
         )
-
-
-def _road(tracks: RawTracks) -> Road:
-    """From the tracks of all scenes."""
-    points = np.stack([tracks.x_m, tracks.y_m], axis=1)
-    try:
-        reference = follow(points, tracks.heading_rad)
-        return curved_lanes(reference, *reference.project(points), tracks.vehicle)
-    except InputError as error:
-        raise InputError(f"{tracks.file}: {error}") from None
 
 
 def _numbers(
