@@ -1,4 +1,4 @@
-"""Clips as poses, for data loaders: plain tensors of a few kilobytes, drawn where they are used."""
+"""Clips as poses, for data loaders: plain tensors, drawn into images where they are used."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ class ClipPoses(Dataset[dict[str, Tensor]]):
             value.cpu() for value in (clips.ego, clips.frame, clips.actions)
         )
         self.horizon = clips.horizon
+        # Distances are sought among all vehicles of a frame: apart, x and y are read fastest.
+        self.x_m, self.y_m = (self.scene.boxes[..., k].contiguous() for k in (0, 1))
         self.neighbours = min(neighbours, self.scene.occupant.shape[1])
         self.times = torch.cat([-clips.config.lags("cpu"), torch.arange(1, clips.horizon + 1)])
 
@@ -69,20 +71,23 @@ class ClipPoses(Dataset[dict[str, Tensor]]):
         states = scene.state(ego[:, None].expand_as(times), times)
         seen = len(self.times) - self.horizon
         future, actions, previous_action = recorded(scene, self.actions, ego, frame, self.horizon)
-        vehicle, boxes = scene.occupant[times], scene.boxes[times]
-        distance = (boxes[..., :2] - states[:, :, None, :2]).square().sum(-1)
+        vehicle = scene.occupant[times]
+        distance = (self.x_m[times] - states[..., :1]).square_()
+        distance += (self.y_m[times] - states[..., 1:2]).square_()
         hidden = (vehicle < 0) | (vehicle == ego[:, None, None])
-        distance, near = distance.masked_fill(hidden, torch.inf).topk(
+        distance, near = distance.masked_fill_(hidden, torch.inf).topk(
             self.neighbours, largest=False
         )
         present = distance.isfinite()
+        slot = near + times[..., None] * vehicle.shape[-1]
+        boxes = scene.boxes.flatten(0, 1).index_select(0, slot.flatten())
         return {
             "history": states[:, :seen],
             "future": future,
             "size_m": scene.size_m[ego],
             "actions": actions,
             "previous_action": previous_action,
-            "boxes": boxes.gather(2, near[..., None].expand(-1, -1, -1, 5)),
+            "boxes": boxes.view(*near.shape, 5),
             "present": present,
             "vehicle": vehicle.gather(2, near).masked_fill(~present, -1),
             "ego": ego,

@@ -7,9 +7,11 @@ import shutil
 import pytest
 import torch
 
+import train.clips
 import train.loop
 import train.policy
 import train.world_model
+from data.events import EventWeights
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, UnrollConfig
@@ -124,6 +126,34 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
 
     assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
     assert [line["step"] for line in log(tmp_path / "whole")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_resuming_is_exact_while_recordings_take_turns(tmp_path, monkeypatch):
+    """Rare events drawn more often, one recording in memory at a time, killed in the second."""
+    monkeypatch.setattr(train.clips, "VISIT_UPDATES", 2)
+    paths = tuple(tmp_path / f"{per_lane}.h5" for per_lane in (2, 3))
+    for path, per_lane in zip(paths, (2, 3), strict=True):
+        dense_recording(per_lane, frames=40).save(path)
+    config = with_loop(WORLD_MODEL, updates=6, log_every=1, save_every_s=0.0)
+    config = dataclasses.replace(config, balance=EventWeights(hard_braking=3.0))
+
+    def fit(out):
+        train.world_model.main(
+            paths, tmp_path / out, config, split="all", resident_recordings=1, device="cpu"
+        )
+
+    fit("whole")
+    with monkeypatch.context() as patch:
+        killed_after(patch, 3)
+        with pytest.raises(Killed):
+            fit("parts")
+    torch.manual_seed(12345)
+    fit("parts")
+    whole, parts = (Checkpoint.load(tmp_path / name) for name in ("whole", "parts"))
+    for key, value in whole.model.items():
+        torch.testing.assert_close(parts.model[key], value, rtol=0, atol=0)
+    assert whole.config["data"]["resident_recordings"] == 1
+    assert len(whole.config["data"]["recordings"]) == 2
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
