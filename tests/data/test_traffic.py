@@ -197,7 +197,7 @@ def test_the_weave_has_five_lanes_and_an_auxiliary_lane():
 NEW = ("free-flow", "stop-and-go", "merge", "aggressive", "trucks", "weave")
 SPEED_MPS = {
     "free-flow": (24.0, 30.0),
-    "stop-and-go": (2.0, 7.0),
+    "stop-and-go": (2.0, 9.0),
     "merge": (8.0, 16.0),
     "aggressive": (9.0, 18.0),
     "trucks": (6.0, 13.0),
