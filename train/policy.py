@@ -151,9 +151,10 @@ def main(
 
 
 def _origin(run: Path, module: torch.nn.Module) -> dict[str, Any]:
-    """What a policy owes to an earlier run: its weights, and the data that it has seen."""
+    """What a policy owes to an earlier run: its weights, and the data that they have seen."""
     config = Checkpoint.load(run).config
-    return {"weights": weights_hash(module), "data": config.get("data")}
+    seen = {key: config[key] for key in ("data", "init", "world_model") if key in config}
+    return {"weights": weights_hash(module)} | seen
 
 
 def train_imitation(
