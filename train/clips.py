@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from data.clips import Clips, presents
+from data.clips import Clip, Clips, presents
 from data.events import EventWeights, clip_weights
 from data.sampler import ClipSampler
 from data.splits import Part, Split, SplitManifest, data_identity, part_of
@@ -143,6 +143,11 @@ class ClipStream:
             visit = self._visit = None  # frees the memory of the last group before the next comes
             visit = self._visit = self._enter(update)
         return visit.clips, visit.sampler.batch_at(update - visit.first)
+
+    def draw(self, update: int, generator: torch.Generator) -> Clip:
+        """The clips of an update, drawn; nothing in them is left to the generator."""
+        clips, index = self.at(update)
+        return clips.batch(index)
 
     def sample(self, count: int) -> tuple[Clips, Int[Tensor, " count"]]:
         """Clips of the first visit, drawn evenly: for statistics of the data."""

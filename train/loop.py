@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +20,10 @@ from ppuu.checkpoint import FILE_NAME, Checkpoint
 from ppuu.config import differences
 from ppuu.errors import InputError
 from ppuu.objectives import Terms
+
+from .stopwatch import Stopwatch
+
+Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,11 @@ def train(
     config: Mapping[str, Any],
     loop: LoopConfig,
     module: nn.Module,
-    update: Callable[[int, torch.Generator], Terms],
+    draw: Callable[[int, torch.Generator], Drawn],
+    loss: Callable[[Drawn], Terms],
     describe: str,
 ) -> None:
-    """Runs ``update`` until the budget is used up; goes on where an earlier run stopped.
+    """Draws data and lowers the loss until the budget is used up; goes on where a run stopped.
 
     A resumed run equals an uninterrupted one bit for bit on the CPU: weights, optimiser and all
     random states are saved together; learning rate and clips are functions of the update's number.
@@ -88,8 +93,8 @@ def train(
             existing run with others is refused.
         loop: budget and schedule.
         module: what is trained, and saved.
-        update: computes the loss of one update from its number, which decides the clips, and a
-            generator.
+        draw: the data of an update, from its number, which decides the clips, and a generator.
+        loss: what to lower, given that data.
         describe: the progress bar's words.
 
     Raises:
@@ -128,6 +133,7 @@ def train(
         Checkpoint(kind, written, module.state_dict(), step, training).save(out / FILE_NAME)
 
     module.train()
+    watch = Stopwatch()
     saved_at = began = time.monotonic()
     bar = tqdm(total=loop.updates, initial=start, desc=describe, disable=not sys.stderr.isatty())
     with (
@@ -138,9 +144,14 @@ def train(
         for number in range(start, loop.updates):
             for group in optimizer.param_groups:
                 group["lr"] = loop.learning_rate * loop.rate(number)
-            terms = update(number, generator)
+            watch.start()
+            drawn = draw(number, generator)
+            watch.lap("draw")
+            terms = loss(drawn)
+            watch.lap("loss")
             optimizer.zero_grad(set_to_none=True)
             terms.total.backward()
+            watch.lap("backward")
             norm = nn.utils.clip_grad_norm_(module.parameters(), loop.clip_norm)
             if not torch.isfinite(norm):
                 raise InputError(
@@ -148,15 +159,19 @@ def train(
                     "is intact; lower --loop.learning-rate and run again"
                 )
             optimizer.step()
+            watch.lap("optimizer")
             bar.update()
             done = number + 1
             if done % loop.log_every == 0 or done == loop.updates:
                 scalars = terms.scalars() | {"gradient_norm": norm.item()}
-                seconds = time.monotonic() - began
-                log.write(json.dumps({"step": done, "seconds": round(seconds, 2)} | scalars) + "\n")
+                seconds, shares = time.monotonic() - began, watch.shares()
+                line = {"step": done, "seconds": round(seconds, 2), "time_shares": shares}
+                log.write(json.dumps(line | scalars) + "\n")
                 log.flush()
                 for key, value in scalars.items():
                     board.add_scalar(key, value, done)
+                for part, share in shares.items():
+                    board.add_scalar(f"time_share/{part}", share, done)
                 bar.set_postfix_str(f"loss {scalars['loss']:.4g}")
             if time.monotonic() - saved_at > loop.save_every_s or done == loop.updates:
                 save(done)

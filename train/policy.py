@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
+from data.clips import Clip
 from data.events import EventWeights
 from data.splits import Split
 from ppuu.checkpoint import Checkpoint
@@ -146,8 +148,8 @@ def main(
     identity = {"method": method} | to_json(config) | {"data": stream.identity}
     identity["init"] = _origin(init, start)
     identity["world_model"] = _origin(world_model, model)
-    update = mpur_update(policy, model, stream, config)
-    train(out, "policy", identity, config.loop, policy, update, method)
+    loss = mpur(policy, model, stream, config)
+    train(out, "policy", identity, config.loop, policy, stream.draw, loss, method)
 
 
 def _origin(run: Path, module: torch.nn.Module) -> dict[str, Any]:
@@ -173,34 +175,24 @@ def train_imitation(
         "method": "imitation", "policy": to_json(config.policy), "batch": count,
         "balance": to_json(config.balance), "loop": to_json(config.loop), "data": stream.identity,
     }  # fmt: skip
-    update = imitation_update(policy, stream)
-    train(out, "policy", identity, config.loop, policy, update, "imitation")
 
-
-def imitation_update(policy: NetworkPolicy, stream: ClipStream):
-    """One update of imitation, as a function of its number."""
-
-    def update(number: int, generator: torch.Generator) -> Terms:
-        clips, index = stream.at(number)
-        clip = clips.batch(index)
+    def loss(clip: Clip) -> Terms:
         return imitation_loss(policy, clip.observation, clip.actions[:, 0])
 
-    return update
+    train(out, "policy", identity, config.loop, policy, stream.draw, loss, "imitation")
 
 
-def mpur_update(
+def mpur(
     policy: NetworkPolicy, model: WorldModel, stream: ClipStream, config: PolicyTraining
-):
-    """One update of MPUR, after the experts have set the scale of disagreement."""
+) -> Callable[[Clip], Terms]:
+    """The loss of MPUR, after the experts have set the scale of disagreement."""
     model.train()  # dropout is what makes the replicas differ
     dt_s = model.dt_s
     experts = _expert_costs(model, stream, config)
     uncertainty = Uncertainty(config.unroll.steps, config.unroll.hinge).to(experts.device)
     uncertainty.fit(experts)
 
-    def update(number: int, generator: torch.Generator) -> Terms:
-        clips, index = stream.at(number)
-        clip = clips.batch(index)
+    def loss(clip: Clip) -> Terms:
         seen = clip.observation
         starts = varied_starts(
             seen, config.unroll.starts, model.raster, dt_s, model.observation.stride
@@ -216,7 +208,7 @@ def mpur_update(
         )
         return policy_loss(rollout, uncertainty, config.unroll)
 
-    return update
+    return loss
 
 
 def _expert_costs(model: WorldModel, stream: ClipStream, config: PolicyTraining) -> torch.Tensor:

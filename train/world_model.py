@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -109,15 +109,14 @@ def main(
     stream.fit(model.normalizer)
     ahead = torch.arange(1, config.steps + 1, device=where) * frames
 
-    def update(number: int, generator: torch.Generator) -> Terms:
+    def draw(number: int, generator: torch.Generator) -> tuple[Any, ...]:
         clips, index = stream.at(number)
         clip = clips.batch(index)
         ego = clip.future[:, ahead - 1]
         poses = model.image_poses(clip.observation, ego)
         flow, known = clips.flow(clip, ahead, poses)
         road_step = torch.randint(config.steps, (1,), generator=generator)
-        return world_model_loss(
-            model,
+        return (
             clip.observation,
             ego,
             clips.draw_vehicles(clip, ahead, poses),
@@ -125,13 +124,14 @@ def main(
             road_step,
             flow,
             known,
-            config.latent_dropout,
-            config.divergence_weight,
-            config.flow_weight,
         )
 
+    def loss(drawn: tuple[Any, ...]) -> Terms:
+        weights = config.latent_dropout, config.divergence_weight, config.flow_weight
+        return world_model_loss(model, *drawn, *weights)
+
     identity = to_json(config) | {"data": stream.identity}
-    train(out, "world_model", identity, config.loop, model, update, "world model")
+    train(out, "world_model", identity, config.loop, model, draw, loss, "world model")
 
 
 if __name__ == "__main__":

@@ -122,7 +122,10 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
             torch.testing.assert_close(theirs[number][key], value, rtol=0, atol=0)
 
     def numbers(out):
-        return [{k: v for k, v in line.items() if k != "seconds"} for line in log(out)]
+        return [
+            {k: v for k, v in line.items() if k not in ("seconds", "time_shares")}
+            for line in log(out)
+        ]
 
     assert numbers(tmp_path / "parts") == numbers(tmp_path / "whole")
     assert [line["step"] for line in log(tmp_path / "whole")] == [1, 2, 3, 4, 5, 6]
@@ -180,7 +183,7 @@ def test_training_changes_the_weights_and_the_run_can_be_loaded(
     assert written["data"]["split"] == "all"
     assert any(path.name.startswith("events") for path in (tmp_path / "run").iterdir())
     terms = set(log(tmp_path / "run")[-1])
-    assert {"step", "seconds", "loss", "gradient_norm"} < terms
+    assert {"step", "seconds", "time_shares", "loss", "gradient_norm"} < terms
 
 
 def test_a_finished_run_is_left_alone(recording, world_model, tmp_path, capsys):
@@ -280,11 +283,14 @@ def quadratic(out, loop, gradient=1.0):
     torch.manual_seed(0)
     module = torch.nn.Linear(1, 1, bias=False)
 
-    def update(number, generator):
+    def nothing(number, generator):
+        return None
+
+    def loss(drawn):
         loss = gradient * (module.weight - 3.0).square().sum()
         return Terms(loss, {"weight": module.weight.sum()})
 
-    train.loop.train(out, "toy", {"loop": {}}, loop, module, update, "toy")
+    train.loop.train(out, "toy", {"loop": {}}, loop, module, nothing, loss, "toy")
     return module.weight.item()
 
 
