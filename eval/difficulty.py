@@ -68,8 +68,8 @@ def draw(recording: Recording, path: Path) -> None:
     picture = BytesIO()
     figure.savefig(picture, dpi=70, format="png")
     with written_whole(path) as temporary:
-        # A palette: a third of the bytes.
-        Image.open(picture).convert("RGB").quantize(48).save(temporary, "PNG", optimize=True)
+        # A palette takes a fraction of the bytes.
+        Image.open(picture).convert("RGB").quantize(200).save(temporary, "PNG", optimize=True)
 
 
 def main(results: tuple[Path, ...], pictures: Path | None = None) -> None:

@@ -24,6 +24,11 @@ _STRETCHES = {
     "bottleneck": (SECTION_M + 20.0, SECTION_M + 250.0, _BOTTLENECK_MPS),
 }
 """From, to, and speed limit; the ramp ends with ``merge``."""
+_BEFORE_THE_MERGE = {
+    ("approach", RAMP_LANE): {"changeLeft": "emergency"},
+    ("approach", MAIN_LANES - 1): {"changeRight": "emergency"},
+}
+"""Only ambulances, of which there are none, change between ramp and road so early."""
 _MAIN_HZ, _RAMP_HZ = 0.55, 0.06
 """Vehicles that want to enter each main lane, and the ramp, per second."""
 _TRUCK_SHARE, _TRUCK_LANES = 0.05, 3
@@ -42,6 +47,7 @@ def network() -> Element:
             SubElement(
                 edge, "lane", id=f"{name}_{index}", index=str(index), speed=str(limit),
                 length=str(end - start), width=str(LANE_WIDTH_M), shape=f"{start},{y} {end},{y}",
+                **_BEFORE_THE_MERGE.get((name, lane), {}),
             )  # fmt: skip
     for name in names:
         _junction(root, name)

@@ -84,6 +84,11 @@ def test_lane_changes_are_continuous(sumo):
     assert np.abs(np.diff(sumo.y_m)[within]).max() < 0.6
 
 
+def test_vehicles_come_from_the_ramp(sumo):
+    assert ((sumo.y_m < 0) & (sumo.x_m < I80.merge_start_m)).any()
+    assert sumo.y_m[sumo.x_m > I80.merge_end_m + I80.TAPER_M].min() > 0
+
+
 def test_the_same_seed_in_a_fresh_process(sumo):
     code = (
         "from data.sumo import generate, simulate\n"
