@@ -127,8 +127,13 @@ def main(
         )
 
     def loss(drawn: tuple[Any, ...]) -> Terms:
-        weights = config.latent_dropout, config.divergence_weight, config.flow_weight
-        return world_model_loss(model, *drawn, *weights)
+        return world_model_loss(
+            model,
+            *drawn,
+            latent_dropout=config.latent_dropout,
+            divergence_weight=config.divergence_weight,
+            flow_weight=config.flow_weight,
+        )
 
     identity = to_json(config) | {"data": stream.identity}
     train(out, "world_model", identity, config.loop, model, draw, loss, "world model")
