@@ -53,6 +53,7 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
     if config.drop_implausible:
         tracks = _without(tracks, [entry["track"] for entry in listed], rows.file, tally)
     made = _assembled(tracks, rows)
+    first_frame = int(tracks.frame.min())
     report = Report(
         rows_read=len(rows.frame) + sum(rows.left_out.values()),
         vehicles_read=len(np.unique(rows.vehicle)),
@@ -61,7 +62,7 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
         dropped={why: int(count) for why, count in tally.dropped.items()},
         repaired=dict(tally.repaired),
         on_road_share=round(float(made.road.drivable(np.stack([made.x_m, made.y_m], 1)).mean()), 6),
-        overlaps=overlapping_pairs(made) if config.find_overlaps else [],
+        overlaps=_overlaps(made, first_frame) if config.find_overlaps else [],
         implausible=wrong,
         implausible_tracks=listed,
         statistics=_statistics(read, tracks, config, dt_s),
@@ -69,7 +70,7 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
     )
     added = {
         "clean": to_json(config),
-        "first_frame": int(tracks.frame.min()),
+        "first_frame": first_frame,
         "report": asdict(report),
     }
     return replace(made, provenance={**rows.provenance, **added})
@@ -130,6 +131,12 @@ def _statistics(read: Tracks, written: Tracks, config: CleanConfig, dt_s: float)
         smooth = from_positions(written.x_m, written.y_m, written.pointer, dt_s)
         sources["positions_written"] = smooth
     return {source: summary(dynamics, config.bounds) for source, dynamics in sources.items()}
+
+
+def _overlaps(made: Recording, first_frame: int) -> list[dict]:
+    """The overlapping pairs, with frame numbers as in the raw file."""
+    pairs = overlapping_pairs(made)
+    return [pair | {"at_frame": pair["at_frame"] + first_frame} for pair in pairs]
 
 
 def _assembled(tracks: Tracks, rows: RawTracks) -> Recording:

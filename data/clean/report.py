@@ -34,6 +34,8 @@ class Tally:
 class Report:
     """What was read, kept, dropped and repaired, and why; JSON values only.
 
+    Frame numbers are as in the raw file.
+
     Attributes:
         rows_read, vehicles_read: as in the file.
         rows_kept, tracks_kept: as in the recording, filled rows included.

@@ -138,6 +138,8 @@ def test_overlapping_pairs_are_listed_with_their_depth():
     assert report.overlaps == overlapping_pairs(made)
     assert report.overlaps == [{"vehicles": [1, 2], "frames": 20, "depth_m": 0.3, "at_frame": 0}]
     assert "1/2 by 0.30 m" in report.table()
+    _, later = clean(join(rows(range(7, 27)), rows(range(7, 27), vehicle=2, y_m=7.0)))
+    assert later.overlaps[0]["at_frame"] == 7
 
 
 def test_the_first_of_two_rows_is_kept_where_that_is_asked_for():

@@ -334,3 +334,13 @@ def test_workers_make_what_one_process_makes(tmp_path, many, capsys):
     message = capsys.readouterr().err
     assert message.startswith(f"error: {many[1]}: not readable as XML")
     assert message.count("\n") == 1
+
+
+def test_the_two_recorded_overlaps_of_us101_are_named(tmp_path, shared_data):
+    raw = sorted((shared_data / "ngsim-us101-commonroad").glob("*.xml.gz"))
+    assert prepare("commonroad", *raw, "--out", tmp_path / "us101.h5") == 0
+    entries = json.loads((tmp_path / "us101.report.json").read_text())["recordings"]
+    pairs = {tuple(p["vehicles"]): p["depth_m"] for e in entries for p in e["report"]["overlaps"]}
+    assert pairs[504, 513] == pytest.approx(0.35, abs=0.005)
+    assert pairs[512, 513] == pytest.approx(0.12, abs=0.005)
+    assert all(depth_m < 0.02 for pair, depth_m in pairs.items() if 513 not in pair)
