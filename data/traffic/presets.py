@@ -118,7 +118,7 @@ PRESETS = {
         ),
         TrafficPreset(
             name="merge",
-            summary="a ramp as busy as a lane squeezes into dense traffic",
+            summary="a busy ramp squeezes into dense lanes",
             inflow_per_lane_hz=0.5,
             carpool_inflow_hz=0.33,
             carpool_speed_mps=17.0,
