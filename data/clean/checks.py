@@ -36,11 +36,13 @@ def check_values(rows: RawTracks) -> None:
         raise InputError(f"{rows.file}: it holds no row of a moving vehicle")
     for key, largest in _LARGEST.items():
         values = getattr(rows, key)
-        bad = [] if values is None else np.flatnonzero(~np.isfinite(values))
+        if values is None:
+            continue
+        bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise InputError(f"{rows.place(bad[0])}: {key} is not a number; mend or remove it")
         # Not the absolute value: that of the smallest integer is negative.
-        bad = [] if values is None else np.flatnonzero((values > largest) | (values < -largest))
+        bad = np.flatnonzero((values > largest) | (values < -largest))
         if len(bad):
             raise InputError(
                 f"{rows.place(bad[0])}: {key} is {values[bad[0]]:g}, which cannot be; "
