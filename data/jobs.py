@@ -22,6 +22,9 @@ from .clean.page import write_page
 from .sources import read_recordings
 from .sources.base import Source
 
+_HOW = ("source", "clean", "companions")
+"""Of the provenance: what besides the raw file's bytes decides the output."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -49,7 +52,7 @@ class Job:
         return [
             recording
             for recording in known
-            if all(recording.provenance.get(key) == self.origin[key] for key in ("source", "clean"))
+            if all(recording.provenance.get(key) == self.origin[key] for key in _HOW)
             and recording.provenance.get("raw", {}).get("sha256") == self.origin["raw"]["sha256"]
         ]
 

@@ -178,6 +178,7 @@ def _origin(source: Source, clean: CleanConfig, raw: Path) -> dict:
         "source": {"name": name, "version": source.version, **to_json(source)},
         "clean": to_json(clean),
         "raw": {"file": raw.name, "bytes": raw.stat().st_size, "sha256": sha256(raw)},
+        "companions": {path.name: sha256(path) for path in source.companions(raw)},
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +21,14 @@ class Source(ABC):
     """
 
     version: ClassVar[int]
+
+    def companions(self, path: Path) -> Sequence[Path]:
+        """Other files that reading ``path`` depends on; a change in them makes its output again.
+
+        Raises:
+            InputError: one is missing.
+        """
+        return ()
 
     @abstractmethod
     def read(self, path: Path) -> Iterator[RawTracks]:

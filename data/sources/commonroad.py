@@ -58,9 +58,18 @@ class CommonRoad(Source):
             file=str(path),
             dt_s=dt_s,
             road=Road.from_lanes(sides),
-            provenance={"benchmark": root.get("benchmarkID", name), "frame": frame.as_json()},
+            provenance={
+                "site": _site(root.get("benchmarkID", name)),
+                "benchmark": root.get("benchmarkID", name),
+                "frame": frame.as_json(),
+            },
             **rows,
         )
+
+
+def _site(benchmark: str) -> str:
+    """``USA_US101-10_1_T-1`` → ``USA_US101``: country and map."""
+    return benchmark.removeprefix("C-").partition("-")[0]
 
 
 def _parse(path: Path) -> ElementTree.Element:

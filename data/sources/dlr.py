@@ -147,6 +147,7 @@ def _tracks(
         dt_s=_EVERY * _TICK_US * 1e-6,
         road=None,
         provenance={
+            "site": title,
             "start": start,
             "licence": f"CC BY-NC-SA 4.0, DLR {title}",
             "frame": frame.as_json(),

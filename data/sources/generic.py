@@ -157,9 +157,13 @@ class GenericCsv(Source):
     mapping: str = ""
     frame_rate_hz: float = PROJECT_HZ
 
+    def companions(self, path: Path) -> Sequence[Path]:
+        """The mapping file."""
+        return [Path(self.mapping) if self.mapping else _beside(path)]
+
     def read(self, path: Path) -> Iterator[RawTracks]:
         """The recordings in the table, direction by direction."""
-        mapping = read_mapping(Path(self.mapping) if self.mapping else _beside(path))
+        mapping = read_mapping(*self.companions(path))
         for tracks in _recordings(path, mapping):
             for one_way in by_direction(tracks):
                 yield resampled(one_way, self.frame_rate_hz)

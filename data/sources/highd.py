@@ -8,7 +8,7 @@ across.  There is no heading; it follows from the motion.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -52,6 +52,10 @@ class HighD(Source):
 
     version: ClassVar[int] = 1
     frame_rate_hz: float = PROJECT_HZ
+
+    def companions(self, path: Path) -> Sequence[Path]:
+        """The two meta files."""
+        return [beside(path, kind) for kind in ("tracksMeta", "recordingMeta")]
 
     def read(self, path: Path) -> Iterator[RawTracks]:
         """First the upper lanes, which lead to the left of the image, then the lower ones."""
@@ -117,7 +121,7 @@ def _carriageway(
         speed_mps=speed(rows["xVelocity"], rows["yVelocity"]),
         line=np.flatnonzero(own) + 2,
         provenance={
-            "location": meta["locationId"],
+            "site": f"highd-{meta['locationId']}",
             "speed_limit_mps": meta["speedLimit"] if meta["speedLimit"] > 0 else None,
             "frame": frame.as_json(),
             "axes": "of the frame: image, metres, y negated",

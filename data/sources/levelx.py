@@ -9,7 +9,7 @@ on originals, as they are given out on application only.  xCenter, yCenter are m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -49,6 +49,10 @@ class LevelX(Source):
     version: ClassVar[int] = 1
     frame_rate_hz: float = PROJECT_HZ
 
+    def companions(self, path: Path) -> Sequence[Path]:
+        """The two meta files."""
+        return [beside(path, kind) for kind in ("tracksMeta", "recordingMeta")]
+
     def read(self, path: Path) -> Iterator[RawTracks]:
         """One recording, or one a direction."""
         meta = recording_meta(beside(path, "recordingMeta"), _META)
@@ -75,7 +79,10 @@ class LevelX(Source):
             width_m=rows["width"],
             line=np.flatnonzero(kept) + 2,
             left_out=dict(Counter(f"{name}, not a vehicle with a size" for name in kind[~kept])),
-            provenance={"utm_origin_m": [meta["xUtmOrigin"], meta["yUtmOrigin"]]},
+            provenance={
+                "site": f"levelx-{meta['locationId']}",
+                "utm_origin_m": [meta["xUtmOrigin"], meta["yUtmOrigin"]],
+            },
         )
         for one_way in by_direction(found):
             yield resampled(one_way, self.frame_rate_hz)

@@ -12,9 +12,10 @@ from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
-from data.traffic.drivers import draw_sizes
-from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, lane_centre_m
 from ppuu.units import LANE_WIDTH_M
+
+from ..traffic.drivers import draw_sizes
+from ..traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, lane_centre_m
 
 _FREE_MPS, _BOTTLENECK_MPS = 29.0, 8.0
 _STRETCHES = {

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from data.traffic.road import I80, SECTION_M
 from ppuu.errors import InputError
 from ppuu.recording import Recording
 
+from ..traffic.road import I80, SECTION_M
 from .network import network, routes
 
 DT_S = 0.1

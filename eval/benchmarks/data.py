@@ -15,6 +15,7 @@ import torch
 
 from data import ngsim_text
 from data.clips import Clips
+from data.poses import ClipPoses
 from data.sampler import ClipSampler
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
@@ -78,8 +79,9 @@ class DataBenchmark:
             choose_device(self.device),
         )
         sampler = iter(ClipSampler(len(clips), self.clips))
+        states = ClipPoses(clips)
         context = {"batch": self.clips, "device": self.device, "threads": torch.get_num_threads()}
-        poses = self._rate(lambda: clips.poses(next(sampler)), self.clips)
+        poses = self._rate(lambda: states[next(sampler)], self.clips)
         images = self._rate(lambda: clips.batch(next(sampler)), self.clips * observation.frames)
         return [
             {"name": "clips, poses only", **context, "clips_per_s": poses},

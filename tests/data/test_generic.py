@@ -183,12 +183,12 @@ def test_times_off_the_frame_rate_are_named(tmp_path, truth):
 def test_without_a_mapping_the_message_says_how(tmp_path):
     path = tmp_path / "camera.csv"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="no camera.toml or camera.json beside it"):
+    with pytest.raises(InputError, match=r"no camera\.toml or camera\.json beside it"):
         read_recordings(GenericCsv(), path)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "{", '"x"', "[" * 100_000])
 def test_a_mapping_file_that_is_none_is_named(tmp_path, text):
     (tmp_path / "camera.json").write_text(text)
-    with pytest.raises(InputError, match="camera.json: "):
+    with pytest.raises(InputError, match=r"camera\.json: "):
         read_mapping(tmp_path / "camera.json")

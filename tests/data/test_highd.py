@@ -106,5 +106,5 @@ def test_a_missing_empty_or_binary_file_is_named(tmp_path, truth, kind, content)
 
 
 def test_another_file_name_is_refused(tmp_path):
-    with pytest.raises(InputError, match="give the file NN_tracks.csv"):
+    with pytest.raises(InputError, match=r"give the file NN_tracks\.csv"):
         read_recordings(HighD(), tmp_path / "01_recordingMeta.csv")

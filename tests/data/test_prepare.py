@@ -14,6 +14,7 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.recording import Recording, load_recordings
 
+from . import tiny
 from .test_commonroad import scenario
 from .test_ngsim import highway, write
 
@@ -344,3 +345,21 @@ def test_the_two_recorded_overlaps_of_us101_are_named(tmp_path, shared_data):
     assert pairs[504, 513] == pytest.approx(0.35, abs=0.005)
     assert pairs[512, 513] == pytest.approx(0.12, abs=0.005)
     assert all(depth_m < 0.02 for pair, depth_m in pairs.items() if 513 not in pair)
+
+
+@pytest.mark.parametrize(
+    "source, write, beside",
+    [("csv", tiny.any_csv, "camera.json"), ("highd", tiny.highd, "01_recordingMeta.csv")],
+)
+def test_a_change_in_a_file_beside_the_raw_one_makes_it_again(
+    tmp_path, source, write, beside, capsys
+):
+    raw, out = write(tmp_path), tmp_path / "made.h5"
+    assert prepare(source, raw, "--out", out, "--no-page") == 0
+    capsys.readouterr()
+    assert prepare(source, raw, "--out", out, "--no-page") == 0
+    assert "up to date" in capsys.readouterr().out
+    companion = next(tmp_path.glob(beside))
+    companion.write_text(companion.read_text() + "\n")
+    assert prepare(source, raw, "--out", out, "--no-page") == 0
+    assert "up to date" not in capsys.readouterr().out

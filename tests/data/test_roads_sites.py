@@ -11,12 +11,11 @@ from shapely import LineString, Point
 
 from data import ngsim_text
 from data.ngsim_sites import SITES
-from data.roads import picture, sites
+from data.roads import sites
 from data.sources import read_recordings
 from data.sources.commonroad import CommonRoad
 from data.sources.ngsim import Ngsim
 from ppuu.recording import Recording
-from ppuu.road import Road
 from ppuu.units import feet_to_metres
 from tests.data.test_ngsim import I80_ROWS, REAL_ROWS
 from tests.helpers import dense_recording
@@ -217,17 +216,3 @@ def test_traffic_placed_on_the_lanes_is_read_back_on_the_road(tmp_path, site):
     assert back.provenance["report"]["on_road_share"] == 1.0
     points = np.stack([back.x_m, back.y_m], 1)
     np.testing.assert_array_equal(back.road.lane_index(points), lane)
-
-
-def test_a_picture_shows_road_and_tracks(tmp_path):
-    from matplotlib.image import imread
-
-    made = replace(dense_recording(), road=sites.road("i80"))
-    for tracks in (True, False):
-        picture.draw(made, tmp_path / "road.png", tracks)
-        image = imread(tmp_path / "road.png")[..., :3]
-        grey = np.abs(image - 0.9).max(-1) < 0.01
-        blue = (image[..., 2] - image[..., 0]) > 0.2
-        assert grey.mean() > 0.2
-        assert blue.any() == tracks
-    picture.draw(replace(made, road=Road.from_lanes([])), tmp_path / "bare.png")
