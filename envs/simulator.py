@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -71,13 +72,6 @@ class StepResult:
     time_to_collision_s: Float[Tensor, " envs"]
 
 
-_PER_ENV = (
-    "vehicle", "road", "has_goal", "start_frame", "end_frame", "frame", "goal_pose", "size_m",
-    "state", "action", "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m",
-    "clearance_m", "time_to_collision_s", "_cursor",
-)  # fmt: skip
-"""Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
-
 _TRAFFIC = "traffic/"
 
 
@@ -95,6 +89,13 @@ class Simulator:
         traffic: how the others move; they replay the recording unless told otherwise.
     """
 
+    _per_env: ClassVar[tuple[str, ...]] = (
+        "vehicle", "road", "has_goal", "start_frame", "end_frame", "frame", "goal_pose", "size_m",
+        "state", "action", "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m",
+        "clearance_m", "time_to_collision_s", "_cursor",
+    )  # fmt: skip
+    """Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
+
     def __init__(
         self,
         scene: Scene,
@@ -109,6 +110,11 @@ class Simulator:
         self._path_m = _path_lengths(scene)
         self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
         self.envs = 0
+
+    @property
+    def step_s(self) -> float:
+        """Seconds that one step takes."""
+        return self.scene.dt_s
 
     @property
     def device(self) -> torch.device:
@@ -203,7 +209,7 @@ class Simulator:
         With the same recordings, ``load_state_dict`` goes on from there, here or in another
         process: the future is the same to the last digit.
         """
-        state = {name: getattr(self, name).clone() for name in _PER_ENV}
+        state = {name: getattr(self, name).clone() for name in self._per_env}
         for name in self._ring_names:
             state[name] = getattr(self, name).unflatten(0, (self.envs, self._ring)).clone()
         for name, tensor in self.traffic.state_dict().items():
@@ -217,7 +223,7 @@ class Simulator:
             InputError: it is of another kind of simulator.
         """
         expected = {
-            *_PER_ENV,
+            *self._per_env,
             *self._ring_names,
             *(_TRAFFIC + n for n in self.traffic.state_dict()),
         }
@@ -227,7 +233,7 @@ class Simulator:
                 "; was it saved with another observation or traffic?"
             )
         self.envs = len(state["frame"])
-        for name in _PER_ENV:
+        for name in self._per_env:
             setattr(self, name, state[name].to(self.device, copy=True))
         for name in self._ring_names:
             ring = state[name].to(self.device, copy=True)
@@ -331,11 +337,15 @@ class Simulator:
         through = beyond(position, self.goal_pose[envs])
         outcome = torch.where(through, good, outcome)
         # Without a goal line the human's last pose is where the recorded road ends.
-        lost = off_the_road(self._boxes(envs), self.road[envs], self.road_map)
-        lost = lost & (has_goal | ~through)
+        lost = self._offroad(envs) & (has_goal | ~through)
         outcome = torch.where(lost, int(Outcome.OFFROAD), outcome)
-        collided = self.collision_kind[envs] != CollisionKind.NONE
-        return torch.where(collided, int(Outcome.COLLISION), outcome)
+        return torch.where(self._collided(envs), int(Outcome.COLLISION), outcome)
+
+    def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
+        return off_the_road(self._boxes(envs), self.road[envs], self.road_map)
+
+    def _collided(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
+        return self.collision_kind[envs] != CollisionKind.NONE
 
     def _boxes(self, envs: Int[Tensor, " envs"]) -> Float[Tensor, "envs 5"]:
         return torch.cat([self.state[envs, :3], self.size_m[envs]], dim=1)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .geometry import to_local
-from .raster import RasterConfig
+from .raster import RasterConfig, warp_image
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,13 @@ class Futures:
             self.raster,
             pace_mps=None if self.pace_mps is None else self.pace_mps[:, now],
         )
+
+    @torch.no_grad()
+    def seen_from(self, pose: Float[Tensor, "batch 3"]) -> Float[Tensor, "batch 3 rows columns"]:
+        """The first time of the first alternative, as an image drawn at a pose; a constant."""
+        road = self.road[:, 0]
+        image = torch.cat([road[:, :1], self.vehicles[:, 0, :1], road[:, 1:]], dim=1)
+        return warp_image(image, self.pose[:, 0], pose, self.raster)
 
     def repeat(self, copies: int) -> Futures:
         """Every element of the batch ``copies`` times in a row."""

@@ -18,7 +18,6 @@ from ..errors import InputError
 from ..kinematics import step
 from ..observation import Observation
 from ..policies.network import NetworkPolicy
-from ..raster import warp_image
 from ..rollout import Futures, Rollout
 from ..world_models.base import WorldModel
 from .starts import StartConfig
@@ -123,7 +122,7 @@ def unroll(
         actions.append(action)
         images.append(future)
         if number + 1 < steps:
-            seen = seen.followed_by(_view(future, ego), ego)
+            seen = seen.followed_by(future.seen_from(ego[:, :3].detach()), ego)
     return Rollout(
         states=torch.stack(states, dim=1),
         actions=torch.stack(actions, dim=1),
@@ -132,15 +131,6 @@ def unroll(
         futures=Futures.in_time(images),
         step_s=frames_per_step * dt_s,
     )
-
-
-@torch.no_grad()
-def _view(future: Futures, ego: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 3 rows columns"]:
-    """The first replica's image as the ego would see it from its pose."""
-    source, target = future.pose[:, 0], ego[:, :3].detach()
-    road = future.road[:, 0]
-    image = torch.cat([road[:, :1], future.vehicles[:, 0], road[:, 1:]], dim=1)
-    return warp_image(image, source, target, future.raster)
 
 
 def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig) -> Terms:
