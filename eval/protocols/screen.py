@@ -1,0 +1,145 @@
+"""PPUU's pixel world: its scale, the stretch of road that it looks at, and where that road ends.
+
+Henaff et al. (2019): 24 pixels to a lane of 3.7 m; x counts from the left edge of the screen
+along the road, y downwards (to the right of travel) with the leftmost lane's edge at 36; a
+vehicle's position is the middle of its rear bumper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from data.ngsim_layouts import AXES
+from envs.termination import off_the_road
+from ppuu.errors import InputError
+from ppuu.raster import RoadMap
+from ppuu.recording import Recording
+from ppuu.units import LANE_WIDTH_M
+
+LANE_WIDTH_PX = 24.0
+PX_PER_M = LANE_WIDTH_PX / LANE_WIDTH_M
+LOOK_AHEAD_PX = 130.0 / 3.6 * PX_PER_M
+"""One second at 130 km/h: how far the image reaches ahead (36.1 m)."""
+
+_BEYOND = 1.75
+"""The last so many look-aheads of the screen are no part of the region."""
+_LEFT_EDGE_PX = 36.0
+_I80_ORIGIN_PX, _I80_WIDTH_PX = 470.0, 2040.0
+_I80_RIGHT_PX, _I80_RAMP_SLOPE = 180.0 + 53.0, 0.035
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Vehicles on the screen, in pixels.
+
+    Attributes:
+        rear_x: middle of the rear bumper, along the road.
+        rear_y: the same across it, growing to the right.
+        front_x: middle of the front bumper, along the road.
+    """
+
+    rear_x: Float[Tensor, "*batch"]
+    rear_y: Float[Tensor, "*batch"]
+    front_x: Float[Tensor, "*batch"]
+
+
+@dataclass(frozen=True, eq=False)
+class Screens:
+    """One screen a recording, for look-up by a batch.
+
+    Of I-80 it is the original's.  Any other recording's begins where its first front bumper is and
+    is as wide as the recording, but no wider than I-80's.
+
+    Attributes:
+        origin_px: ``(recordings,)`` x = 0 m lies so far left of the screen's edge.
+        width_px: ``(recordings,)``.
+        i80: ``(recordings,)`` whether the original's lines bound the road.
+    """
+
+    origin_px: Float[Tensor, " recordings"]
+    width_px: Float[Tensor, " recordings"]
+    i80: Bool[Tensor, " recordings"]
+
+    @classmethod
+    def of(cls, recordings: Sequence[Recording]) -> Screens:
+        """Measures the recordings.
+
+        Raises:
+            InputError: traffic does not drive along x, or the road is too short for a region.
+        """
+        found = [_screen(recording) for recording in recordings]
+        origin, width, i80 = zip(*found, strict=True)
+        return cls(
+            torch.tensor(origin, dtype=torch.float32),
+            torch.tensor(width, dtype=torch.float32),
+            torch.tensor(i80),
+        )
+
+    def place(
+        self, boxes: Float[Tensor, "batch *slots 5"], recording: Int[Tensor, " batch"]
+    ) -> Place:
+        """Where boxes stand on the screen."""
+        x, y, heading, length, _ = boxes.unbind(-1)
+        origin = self.origin_px[recording].view(-1, *[1] * (x.dim() - 1))
+        along, across = heading.cos() * length, heading.sin() * length
+        rear_x = PX_PER_M * (x - 0.5 * along) - origin
+        rear_y = _LEFT_EDGE_PX - PX_PER_M * (y - 0.5 * across)
+        return Place(rear_x, rear_y, rear_x + PX_PER_M * along)
+
+    def goal_px(self, recording: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """A car whose rear is past this has arrived (I-80: 1630.1)."""
+        return self.width_px[recording] - _BEYOND * LOOK_AHEAD_PX
+
+    def valid(self, place: Place, recording: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
+        """Whether cars are inside the region in which images are taken and collisions tested."""
+        return (place.rear_x > LOOK_AHEAD_PX) & (place.front_x < self.goal_px(recording))
+
+    def arrived(self, place: Place, recording: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
+        """Whether cars have left the region as they should."""
+        return place.rear_x > self.goal_px(recording)
+
+    def off_road(
+        self,
+        place: Place,
+        boxes: Float[Tensor, "batch 5"],
+        recording: Int[Tensor, " batch"],
+        road_map: RoadMap,
+    ) -> Bool[Tensor, " batch"]:
+        """Whether rear bumpers are beyond the road's sides.
+
+        I-80: above the leftmost lane, or below the outer edge of the ramp.  Elsewhere: off the
+        drivable area.
+        """
+        right = _I80_RIGHT_PX - _I80_RAMP_SLOPE * place.rear_x
+        beyond = (place.rear_y < _LEFT_EDGE_PX) | (place.rear_y > right)
+        rear = boxes.clone()
+        direction = torch.stack([boxes[:, 2].cos(), boxes[:, 2].sin()], dim=1)
+        rear[:, :2] -= 0.5 * boxes[:, 3:4] * direction
+        return torch.where(self.i80[recording], beyond, off_the_road(rear, recording, road_map))
+
+
+def _screen(recording: Recording) -> tuple[float, float, bool]:
+    if np.median(np.cos(recording.heading_rad)) < 0.9:
+        raise InputError(
+            f"recording '{recording.name}': its traffic does not drive along x, which the rules "
+            "of PPUU take for granted; use --protocol exact"
+        )
+    provenance = recording.provenance
+    if provenance.get("site") == "i80" and provenance.get("axes") == AXES:
+        return _I80_ORIGIN_PX, _I80_WIDTH_PX, True
+    reach = 0.5 * np.cos(recording.heading_rad) * recording.length_m[recording.row_vehicle]
+    front = recording.x_m + reach
+    origin, extent = PX_PER_M * front.min(), PX_PER_M * (front.max() - front.min())
+    needed = (1.0 + _BEYOND) * LOOK_AHEAD_PX
+    if extent <= needed:
+        raise InputError(
+            f"recording '{recording.name}': {extent / PX_PER_M:.0f} m of road, but the rules of "
+            f"PPUU leave out {needed / PX_PER_M:.0f} m of it; use --protocol exact"
+        )
+    return float(origin), float(min(extent, _I80_WIDTH_PX)), False
