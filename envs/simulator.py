@@ -196,11 +196,10 @@ class Simulator:
         self._past[rows] = states
         self._cursor[envs] = self._ring - 1
         if self.config.observation is not None:
-            boxes, present = self.scene.others(times, egos)
             roads = self.scene.vehicle_recording[egos]
             draw_into(
-                self._images, rows, states[:, :3], boxes, present, roads, self.road_map,
-                self.config.observation.raster,
+                self._images, rows, states[:, :3], self.scene.neighbours(times, egos), roads,
+                self.road_map, self.config.observation.raster,
             )  # fmt: skip
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -314,7 +313,7 @@ class Simulator:
         self._past[rows] = after
         if self.config.observation is not None:
             draw_into(
-                self._images, rows, after[:, :3], others.boxes, others.present, self.road[envs],
+                self._images, rows, after[:, :3], others, self.road[envs],
                 self.road_map, self.config.observation.raster,
             )  # fmt: skip
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .geometry import to_local
-from .raster import RasterConfig, RoadMap, draw
+from .raster import CHANNELS, RasterConfig, RoadMap, draw_into
 from .scene import Scene
 
 
@@ -92,14 +92,16 @@ def observe(
     times = frame[:, None] - config.lags(frame.device)
     states = scene.state(ego[:, None].expand_as(times), times)
     flat_ego = ego.repeat_interleave(config.frames)
-    boxes, visible = scene.others(times.flatten(), flat_ego)
-    images = draw(
+    raster = config.raster
+    images = states.new_empty(len(flat_ego), CHANNELS, raster.rows, raster.columns)
+    draw_into(
+        images,
+        torch.arange(len(flat_ego), device=images.device),
         states.flatten(0, 1)[:, :3],
-        boxes,
-        visible,
+        scene.neighbours(times.flatten(), flat_ego),
         scene.vehicle_recording[flat_ego],
         road_map,
-        config.raster,
+        raster,
     )
     return Observation(
         images.view(len(ego), config.frames, *images.shape[1:]), states, scene.size_m[ego]

@@ -22,6 +22,7 @@ from torch.nn import functional
 from . import cpu_loops, raster_cpu
 from .errors import InputError
 from .geometry import to_local
+from .neighbours import Neighbours
 from .road import Road, inside_polygon
 from .units import METRES_PER_RASTER_PIXEL
 
@@ -106,8 +107,7 @@ def draw_boxes(
 
 def _loop_over_boxes(
     pose: Float[Tensor, "batch 3"],
-    boxes: Float[Tensor, "batch boxes 5"],
-    visible: Bool[Tensor, "batch boxes"],
+    others: Neighbours,
     config: RasterConfig,
     images: Float[Tensor, "images channels rows columns"],
     place: Int[Tensor, " batch"],
@@ -116,8 +116,14 @@ def _loop_over_boxes(
     cpu_loops.in_parts(
         raster_cpu.draw_boxes,
         raster_cpu.SMALLEST_PART,
-        (images.numpy(), np.float32(config.metres_per_pixel), channel),
-        pose, boxes, visible, place,
+        (
+            images.numpy(),
+            others.table_boxes.contiguous().numpy(),
+            others.table_vehicle.numpy(),
+            np.float32(config.metres_per_pixel),
+            channel,
+        ),
+        pose, others.row, others.ego, place,
     )  # fmt: skip
 
 
@@ -384,7 +390,7 @@ def draw_vehicles(
     """The vehicle channel as seen from poses, boxes given in the world."""
     if cpu_loops.applies(pose, boxes):
         images, place = _blank(pose, 1, config)
-        _loop_over_boxes(pose, boxes, visible, config, images, place, 0)
+        _loop_over_boxes(pose, Neighbours.of(boxes, visible), config, images, place, 0)
         return images[:, 0]
     return draw_boxes(to_local(boxes, pose[:, None]), visible, config)
 
@@ -400,7 +406,7 @@ def draw(
     """The whole image: lanes, vehicles, off-road."""
     if cpu_loops.applies(pose, boxes, road_map.atlas):
         images, place = _blank(pose, CHANNELS, config)
-        draw_into(images, place, pose, boxes, visible, road, road_map, config)
+        draw_into(images, place, pose, Neighbours.of(boxes, visible), road, road_map, config)
         return images
     static = draw_road(pose, road, road_map, config)
     vehicles = draw_vehicles(pose, boxes, visible, config)
@@ -411,18 +417,17 @@ def draw_into(
     images: Float[Tensor, "images 3 rows columns"],
     place: Int[Tensor, " batch"],
     pose: Float[Tensor, "batch 3"],
-    boxes: Float[Tensor, "batch boxes 5"],
-    visible: Bool[Tensor, "batch boxes"],
+    others: Neighbours,
     road: Int[Tensor, " batch"],
     road_map: RoadMap,
     config: RasterConfig,
 ) -> None:
     """``draw`` over images that exist already; ``place`` numbers those to draw."""
-    if cpu_loops.applies(images, pose, boxes, road_map.atlas):
+    if cpu_loops.applies(images, pose, others.table_boxes, road_map.atlas):
         _loop_over_roads(pose, road, road_map, config, images, place, (LANES, OFFROAD))
-        _loop_over_boxes(pose, boxes, visible, config, images, place, VEHICLES)
+        _loop_over_boxes(pose, others, config, images, place, VEHICLES)
     else:
-        images[place] = draw(pose, boxes, visible, road, road_map, config)
+        images[place] = draw(pose, others.boxes, others.present, road, road_map, config)
 
 
 def _blank(

@@ -63,15 +63,17 @@ def draw_road(pose, road, place, out, nodes, per_metre, offset, low, high, pixel
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-def draw_boxes(pose, boxes, visible, place, out, pixel_m, channel):
+def draw_boxes(pose, row, ego, place, out, boxes, occupant, pixel_m, channel):
     """Coverage by boxes in the world, as seen from poses, into one channel.
 
     Args:
         pose: ``(batch, 3)``.
-        boxes: ``(batch, boxes, 5)``.
-        visible: ``(batch, boxes)``.
+        row: ``(batch,)`` of the tables below.
+        ego: ``(batch,)`` the vehicle to leave out.
         place: ``(batch,)`` number of each one's image.
         out: ``(images, channels, rows, columns)``.
+        boxes: ``(rows, slots, 5)``.
+        occupant: ``(rows, slots)`` vehicle in each slot, negative if free.
         pixel_m: metres per pixel.
         channel: number of the channel.
     """
@@ -84,14 +86,15 @@ def draw_boxes(pose, boxes, visible, place, out, pixel_m, channel):
         image[:] = nothing
         ego_cos, ego_sin = f32(math.cos(pose[b, 2])), f32(math.sin(pose[b, 2]))
         for k in range(boxes.shape[1]):
-            if not visible[b, k]:
+            if occupant[row[b], k] < 0 or occupant[row[b], k] == ego[b]:
                 continue
-            x_m, y_m = boxes[b, k, 0] - pose[b, 0], boxes[b, k, 1] - pose[b, 1]
-            length, width = boxes[b, k, 3] * cells, boxes[b, k, 4] * cells
-            nearest_m = reach_m + half * (boxes[b, k, 3] + boxes[b, k, 4])
+            box = boxes[row[b], k]
+            x_m, y_m = box[0] - pose[b, 0], box[1] - pose[b, 1]
+            length, width = box[3] * cells, box[4] * cells
+            nearest_m = reach_m + half * (box[3] + box[4])
             if x_m * x_m + y_m * y_m > nearest_m * nearest_m:
                 continue
-            heading = boxes[b, k, 2] - pose[b, 2]
+            heading = box[2] - pose[b, 2]
             cos, sin = f32(math.cos(heading)), f32(math.sin(heading))
             # Row and column of the box's centre, and how far from it a pixel can be touched.
             centre_row = middle_row - (ego_cos * x_m + ego_sin * y_m) * cells
@@ -103,12 +106,12 @@ def draw_boxes(pose, boxes, visible, place, out, pixel_m, channel):
             last_row = min(rows - 1, math.floor(centre_row + high))
             first_column = max(0, math.ceil(centre_column - wide))
             last_column = min(columns - 1, math.floor(centre_column + wide))
-            for row in range(first_row, last_row + 1):
-                ahead = centre_row - f32(row)
-                for column in range(first_column, last_column + 1):
-                    left = centre_column - f32(column)
+            for i in range(first_row, last_row + 1):
+                ahead = centre_row - f32(i)
+                for j in range(first_column, last_column + 1):
+                    left = centre_column - f32(j)
                     along = half * (length + one) - abs(cos * ahead + sin * left)
                     across = half * (width + one) - abs(cos * left - sin * ahead)
                     cover = min(max(along, nothing), min(length, one))
                     cover *= min(max(across, nothing), min(width, one))
-                    image[row, column] = min(image[row, column] + cover, one)
+                    image[i, j] = min(image[i, j] + cover, one)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .errors import InputError
+from .neighbours import Neighbours
 from .recording import Recording
 
 
@@ -122,9 +123,13 @@ class Scene:
         row = (frame - self.first_frame[vehicle]).clamp(min=0) + self.row_pointer[vehicle]
         return self.states[torch.minimum(row, self.row_pointer[vehicle + 1] - 1)]
 
+    def neighbours(self, frame: Int[Tensor, " batch"], ego: Int[Tensor, " batch"]) -> Neighbours:
+        """The vehicles other than the ego at global frames."""
+        return Neighbours(self.boxes, self.speed_mps, self.occupant, row=frame, ego=ego)
+
     def others(
         self, frame: Int[Tensor, " batch"], ego: Int[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch slots 5"], Bool[Tensor, "batch slots"]]:
         """All boxes at global frames, and which of them are vehicles other than the ego."""
-        occupant = self.occupant[frame]
-        return self.boxes[frame], (occupant >= 0) & (occupant != ego[:, None])
+        found = self.neighbours(frame, ego)
+        return found.boxes, found.present

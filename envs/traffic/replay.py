@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ppuu.neighbours import Neighbours
 from ppuu.scene import Scene
 
-from .base import Neighbours, Traffic
+from .base import Traffic
 
 
 class Replay(Traffic):
@@ -36,8 +37,7 @@ class Replay(Traffic):
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
     ) -> Neighbours:
         """Rows of the scene."""
-        scene = self.scene
-        return Neighbours(scene.boxes, scene.speed_mps, scene.occupant, row=frame, ego=ego)
+        return self.scene.neighbours(frame, ego)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Nothing: the frame says all."""
