@@ -2,12 +2,20 @@
 
 from gymnasium.envs.registration import register, registry
 
-_ID = "ppuu/DenseTraffic-v0"
+from .sites import SITES
 
-# ``gym.make("envs:ppuu/DenseTraffic-v0")`` imports this module again in every worker.
-if _ID not in registry:
-    register(
-        _ID,
-        entry_point="envs.dense_traffic:DenseTrafficEnv",
-        vector_entry_point="envs.vector:DenseTrafficVectorEnv",
-    )
+
+_REAL = ("envs.dense_traffic:DenseTrafficEnv", "envs.vector:DenseTrafficVectorEnv")
+_IMAGINED = ("envs.dream:DreamEnv", "envs.dream:DreamVectorEnv")
+
+
+def _register(env_id: str, kinds: tuple[str, str], **arguments: str) -> None:
+    # ``gym.make("envs:ppuu/DenseTraffic-v0")`` imports this module again in every worker.
+    if env_id not in registry:
+        register(env_id, entry_point=kinds[0], vector_entry_point=kinds[1], kwargs=arguments)
+
+
+_register("ppuu/DenseTraffic-v0", _REAL)
+_register("ppuu/Dream-v0", _IMAGINED)
+for _site in SITES:
+    _register(_site.id, _REAL, recording=_site.recording)

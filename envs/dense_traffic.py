@@ -10,7 +10,7 @@ import numpy as np
 
 from ppuu.errors import InputError
 
-from .episodes import DenseTrafficConfig, Episodes
+from .episodes import DenseTrafficConfig
 from .render import FRAMES_PER_SECOND, Renderer
 
 
@@ -52,6 +52,7 @@ class DenseTrafficEnv(gymnasium.Env):
     - v0: first release.
     """
 
+    _config: type[DenseTrafficConfig] = DenseTrafficConfig
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
 
     def __init__(
@@ -60,7 +61,7 @@ class DenseTrafficEnv(gymnasium.Env):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise InputError(f"render_mode {render_mode!r}: only 'rgb_array' (or None) is there")
         self.render_mode = render_mode
-        self._episodes = Episodes(DenseTrafficConfig(recording, **settings), 1)
+        self._episodes = self._config(recording, **settings).episodes(1)
         self.action_space = self._episodes.action_space
         self.observation_space = self._episodes.observation_space
         self._renderer = Renderer(self._episodes.world.recordings)
@@ -75,7 +76,7 @@ class DenseTrafficEnv(gymnasium.Env):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Starts an episode."""
         super().reset(seed=seed)
-        self._episodes.begin([0], [self._episodes.choose(self.np_random, options)])
+        self._episodes.begin([0], [self.np_random], options)
         return self._observation(), _first(self._episodes.info())
 
     def step(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,22 @@ from gymnasium import spaces
 
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
-from ppuu.raster import CHANNELS
+from ppuu.raster import RasterConfig
 
-from .reward import reward_terms, reward_weights
-from .scenario import ScenarioConfig
+from .observations import ImageConfig, SensorConfig, sensor_configs
+from .reward import Before, Step, reward_weights, weighted_terms
+from .scenario import ScenarioConfig, Scenarios
 from .simulator import Simulator, SimulatorConfig
+from .sites import locate
+from .starts import Start, begun, choose
 from .termination import CollisionKind, Outcome
+from .traffic.registry import traffic_by_name
 from .world import World, load_world
 
-SPEED_LIMIT_MPS = 60.0
-"""Bound of the observed speed; no recorded vehicle comes near it."""
-SIZE_LIMIT_M = 30.0
-"""Bound of the observed length and width."""
-
 TERMINATING = (Outcome.ARRIVED, Outcome.COLLISION, Outcome.OFFROAD)
+
+_NO_IMAGE = RasterConfig(rows=1, columns=1)
+"""The simulator draws what it remembers; where nobody looks at it, one pixel."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,21 @@ class DenseTrafficConfig:
     """Arguments of the environments; JSON values only, so that specs travel to workers.
 
     Attributes:
-        recording: an HDF5 recording, or several.
-        history_frames: images in an observation.
+        recording: an HDF5 recording, or several; ``envs.sites.locate`` says where they lie.
+        observation: what is observed, and how; see ``envs.observations.sensor_configs``.
+        history_frames: images and ego states in an observation.
         history_stride: recorded frames between two of them.
         first_frame, last_frame: use ``first_frame <= frame < last_frame`` of each recording.
         distance_m: arrival is where the human is after so much path.
         minimum_frames: shorter tracks are no episodes.
         time_limit_s: longest episode.
-        reward: weights that replace those of ``envs.reward.DEFAULT_WEIGHTS``.
+        reward: weights that replace or join those of ``envs.reward.DEFAULT_WEIGHTS``.
+        target_speed_mps: of the reward's term ``speed``; None for that of the recorded human.
+        others: how the other vehicles move, a name in ``envs.traffic.registry``.
     """
 
     recording: str | Sequence[str]
+    observation: Mapping[str, Any] = field(default_factory=lambda: {"image": True, "ego": True})
     history_frames: int = ObservationConfig.frames
     history_stride: int = ObservationConfig.stride
     first_frame: int = 0
@@ -53,25 +60,54 @@ class DenseTrafficConfig:
     minimum_frames: int = ScenarioConfig.minimum_frames
     time_limit_s: float = ScenarioConfig.time_limit_s
     reward: Mapping[str, float] = field(default_factory=dict)
+    target_speed_mps: float | None = None
+    others: str = "replay"
+
+    @cached_property
+    def sensors(self) -> dict[str, SensorConfig]:
+        """What is observed, by name."""
+        return sensor_configs(self.observation)
+
+    @cached_property
+    def history(self) -> ObservationConfig:
+        """The images and ego states that the simulator remembers."""
+        image = self.sensors.get("image")
+        raster = image.raster if isinstance(image, ImageConfig) else _NO_IMAGE
+        return ObservationConfig(self.history_frames, self.history_stride, raster)
+
+    def episodes(self, envs: int) -> Episodes:
+        """The recordings' episodes, in so many slots."""
+        return Episodes(self, envs)
+
+    def simulator(self, world: World) -> Simulator:
+        """An empty one."""
+        roads = [recording.road for recording in world.recordings]
+        return Simulator(
+            world.scene,
+            world.road_map,
+            SimulatorConfig(self.history),
+            traffic_by_name(self.others, world.scene, roads),
+        )
 
     @property
-    def observation(self) -> ObservationConfig:
-        """The images and ego states in an observation."""
-        return ObservationConfig(self.history_frames, self.history_stride)
+    def context_frames(self) -> int:
+        """Recorded frames before an episode's start."""
+        return max(ScenarioConfig.context_frames, self.history.span)
 
     def load(self) -> World:
         """Reads the recordings."""
         several = not isinstance(self.recording, str | Path)
+        recordings = self.recording if several else [self.recording]
         scenarios = ScenarioConfig(
-            context_frames=max(ScenarioConfig.context_frames, self.observation.span),
+            context_frames=self.context_frames,
             distance_m=self.distance_m,
             minimum_frames=self.minimum_frames,
             time_limit_s=self.time_limit_s,
         )
         return load_world(
-            self.recording if several else [self.recording],
+            [locate(recording) for recording in recordings],
             scenarios,
-            self.observation.raster,
+            self.history.raster,
             self.first_frame,
             self.last_frame,
         )
@@ -87,45 +123,49 @@ class Episodes:
 
     def __init__(self, config: DenseTrafficConfig, envs: int):
         self.world = config.load()
-        self.simulator = Simulator(
-            self.world.scene, self.world.road_map, SimulatorConfig(config.observation)
-        )
+        self.simulator = config.simulator(self.world)
         self.weights = reward_weights(config.reward)
+        self.target_speed_mps = config.target_speed_mps
         self.scenario = np.zeros(envs, np.int64)
         self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self._ego_bounds = _ego_bounds(config.observation, self.world.scene.dt_s)
-        self.observation_space = _observation_space(config.observation, self._ego_bounds)
+        self._sensors = {
+            name: sensor.build(self.world, config.history)
+            for name, sensor in config.sensors.items()
+        }
+        self.observation_space = spaces.Dict(
+            {name: sensor.space for name, sensor in self._sensors.items()}
+        )
         self._largest = self.simulator.config.bounds.largest(torch.zeros(1))
         self._recordings = [recording.name for recording in self.world.recordings]
 
-    def choose(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> int:
-        """The scenario that ``reset``'s options ask for, or one at random.
+    def begin(
+        self,
+        envs: Sequence[int],
+        random: Sequence[np.random.Generator],
+        options: Mapping[str, Any] | None,
+    ) -> None:
+        """Starts episodes in the given slots; the first call must fill all of them.
 
-        Raises:
-            InputError: an unknown option, or a scenario that does not exist.
+        Args:
+            envs: numbers of the slots.
+            random: the generator of each.
+            options: as given to ``reset``; see ``envs.starts.choose``.
         """
-        options, count = dict(options or {}), len(self.world.scenarios)
-        asked = options.pop("scenario", None)
-        if options:
-            raise InputError(
-                f"reset: unknown option '{next(iter(options))}'; the only one is 'scenario', "
-                f"a number from 0 to {count - 1}"
-            )
-        if asked is None:
-            return int(random.integers(count))
-        if isinstance(asked, bool) or not isinstance(asked, int | np.integer):
-            raise InputError(f"reset: scenario {asked!r} is not a whole number")
-        if not 0 <= asked < count:
-            raise InputError(f"reset: no scenario {asked}; there are 0 to {count - 1}")
-        return int(asked)
+        self.start(envs, [self._choose(generator, options) for generator in random])
 
-    def begin(self, envs: Sequence[int], scenarios: Sequence[int]) -> None:
-        """Starts scenarios in the given slots; the first call must fill all of them."""
-        self.scenario[list(envs)] = scenarios
+    def _choose(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> Start:
+        return choose(self.world.scenarios, self._recordings, random, options)
+
+    def start(self, envs: Sequence[int], starts: Sequence[Start]) -> None:
+        """Starts given episodes in the given slots; the first call must fill all of them."""
+        self.scenario[list(envs)] = [start.scenario for start in starts]
+        self._start(envs, begun(self.world.scenarios, starts))
+
+    def _start(self, envs: Sequence[int], scenarios: Scenarios) -> None:
         if self.simulator.envs == 0:
-            self.simulator.reset(self.world.scenarios[self.scenario])
+            self.simulator.reset(scenarios)
         else:
-            self.simulator.replace(list(envs), self.world.scenarios[list(scenarios)])
+            self.simulator.replace(envs, scenarios)
 
     def step(
         self, actions: np.ndarray
@@ -146,13 +186,12 @@ class Episodes:
                 f"action of shape {tuple(asked.shape)[1:]}: two numbers are expected, "
                 "acceleration and curvature, each from -1 to 1"
             )
-        before = self.simulator.distance_m.clone()
-        physical = asked * self._largest
-        result = self.simulator.step(physical)
-        terms = reward_terms(result, before, self.simulator.config.bounds, self.world.scene.dt_s)
+        before = Before.of(self.simulator)
+        result = self.simulator.step(asked * self._largest)
+        step = Step(self.simulator, result, before, self.target_speed_mps)
         weighted = {
-            f"reward/{name}": self.weights[name] * term.double().numpy()
-            for name, term in terms.items()
+            f"reward/{name}": term.numpy()
+            for name, term in weighted_terms(self.weights, step).items()
         }
         outcome = result.outcome.numpy()
         terminated = np.isin(outcome, TERMINATING)
@@ -161,17 +200,17 @@ class Episodes:
 
     def observation(self) -> dict[str, np.ndarray]:
         """Batched observations, in new arrays."""
-        seen = self.simulator.observe()
-        images = (seen.images * 255.0).round_().to(torch.uint8).flatten(1, 2)
-        ego = seen.ego_features.numpy().clip(*self._ego_bounds)
-        return {"image": images.numpy(), "ego": ego}
+        history = self.simulator.observe()
+        return {
+            name: sensor.read(self.simulator, history) for name, sensor in self._sensors.items()
+        }
 
     def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """One array a key, one element an episode; the same keys at reset and at every step."""
         simulator, scenarios = self.simulator, self.world.scenarios
         outcome = simulator.outcome.numpy()
         recording = simulator.road.numpy()
-        frame = simulator.frame - simulator.scene.frame_offset[simulator.road]
+        first = simulator.scene.frame_offset[simulator.road]
         steps = (simulator.frame - simulator.start_frame).numpy()
         zero = np.zeros(len(outcome))
         terms = terms or {f"reward/{name}": zero for name in self.weights}
@@ -183,6 +222,7 @@ class Episodes:
             ),
             "at_fault": simulator.at_fault.numpy().copy(),
             "offroad": outcome == Outcome.OFFROAD,
+            "is_success": np.isin(outcome, (Outcome.ARRIVED, Outcome.SURVIVED)),
             "arrived": outcome == Outcome.ARRIVED,
             "survived": outcome == Outcome.SURVIVED,
             "timeout": outcome == Outcome.TIMEOUT,
@@ -195,28 +235,11 @@ class Episodes:
             "scenario": self.scenario.copy(),
             "vehicle_id": scenarios.vehicle_id[self.scenario],
             "recording": np.array([self._recordings[k] for k in recording], object),
-            "frame": frame.numpy(),
+            "start_frame": (simulator.start_frame - first).numpy(),
+            "frame": (simulator.frame - first).numpy(),
             **terms,
         }
 
 
 def _floats(tensor: torch.Tensor) -> np.ndarray:
     return tensor.double().numpy()
-
-
-def _ego_bounds(config: ObservationConfig, dt_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest values of the ego's history and size."""
-    reach = SPEED_LIMIT_MPS * config.span * dt_s
-    low = [-reach, -reach, -np.pi, 0.0] * config.frames + [0.0, 0.0]
-    high = [reach, reach, np.pi, SPEED_LIMIT_MPS] * config.frames + [SIZE_LIMIT_M, SIZE_LIMIT_M]
-    return np.array(low, np.float32), np.array(high, np.float32)
-
-
-def _observation_space(
-    config: ObservationConfig, ego_bounds: tuple[np.ndarray, np.ndarray]
-) -> spaces.Dict:
-    """Images as channels (oldest first, three a frame) and the ego's history with its size."""
-    shape = (config.frames * CHANNELS, config.raster.rows, config.raster.columns)
-    return spaces.Dict(
-        {"image": spaces.Box(0, 255, shape, np.uint8), "ego": spaces.Box(*ego_bounds)}
-    )

@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from ppuu.errors import InputError
 
-from .episodes import DenseTrafficConfig, Episodes
+from .episodes import DenseTrafficConfig
 from .render import FRAMES_PER_SECOND, Renderer
 
 
@@ -37,6 +37,8 @@ class DenseTrafficVectorEnv(VectorEnv):
         settings: see ``envs.episodes.DenseTrafficConfig``.
     """
 
+    _config: type[DenseTrafficConfig] = DenseTrafficConfig
+
     def __init__(
         self,
         num_envs: int,
@@ -57,7 +59,7 @@ class DenseTrafficVectorEnv(VectorEnv):
             "render_fps": FRAMES_PER_SECOND,
             "autoreset_mode": self.mode,
         }
-        self._episodes = Episodes(DenseTrafficConfig(recording, **settings), num_envs)
+        self._episodes = self._config(recording, **settings).episodes(num_envs)
         self.single_action_space = self._episodes.action_space
         self.single_observation_space = self._episodes.observation_space
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -132,9 +134,8 @@ class DenseTrafficVectorEnv(VectorEnv):
         return episodes.observation(), rewards, terminated, truncated, info
 
     def _begin(self, envs: np.ndarray, options: Mapping[str, Any]) -> None:
-        chosen = [self._episodes.choose(self._random[env], options) for env in envs]
         if len(envs):
-            self._episodes.begin(envs.tolist(), chosen)
+            self._episodes.begin(envs.tolist(), [self._random[env] for env in envs], options)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Every episode from above; None without a render mode."""

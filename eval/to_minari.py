@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from data.splits import Split, window
 from envs.episodes import DenseTrafficConfig, Episodes
+from envs.starts import Start
 from envs.termination import Outcome
 from ppuu import __version__
 from ppuu.command import run
@@ -104,7 +105,7 @@ def _begin(
     slots = list(slots)
     if not slots:
         return
-    episodes.begin(slots, [running[slot].scenario for slot in slots])
+    episodes.start(slots, [Start(running[slot].scenario) for slot in slots])
     fresh = torch.zeros(episodes.simulator.envs, dtype=torch.bool)
     fresh[slots] = True
     policy.reset(fresh)

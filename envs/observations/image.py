@@ -1,0 +1,87 @@
+"""``image``: the raster, at any size and scale, with the channels asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from ppuu.errors import InputError
+from ppuu.observation import Observation, ObservationConfig
+from ppuu.raster import RasterConfig, draw_boxes
+
+from ..simulator import Simulator
+from ..world import World
+from .base import Sensor, SensorConfig
+
+CHANNELS = ("lanes", "vehicles", "offroad", "ego")
+"""The raster's channels, in its order, and the ego's own box."""
+
+
+@dataclass(frozen=True)
+class ImageConfig(SensorConfig):
+    """Size, scale and channels of each image.
+
+    Attributes:
+        rows, columns: pixels along and across the ego's heading.
+        metres_per_pixel: scale.
+        channels: of ``lanes``, ``vehicles``, ``offroad`` and ``ego``, in the order wanted.
+    """
+
+    rows: int = RasterConfig.rows
+    columns: int = RasterConfig.columns
+    metres_per_pixel: float = RasterConfig.metres_per_pixel
+    channels: tuple[Literal["lanes", "vehicles", "offroad", "ego"], ...] = CHANNELS[:3]
+
+    def __post_init__(self):
+        if not self.channels or len(set(self.channels)) < len(self.channels):
+            raise InputError(
+                f"observation.image.channels: {', '.join(self.channels) or 'none'}; "
+                "name at least one, and each once"
+            )
+
+    @property
+    def raster(self) -> RasterConfig:
+        """Size and scale."""
+        return RasterConfig(self.rows, self.columns, self.metres_per_pixel)
+
+    def build(self, world: World, history: ObservationConfig) -> Image:
+        """``history`` must have been made with ``raster``."""
+        return Image(self, history.frames)
+
+
+class Image(Sensor):
+    """``(frames * channels, rows, columns)`` uint8, oldest frame first, channels side by side.
+
+    Each frame is centred on where the ego then was, forward up; a value is the covered share of
+    the pixel, times 255.
+    """
+
+    def __init__(self, config: ImageConfig, frames: int):
+        shape = (frames * len(config.channels), config.rows, config.columns)
+        self.space = spaces.Box(0, 255, shape, np.uint8)
+        self._raster = config.raster
+        self._order = [CHANNELS.index(name) for name in config.channels]
+
+    def read(
+        self, simulator: Simulator, history: Observation
+    ) -> UInt8[np.ndarray, "envs channels rows columns"]:
+        """The history's images."""
+        images = history.images
+        if CHANNELS.index("ego") in self._order:
+            own = self._own_box(history.size_m)
+            images = torch.cat([images, own.expand_as(images[:, :, :1])], dim=2)
+        if self._order != list(range(images.shape[2])):
+            images = images[:, :, self._order]
+        return (images * 255.0).round_().to(torch.uint8).flatten(1, 2).numpy()
+
+    def _own_box(self, size_m: Float[Tensor, "envs 2"]) -> Float[Tensor, "envs 1 1 rows columns"]:
+        """The ego, which stands in the middle of every one of its images."""
+        box = torch.cat([size_m.new_zeros(len(size_m), 3), size_m], dim=1)
+        shown = torch.ones(len(size_m), 1, dtype=torch.bool)
+        return draw_boxes(box[:, None], shown, self._raster)[:, None, None]
