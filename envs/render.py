@@ -84,7 +84,7 @@ class Renderer:
         """
         number = int(simulator.road[env])
         if number not in self._markings:
-            self._markings[number] = _markings(self.roads[number])
+            self._markings[number] = road_markings(self.roads[number])
         road = self.roads[number]
         ego = simulator.state[env].cpu()
         canvas = _Canvas(self.config, self._centre(road, ego[:2].tolist()))
@@ -128,7 +128,7 @@ class Renderer:
 _DASH_M, _PERIOD_M = 3.0, 9.0
 
 
-def _markings(road: Road) -> tuple[np.ndarray, np.ndarray]:
+def road_markings(road: Road) -> tuple[np.ndarray, np.ndarray]:
     """Painted pieces ``(n, 2, 2)``: solid where the road ends beside the line, else dashes."""
     solid, dashed = [np.zeros((0, 2, 2))], [np.zeros((0, 2, 2))]
     for lane in range(road.lanes):
