@@ -21,8 +21,8 @@ from data.splits import Part
 from envs.scenario import Scenarios
 from envs.simulator import Simulator
 from envs.termination import Outcome
-from envs.traffic.base import Neighbours
 from ppuu.errors import InputError
+from ppuu.neighbours import Neighbours
 from ppuu.policies import Policy
 from ppuu.recording import Recording
 from ppuu.scene import Scene
@@ -91,7 +91,7 @@ class Verdict:
 
     Attributes:
         pixel_collision: the proximity cost exceeds 0.99 inside the region.
-        ahead_collision: the ego's box overlaps one ahead by more than 1 m, along and across.
+        ahead_collision: there, the ego's box overlaps one ahead by more than 1 m, along and across.
         off_road: the rear bumper is beyond the road's sides.
         arrived: the rear bumper is past the region.
         over: the recording has ended.
@@ -127,10 +127,11 @@ def judge(simulator: Simulator, screens: Screens, envs: Int[Tensor, " envs"]) ->
     others = simulator.traffic.neighbours(envs, simulator.vehicle[envs], frame)
     place = screens.place(box, road)
     cost = proximity_cost(box, simulator.state[envs, 3], others.boxes, others.present)
-    cost = torch.where(screens.valid(place, road), cost, 0.0)
+    seen = screens.valid(place, road)
+    cost = torch.where(seen, cost, 0.0)
     return Verdict(
         pixel_collision=cost > COLLISION_COST,
-        ahead_collision=_runs_into(box, others, screens, road),
+        ahead_collision=seen & _runs_into(box, others, screens, road),
         off_road=screens.off_road(place, box, road, simulator.road_map),
         arrived=screens.arrived(place, road),
         over=frame >= simulator.end_frame[envs],
