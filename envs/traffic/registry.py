@@ -9,10 +9,14 @@ from ppuu.road import Road
 from ppuu.scene import Scene
 
 from .base import Traffic
+from .reactive import Reactive
 from .replay import Replay
+from .until_disturbed import UntilDisturbed
 
 TRAFFICS: dict[str, Callable[[Scene, Sequence[Road]], Traffic]] = {
     "replay": lambda scene, roads: Replay(scene),
+    "until-disturbed": UntilDisturbed,
+    "reactive": Reactive,
 }
 
 
