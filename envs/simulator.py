@@ -19,7 +19,7 @@ from ppuu.raster import RoadMap, draw_into
 from ppuu.scene import Scene
 
 from .scenario import Scenarios
-from .termination import CollisionKind, Outcome, beyond, contact, off_the_road
+from .termination import CollisionKind, Outcome, contact, off_the_road, outcomes
 from .traffic.base import Neighbours, Traffic
 from .traffic.replay import Replay
 
@@ -327,18 +327,11 @@ class Simulator:
         self.time_to_collision_s[envs] = found.time_to_collision_s
 
     def _judge(self, envs: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
-        """Outcomes; of several at once the first of collision, off the road, line, time."""
-        position, has_goal = self.state[envs, :2], self.has_goal[envs]
-        outcome = torch.full_like(envs, int(Outcome.RUNNING))
-        good = torch.where(has_goal, int(Outcome.ARRIVED), int(Outcome.SURVIVED))
-        late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))
-        outcome = torch.where(self.frame[envs] >= self.end_frame[envs], late, outcome)
-        through = beyond(position, self.goal_pose[envs])
-        outcome = torch.where(through, good, outcome)
-        # Without a goal line the human's last pose is where the recorded road ends.
-        lost = self._offroad(envs) & (has_goal | ~through)
-        outcome = torch.where(lost, int(Outcome.OFFROAD), outcome)
-        return torch.where(self._collided(envs), int(Outcome.COLLISION), outcome)
+        """How the episodes stand now."""
+        return outcomes(
+            self.state[envs], self.frame[envs], self.end_frame[envs], self.has_goal[envs],
+            self.goal_pose[envs], self._offroad(envs), self._collided(envs),
+        )  # fmt: skip
 
     def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
         return off_the_road(self._boxes(envs), self.road[envs], self.road_map)
@@ -347,7 +340,7 @@ class Simulator:
         return self.collision_kind[envs] != CollisionKind.NONE
 
     def _boxes(self, envs: Int[Tensor, " envs"]) -> Float[Tensor, "envs 5"]:
-        return torch.cat([self.state[envs, :3], self.size_m[envs]], dim=1)
+        return self.ego_box[envs]
 
     def _result(self, moved: Bool[Tensor, " envs"]) -> StepResult:
         return StepResult(

@@ -13,7 +13,7 @@ from ppuu import cpu_loops
 from ppuu.geometry import clearance, time_to_collision, to_local
 from ppuu.raster import RoadMap
 
-from . import contact_cpu
+from . import contact_cpu, judge_cpu
 from .traffic.base import Neighbours
 
 NEAREST = 16
@@ -140,12 +140,49 @@ def off_the_road(
 
     The flanks keep the painted gaps between lanes (a gore narrower than the car) from counting.
     """
+    if cpu_loops.applies(ego_box, road_map.atlas):
+        lost = torch.empty_like(road, dtype=torch.bool)
+        cpu_loops.in_parts(
+            judge_cpu.off_the_road, judge_cpu.SMALLEST_PART, road_map.nodes, ego_box, road, lost
+        )
+        return lost
     x, y, heading, _, width = ego_box.unbind(-1)
     across = width[:, None] * ego_box.new_tensor([0.0, 0.5, -0.5])
     x = x[:, None] - heading.sin()[:, None] * across
     y = y[:, None] + heading.cos()[:, None] * across
     off = road_map.read(x, y, road)[:, 1] > 0.5
     return off[:, 0] & (off[:, 1] | off[:, 2])
+
+
+def outcomes(
+    state: Float[Tensor, "envs 4"],
+    frame: Int[Tensor, " envs"],
+    end_frame: Int[Tensor, " envs"],
+    has_goal: Bool[Tensor, " envs"],
+    goal_pose: Float[Tensor, "envs 3"],
+    lost: Bool[Tensor, " envs"],
+    collided: Bool[Tensor, " envs"],
+) -> Int[Tensor, " envs"]:
+    """``Outcome``; of several at once the first of collision, off the road, line, time.
+
+    Without a goal line the human's last pose is where the recorded road ends: beyond it nobody is
+    off the road.
+    """
+    if cpu_loops.applies(state, goal_pose):
+        outcome = torch.empty_like(frame)
+        cpu_loops.in_parts(
+            judge_cpu.outcomes, judge_cpu.SMALLEST_PART, (tuple(int(code) for code in Outcome),),
+            state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome,
+        )  # fmt: skip
+        return outcome
+    outcome = torch.full_like(frame, int(Outcome.RUNNING))
+    good = torch.where(has_goal, int(Outcome.ARRIVED), int(Outcome.SURVIVED))
+    late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))
+    outcome = torch.where(frame >= end_frame, late, outcome)
+    through = beyond(state[:, :2], goal_pose)
+    outcome = torch.where(through, good, outcome)
+    outcome = torch.where(lost & (has_goal | ~through), int(Outcome.OFFROAD), outcome)
+    return torch.where(collided, int(Outcome.COLLISION), outcome)
 
 
 def beyond(

@@ -258,6 +258,14 @@ class RoadMap:
         road: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch 2 *points"]:
         """Lane-line and off-road coverage at world points; outside the grid all is off-road."""
+        if cpu_loops.applies(x_m, y_m, self.atlas):
+            shape = (len(road), math.prod(x_m.shape[1:]))
+            found = x_m.new_empty(shape[0], 2, shape[1])
+            cpu_loops.in_parts(
+                raster_cpu.read, raster_cpu.SMALLEST_READ, self.nodes,
+                x_m.reshape(shape), y_m.reshape(shape), road, found,
+            )  # fmt: skip
+            return found.view(len(road), 2, *x_m.shape[1:])
         points = torch.stack([y_m, x_m], dim=-1).view(len(road), 1, -1, 2)
         place = points * self.scale + self.offset[road][:, None, None]
         return self.look_up(place, road).view(len(road), 2, *x_m.shape[1:])
