@@ -50,7 +50,9 @@ def contact(
             elif bound[k] - own_reach < gap:
                 gap = min(gap, _distance(own, other, turn))
             other_speed = speed[row[e], slot[k]]
-            soonest = min(soonest, _time_to_collision(own, other, own_speed, other_speed, turn))
+            # No sooner than the gap between the circles around both boxes allows.
+            if bound[k] - own_reach < soonest * (own_speed + other_speed):
+                soonest = min(soonest, _time_to_collision(own, other, own_speed, other_speed, turn))
         gap_m[e], soonest_s[e] = gap, soonest
         if struck < 0:
             kind[e], at_fault[e], hit[e] = kinds[0], False, -1
@@ -67,7 +69,11 @@ def _nearest_slots(own, table, occupant, ego, slot, bound):
         if occupant[k] < 0 or occupant[k] == ego:
             continue
         other = table[k]
-        least = _norm(other[0] - own[0], other[1] - own[1]) - f32(0.5) * _norm(other[3], other[4])
+        x, y = other[0] - own[0], other[1] - own[1]
+        # Most are too far away even along one axis, which is told without a root.
+        if count == len(slot) and abs(x) - f32(0.5) * (other[3] + other[4]) >= bound[count - 1]:
+            continue
+        least = _norm(x, y) - f32(0.5) * _norm(other[3], other[4])
         if count == len(slot) and least >= bound[count - 1]:
             continue
         place = count if count < len(slot) else count - 1
@@ -127,15 +133,24 @@ def _separation(own, other, turn):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def _distance(own, other, turn):
-    """Euclidean distance of two boxes that do not overlap: of a corner of one from the other."""
-    return min(_corner_distance(own, other), _corner_distance(other, own))
+def overlap(own, other):
+    """Whether two boxes share area; touching is not overlap."""
+    cos, sin = f32(math.cos(own[2])), f32(math.sin(own[2]))
+    return _separation(own, other, _turn(own, other, cos, sin)) < 0
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def _corner_distance(box, other):
-    cos, sin = f32(math.cos(box[2])), f32(math.sin(box[2]))
-    other_cos, other_sin = f32(math.cos(other[2])), f32(math.sin(other[2]))
+def _distance(own, other, turn):
+    """Euclidean distance of two boxes that do not overlap: of a corner of one from the other."""
+    cos, sin, other_cos, other_sin, _, _ = turn
+    return min(
+        _corner_distance(own, cos, sin, other, other_cos, other_sin),
+        _corner_distance(other, other_cos, other_sin, own, cos, sin),
+    )
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _corner_distance(box, cos, sin, other, other_cos, other_sin):
     half, least = f32(0.5), _NEVER
     for corner in range(4):
         along = half * other[3] * (f32(1) if corner < 2 else f32(-1))

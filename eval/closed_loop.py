@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +18,42 @@ from data.splits import Part, Split, SplitManifest, part_of
 from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
 from envs.simulator import Simulator, SimulatorConfig, StepResult
 from envs.termination import CollisionKind, Outcome
+from envs.traffic.registry import traffic_by_name
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
-from ppuu.policies import NetworkPolicy, Policy, Surroundings
+from ppuu.policies import NetworkPolicy, Policy, RecordedHuman, Surroundings
 from ppuu.raster import RoadMap
 from ppuu.recording import Recording, load_recordings
+from ppuu.road import Road
 from ppuu.scene import Scene
 
+from .metrics.comfort import BOUNDS, comfort
+from .metrics.distributions import distances
+from .metrics.drives import Drives
+from .metrics.headway import headway
+from .metrics.lanes import lane_keeping
+from .metrics.paired import paired
+from .metrics.progress import progress
+from .metrics.recorder import Recorder
+from .metrics.safety import safety
 from .policies import labels, observation_of, policy_by_name, training_of, warn_of_seen
-from .results import Metric, Row, format_table, mean, rate, write_results
+from .results import Metric, Row, format_table, mean, rate, ratio, write_results
 
+HUMAN = "human"
+REPLAY = "replay"
 SUCCESSES = ("arrived", "survived")
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode's row."""
+    """One episode's row; docs/metrics.md defines the columns.
+
+    None where there was nothing to measure, inf where nobody ever came near.
+    """
 
     policy: str
+    others: str
     recording: str
     vehicle_id: int
     start_frame: int
@@ -44,10 +62,50 @@ class Episode:
     at_fault: bool
     distance_m: float
     human_distance_m: float
+    progress: float | None
+    completion: float | None
     duration_s: float
     mean_speed_mps: float
     smallest_clearance_m: float
+    smallest_ttc_s: float
+    ttc_below_0_95_s: float
+    ttc_below_1_5_s: float
+    post_encroachment_s: float
+    smallest_headway_s: float
+    median_headway_s: float | None
+    headway_below_1_s: float | None
     hardest_braking_mps2: float
+    smallest_acceleration_mps2: float | None
+    largest_acceleration_mps2: float | None
+    largest_lateral_acceleration_mps2: float | None
+    largest_longitudinal_jerk_mps3: float | None
+    largest_jerk_mps3: float | None
+    largest_yaw_rate_radps: float | None
+    largest_yaw_acceleration_radps2: float | None
+    rms_acceleration_mps2: float | None
+    rms_jerk_mps3: float | None
+    rms_curvature_rate_radpmps: float | None
+    in_lane: float
+    lane_offset_m: float | None
+    lane_changes: int
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the ego got through."""
+        return self.outcome in SUCCESSES
+
+    @property
+    def struck_from_behind(self) -> bool:
+        """Whether another vehicle ran into the ego's rear."""
+        return self.outcome == "collision" and not self.at_fault
+
+    @property
+    def comfortable(self) -> dict[str, bool] | None:
+        """Which of nuPlan's bounds were kept; None if the episode was too short to tell."""
+        extremes = {name: getattr(self, bound.metric) for name, bound in BOUNDS.items()}
+        if None in extremes.values():
+            return None
+        return {name: BOUNDS[name].kept(value) for name, value in extremes.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,13 +148,23 @@ class Track:
             raise InputError(f"the split manifest gives {split} no vehicle of these recordings")
         return cls(recordings, parts, Scene.build(recordings), Scenarios.concatenate(lists))
 
+    @property
+    def roads(self) -> list[Road]:
+        """Of the recordings, in their order."""
+        return [recording.road for recording in self.recordings]
 
-def simulator_for(policy: Policy, track: Track) -> Simulator:
-    """A simulator of the track that draws what the policy wants to see, if anything."""
+
+def simulator_for(policy: Policy, track: Track, others: str = REPLAY) -> Simulator:
+    """A simulator of the track that draws what the policy wants to see, if anything.
+
+    Raises:
+        InputError: no traffic is called ``others``.
+    """
     seen = observation_of(policy)
     looks = isinstance(policy, NetworkPolicy)
-    roads = RoadMap.build([recording.road for recording in track.recordings], seen.raster)
-    return Simulator(track.scene, roads, SimulatorConfig(seen if looks else None))
+    roads = RoadMap.build(track.roads, seen.raster)
+    traffic = traffic_by_name(others, track.scene, track.roads)
+    return Simulator(track.scene, roads, SimulatorConfig(seen if looks else None), traffic)
 
 
 def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
@@ -118,87 +186,168 @@ def take_turn(policy: Policy, simulator: Simulator) -> StepResult:
 
 @torch.no_grad()
 def drive(
-    policy: Policy, name: str, track: Track, slots: int = 64, limit: int | None = None
-) -> list[Episode]:
-    """Drives every scenario once, ``slots`` of them at a time.
+    policy: Policy,
+    simulator: Simulator,
+    scenarios: Scenarios,
+    recorder: Recorder,
+    slots: int,
+    label: str = "",
+) -> None:
+    """Drives every scenario once, ``slots`` of them at a time; the recorder keeps the log.
 
     A slot whose episode has ended takes the next scenario, so the batch stays full.
     """
-    scenarios = track.scenarios if limit is None else track.scenarios[:limit]
-    slots = min(slots, len(scenarios))
-    simulator = simulator_for(policy, track)
     simulator.reset(scenarios[:slots])
+    everywhere = torch.arange(slots)
     policy.reset(torch.ones(slots, dtype=torch.bool))
-    episode = torch.arange(slots)
+    recorder.begin(simulator, everywhere, everywhere)
     waiting = slots
-    rows: list[Episode | None] = [None] * len(scenarios)
-    clearance = torch.full((slots,), torch.inf)
-    braking = torch.zeros(slots)
-    bar = tqdm(total=len(scenarios), desc=f"drive {name}", disable=not sys.stderr.isatty())
+    bar = tqdm(total=len(scenarios), desc=f"drive {label}", disable=not sys.stderr.isatty())
     with bar:
-        while bool((episode >= 0).any()):
+        while not bool(simulator.done.all()):
             result = take_turn(policy, simulator)
-            clearance = torch.minimum(clearance, result.clearance_m)
-            braking = torch.maximum(braking, -result.action[:, 0])
-            ended = ((episode >= 0) & result.done).nonzero()[:, 0]
-            for slot in ended.tolist():
-                which = int(episode[slot])
-                seconds = int(result.steps[slot]) * track.scene.dt_s
-                rows[which] = Episode(
-                    policy=name,
-                    recording=track.recordings[int(scenarios.recording[which])].name,
-                    vehicle_id=int(scenarios.vehicle_id[which]),
-                    start_frame=int(scenarios.start_frame[which]),
-                    outcome=Outcome(int(result.outcome[slot])).name.lower(),
-                    collision_kind=CollisionKind(int(result.collision_kind[slot])).name.lower(),
-                    at_fault=bool(result.at_fault[slot]),
-                    distance_m=round(float(result.distance_m[slot]), 2),
-                    human_distance_m=round(float(scenarios.human_distance_m[which]), 2),
-                    duration_s=round(seconds, 2),
-                    mean_speed_mps=round(float(result.distance_m[slot]) / max(seconds, 1e-9), 3),
-                    smallest_clearance_m=round(float(clearance[slot]), 3),
-                    hardest_braking_mps2=round(float(braking[slot]), 3),
-                )
-                bar.update()
-            count = min(len(ended), len(scenarios) - waiting)
-            refill = ended[:count]
-            episode[ended] = -1
-            if count:
-                episode[refill] = torch.arange(waiting, waiting + count)
-                simulator.replace(refill, scenarios[waiting : waiting + count])
-                waiting += count
-                fresh = torch.zeros(slots, dtype=torch.bool)
-                fresh[refill] = True
-                policy.reset(fresh)
-                clearance[refill], braking[refill] = torch.inf, 0.0
-    return [row for row in rows if row is not None]
+            recorder.step(simulator, result)
+            ended = (result.moved & result.done).nonzero()[:, 0]
+            bar.update(len(ended))
+            refill = ended[: len(scenarios) - waiting]
+            if len(refill):
+                fresh = torch.arange(waiting, waiting + len(refill))
+                waiting += len(refill)
+                simulator.replace(refill, scenarios[fresh.numpy()])
+                policy.reset(torch.isin(everywhere, refill))
+                recorder.begin(simulator, refill, fresh)
 
 
-def summary(name: str, episodes: Sequence[Episode]) -> Row:
+def log_of(
+    policy: Policy,
+    label: str,
+    track: Track,
+    others: str = REPLAY,
+    slots: int = 64,
+    limit: int | None = None,
+) -> Drives:
+    """Drives the track's scenarios, the first ``limit`` if there is one."""
+    scenarios = track.scenarios[:limit]
+    slots = min(slots, len(scenarios))
+    recorder = Recorder(track.roads, len(scenarios), slots, track.scene.dt_s)
+    simulator = simulator_for(policy, track, others)
+    drive(policy, simulator, scenarios, recorder, slots, f"{label}, others: {others}")
+    return recorder.drives()
+
+
+def episodes_of(drives: Drives, label: str, others: str, track: Track) -> list[Episode]:
+    """The rows of a log of the track's first scenarios."""
+    scenarios = track.scenarios[: len(drives)]
+    seconds = drives.steps * drives.dt_s
+    measured = {
+        "distance_m": drives.distance_m,
+        "human_distance_m": scenarios.human_distance_m,
+        "duration_s": seconds,
+        "mean_speed_mps": drives.distance_m / seconds,
+        "hardest_braking_mps2": np.maximum(
+            0.0, -drives.smallest(drives.acceleration_mps2, drives.driven)
+        ),
+        **progress(drives, scenarios.human_distance_m),
+        **safety(drives),
+        **headway(drives),
+        **comfort(drives),
+        **lane_keeping(drives, scenarios.recording, track.roads),
+    }
+    columns = {name: _rounded(values) for name, values in measured.items()}
+    return [
+        Episode(
+            policy=label,
+            others=others,
+            recording=track.recordings[int(scenarios.recording[k])].name,
+            vehicle_id=int(scenarios.vehicle_id[k]),
+            start_frame=int(scenarios.start_frame[k]),
+            outcome=Outcome(int(drives.outcome[k])).name.lower(),
+            collision_kind=CollisionKind(int(drives.collision_kind[k])).name.lower(),
+            at_fault=bool(drives.at_fault[k]),
+            **{name: values[k] for name, values in columns.items()},
+        )
+        for k in range(len(drives))
+    ]
+
+
+def _rounded(values: np.ndarray) -> list:
+    """Whole numbers as they are, others with four digits, None for NaN."""
+    return [None if value != value else round(value, 4) for value in values.tolist()]
+
+
+def summary(name: str, episodes: Sequence[Episode], others: str = REPLAY) -> Row:
     """One line of the table: shares with Wilson intervals, means with bootstrap intervals."""
     n = len(episodes)
 
     def share(test: Callable[[Episode], bool]) -> Metric:
         return rate(sum(map(test, episodes)), n)
 
+    def average(column: str) -> Metric:
+        values = [getattr(episode, column) for episode in episodes]
+        return mean([value for value in values if value is not None and np.isfinite(value)])
+
     collided = [e for e in episodes if e.outcome == "collision"]
+    unforgiven = [e for e in episodes if not e.struck_from_behind]
     return {
         "name": name,
-        "success": share(lambda e: e.outcome in SUCCESSES),
+        "others": others,
+        "success": share(lambda e: e.succeeded),
         "arrived": share(lambda e: e.outcome == "arrived"),
         "survived": share(lambda e: e.outcome == "survived"),
         "collision": share(lambda e: e.outcome == "collision"),
         "offroad": share(lambda e: e.outcome == "offroad"),
         "timeout": share(lambda e: e.outcome == "timeout"),
-        "distance_m": mean([e.distance_m for e in episodes]),
-        "mean_speed_mps": mean([e.mean_speed_mps for e in episodes]),
+        "distance_m": average("distance_m"),
+        "mean_speed_mps": average("mean_speed_mps"),
         "collision_front": rate(sum(e.collision_kind == "front" for e in collided), n),
         "collision_rear": rate(sum(e.collision_kind == "rear" for e in collided), n),
         "collision_side": rate(sum(e.collision_kind == "side" for e in collided), n),
-        "success_or_struck_from_behind": share(
-            lambda e: e.outcome in SUCCESSES or (e.outcome == "collision" and not e.at_fault)
-        ),
+        "collision_at_fault": rate(sum(e.at_fault for e in collided), n),
+        "success_or_struck_from_behind": share(lambda e: e.succeeded or e.struck_from_behind),
+        "success_alt": rate(sum(e.succeeded for e in unforgiven), len(unforgiven)),
+        "ttc_0_95_s_kept": share(lambda e: e.smallest_ttc_s >= 0.95),
+        "post_encroachment_below_1_s": share(lambda e: e.post_encroachment_s < 1.0),
+        **{column: average(column) for column in AVERAGED},
+        **_comfort_shares(episodes),
+        "lane_changes_per_km": _lane_changes_per_km(episodes),
     }
+
+
+AVERAGED = (
+    "progress", "completion", "smallest_ttc_s", "ttc_below_0_95_s", "ttc_below_1_5_s",
+    "post_encroachment_s", "smallest_headway_s", "median_headway_s", "headway_below_1_s",
+    "in_lane", "lane_offset_m", "rms_acceleration_mps2", "rms_jerk_mps3",
+    "rms_curvature_rate_radpmps",
+)  # fmt: skip
+"""Columns of the episodes whose means are reported, over the episodes that have a finite value."""
+
+
+def _comfort_shares(episodes: Sequence[Episode]) -> dict[str, Metric]:
+    kept = [episode.comfortable for episode in episodes]
+    kept = [bounds for bounds in kept if bounds is not None]
+    return {
+        "comfortable": rate(sum(all(bounds.values()) for bounds in kept), len(kept)),
+        **{
+            f"comfortable_{name}": rate(sum(bounds[name] for bounds in kept), len(kept))
+            for name in BOUNDS
+        },
+    }
+
+
+def _lane_changes_per_km(episodes: Sequence[Episode]) -> Metric:
+    changes = [float(episode.lane_changes) for episode in episodes]
+    return ratio(changes, [episode.distance_m / 1000.0 for episode in episodes])
+
+
+def compared(others: str, driven: Mapping[str, Sequence[Episode]]) -> list[Row]:
+    """Every two drivers in the same scenarios, with the same others."""
+    rows: list[Row] = []
+    for pair in combinations(driven, 2):
+        first, second = (driven[name] for name in pair)
+        success = [e.succeeded for e in first], [e.succeeded for e in second]
+        distance_m = [e.distance_m for e in first], [e.distance_m for e in second]
+        rows.append({"others": others, **paired(pair, success, distance_m)})
+    return rows
 
 
 def write_episodes(path: Path, episodes: Sequence[Episode]) -> None:
@@ -217,12 +366,14 @@ def main(
     split_manifest: Path | None = None,
     limit: int | None = None,
     slots: int = 64,
+    others: tuple[str, ...] = (REPLAY,),
 ) -> None:
-    """Drives fixed scenarios and writes success rates with 95 % intervals.
+    """Drives fixed scenarios and writes success rates and other metrics with 95 % intervals.
 
-    Every vehicle of the split takes its turn as ego; the others replay the recording.  Success is
-    ``arrived`` (215 m driven, as on PPUU's I-80 segment) or, in recordings too short for that,
-    ``survived``.  Beside OUT.json, every episode's row is kept in OUT.episodes.csv.
+    Every vehicle of the split takes its turn as ego.  Success is ``arrived`` (215 m driven, as on
+    PPUU's I-80 segment) or, in recordings too short for that, ``survived``.  The recorded human is
+    always driven, too: the metrics of realism are distances from him.  Beside OUT.json, every
+    episode's row is kept in OUT.episodes.csv.
 
     Args:
         policy: run directories of train.policy, or human, no-action, idm,
@@ -233,26 +384,32 @@ def main(
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         limit: drive only the first so many scenarios.
         slots: episodes at a time.
+        others: how the others move, one or several; replay repeats the recording, and nobody
+            reacts.  Every policy is driven among each.
     """
     if slots < 1 or (limit is not None and limit < 1):
         raise InputError(f"--slots {slots}, --limit {limit}: both must be positive")
     check_output(json)
     names = labels(policy)
-    drivers = [(names[name], policy_by_name(name)) for name in policy]
+    drivers = {names[name]: policy_by_name(name) for name in policy}
+    if HUMAN not in policy:
+        drivers = {HUMAN: RecordedHuman()} | drivers
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
     track = Track.load(recordings, split, manifest)
+    _check_others(others, track)
     training = {names[name]: training_of(name) for name in policy}
     seen = {
         label: warn_of_seen(label, config, track.recordings, track.parts)
         for label, config in training.items()
     }
-    rows, episodes = [], []
     began = time.monotonic()
-    for label, driver in drivers:
-        driven = drive(driver, label, track, slots, limit)
-        rows.append(summary(label, driven))
-        episodes.extend(driven)
+    rows, comparisons, episodes = score(drivers, others, track, slots, limit)
     print(format_table([short_row(row) for row in rows]))
+    print()
+    print(format_table([driving_row(row) for row in rows]))
+    if comparisons:
+        print()
+        print(format_table(comparisons))
     if json is not None:
         write_results(
             json,
@@ -264,21 +421,71 @@ def main(
                 "scenarios": track.scenarios.digest,
                 "split": split,
                 "limit": limit,
-                "others": "replay",
+                "others": list(others),
                 "split_manifest": None if manifest is None else manifest.digest,
                 "seen_in_training": seen,
                 "training": training,
                 "seconds": round(time.monotonic() - began, 1),
             },
             rows,
+            comparisons,
         )
         write_episodes(json.with_suffix(".episodes.csv"), episodes)
 
 
+def _check_others(others: Sequence[str], track: Track) -> None:
+    """Refuses what cannot be driven before anything is."""
+    for name in others:
+        if list(others).count(name) > 1:
+            raise InputError(f"--others {name}: named twice")
+        traffic_by_name(name, track.scene, track.roads)
+
+
+def score(
+    drivers: Mapping[str, Policy],
+    others: Sequence[str],
+    track: Track,
+    slots: int = 64,
+    limit: int | None = None,
+) -> tuple[list[Row], list[Row], list[Episode]]:
+    """Every driver among every kind of others.
+
+    Returns:
+        A row for each, comparisons of every two drivers, and all episodes.
+    """
+    human = log_of(RecordedHuman(), HUMAN, track, REPLAY, slots, limit)
+    rows: list[Row] = []
+    comparisons: list[Row] = []
+    episodes: list[Episode] = []
+    for traffic in others:
+        driven: dict[str, list[Episode]] = {}
+        for label, driver in drivers.items():
+            known = isinstance(driver, RecordedHuman) and traffic == REPLAY
+            drives = human if known else log_of(driver, label, track, traffic, slots, limit)
+            driven[label] = episodes_of(drives, label, traffic, track)
+            episodes.extend(driven[label])
+            rows.append({**summary(label, driven[label], traffic), **distances(drives, human)})
+        comparisons.extend(compared(traffic, driven))
+    return rows, comparisons, episodes
+
+
+_SHORT = (
+    "name", "others", "success", "arrived", "survived", "collision", "offroad", "distance_m",
+)  # fmt: skip
+_DRIVING = (
+    "name", "others", "success_alt", "progress", "ttc_below_1_5_s", "median_headway_s",
+    "comfortable", "lane_changes_per_km", "speed_wasserstein_mps",
+)  # fmt: skip
+
+
 def short_row(row: Row) -> Row:
-    """The columns that fit a terminal."""
-    keys = ("name", "success", "arrived", "survived", "collision", "offroad", "distance_m")
-    return {key: row[key] for key in keys}
+    """Who gets through: the columns that fit a terminal."""
+    return {key: row[key] for key in _SHORT if key in row}
+
+
+def driving_row(row: Row) -> Row:
+    """How they drive, likewise."""
+    return {key: row[key] for key in _DRIVING if key in row}
 
 
 if __name__ == "__main__":

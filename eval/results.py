@@ -22,6 +22,8 @@ _Z = 1.959963984540054
 """Two-sided 95 % of the normal distribution."""
 
 _RESAMPLES = 2000
+_AT_A_TIME = 1_000_000
+"""Numbers drawn at once, to bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +72,26 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 def mean(values: Sequence[float] | np.ndarray) -> Metric:
     """The mean with a bootstrap interval (percentiles of 2000 resamples, always the same ones)."""
-    values = np.asarray(values, float)
-    if len(values) == 0:
-        return Metric(math.nan, math.nan, math.nan, 0)
-    if len(values) == 1:
-        return Metric(float(values[0]), math.nan, math.nan, 1)
-    random = np.random.default_rng(0)
-    means = [
-        values[random.integers(len(values), size=len(values))].mean() for _ in range(_RESAMPLES)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Metric(float(values.mean()), float(low), float(high), len(values))
+    return ratio(values, np.ones(len(values)))
+
+
+def ratio(above: Sequence[float] | np.ndarray, below: Sequence[float] | np.ndarray) -> Metric:
+    """The quotient of two sums over the same episodes, with the bootstrap interval of ``mean``."""
+    above, below = np.asarray(above, float), np.asarray(below, float)
+    n, total = len(above), below.sum()
+    if total == 0:
+        return Metric(math.nan, math.nan, math.nan, n)
+    value = float(above.sum() / total)
+    if n == 1:
+        return Metric(value, math.nan, math.nan, 1)
+    random, pairs = np.random.default_rng(0), np.stack([above, below], axis=1)
+    resamples = max(1, min(_RESAMPLES, _AT_A_TIME // n))
+    sums = np.concatenate([
+        pairs[random.integers(n, size=(min(resamples, _RESAMPLES - done), n))].sum(1)
+        for done in range(0, _RESAMPLES, resamples)
+    ])  # fmt: skip
+    low, high = np.percentile(sums[:, 0] / np.maximum(sums[:, 1], 1e-12), [2.5, 97.5])
+    return Metric(value, float(low), float(high), n)
 
 
 def median_and_range(values: Sequence[float] | np.ndarray) -> Metric:
@@ -124,7 +135,13 @@ def _memory_gib() -> float | None:
         return None
 
 
-def write_results(path: str | Path, command: str, config: Any, rows: Sequence[Row]) -> None:
+def write_results(
+    path: str | Path,
+    command: str,
+    config: Any,
+    rows: Sequence[Row],
+    comparisons: Sequence[Row] = (),
+) -> None:
     """Writes ``{"command", "commit", "config", "hardware", "rows"}``, atomically.
 
     Args:
@@ -132,6 +149,7 @@ def write_results(path: str | Path, command: str, config: Any, rows: Sequence[Ro
         command: what was run, e.g. ``eval.closed_loop``.
         config: JSON-able settings that produced the rows.
         rows: metrics become ``{"value", "low", "high", "n"}``; what is not finite becomes null.
+        comparisons: likewise, about two rows each; without any, the file has no such key.
     """
     path = Path(path)
     report = {
@@ -141,6 +159,8 @@ def write_results(path: str | Path, command: str, config: Any, rows: Sequence[Ro
         "hardware": hardware(),
         "rows": [dict(row) for row in rows],
     }
+    if comparisons:
+        report["comparisons"] = [dict(row) for row in comparisons]
     with written_whole(path) as temporary:
         temporary.write_text(json.dumps(_plain(report), indent=2, allow_nan=False) + "\n")
 

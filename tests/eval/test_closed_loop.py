@@ -4,12 +4,16 @@ import csv
 import dataclasses
 import json
 import math
+from typing import get_type_hints
 
 import pytest
 import torch
 
-from eval.closed_loop import Episode, Track, drive, main, summary
+from envs.traffic import registry
+from envs.traffic.replay import Replay
+from eval.closed_loop import Episode, Track, episodes_of, log_of, main, summary
 from eval.policies import policy_by_name
+from eval.results import Metric
 from ppuu.checkpoint import FILE_NAME, Checkpoint
 from ppuu.config import to_json
 from ppuu.errors import InputError
@@ -38,6 +42,11 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def track(folder):
     return Track.load([folder / "dense.h5", folder / "queue.h5"], "all")
+
+
+def drive(policy, name, track, **options):
+    """The rows of one driver among replayed others."""
+    return episodes_of(log_of(policy, name, track, **options), name, "replay", track)
 
 
 def outcomes(episodes):
@@ -120,10 +129,12 @@ def test_a_limit_takes_the_first(track):
 
 
 def episode(**changes):
-    return dataclasses.replace(
-        Episode("x", "r", 1, 0, "arrived", "none", False, 100.0, 90.0, 10.0, 10.0, 1.0, 2.0),
-        **changes,
-    )
+    numbers = {
+        name: 1.0 for name, kind in get_type_hints(Episode).items() if kind not in (str, bool)
+    }
+    words = {"policy": "x", "others": "replay", "recording": "r", "collision_kind": "none"}
+    row = {**numbers, **words, "outcome": "arrived", "at_fault": False, "distance_m": 100.0}
+    return Episode(**{**row, **changes})
 
 
 def test_rates_add_up():
@@ -138,7 +149,7 @@ def test_rates_add_up():
         episode(outcome="timeout"),
     ]
     row = summary("x", episodes)
-    shares = {key: row[key].value for key in row if key not in ("name", "distance_m")}
+    shares = {key: metric.value for key, metric in row.items() if isinstance(metric, Metric)}
     assert shares["success"] == 3 / 8
     assert shares["arrived"] == 2 / 8
     kinds = ("arrived", "survived", "collision", "offroad", "timeout")
@@ -146,11 +157,24 @@ def test_rates_add_up():
     for kind in ("front", "rear", "side"):
         assert (row[f"collision_{kind}"].value, row[f"collision_{kind}"].n) == (1 / 8, 8)
     assert shares["success_or_struck_from_behind"] == 4 / 8
+    assert (shares["success_alt"], row["success_alt"].n) == (3 / 7, 7)
+    assert shares["collision_at_fault"] == 2 / 8
     assert row["distance_m"].value == pytest.approx(112.5)
-    for metric in row.values():
-        if metric != "x":
-            assert metric.low <= metric.value <= metric.high
+    assert (row["name"], row["others"]) == ("x", "replay")
+    for name in shares:
+        assert row[name].low <= row[name].value <= row[name].high
     assert math.isnan(summary("x", [])["success"].value)
+
+
+def test_what_could_not_be_measured_does_not_count():
+    whole = episode(median_headway_s=2.0, smallest_ttc_s=3.0, largest_acceleration_mps2=9.0)
+    empty = episode(median_headway_s=None, smallest_ttc_s=math.inf, largest_jerk_mps3=None)
+    row = summary("x", [whole, empty])
+    assert (row["median_headway_s"].value, row["median_headway_s"].n) == (2.0, 1)
+    assert (row["smallest_ttc_s"].value, row["smallest_ttc_s"].n) == (3.0, 1)
+    assert (row["comfortable"].value, row["comfortable"].n) == (0.0, 1)
+    assert row["comfortable_jerk"].value == 1.0
+    assert row["lane_changes_per_km"].value == pytest.approx(2 / 0.2)
 
 
 def test_the_command_writes_its_table_and_every_episode(folder, tmp_path, capsys):
@@ -162,12 +186,18 @@ def test_the_command_writes_its_table_and_every_episode(folder, tmp_path, capsys
     paths = (folder / "dense.h5", folder / "queue.h5")
     main(("human", "idm", str(run)), paths, out, split="all", limit=6)
     report = json.loads(out.read_text())
-    assert set(report) == {"command", "commit", "config", "hardware", "rows"}
+    keys = {"command", "commit", "config", "hardware", "rows", "comparisons"}
+    assert set(report) == keys
     assert report["command"] == "eval.closed_loop"
     assert [row["name"] for row in report["rows"]] == ["human", "idm", "network"]
     for row in report["rows"]:
         assert set(row["success"]) == {"value", "low", "high", "n"}
         assert row["success"]["n"] == 6
+        assert row["others"] == "replay"
+        assert row["gap_wasserstein_m"]["n"] == 6
+    assert report["rows"][0]["speed_wasserstein_mps"]["value"] == 0.0
+    pairs = [row["name"] for row in report["comparisons"]]
+    assert pairs == ["human - idm", "human - network", "idm - network"]
     config = report["config"]
     assert config["split"] == "all"
     assert config["recordings"] == [str(path) for path in paths]
@@ -190,6 +220,26 @@ def test_the_command_writes_its_table_and_every_episode(folder, tmp_path, capsys
     ]
 
 
+class Stays(Replay):
+    """The others replay; a traffic of another name."""
+
+
+def test_every_policy_among_all_others_beside_the_human(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(registry.TRAFFICS, "stays", lambda scene, roads: Stays(scene))
+    out = tmp_path / "table.json"
+    others = ("replay", "stays")
+    main(("idm",), (folder / "queue.h5",), out, split="all", others=others)
+    report = json.loads(out.read_text())
+    rows = [(row["name"], row["others"]) for row in report["rows"]]
+    assert rows == [(name, other) for other in others for name in ("human", "idm")]
+    assert report["config"]["others"] == list(others)
+    assert [row["others"] for row in report["comparisons"]] == list(others)
+    named = [{k: v for k, v in row.items() if k != "others"} for row in report["rows"]]
+    assert named[:2] == named[2:]
+    with open(out.with_suffix(".episodes.csv"), newline="") as file:
+        assert {row["others"] for row in csv.DictReader(file)} == set(others)
+
+
 def test_mistakes(folder, tmp_path):
     paths = (folder / "dense.h5",)
     with pytest.raises(InputError, match="nobody: neither a run directory nor one of human"):
@@ -197,6 +247,9 @@ def test_mistakes(folder, tmp_path):
     for wrong in ({"slots": 0}, {"limit": 0}):
         with pytest.raises(InputError, match="must be positive"):
             main(("human",), paths, tmp_path / "x.json", split="all", **wrong)
+    for others, complaint in ((("replay",) * 2, "named twice"), (("crowd",), "unknown")):
+        with pytest.raises(InputError, match=complaint):
+            main(("human",), paths, tmp_path / "x.json", split="all", others=others)
     with pytest.raises(InputError, match="use --split all"):
         main(("human",), paths, tmp_path / "x.json")
     assert not (tmp_path / "x.json").exists()

@@ -1,0 +1,106 @@
+"""Post-encroachment time: how shortly after one another the ego and another were at one place."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numba import njit
+from torch import Tensor
+
+from envs.contact_cpu import overlap
+from envs.traffic.base import Neighbours
+from ppuu.units import seconds_to_frames
+
+LONGEST_S = 5.0
+"""Further apart in time, two vehicles have nothing to do with each other."""
+
+
+class Encroachment:
+    """The smallest post-encroachment time of each running episode (Allen et al., 1978).
+
+    The time between one vehicle's leaving an area and another's entering it, smallest over all
+    areas, is the smallest ``|s - t|`` such that the ego's box at time ``s`` and the other's at
+    time ``t`` overlap; that is what is searched, frame by frame, from the episode's start on.
+    Whoever leads and whoever follows the ego in its lane counts, as does who crosses its path.
+
+    Args:
+        envs: slots of the simulator.
+        dt_s: seconds between frames.
+    """
+
+    def __init__(self, envs: int, dt_s: float):
+        self._dt_s = dt_s
+        self._ring = 2 + seconds_to_frames(LONGEST_S, dt_s)
+        self._ego = np.zeros((self._ring, envs, 5), np.float32)
+        self._others = np.empty((0, envs, 0, 5), np.float32)
+        self._frames = 0
+        self._age = np.zeros(envs, np.int64)
+        self._smallest = np.full(envs, self._ring)
+
+    def begin(
+        self, envs: Int[Tensor, " n"], ego_box: Float[Tensor, "envs 5"], others: Neighbours
+    ) -> None:
+        """Episodes start in some slots; the boxes are those of all."""
+        place, chosen = self._frames % self._ring, envs.numpy()
+        if not len(self._others):
+            shape = (self._ring, *others.boxes.shape)
+            self._others = np.full(shape, np.inf, np.float32)
+        self._ego[place, chosen] = ego_box.numpy()[chosen]
+        self._others[place, chosen] = _boxes(others)[chosen]
+        self._age[chosen] = 0
+        self._smallest[chosen] = self._ring
+
+    def add(self, ego_box: Float[Tensor, "envs 5"], others: Neighbours) -> None:
+        """The next frame of all slots; every one has been given an episode before."""
+        self._frames += 1
+        self._age += 1
+        place = self._frames % self._ring
+        self._ego[place], self._others[place] = ego_box.numpy(), _boxes(others)
+        _search(self._ego, self._others, place, self._age, self._smallest)
+
+    @property
+    def smallest_s(self) -> Float[np.ndarray, " envs"]:
+        """Since the start of each slot's episode; inf if above ``LONGEST_S``.
+
+        True to a frame: the one left up to a frame after it was last seen there, the other came
+        up to a frame before it was first seen.
+        """
+        between = np.maximum(self._smallest - 1, 0) * self._dt_s
+        return np.where(self._smallest < self._ring, between, np.inf)
+
+
+def _boxes(others: Neighbours) -> Float[np.ndarray, "envs slots 5"]:
+    """Infinitely far away where a slot is free."""
+    return torch.where(others.present[..., None], others.boxes, torch.inf).numpy()
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _search(ego, others, place, age, smallest):
+    """Lowers ``smallest`` where a box of now overlaps one of fewer frames ago.
+
+    Args:
+        ego, others: ``(ring, envs, 5)`` and ``(ring, envs, slots, 5)``.
+        place: of the present frame in the ring.
+        age: ``(envs,)`` frames since the episode's start.
+        smallest: ``(envs,)`` frames.
+    """
+    for e in range(len(age)):
+        for lag in range(min(age[e] + 1, smallest[e])):
+            then = (place - lag) % len(ego)
+            if _any_overlap(ego[then, e], others[place, e]) or (
+                lag > 0 and _any_overlap(ego[place, e], others[then, e])
+            ):
+                smallest[e] = lag
+                break
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def _any_overlap(own, others):
+    for k in range(len(others)):
+        other = others[k]
+        x, y = abs(other[0] - own[0]), abs(other[1] - own[1])
+        reach = 0.5 * (own[3] + own[4] + other[3] + other[4])
+        if x < reach and y < reach and overlap(own, other):
+            return True
+    return False
