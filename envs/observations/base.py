@@ -33,7 +33,7 @@ class Sensor(ABC):
 
         Args:
             simulator: the world at the present frame.
-            history: ``simulator.observe()``, read once for all sensors.
+            history: ``simulator.observe(pixels=False)``, read once for all sensors.
         """
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ppuu.errors import InputError
 from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import RasterConfig, draw_boxes
+from ppuu.raster import RasterConfig, draw_boxes, to_bytes
 
 from ..simulator import Simulator
 from ..world import World
@@ -72,13 +72,13 @@ class Image(Sensor):
         self, simulator: Simulator, history: Observation
     ) -> UInt8[np.ndarray, "envs channels rows columns"]:
         """The history's images."""
-        images = history.images
+        images = simulator.images
         if CHANNELS.index("ego") in self._order:
-            own = self._own_box(history.size_m)
+            own = to_bytes(self._own_box(history.size_m))
             images = torch.cat([images, own.expand_as(images[:, :, :1])], dim=2)
         if self._order != list(range(images.shape[2])):
             images = images[:, :, self._order]
-        return (images * 255.0).round_().to(torch.uint8).flatten(1, 2).numpy()
+        return images.flatten(1, 2).numpy()
 
     def _own_box(self, size_m: Float[Tensor, "envs 2"]) -> Float[Tensor, "envs 1 1 rows columns"]:
         """The ego, which stands in the middle of every one of its images."""

@@ -72,7 +72,7 @@ def ranges(
     near = boxes[..., :2].norm(dim=-1) - 0.5 * boxes[..., 3:].norm(dim=-1) < range_m
     env, slot = (present & near).nonzero(as_tuple=True)
     box = boxes[env, slot][:, None]
-    angle = torch.arange(beams, device=boxes.device) * (2 * math.pi / beams)
+    angle = torch.arange(beams, device=boxes.device, dtype=boxes.dtype) * (2 * math.pi / beams)
     direction = torch.stack([angle.cos(), angle.sin()], dim=-1)
     start = rotate(-box[..., :2], -box[..., 2])
     along = rotate(direction, -box[..., 2])
