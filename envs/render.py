@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 
 from ppuu.geometry import box_corners
 from ppuu.recording import Recording
@@ -27,6 +28,7 @@ _LINE = (196, 199, 203)
 _EGO = (236, 82, 76)
 _HUMAN = (255, 214, 102)
 _GOAL = (120, 214, 140)
+_HIT = (229, 139, 255)
 _GLASS = (32, 36, 42)
 _BAR = (24, 27, 31)
 _TEXT = (238, 240, 243)
@@ -35,6 +37,11 @@ _SLOW, _FAST = np.array([88, 112, 196.0]), np.array([128, 222, 210.0])
 _FAST_MPS = 20.0
 
 _TEXT_ROWS = 28
+
+_BAR_ROWS, _NAME_COLUMNS, _BAR_COLUMNS, _NUMBER_COLUMNS = 16, 84, 60, 52
+"""Of one bar on the panel; the bar is full at 1."""
+_PANEL_SHARE = 0.8
+"""How much of the scene a panel hides."""
 
 _VERDICT = {
     Outcome.RUNNING: ("", _TEXT),
@@ -54,33 +61,46 @@ class RenderConfig:
         width_m, height_m: section of the world; below it comes a line of text.
         pixels_per_metre: scale.
         ahead_share: where the ego stands between the left (0) and the right edge (1).
+        ids: whether the vehicles' numbers are written above them.
     """
 
     width_m: float = 120.0
     height_m: float = 32.0
     pixels_per_metre: float = 8.0
     ahead_share: float = 0.35
+    ids: bool = False
 
 
 class Renderer:
     """Draws frames; holds nothing but the roads.
 
     Traffic is blue where it stands and turns to mint at 20 m/s; the ego is red, the recorded
-    human's box a yellow outline, the line to reach green.
+    human's box a yellow outline, the line to reach and a planned path green, whom the ego has hit
+    framed in violet.
     """
 
     def __init__(self, recordings: Sequence[Recording], config: RenderConfig | None = None):
         self.roads = [recording.road for recording in recordings]
+        self._ids = np.concatenate([recording.vehicle_id for recording in recordings])
         self.config = config or RenderConfig()
         self._markings: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
-    def frame(self, simulator: Simulator, env: int, caption: str = "") -> np.ndarray:
-        """One episode's present moment, ``(rows, columns, 3)`` uint8.
+    def frame(
+        self,
+        simulator: Simulator,
+        env: int,
+        caption: str = "",
+        bars: Mapping[str, float] | None = None,
+        plan_m: Float[np.ndarray, "points 2"] | None = None,
+    ) -> UInt8[np.ndarray, "rows columns 3"]:
+        """One episode's present moment.
 
         Args:
             simulator: where it runs.
             env: which of its slots.
             caption: shown at the bottom left, e.g. the driver's name.
+            bars: costs or rewards by name, shown at the top left.
+            plan_m: where the driver means to go.
         """
         number = int(simulator.road[env])
         if number not in self._markings:
@@ -92,15 +112,25 @@ class Renderer:
         goal = simulator.goal_pose[env].cpu()
         if bool(goal.isfinite().all()):
             canvas.goal(goal.tolist(), road)
-        others = simulator.neighbours()
-        present = others.present[env].cpu()
-        boxes = others.boxes[env].cpu()[present]
-        speeds = others.speed_mps[env].cpu()[present]
-        size = simulator.size_m[env].cpu()
-        for box, speed in zip(boxes, speeds.tolist(), strict=True):
-            canvas.car(box, _speed_colour(speed))
-        canvas.car(torch.cat([ego[:3], size]), _EGO)
-        canvas.outline(torch.cat([simulator.human_state[env, :3].cpu(), size]), _HUMAN)
+        box = torch.cat([ego[:3], simulator.size_m[env].cpu()])
+        others = _present(simulator, env)
+        hit = int(simulator.hit_vehicle[env])
+        for _, other, speed_mps in others:
+            canvas.car(other, _speed_colour(speed_mps))
+        canvas.car(box, _EGO)
+        if plan_m is not None:
+            canvas.lines(plan_m[None], _GOAL, 2)
+        human = simulator.human_state[env, :3].cpu()
+        canvas.outline(torch.cat([human, box[3:]]), _HUMAN, 1)
+        if hit >= 0:
+            canvas.outline(box, _HIT, 2)
+            for other in (box for vehicle, box, _ in others if vehicle == hit):
+                canvas.outline(other, _HIT, 2)
+        if self.config.ids:
+            for vehicle, other, _ in others:
+                canvas.number(int(self._ids[vehicle]), other)
+        if bars:
+            canvas.bars(bars)
         canvas.texts(simulator, env, caption)
         return canvas.image
 
@@ -123,6 +153,15 @@ class Renderer:
         slack = max(0.0, 0.5 * (high - low - self.config.height_m) + 2.0)
         middle = 0.5 * (low + high)
         return x, float(np.clip(ego[1], middle - slack, middle + slack))
+
+
+def _present(simulator: Simulator, env: int) -> list[tuple[int, torch.Tensor, float]]:
+    """Number in the scene, box and speed of everybody but the ego."""
+    others = simulator.neighbours()
+    present = others.present[env].cpu()
+    numbers = others.vehicle[env].cpu()[present].tolist()
+    speeds_mps = others.speed_mps[env].cpu()[present].tolist()
+    return list(zip(numbers, others.boxes[env].cpu()[present], speeds_mps, strict=True))
 
 
 _DASH_M, _PERIOD_M = 3.0, 9.0
@@ -224,8 +263,29 @@ class _Canvas:
             ]  # fmt: skip
             self.polygon(_placed(glass, x, y, heading), _GLASS)
 
-    def outline(self, box: torch.Tensor, colour: tuple) -> None:
-        self.lines(box_corners(box).numpy()[None], colour, 1, closed=True)
+    def outline(self, box: torch.Tensor, colour: tuple, width: int) -> None:
+        self.lines(box_corners(box).numpy()[None], colour, width, closed=True)
+
+    def number(self, number: int, box: torch.Tensor) -> None:
+        """A vehicle's number above its box."""
+        x, y = (self.pixels(box[None, :2].numpy())[0] >> _SHIFT).tolist()
+        across = 0.5 * self.scale * float(box[3:].min())
+        self._write(str(number), x, round(y - across - 3), _TEXT, 0.36, centred=True)
+
+    def bars(self, values: Mapping[str, float]) -> None:
+        """A panel at the top left: a name, a bar and a number a row."""
+        rows = _BAR_ROWS * len(values) + 8
+        panel = self.image[:rows, : _NAME_COLUMNS + _BAR_COLUMNS + _NUMBER_COLUMNS]
+        panel[:] = (_PANEL_SHARE * np.array(_BAR) + (1 - _PANEL_SHARE) * panel).astype(np.uint8)
+        for row, (name, value) in enumerate(values.items()):
+            top, low = _BAR_ROWS * row + 8, _BAR_ROWS * (row + 1)
+            self._write(name, 8, low + 1, _MUTED, 0.4)
+            length = round(min(abs(value), 1.0) * _BAR_COLUMNS)
+            self.image[top:low, _NAME_COLUMNS : _NAME_COLUMNS + _BAR_COLUMNS] = _ASPHALT
+            colour = _EGO if value < 0 else _HUMAN
+            self.image[top:low, _NAME_COLUMNS : _NAME_COLUMNS + length] = colour
+            left = _NAME_COLUMNS + _BAR_COLUMNS + 6
+            self._write(f"{value:.2f}", left, low + 1, _TEXT, 0.4)
 
     def texts(self, simulator: Simulator, env: int, caption: str) -> None:
         """One line below the scene: who drives, how far, and how it ended."""
@@ -238,19 +298,30 @@ class _Canvas:
             f"human {float(simulator.human_distance_m[env]):.0f} m"
         )
         verdict, colour = _VERDICT[Outcome(int(simulator.outcome[env]))]
-        self._text(caption, 0.0, _TEXT)
-        self._text(facts, 0.5, _MUTED)
-        self._text(verdict, 1.0, colour)
+        self._row([(caption, _TEXT), (facts, _MUTED), (verdict, colour)])
 
-    def _text(self, text: str, place: float, colour: tuple) -> None:
-        """Writes at a share of the free width: 0 is left, 0.5 centred, 1 right."""
-        font, scale, margin = self.cv2.FONT_HERSHEY_SIMPLEX, 0.5, 12
-        (width, _), _ = self.cv2.getTextSize(text, font, scale, 1)
-        left = margin + round(place * (self.image.shape[1] - width - 2 * margin))
-        baseline = self.image.shape[0] - 9
-        self.cv2.putText(
-            self.image, text, (left, baseline), font, scale, colour, 1, self.cv2.LINE_AA
-        )
+    def _row(self, words: list[tuple[str, tuple]]) -> None:
+        """Left, middle and right; smaller where the picture is narrow."""
+        margin, columns = 12, self.image.shape[1]
+        longest = max((text for text, _ in _VERDICT.values()), key=len)
+        needed = sum(self._width(text, 0.5) for text in (words[0][0], words[1][0], longest))
+        scale = 0.5 * min(1.0, (columns - 4 * margin) / needed)
+        caption, facts, verdict = (self._width(text, scale) for text, _ in words)
+        middle = max((columns - facts) // 2, caption + 2 * margin)
+        for (text, colour), left in zip(
+            words, (margin, middle, columns - margin - verdict), strict=True
+        ):
+            self._write(text, left, self.image.shape[0] - 9, colour, scale)
+
+    def _width(self, text: str, scale: float) -> int:
+        return self.cv2.getTextSize(text, self.cv2.FONT_HERSHEY_SIMPLEX, scale, 1)[0][0]
+
+    def _write(
+        self, text: str, left: int, baseline: int, colour: tuple, scale: float, centred=False
+    ) -> None:
+        left -= self._width(text, scale) // 2 if centred else 0
+        font, smooth = self.cv2.FONT_HERSHEY_SIMPLEX, self.cv2.LINE_AA
+        self.cv2.putText(self.image, text, (left, baseline), font, scale, colour, 1, smooth)
 
 
 def _placed(points: list[tuple[float, float]], x: float, y: float, heading: float) -> np.ndarray:

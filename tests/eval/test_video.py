@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from envs.render import RenderConfig
 from eval import video
 from eval.closed_loop import Track
 from ppuu.command import run
@@ -36,9 +38,52 @@ def test_a_film_of_two_episodes(file, tmp_path, capsys):
     assert [p.name for p in out.parent.iterdir()] == ["out.mp4"]
 
 
+def test_a_gif_shows_costs_and_numbers(file, tmp_path):
+    if not hasattr(cv2, "IMWRITE_GIF_QUALITY"):
+        pytest.skip("this OpenCV writes no GIF")
+    out, track = tmp_path / "out.gif", Track.load([file], "all")
+    config = RenderConfig(width_m=60.0, height_m=16.0, pixels_per_metre=4.0, ids=True)
+    options = ["--render.width-m", "60", "--render.height-m", "16", "--render.ids", "--costs"]
+    run(
+        video.main,
+        ["--policy", "no-action", "--recordings", str(file), "--out", str(out), "--split", "all",
+         "--scenario", "0", "--render.pixels-per-metre", "4", *options],
+    )  # fmt: skip
+    pictures = list(video.frames(NoAction(), "no-action", track, 0, config, costs=True))
+    found, film = cv2.imreadanimation(str(out))
+    assert found and len(film.frames) == len(pictures) + 10
+    assert film.durations[0] == 100
+    # The palette is coarse: 7 shades of red and green, 4 of blue.
+    shades = film.frames[0][..., 2::-1].astype(int) - pictures[0]
+    assert np.abs(shades).max() < 90
+    plain = next(video.frames(NoAction(), "no-action", track, 0, RenderConfig(60.0, 16.0, 4.0)))
+    assert (pictures[0] != plain)[:64, :190].any(-1).mean() > 0.9
+
+
+class Straight(NoAction):
+    """Offers a plan."""
+
+    def act(self, observation, surroundings):
+        ego = observation.ego[:, -1]
+        self.planned_path_m = torch.stack([ego[:, :2], ego[:, :2] + torch.tensor([25.0, 0.0])], 1)
+        return super().act(observation, surroundings)
+
+
+def test_a_planned_path_is_drawn_ahead(file):
+    track = Track.load([file], "all")
+    plain, planned = (
+        next(video.frames(policy, "a", track, 1)).astype(int) for policy in (NoAction(), Straight())
+    )
+    changed = (plain != planned).any(-1)
+    columns = np.flatnonzero(changed.any(0))
+    # 8 pixels a metre; the ego stands at 35 % of 960 columns.
+    assert 320 < columns.min() < 340 and 520 < columns.max() < 545
+    assert np.ptp(np.flatnonzero(changed.any(1))) < 5
+
+
 def test_wrong_arguments_are_named(file, tmp_path):
-    with pytest.raises(InputError, match=r"ends in \.mp4 or \.webm"):
-        video.main(("human",), (file,), tmp_path / "out.gif", "all")
+    with pytest.raises(InputError, match=r"ends in \.mp4, \.webm or \.gif"):
+        video.main(("human",), (file,), tmp_path / "out.avi", "all")
     with pytest.raises(InputError, match="there are 0 to 1"):
         video.main(("human",), (file,), tmp_path / "out.mp4", "all", scenario=(7,))
     with pytest.raises(InputError, match="neither a run directory nor"):
