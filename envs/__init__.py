@@ -4,7 +4,6 @@ from gymnasium.envs.registration import register, registry
 
 from .sites import SITES
 
-
 _REAL = ("envs.dense_traffic:DenseTrafficEnv", "envs.vector:DenseTrafficVectorEnv")
 _IMAGINED = ("envs.dream:DreamEnv", "envs.dream:DreamVectorEnv")
 

@@ -11,7 +11,7 @@ import numpy as np
 from ppuu.errors import InputError
 
 from .episodes import DenseTrafficConfig
-from .render import FRAMES_PER_SECOND, Renderer
+from .render import FRAMES_PER_SECOND
 
 
 class DenseTrafficEnv(gymnasium.Env):
@@ -64,7 +64,6 @@ class DenseTrafficEnv(gymnasium.Env):
         self._episodes = self._config(recording, **settings).episodes(1)
         self.action_space = self._episodes.action_space
         self.observation_space = self._episodes.observation_space
-        self._renderer = Renderer(self._episodes.world.recordings)
 
     @property
     def scenarios(self) -> int:
@@ -96,7 +95,7 @@ class DenseTrafficEnv(gymnasium.Env):
         """The scene from above, ``(rows, columns, 3)`` uint8; None without a render mode."""
         if self.render_mode is None:
             return None
-        return self._renderer.frame(self._episodes.simulator, 0)
+        return self._episodes.picture(0)
 
     def _observation(self) -> dict[str, np.ndarray]:
         return {key: value[0] for key, value in self._episodes.observation().items()}

@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from ppuu.errors import InputError
+from ppuu.raster import LANES, OFFROAD, VEHICLES, draw_boxes
 from ppuu.runs import load_world_model
 
 from .dense_traffic import DenseTrafficEnv
@@ -27,6 +30,11 @@ REWARDS = ("progress", "collision", "offroad", "comfort", "goal", "speed", "jerk
 """The terms of ``envs.reward`` that can be told there."""
 UNKNOWN = ("collision_kind", "at_fault", "clearance_m", "time_to_collision_s")
 """Infos of the real environment that an imagined image does not tell."""
+
+_ASPHALT, _GROUND, _LINE = (66.0, 69.0, 74.0), (46.0, 52.0, 44.0), (196.0, 199.0, 203.0)
+_VEHICLE, _EGO = (128.0, 222.0, 210.0), (236.0, 82.0, 76.0)
+_ENLARGED = 8
+"""Pixels of a picture a pixel of the image."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,15 @@ class DreamEpisodes(Episodes):
         last = first + self.world.scenarios.human_frames[start.scenario]
         return Start(start.scenario, int(random.integers(first, last)))
 
+    def picture(self, env: int) -> UInt8[np.ndarray, "height width 3"]:
+        """The imagined image, enlarged; there are no boxes to draw."""
+        seen = self.simulator.observe()
+        box = torch.cat([torch.zeros(3), seen.size_m[env]])
+        ego = draw_boxes(
+            box[None, None], torch.ones(1, 1, dtype=torch.bool), self.simulator.model.raster
+        )
+        return _picture(seen.images[env, -1], ego[0])
+
     def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """As in the real environment, without what an image does not tell."""
         real = super().info(terms)
@@ -112,6 +129,23 @@ class DreamEpisodes(Episodes):
             "beyond_view": beyond,
             "imagined": np.ones(len(beyond), bool),
         }
+
+
+def _picture(
+    image: Float[Tensor, "3 rows columns"], ego: Float[Tensor, "rows columns"]
+) -> UInt8[np.ndarray, "height width 3"]:
+    """What the ego sees of the imagined world, forward to the right, itself in red."""
+    layers = {
+        _LINE: image[LANES],
+        _GROUND: image[OFFROAD],
+        _VEHICLE: image[VEHICLES],
+        _EGO: ego,
+    }
+    picture = torch.tensor(_ASPHALT).expand(*ego.shape, 3)
+    for colour, share in layers.items():
+        picture = torch.lerp(picture, torch.tensor(colour).expand_as(picture), share[..., None])
+    picture = picture.round().to(torch.uint8).flip(0).transpose(0, 1)
+    return picture.numpy().repeat(_ENLARGED, 0).repeat(_ENLARGED, 1)
 
 
 class DreamEnv(DenseTrafficEnv):

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
+from jaxtyping import UInt8
 
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig
 
 from .observations import ImageConfig, SensorConfig, sensor_configs
+from .render import Renderer
 from .reward import Before, Step, reward_weights, weighted_terms
 from .scenario import ScenarioConfig, Scenarios
 from .simulator import Simulator, SimulatorConfig
@@ -137,6 +139,7 @@ class Episodes:
         )
         self._largest = self.simulator.config.bounds.largest(torch.zeros(1))
         self._recordings = [recording.name for recording in self.world.recordings]
+        self._renderer = Renderer(self.world.recordings)
 
     def begin(
         self,
@@ -200,10 +203,14 @@ class Episodes:
 
     def observation(self) -> dict[str, np.ndarray]:
         """Batched observations, in new arrays."""
-        history = self.simulator.observe()
+        history = self.simulator.observe(pixels=False)
         return {
             name: sensor.read(self.simulator, history) for name, sensor in self._sensors.items()
         }
+
+    def picture(self, env: int) -> UInt8[np.ndarray, "rows columns 3"]:
+        """One episode from above, for people."""
+        return self._renderer.frame(self.simulator, env)
 
     def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """One array a key, one element an episode; the same keys at reset and at every step."""

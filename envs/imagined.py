@@ -14,7 +14,7 @@ from ppuu import kinematics
 from ppuu.costs import Contact, Offroad, Uncertainty
 from ppuu.errors import InputError
 from ppuu.observation import observe
-from ppuu.raster import RoadMap
+from ppuu.raster import RoadMap, to_bytes
 from ppuu.rollout import Futures, Rollout
 from ppuu.scene import Scene
 from ppuu.world_models import WorldModel
@@ -23,6 +23,8 @@ from .scenario import Scenarios
 from .simulator import Simulator, SimulatorConfig, StepResult
 from .termination import Outcome
 
+HAZE = 0.3
+"""Fainter pixels are where a vehicle might have entered the view, not where one is."""
 TOUCH = Contact(margin_along_m=0.3, margin_across_m=0.3)
 """The ego's box with margins of half a pixel."""
 COLLISION = 0.25
@@ -40,8 +42,9 @@ class ImaginedSimulator(Simulator):
     The action is held for the frames of a step, so the ego's motion is that of the simulator.
 
     - **Collision**: the contact cost (``TOUCH``) of the ego's box on the imagined vehicles exceeds
-      ``COLLISION``.  Whom it hit, and where, an image does not tell: ``collision_kind``,
-      ``clearance_m`` and their like keep what they were at the start.
+      ``COLLISION``; pixels fainter than ``HAZE`` do not count.  Whom it hit, and where, an image
+      does not tell: ``collision_kind``, ``clearance_m`` and their like keep what they were at the
+      start.
     - **Off the road**: the share of the box on the imagined off-road area exceeds ``OFFROAD``.
     - **Arrival**: as in the simulator.
     - **Horizon**: after it, or as soon as the box leaves the imagined image, time is up.
@@ -135,7 +138,7 @@ class ImaginedSimulator(Simulator):
         self._cursor[envs] = cursor
         rows = envs * self._ring + cursor
         self._past[rows] = after
-        self._images[rows] = self._surroundings(envs).seen_from(after[:, :3])
+        self._images[rows] = to_bytes(self._surroundings(envs).seen_from(after[:, :3]))
 
     def _judge(self, envs: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
         outcome = super()._judge(envs)
@@ -143,7 +146,12 @@ class ImaginedSimulator(Simulator):
         return torch.where(lost, int(Outcome.TIMEOUT), outcome)
 
     def _collided(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
-        return TOUCH(self._rollout(envs))[:, 0] > COLLISION
+        rollout = self._rollout(envs)
+        vehicles = rollout.futures.vehicles
+        solid = dataclasses.replace(
+            rollout.futures, vehicles=torch.where(vehicles > HAZE, vehicles, 0.0)
+        )
+        return TOUCH(dataclasses.replace(rollout, futures=solid))[:, 0] > COLLISION
 
     def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
         return OUTSIDE(self._rollout(envs))[:, 0] > OFFROAD

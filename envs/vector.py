@@ -14,7 +14,7 @@ from gymnasium.vector.utils import batch_space
 from ppuu.errors import InputError
 
 from .episodes import DenseTrafficConfig
-from .render import FRAMES_PER_SECOND, Renderer
+from .render import FRAMES_PER_SECOND
 
 
 class DenseTrafficVectorEnv(VectorEnv):
@@ -66,7 +66,6 @@ class DenseTrafficVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
         self._ended = np.zeros(num_envs, bool)
-        self._renderer = Renderer(self._episodes.world.recordings)
 
     def reset(
         self,
@@ -141,8 +140,7 @@ class DenseTrafficVectorEnv(VectorEnv):
         """Every episode from above; None without a render mode."""
         if self.render_mode is None:
             return None
-        simulator = self._episodes.simulator
-        return tuple(self._renderer.frame(simulator, env) for env in range(self.num_envs))
+        return tuple(self._episodes.picture(env) for env in range(self.num_envs))
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:

@@ -88,7 +88,8 @@ def test_spaces_and_first_observation_are_the_real_ones(settings):
 
 def test_the_egos_motion_and_rewards_are_exact(settings):
     dream, world = DreamEnv(**settings), real(settings)
-    dream.reset(options={"scenario": 17}), world.reset(options={"scenario": 17})
+    for env in (dream, world):
+        env.reset(options={"scenario": 17})
     for action in np.array([[0.3, 0.0], [-0.4, 0.1], [0.0, -0.1]], np.float32):
         *_, imagined = dream.step(action)
         terms = [world.step(action)[-1] for _ in range(3)]
@@ -230,12 +231,13 @@ def test_terminations_and_truncations(tmp_path, settings):
 
 def test_nothing_learns(settings):
     env = DreamEnv(**settings)
-    model = env._episodes.simulator.model
+    simulator = env._episodes.simulator
+    assert isinstance(simulator, ImaginedSimulator)
+    model = simulator.model
     before = weights_hash(model)
     env.reset(seed=0)
     env.step(STILL)
     assert weights_hash(model) == before and not model.training
-    simulator = env._episodes.simulator
     assert not any(tensor.requires_grad for tensor in simulator.state_dict().values())
 
 
@@ -298,7 +300,7 @@ def test_models_that_do_not_fit_are_named(settings, tmp_path):
     with pytest.raises(InputError, match="sees 15 frames of history, scenarios have 10"):
         DreamEnv(settings["recording"], world_model=model)
     slower = save_model(tmp_path / "slower", dataclasses.replace(MODEL, dt_s=0.2))
-    with pytest.raises(InputError, match="frames of 0.2 s, the recording has 0.1 s"):
+    with pytest.raises(InputError, match=r"frames of 0\.2 s, the recording has 0\.1 s"):
         DreamEnv(settings["recording"], world_model=slower)
 
 
