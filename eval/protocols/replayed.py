@@ -90,12 +90,12 @@ def _advance(
 
 
 def _rear(recording: Recording) -> Float[np.ndarray, "rows 2"]:
-    """Middle of the rear bumper in every row."""
+    """Middle of the rear bumper: behind along the road, whatever the heading, as in the original.
+
+    The noise of recorded headings would swing it sideways; the replay takes its own headings.
+    """
     half = 0.5 * recording.length_m[recording.row_vehicle].astype(float)
-    heading = recording.heading_rad.astype(float)
-    return np.stack(
-        [recording.x_m - half * np.cos(heading), recording.y_m - half * np.sin(heading)], axis=1
-    )
+    return np.stack([recording.x_m - half, recording.y_m], axis=1)
 
 
 def _motion(
