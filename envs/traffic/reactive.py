@@ -18,6 +18,8 @@ _CHANGE_M = 25.0
 """A lane change takes so long, and at least so much way: nobody moves sideways while standing."""
 _REST_S = 8.0
 """After a lane change the next one is not before this."""
+_SETTLE_S = 3.0
+"""Who has just entered stays in his lane so long: he cannot see who enters behind him."""
 _DECIDE_FRAMES = 5
 """Each driver thinks of a lane change once in so many frames, of left and right in turn."""
 _POLITENESS = 0.2
@@ -71,12 +73,13 @@ class Reactive(Fleet):
         drift = torch.minimum(drift.abs(), 0.75 * place.width_m) * drift.sign()
         sin, cos = place.direction_rad.sin(), place.direction_rad.cos()
         aim = self.field.look_up(x - drift * sin, y + drift * cos, road)
+        since = (frame - self.scene.first_frame[vehicle]) * self.scene.dt_s
         changes = (aim.lane >= 0) & (place.lane >= 0) & (aim.lane != place.lane) & ~aim.closes
         return {
             "driven": torch.ones_like(late),
             "shift_m": torch.where(changes, drift - aim.offset_m, 0.0),
             "progress": torch.where(changes, 0.0, 1.0),
-            "rest_s": torch.zeros_like(drift),
+            "rest_s": (_SETTLE_S - torch.where(late, 0.0, since)).clamp(min=0.0),
         }
 
     def _drive(
@@ -229,7 +232,6 @@ class Reactive(Fleet):
         dt_s = self.scene.dt_s
         speed, wanted = speed_mps[:, :-1], wanted[:, :-1]
         way = 0.5 * (speed + (speed + wanted * dt_s).clamp(min=0.0)) * dt_s
-        # New changes start where the driver stands, off his line by nothing.
         progress = rows["progress"]
         pace = torch.minimum(torch.full_like(way, dt_s / _CHANGE_S), way / _CHANGE_M)
         pace = torch.minimum(pace, 1.0 - progress)
