@@ -19,25 +19,25 @@ class DenseTrafficEnv(gymnasium.Env):
 
     ## Description
     Each episode puts the agent in the place of one recorded vehicle; all others repeat the
-    recording.  It has to get as far as the human did (215 m by default) without a collision.
+    recording, or move as ``others`` says.  It has to get as far as the human did (215 m by
+    default) without a collision.
 
     ## Action space
     ``Box(-1, 1, (2,), float32)``: acceleration in units of 6 m/s², curvature of the path in units
     of 0.065 1/m, positive to the left.  Speeds never fall below zero.
 
     ## Observation space
-    ``Dict(image, ego)``.  ``image``: ``(history_frames * 3, 117, 24)`` uint8, oldest frame first,
-    for each frame lane lines, other vehicles, off-road; 0.617 m a pixel, centred on where the ego
-    then was, forward up.  ``ego``: for each frame metres ahead and to the left of the present
-    pose, heading difference (rad) and speed (m/s), then length and width (m).
+    A ``Dict`` of what ``observation`` asks for, by default ``image`` (four frames of lane lines,
+    other vehicles, off-road) and ``ego`` (its history and size); ``neighbours`` and ``lidar`` are
+    the other choices.  See the classes in ``envs.observations``.
 
     ## Rewards
     The weighted sum of ``envs.reward``'s terms; each weighted term is in ``info`` as
     ``reward/<name>``.
 
     ## Starting state
-    A scenario drawn at random, or ``reset(options={"scenario": 17})``; the ego starts with the
-    human's pose and speed, one second of history behind it.
+    A scenario drawn at random, or one that fits ``reset``'s options (``envs.starts.choose``); the
+    ego starts with the human's pose and speed, one second of history behind it.
 
     ## Episode end
     Terminated: collision of boxes, the box's centre and a flank off the road, or arrival.
@@ -46,7 +46,7 @@ class DenseTrafficEnv(gymnasium.Env):
     registered.
 
     ## Arguments
-    See ``envs.episodes.DenseTrafficConfig``; ``recording`` is required.
+    See ``envs.episodes.DenseTrafficConfig``; ``recording`` is required, but ids of sites have one.
 
     ## Version history
     - v0: first release.

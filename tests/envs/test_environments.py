@@ -11,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from envs.dense_traffic import DenseTrafficEnv
-from envs.reward import DEFAULT_WEIGHTS
+from envs.reward import DEFAULT_WEIGHTS, TERMS
 from envs.vector import DenseTrafficVectorEnv
 from ppuu.errors import InputError
 from tests.helpers import Car, dense_recording, straight_recording
@@ -113,6 +113,11 @@ def test_seeds_choose_among_all_scenarios(env):
         ({"scenario": 999}, "no scenario 999; there are 0 to"),
         ({"scenario": -1}, "no scenario -1"),
         ({"scenario": "first"}, "not a whole number"),
+        ({"vehicle_id": 1}, "no scenario has vehicle_id 1"),
+        ({"recording": "sparse"}, "no recording 'sparse'; there are dense"),
+        ({"start_frame": 9}, "no scenario has start_frame 9"),
+        ({"start_frame": 1.5}, "start_frame 1.5 is not a whole number"),
+        ({"vehicle_id": 100, "start_frame": 5000}, "vehicle_id 100, start_frame 5000"),
     ],
 )
 def test_wrong_options_are_named(env, options, message):
@@ -120,11 +125,42 @@ def test_wrong_options_are_named(env, options, message):
         env.reset(options=options)
 
 
+def test_options_find_a_vehicle_and_a_moment(env):
+    _, first = env.reset(options={"vehicle_id": 103, "recording": "dense"})
+    assert first["vehicle_id"] == 103 and first["start_frame"] == 10
+    observation, later = env.reset(options={"vehicle_id": 103, "start_frame": 30})
+    assert later["scenario"] == first["scenario"] and later["time_s"] == 0.0
+    assert later["frame"] == later["start_frame"] == 30 and later["progress_m"] == 0.0
+    env.reset(options={"vehicle_id": 103})
+    for _ in range(20):
+        driven, *_, info = env.step(np.zeros(2, np.float32))
+    # The recorded cars keep their speed: driving there is the same as starting there.
+    same(observation, driven)
+    assert info["frame"] == 30
+    found = {env.reset(seed=k, options={"start_frame": 30})[1]["vehicle_id"] for k in range(20)}
+    assert len(found) > 5
+
+
+def test_one_arrives_where_the_human_did_from_any_start(env):
+    """Two seconds later, two seconds less to drive."""
+    times = []
+    for frame in (10, 30):
+        env.reset(options={"scenario": 0, "start_frame": frame})
+        ended = False
+        while not ended:
+            *_, ended, _, info = env.step(np.zeros(2, np.float32))
+        assert info["outcome"] == "arrived" and info["is_success"]
+        times.append(info["time_s"])
+    assert times[0] - times[1] == pytest.approx(2.0)
+
+
 def test_wrong_arguments_are_named(file):
     with pytest.raises(InputError, match="no such file"):
         DenseTrafficEnv("absent.h5")
     with pytest.raises(InputError, match="did you mean 'comfort'"):
         DenseTrafficEnv(file, reward={"comfrot": 1.0})
+    with pytest.raises(InputError, match="traffic 'sumoo'"):
+        DenseTrafficEnv(file, others="sumoo")
     with pytest.raises(TypeError, match="speed_limit"):
         DenseTrafficEnv(file, speed_limit=3)
     with pytest.raises(InputError, match="render_mode 'human'"):
@@ -178,6 +214,73 @@ def test_the_reward_is_the_sum_of_its_terms(file):
     along, across = 0.5 * 6.0, 0.1 * 0.065 * info["speed_mps"] ** 2
     assert terms["comfort"] == pytest.approx(-2.0 * 0.1 * (along**2 + across**2) / 36.0, rel=1e-4)
     assert terms["collision"] == terms["offroad"] == 0.0
+
+
+def weigh(tmp_path, cars, actions, **settings):
+    """The terms of the last of some steps, each with weight 1 a second, the first car driving."""
+    path = tmp_path / "terms.h5"
+    straight_recording(cars).save(path)
+    env = DenseTrafficEnv(str(path), reward=dict.fromkeys(TERMS, 1.0), **settings)
+    env.reset(options={"scenario": 0})
+    for action in actions:
+        _, reward, _, _, info = env.step(np.array(action, np.float32))
+    terms = {name: info[f"reward/{name}"] for name in TERMS}
+    assert reward == pytest.approx(sum(terms.values()))
+    return terms
+
+
+STRAIGHT = [[0.0, 0.0]]
+
+
+def test_terms_of_a_car_alone_in_the_middle_of_its_lane(tmp_path):
+    terms = weigh(tmp_path, [Car(0.0, speed_mps=10.0)], STRAIGHT)
+    assert terms.pop("progress") == pytest.approx(1.0)
+    # The lines are 2 m away, their edges and the raster's blur a little less.
+    assert terms == pytest.approx(dict.fromkeys(terms, 0.0), abs=0.01)
+
+
+def test_lane_grows_towards_the_line(tmp_path):
+    """Lane 0.5 is on the line between lanes 0 and 1."""
+    for lane, expected in ((0.5, 1.0), (0.25, 1 - 1.0 / 1.85)):
+        terms = weigh(tmp_path, [Car(0.0, lane=lane)], STRAIGHT)
+        assert terms["lane"] / 0.1 == pytest.approx(expected, abs=0.2)
+    assert terms["lane"] < weigh(tmp_path, [Car(0.0, lane=0.5)], STRAIGHT)["lane"]
+
+
+def test_proximity_and_time_to_collision_ahead(tmp_path):
+    """6.5 m bumper to bumper before the step, closing at 4 m/s; safe is 0.9 s and 2 m."""
+    terms = weigh(tmp_path, [Car(0.0), Car(15.0, speed_mps=6.0)], STRAIGHT)
+    gap = 15.0 - 1.1 * 4.0 - 4.5
+    assert terms["proximity"] / 0.1 == pytest.approx(1 - gap / 11.0, abs=1e-3)
+    assert terms["time_to_collision"] / 0.1 == pytest.approx(1 - gap / 4.0 / 3.0, abs=1e-3)
+    beside = weigh(tmp_path, [Car(0.0), Car(15.0, lane=1, speed_mps=6.0)], STRAIGHT)
+    assert beside["proximity"] == beside["time_to_collision"] == 0.0
+
+
+def test_speed_is_measured_against_the_human_or_a_number(tmp_path):
+    braking = [[-0.5, 0.0]]
+    assert weigh(tmp_path, [Car(0.0)], braking)["speed"] == pytest.approx(0.1 * 0.3, rel=1e-3)
+    terms = weigh(tmp_path, [Car(0.0)], braking, target_speed_mps=12.0)
+    assert terms["speed"] == pytest.approx(0.1 * 2.3, rel=1e-3)
+
+
+def test_jerk_needs_two_steps(tmp_path):
+    assert weigh(tmp_path, [Car(0.0)], [[0.5, 0.0]])["jerk"] == 0.0
+    terms = weigh(tmp_path, [Car(0.0)], [[0.5, 0.0], [0.25, 0.0]])
+    assert terms["jerk"] == pytest.approx(0.1 * (1.5 / 0.1 / 5.0) ** 2, rel=1e-3)
+
+
+def test_the_goal_counts_once(tmp_path):
+    terms = weigh(tmp_path, [Car(0.0)], STRAIGHT * 49, distance_m=50.0)
+    assert terms["goal"] == 0.0
+    terms = weigh(tmp_path, [Car(0.0)], STRAIGHT * 50, distance_m=50.0)
+    assert terms["goal"] == 1.0
+
+
+def test_terms_without_a_weight_are_left_out(env):
+    _, info = env.reset(seed=0)
+    found = {key for key in info if key.startswith("reward/")}
+    assert found == {f"reward/{name}" for name in DEFAULT_WEIGHTS}
 
 
 def test_several_recordings_and_a_window(file, tmp_path):
