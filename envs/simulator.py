@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from ppuu import kinematics
+from ppuu import cpu_loops, kinematics
 from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds
 from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import RoadMap, draw_into
+from ppuu.raster import CHANNELS, RoadMap, draw_into
 from ppuu.scene import Scene
 
 from .scenario import Scenarios
@@ -145,7 +145,8 @@ class Simulator:
         self._past = real().new_zeros(envs * self._ring, 4)
         if self.config.observation is not None:
             raster = self.config.observation.raster
-            self._images = real().new_zeros(envs * self._ring, 3, raster.rows, raster.columns)
+            size = (envs * self._ring, CHANNELS, raster.rows, raster.columns)
+            self._images = torch.zeros(size, dtype=torch.uint8, device=device)
         self.replace(torch.arange(envs), scenarios)
 
     def replace(self, envs: Sequence[int] | Tensor, scenarios: Scenarios) -> None:
@@ -395,20 +396,37 @@ class Simulator:
             self.state.new_zeros(self.envs, 1, 3, 0, 0), self.state[:, None].clone(), self.size_m
         )
 
-    def observe(self) -> Observation:
-        """What the egos see now and saw before, each image from where the ego then was."""
+    def observe(self, pixels: bool = True) -> Observation:
+        """What the egos see now and saw before, each image from where the ego then was.
+
+        Args:
+            pixels: without, the images have none; see ``images`` for bytes.
+        """
+        config, rows = self._seen()
+        past = self._past.index_select(0, rows).view(self.envs, config.frames, 4)
+        if pixels:
+            images = cpu_loops.take_bytes(self._images, rows)
+        else:
+            images = past.new_empty(len(rows), CHANNELS, 0, 0)
+        return Observation(
+            images.unflatten(0, (self.envs, config.frames)), past, self.size_m.clone()
+        )
+
+    @property
+    def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
+        """The images of ``observe`` as they are kept: coverage times 255."""
+        config, rows = self._seen()
+        return self._images.index_select(0, rows).unflatten(0, (self.envs, config.frames))
+
+    def _seen(self) -> tuple[ObservationConfig, Int[Tensor, " images"]]:
+        """What is observed, and the rows of the rings that hold it."""
         config = self.config.observation
         if config is None:
             raise InputError("this simulator draws no images; give SimulatorConfig an observation")
-        lags = config.lags(self.device)
         first = torch.arange(self.envs, device=self.device)[:, None] * self._ring
-        rows = (first + (self._cursor[:, None] - lags) % self._ring).flatten()
-        images = self._images.index_select(0, rows)
-        return Observation(
-            images.view(self.envs, config.frames, *images.shape[1:]),
-            self._past.index_select(0, rows).view(self.envs, config.frames, 4),
-            self.size_m.clone(),
-        )
+        return config, (
+            first + (self._cursor[:, None] - config.lags(self.device)) % self._ring
+        ).flatten()
 
 
 def _path_lengths(scene: Scene) -> Float[Tensor, " rows"]:

@@ -12,8 +12,13 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int, UInt8
+from numba import njit
 from torch import Tensor
+
+_SMALLEST_COPY = 64
 
 
 def applies(*tensors: Tensor) -> bool:
@@ -46,6 +51,25 @@ def in_parts(loop: Callable, smallest: int, shared: tuple, *batched: Tensor) -> 
     part(edges[0], edges[1])
     for work in pending:
         work.result()
+
+
+def take_bytes(
+    table: UInt8[Tensor, "rows *rest"], row: Int[Tensor, " n"]
+) -> Float[Tensor, "n *rest"]:
+    """``table[row] / 255`` for large rows of bytes, in one pass."""
+    if not table.is_cpu:
+        return table.index_select(0, row) / 255.0
+    taken = torch.empty(len(row), *table.shape[1:])
+    shared = (table.flatten(1).numpy(), np.float32(1 / 255))
+    in_parts(_take, _SMALLEST_COPY, shared, row, taken.flatten(1))
+    return taken
+
+
+@njit(nogil=True, cache=True)
+def _take(row, out, table, unit):
+    for k in range(len(row)):
+        for j in range(table.shape[1]):
+            out[k, j] = unit * table[row[k], j]
 
 
 @functools.lru_cache(maxsize=1)

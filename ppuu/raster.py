@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,6 +28,12 @@ from .units import METRES_PER_RASTER_PIXEL
 
 LANES, VEHICLES, OFFROAD = 0, 1, 2
 CHANNELS = 3
+
+_FULL = {
+    torch.float32: (np.float32(1.0), np.float32(0.0)),
+    torch.uint8: (np.float32(255.0), np.float32(0.5)),
+}
+"""Type of an image → value of a covered pixel, and what rounds it when it is stored."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,7 @@ def _loop_over_boxes(
         raster_cpu.SMALLEST_PART,
         (
             images.numpy(),
+            _FULL[images.dtype],
             others.table_boxes.contiguous().numpy(),
             others.table_vehicle.numpy(),
             np.float32(config.metres_per_pixel),
@@ -384,7 +391,7 @@ def _loop_over_roads(
     cpu_loops.in_parts(
         raster_cpu.draw_road,
         raster_cpu.SMALLEST_PART,
-        (images.numpy(), *road_map.nodes, pixel_m, first, second - first),
+        (images.numpy(), _FULL[images.dtype], *road_map.nodes, pixel_m, first, second - first),
         pose, road, place,
     )  # fmt: skip
 
@@ -422,7 +429,7 @@ def draw(
 
 
 def draw_into(
-    images: Float[Tensor, "images 3 rows columns"],
+    images: Float[Tensor, "images 3 rows columns"] | UInt8[Tensor, "images 3 rows columns"],
     place: Int[Tensor, " batch"],
     pose: Float[Tensor, "batch 3"],
     others: Neighbours,
@@ -430,12 +437,21 @@ def draw_into(
     road_map: RoadMap,
     config: RasterConfig,
 ) -> None:
-    """``draw`` over images that exist already; ``place`` numbers those to draw."""
-    if cpu_loops.applies(images, pose, others.table_boxes, road_map.atlas):
+    """``draw`` over images that exist already; ``place`` numbers those to draw.
+
+    Images of bytes hold coverage times 255, rounded.
+    """
+    if images.is_cpu and cpu_loops.applies(pose, others.table_boxes, road_map.atlas):
         _loop_over_roads(pose, road, road_map, config, images, place, (LANES, OFFROAD))
         _loop_over_boxes(pose, others, config, images, place, VEHICLES)
     else:
-        images[place] = draw(pose, others.boxes, others.present, road, road_map, config)
+        drawn = draw(pose, others.boxes, others.present, road, road_map, config)
+        images[place] = drawn if images.is_floating_point() else to_bytes(drawn)
+
+
+def to_bytes(images: Float[Tensor, "*batch rows columns"]) -> UInt8[Tensor, "*batch rows columns"]:
+    """Coverage from 0 to 1 as numbers from 0 to 255."""
+    return (images * 255.0).round().to(torch.uint8)
 
 
 def _blank(

@@ -21,14 +21,17 @@ f32 = np.float32
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-def draw_road(pose, road, place, out, nodes, per_metre, offset, low, high, pixel_m, first, step):
+def draw_road(
+    pose, road, place, out, full, nodes, per_metre, offset, low, high, pixel_m, first, step
+):
     """Lane-line and off-road coverage, into the channels ``first`` and ``first + step``.
 
     Args:
         pose: ``(batch, 3)``.
         road: ``(batch,)``.
         place: ``(batch,)`` number of each one's image.
-        out: ``(images, channels, rows, columns)``.
+        out: ``(images, channels, rows, columns)`` float32 or uint8.
+        full: value of a pixel that is covered wholly, and what to add before it is stored.
         nodes: ``(nodes along x, nodes along y, 2)`` coverage, one node more than can be asked for.
         per_metre: nodes per metre.
         offset, low, high: ``(roads, 2)`` node at the world's origin, outermost nodes of the road.
@@ -38,6 +41,7 @@ def draw_road(pose, road, place, out, nodes, per_metre, offset, low, high, pixel
     rows, columns = out.shape[2], out.shape[3]
     middle_row, middle_column = f32(0.5 * (rows - 1)), f32(0.5 * (columns - 1))
     per_pixel, nodes_across = f32(per_metre * pixel_m), 2 * nodes.shape[1]
+    whole, added = full
     flat = nodes.reshape(-1)
     # A line of pixels at a time: first where they lie, a loop without look-ups, which the compiler
     # turns into vector instructions; then the four nodes around each, two channels at once.
@@ -73,8 +77,8 @@ def draw_road(pose, road, place, out, nodes, per_metre, offset, low, high, pixel
                 e += share * (flat[n + np.uint64(1)] - e)
                 c += share * (flat[n + np.uint64(2)] - c)
                 d += share * (flat[n + np.uint64(3)] - d)
-                one[row, column] = a + across[column] * (c - a)
-                other[row, column] = e + across[column] * (d - e)
+                one[row, column] = whole * (a + across[column] * (c - a)) + added
+                other[row, column] = whole * (e + across[column] * (d - e)) + added
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -110,7 +114,7 @@ def read(x_m, y_m, road, out, nodes, per_metre, offset, low, high):
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
-def draw_boxes(pose, row, ego, place, out, boxes, occupant, pixel_m, channel):
+def draw_boxes(pose, row, ego, place, out, full, boxes, occupant, pixel_m, channel):
     """Coverage by boxes in the world, as seen from poses, into one channel.
 
     Args:
@@ -118,7 +122,8 @@ def draw_boxes(pose, row, ego, place, out, boxes, occupant, pixel_m, channel):
         row: ``(batch,)`` of the tables below.
         ego: ``(batch,)`` the vehicle to leave out.
         place: ``(batch,)`` number of each one's image.
-        out: ``(images, channels, rows, columns)``.
+        out: ``(images, channels, rows, columns)`` float32 or uint8.
+        full: value of a pixel that is covered wholly, and what to add before it is stored.
         boxes: ``(rows, slots, 5)``.
         occupant: ``(rows, slots)`` vehicle in each slot, negative if free.
         pixel_m: metres per pixel.
@@ -128,9 +133,10 @@ def draw_boxes(pose, row, ego, place, out, boxes, occupant, pixel_m, channel):
     middle_row, middle_column = f32(0.5 * (rows - 1)), f32(0.5 * (columns - 1))
     half, one, nothing, cells = f32(0.5), f32(1.0), f32(0.0), f32(1.0 / pixel_m)
     reach_m = f32(0.5 * pixel_m * math.hypot(rows, columns))
+    whole, added = full
+    cover = np.empty((rows, columns), np.float32)
     for b in range(len(pose)):
-        image = out[place[b], channel]
-        image[:] = nothing
+        cover[:] = nothing
         ego_cos, ego_sin = f32(math.cos(pose[b, 2])), f32(math.sin(pose[b, 2]))
         for k in range(boxes.shape[1]):
             if occupant[row[b], k] < 0 or occupant[row[b], k] == ego[b]:
@@ -159,6 +165,10 @@ def draw_boxes(pose, row, ego, place, out, boxes, occupant, pixel_m, channel):
                     left = centre_column - f32(j)
                     along = half * (length + one) - abs(cos * ahead + sin * left)
                     across = half * (width + one) - abs(cos * left - sin * ahead)
-                    cover = min(max(along, nothing), min(length, one))
-                    cover *= min(max(across, nothing), min(width, one))
-                    image[i, j] = min(image[i, j] + cover, one)
+                    share = min(max(along, nothing), min(length, one))
+                    share *= min(max(across, nothing), min(width, one))
+                    cover[i, j] += share
+        image = out[place[b], channel]
+        for i in range(rows):
+            for j in range(columns):
+                image[i, j] = whole * min(cover[i, j], one) + added
