@@ -28,6 +28,11 @@ _COLUMNS = (
     "offroad", "timeout", "distance_m", "mean_speed_mps",
 )  # fmt: skip
 
+_DRIVING = (
+    "success_alt", "progress", "ttc_below_1_5_s", "headway_below_1_s", "comfortable", "in_lane",
+    "lane_offset_m", "speed_wasserstein_mps", "gap_wasserstein_m",
+)  # fmt: skip
+
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.55 system-ui, sans-serif; color: #1d2733; background: #fbfbf9;
@@ -207,6 +212,12 @@ recording and do not react. Commit <code>{html.escape(results["commit"])}</code>
 {results_table(results["rows"], _COLUMNS)}
 <p>Per cent of episodes with 95&nbsp;% Wilson intervals; metres and metres a second with bootstrap
 intervals. Success: 215&nbsp;m without touching anybody and without leaving the road.</p>
+<h2>How they drive</h2>
+{results_table(results["rows"], _DRIVING)}
+<p>Success where nobody ran into the ego from behind; progress beside the human's, per cent; shares
+of the time with less than 1.5&nbsp;s to a collision, with less than 1&nbsp;s to the leader, and in
+a lane; episodes within nuPlan's bounds of comfort; distances (1-Wasserstein) of speeds and gaps
+from the humans'.</p>
 <h2>Driving</h2>{videos}
 <h2>What the world model foresees</h2>
 <figure><img src="{strip}" alt="film strip of true and predicted futures">
