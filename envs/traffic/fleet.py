@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -257,7 +256,7 @@ class Fleet(Traffic):
         """The tables."""
         return dict(self._rows)
 
-    def with_state(self, state: Mapping[str, Tensor]) -> Self:
+    def with_state(self, state: Mapping[str, Tensor]) -> Fleet:
         """The same drivers with other tables."""
         other = copy.copy(self)
         other._rows = dict(state)
