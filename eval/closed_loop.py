@@ -6,27 +6,24 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from data.splits import Part, Split, SplitManifest, part_of
-from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
-from envs.simulator import Simulator, SimulatorConfig, StepResult
+from data.splits import Split, SplitManifest
+from envs.scenario import Scenarios
+from envs.simulator import Simulator
 from envs.termination import CollisionKind, Outcome
 from envs.traffic.registry import traffic_by_name
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
-from ppuu.policies import NetworkPolicy, Policy, RecordedHuman, Surroundings
-from ppuu.raster import RoadMap
-from ppuu.recording import Recording, load_recordings
-from ppuu.road import Road
-from ppuu.scene import Scene
+from ppuu.policies import Policy, RecordedHuman
 
 from .metrics.comfort import BOUNDS, comfort
 from .metrics.distributions import distances
@@ -37,11 +34,12 @@ from .metrics.paired import paired
 from .metrics.progress import progress
 from .metrics.recorder import Recorder
 from .metrics.safety import safety
-from .policies import labels, observation_of, policy_by_name, training_of, warn_of_seen
+from .policies import labels, policy_by_name, training_of, warn_of_seen
+from .protocols.ppuu import PpuuEpisode, score_ppuu, short_row_ppuu
 from .results import Metric, Row, format_table, mean, rate, ratio, write_results
+from .track import REPLAY, Track, simulator_for, take_turn
 
 HUMAN = "human"
-REPLAY = "replay"
 SUCCESSES = ("arrived", "survived")
 
 
@@ -106,82 +104,6 @@ class Episode:
         if None in extremes.values():
             return None
         return {name: BOUNDS[name].kept(value) for name, value in extremes.items()}
-
-
-@dataclass(frozen=True, eq=False)
-class Track:
-    """The scenarios to drive and the world to drive them in.
-
-    Attributes:
-        recordings: the traffic.
-        parts: what the split may use of each.
-        scene: their tracks.
-        scenarios: fixed by the recordings, the split and the scenario rules.
-    """
-
-    recordings: Sequence[Recording]
-    parts: Sequence[Part]
-    scene: Scene
-    scenarios: Scenarios
-
-    @classmethod
-    def load(
-        cls, paths: Sequence[Path], split: Split, manifest: SplitManifest | None = None
-    ) -> Track:
-        """Lists the scenarios of one split of every recording that it may use.
-
-        Raises:
-            InputError: a file is missing or damaged, or has no such split.
-        """
-        recordings, parts, lists = [], [], []
-        for recording in load_recordings(paths):
-            part = part_of(recording, split, manifest)
-            if part is None:
-                continue
-            found = list_scenarios(recording, ScenarioConfig(), part.window.first, part.window.last)
-            if part.egos is not None:
-                found = found[np.flatnonzero(np.isin(found.vehicle, part.egos))]
-            recordings.append(recording)
-            parts.append(part)
-            lists.append(found)
-        if not any(map(len, lists)):
-            raise InputError(f"the split manifest gives {split} no vehicle of these recordings")
-        return cls(recordings, parts, Scene.build(recordings), Scenarios.concatenate(lists))
-
-    @property
-    def roads(self) -> list[Road]:
-        """Of the recordings, in their order."""
-        return [recording.road for recording in self.recordings]
-
-
-def simulator_for(policy: Policy, track: Track, others: str = REPLAY) -> Simulator:
-    """A simulator of the track that draws what the policy wants to see, if anything.
-
-    Raises:
-        InputError: no traffic is called ``others``.
-    """
-    seen = observation_of(policy)
-    looks = isinstance(policy, NetworkPolicy)
-    roads = RoadMap.build(track.roads, seen.raster)
-    traffic = traffic_by_name(others, track.scene, track.roads)
-    return Simulator(track.scene, roads, SimulatorConfig(seen if looks else None), traffic)
-
-
-def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
-    """Shows the policy where things stand; ``(envs, 2)`` what it would do, in m/s² and 1/m."""
-    others = simulator.neighbours()
-    surroundings = Surroundings(
-        simulator.scene, simulator.vehicle, simulator.frame,
-        others.boxes, others.speed_mps, others.present, simulator.road_map,
-    )  # fmt: skip
-    looks = isinstance(policy, NetworkPolicy)
-    observation = simulator.observe() if looks else simulator.present()
-    return policy.act(observation, surroundings)
-
-
-def take_turn(policy: Policy, simulator: Simulator) -> StepResult:
-    """Does what the policy says, for one frame."""
-    return simulator.step(choose_action(policy, simulator))
 
 
 @torch.no_grad()
@@ -350,10 +272,10 @@ def compared(others: str, driven: Mapping[str, Sequence[Episode]]) -> list[Row]:
     return rows
 
 
-def write_episodes(path: Path, episodes: Sequence[Episode]) -> None:
+def write_episodes(path: Path, episodes: Sequence[Episode] | Sequence[PpuuEpisode]) -> None:
     """Keeps every episode's row, as CSV, atomically."""
     with written_whole(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, Episode.__dataclass_fields__)
+        writer = csv.DictWriter(file, [field.name for field in fields(episodes[0])])
         writer.writeheader()
         writer.writerows(asdict(episode) for episode in episodes)
 
@@ -367,6 +289,7 @@ def main(
     limit: int | None = None,
     slots: int = 64,
     others: tuple[str, ...] = (REPLAY,),
+    protocol: Literal["exact", "ppuu"] = "exact",
 ) -> None:
     """Drives fixed scenarios and writes success rates and other metrics with 95 % intervals.
 
@@ -386,6 +309,8 @@ def main(
         slots: episodes at a time.
         others: how the others move, one or several; replay repeats the recording, and nobody
             reacts.  Every policy is driven among each.
+        protocol: exact, or the published rules of PPUU, for comparison with published numbers
+            (docs/protocol-ppuu.md).
     """
     if slots < 1 or (limit is not None and limit < 1):
         raise InputError(f"--slots {slots}, --limit {limit}: both must be positive")
@@ -396,6 +321,8 @@ def main(
         drivers = {HUMAN: RecordedHuman()} | drivers
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
     track = Track.load(recordings, split, manifest)
+    if protocol == "ppuu" and tuple(others) != (REPLAY,):
+        raise InputError("--protocol ppuu: its others replay the recording; leave out --others")
     _check_others(others, track)
     training = {names[name]: training_of(name) for name in policy}
     seen = {
@@ -403,13 +330,15 @@ def main(
         for label, config in training.items()
     }
     began = time.monotonic()
-    rows, comparisons, episodes = score(drivers, others, track, slots, limit)
-    print(format_table([short_row(row) for row in rows]))
-    print()
-    print(format_table([driving_row(row) for row in rows]))
-    if comparisons:
-        print()
-        print(format_table(comparisons))
+    comparisons: Sequence[Row] = ()
+    if protocol == "ppuu":
+        rows, episodes, digest = score_ppuu(drivers, track, slots, limit)
+        tables = [[short_row_ppuu(row) for row in rows]]
+    else:
+        rows, comparisons, episodes = score(drivers, others, track, slots, limit)
+        digest = track.scenarios.digest
+        tables = [[short_row(row) for row in rows], [driving_row(row) for row in rows], comparisons]
+    print("\n\n".join(format_table(table) for table in tables if table))
     if json is not None:
         write_results(
             json,
@@ -418,7 +347,8 @@ def main(
                 "policy": list(policy),
                 "recordings": [str(path) for path in recordings],
                 "recording_hashes": [r.content_hash for r in track.recordings],
-                "scenarios": track.scenarios.digest,
+                "protocol": protocol,
+                "scenarios": digest,
                 "split": split,
                 "limit": limit,
                 "others": list(others),

@@ -20,7 +20,8 @@ from ppuu.policies import Policy
 from ppuu.raster import LANES, OFFROAD, VEHICLES, RasterConfig, draw
 from ppuu.rollout import Futures, Rollout
 
-from .closed_loop import SUCCESSES, Track, choose_action, simulator_for
+from .closed_loop import SUCCESSES
+from .track import Track, choose_action, simulator_for
 
 NEARBY_M = 120.0
 """Only vehicles up to here are kept."""

@@ -21,9 +21,9 @@ from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy
 from ppuu.road import Road
 
-from .closed_loop import Track
 from .frames import Drive, chosen_scenarios, record
 from .policies import labels, policy_by_name
+from .track import Track
 
 _PAGE = Path(__file__).with_name("replay_page.html")
 

@@ -33,8 +33,8 @@ from ppuu.raster import RasterConfig
 from ppuu.recording import Recording, load_recordings
 from ppuu.runtime import import_extra, source_commit
 
-from .closed_loop import choose_action
 from .policies import observation_of, policy_by_name
+from .track import choose_action
 
 ENVIRONMENT = "ppuu/DenseTraffic-v0"
 

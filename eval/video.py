@@ -19,9 +19,9 @@ from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy
 from ppuu.runtime import import_opencv
 
-from .closed_loop import Track, choose_action, simulator_for
 from .frames import Planning, chosen_scenarios, driving_costs
 from .policies import labels, policy_by_name
+from .track import Track, choose_action, simulator_for
 
 Picture = UInt8[np.ndarray, "rows columns 3"]
 

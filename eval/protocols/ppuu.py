@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,8 +27,8 @@ from ppuu.policies import Policy
 from ppuu.recording import Recording
 from ppuu.scene import Scene
 
-from ..closed_loop import Track, simulator_for, take_turn
 from ..results import Row, mean, rate
+from ..track import Track, simulator_for, take_turn
 from .pixel_cost import COLLISION_COST, proximity_cost
 from .replayed import as_replayed
 from .screen import PX_PER_M, Screens
@@ -275,8 +275,13 @@ def drive_ppuu(
     Raises:
         InputError: the recordings do not suit the rules.
     """
-    replayed, screens = replayed_track(track)
-    scenarios = replayed.scenarios if limit is None else replayed.scenarios[:limit]
+    return _drive(policy, name, *replayed_track(track), slots, limit)
+
+
+def _drive(
+    policy: Policy, name: str, replayed: Track, screens: Screens, slots: int, limit: int | None
+) -> list[PpuuEpisode]:
+    scenarios = replayed.scenarios[:limit]
     simulator = simulator_for(policy, replayed)
     rows: list[PpuuEpisode] = []
     bar = tqdm(total=len(scenarios), desc=f"drive {name}", disable=not sys.stderr.isatty())
@@ -366,3 +371,35 @@ def summary_ppuu(name: str, episodes: Sequence[PpuuEpisode]) -> Row:
         "distance_px": mean([e.distance_px for e in episodes]),
         "proximity": mean([e.mean_proximity for e in episodes]),
     }
+
+
+@torch.no_grad()
+def score_ppuu(
+    drivers: Mapping[str, Policy], track: Track, slots: int = 64, limit: int | None = None
+) -> tuple[list[Row], list[PpuuEpisode], str]:
+    """Every driver in the same episodes.
+
+    Returns:
+        A row for each, all episodes, and what identifies the list of starts.
+
+    Raises:
+        InputError: the recordings do not suit the rules.
+    """
+    replayed, screens = replayed_track(track)
+    rows: list[Row] = []
+    episodes: list[PpuuEpisode] = []
+    for name, policy in drivers.items():
+        driven = _drive(policy, name, replayed, screens, slots, limit)
+        rows.append(summary_ppuu(name, driven))
+        episodes.extend(driven)
+    return rows, episodes, replayed.scenarios.digest
+
+
+_SHORT = (
+    "name", "success", "success_alt", "collision", "offroad", "timeout", "steps", "distance_m",
+)  # fmt: skip
+
+
+def short_row_ppuu(row: Row) -> Row:
+    """The columns that fit a terminal."""
+    return {key: row[key] for key in _SHORT}

@@ -1,6 +1,8 @@
 """PPUU's episodes, on constructed traffic in I-80's coordinates: starts, endings, successes."""
 
+import csv
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -8,8 +10,9 @@ import torch
 from data.ngsim_layouts import AXES
 from data.splits import FrameWindow, Part
 from envs.scenario import Scenarios
-from eval.closed_loop import Track
+from eval.closed_loop import main
 from eval.protocols.ppuu import PpuuEpisode, drive_ppuu, summary_ppuu
+from eval.track import Track
 from ppuu.errors import InputError
 from ppuu.policies import NoAction, RecordedHuman
 from ppuu.scene import Scene
@@ -215,3 +218,23 @@ def test_both_successes():
         assert (row[name].value, row[name].n) == (count / 8, 8)
     assert row["steps"].value == pytest.approx((7 * 100 + 40) / 8)
     assert row["distance_px"].value == 1300
+
+
+def test_the_command(tmp_path, capsys):
+    recording = track_of(
+        [Car(120.0, speed_mps=15.0), Car(165.0, lane=1, speed_mps=0.0)]
+    ).recordings[0]
+    recording.save(tmp_path / "i80.h5")
+    out = tmp_path / "table.json"
+    main(("no-action",), (tmp_path / "i80.h5",), out, split="all", protocol="ppuu")
+    report = json.loads(out.read_text())
+    assert report["config"]["protocol"] == "ppuu"
+    assert [row["name"] for row in report["rows"]] == ["human", "no-action"]
+    for row in report["rows"]:
+        assert (row["success"]["value"], row["success"]["n"]) == (0.5, 2)
+    with open(tmp_path / "table.episodes.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["outcome"] for row in rows[2:]] == ["arrived", "timeout"]
+    assert "success_alt" in capsys.readouterr().out
+    with pytest.raises(InputError, match="leave out --others"):
+        main(("idm",), (tmp_path / "i80.h5",), split="all", others=("idm",), protocol="ppuu")

@@ -1,0 +1,101 @@
+"""Recordings with their scenarios, and a policy at the wheel of the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.splits import Part, Split, SplitManifest, part_of
+from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
+from envs.simulator import Simulator, SimulatorConfig, StepResult
+from envs.traffic.registry import traffic_by_name
+from ppuu.errors import InputError
+from ppuu.policies import NetworkPolicy, Policy, Surroundings
+from ppuu.raster import RoadMap
+from ppuu.recording import Recording, load_recordings
+from ppuu.road import Road
+from ppuu.scene import Scene
+
+from .policies import observation_of
+
+REPLAY = "replay"
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """The scenarios to drive and the world to drive them in.
+
+    Attributes:
+        recordings: the traffic.
+        parts: what the split may use of each.
+        scene: their tracks.
+        scenarios: fixed by the recordings, the split and the scenario rules.
+    """
+
+    recordings: Sequence[Recording]
+    parts: Sequence[Part]
+    scene: Scene
+    scenarios: Scenarios
+
+    @classmethod
+    def load(
+        cls, paths: Sequence[Path], split: Split, manifest: SplitManifest | None = None
+    ) -> Track:
+        """Lists the scenarios of one split of every recording that it may use.
+
+        Raises:
+            InputError: a file is missing or damaged, or has no such split.
+        """
+        recordings, parts, lists = [], [], []
+        for recording in load_recordings(paths):
+            part = part_of(recording, split, manifest)
+            if part is None:
+                continue
+            found = list_scenarios(recording, ScenarioConfig(), part.window.first, part.window.last)
+            if part.egos is not None:
+                found = found[np.flatnonzero(np.isin(found.vehicle, part.egos))]
+            recordings.append(recording)
+            parts.append(part)
+            lists.append(found)
+        if not any(map(len, lists)):
+            raise InputError(f"the split manifest gives {split} no vehicle of these recordings")
+        return cls(recordings, parts, Scene.build(recordings), Scenarios.concatenate(lists))
+
+    @property
+    def roads(self) -> list[Road]:
+        """Of the recordings, in their order."""
+        return [recording.road for recording in self.recordings]
+
+
+def simulator_for(policy: Policy, track: Track, others: str = REPLAY) -> Simulator:
+    """A simulator of the track that draws what the policy wants to see, if anything.
+
+    Raises:
+        InputError: no traffic is called ``others``.
+    """
+    seen = observation_of(policy)
+    looks = isinstance(policy, NetworkPolicy)
+    roads = RoadMap.build(track.roads, seen.raster)
+    traffic = traffic_by_name(others, track.scene, track.roads)
+    return Simulator(track.scene, roads, SimulatorConfig(seen if looks else None), traffic)
+
+
+def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
+    """Shows the policy where things stand; ``(envs, 2)`` what it would do, in m/s² and 1/m."""
+    others = simulator.neighbours()
+    surroundings = Surroundings(
+        simulator.scene, simulator.vehicle, simulator.frame,
+        others.boxes, others.speed_mps, others.present, simulator.road_map,
+    )  # fmt: skip
+    looks = isinstance(policy, NetworkPolicy)
+    observation = simulator.observe() if looks else simulator.present()
+    return policy.act(observation, surroundings)
+
+
+def take_turn(policy: Policy, simulator: Simulator) -> StepResult:
+    """Does what the policy says, for one frame."""
+    return simulator.step(choose_action(policy, simulator))
