@@ -167,12 +167,11 @@ def test_what_is_observed_changes_nothing_else(make):
     assert all(other == found[0] for other in found[1:])
 
 
-def test_the_vector_environment_equals_single_ones(make):
-    single = make(AROUND, EVERYTHING)
-    path = single._episodes.world.recordings
-    assert path[0].vehicles == len(AROUND)
-    vector = DenseTrafficVectorEnv(3, "envs:synthetic.h5", observation=EVERYTHING)
-    singles = [DenseTrafficEnv("envs:synthetic.h5", observation=EVERYTHING) for _ in range(3)]
+@pytest.mark.parametrize("others", ["replay", "reactive"])
+def test_the_vector_environment_equals_single_ones(others):
+    arguments = {"observation": EVERYTHING, "others": others}
+    vector = DenseTrafficVectorEnv(3, "envs:synthetic.h5", **arguments)
+    singles = [DenseTrafficEnv("envs:synthetic.h5", **arguments) for _ in range(3)]
     vector.reset(seed=9)
     for slot, env in enumerate(singles):
         env.reset(seed=9 + slot)
