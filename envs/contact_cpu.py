@@ -35,30 +35,38 @@ def contact(
     """
     slot, bound = np.empty(nearest, np.int64), np.empty(nearest, np.float32)
     for e in range(len(row)):
-        own, table, own_speed = ego_box[e], boxes[row[e]], ego_speed[e]
-        count = _nearest_slots(own, table, occupant[row[e]], ego[e], slot, bound)
-        cos, sin = f32(math.cos(own[2])), f32(math.sin(own[2]))
-        own_reach = f32(0.5) * _norm(own[3], own[4])
-        gap, soonest, struck = _NEVER, _NEVER, -1
-        for k in range(count):
-            other = table[slot[k]]
-            turn = _turn(own, other, cos, sin)
-            apart = _separation(own, other, turn)
-            if apart < 0:
-                if apart < gap:
-                    gap, struck = apart, slot[k]
-            elif bound[k] - own_reach < gap:
-                gap = min(gap, _distance(own, other, turn))
-            other_speed = speed[row[e], slot[k]]
-            # No sooner than the gap between the circles around both boxes allows.
-            if bound[k] - own_reach < soonest * (own_speed + other_speed):
-                soonest = min(soonest, _time_to_collision(own, other, own_speed, other_speed, turn))
-        gap_m[e], soonest_s[e] = gap, soonest
-        if struck < 0:
-            kind[e], at_fault[e], hit[e] = kinds[0], False, -1
-        else:
-            kind[e] = _kind(own, table[struck], cos, sin, kinds)
-            at_fault[e], hit[e] = kind[e] != kinds[2], occupant[row[e], struck]
+        r = row[e]
+        kind[e], at_fault[e], hit[e], gap_m[e], soonest_s[e] = contact_of(
+            ego_box[e], ego_speed[e], ego[e], boxes[r], speed[r], occupant[r], slot, bound, kinds
+        )
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def contact_of(own, own_speed, ego, table, speed, occupant, slot, bound, kinds):
+    """One ego's contact: kind, fault, vehicle hit, clearance and time to collision.
+
+    ``slot`` and ``bound`` are scratch, as long as there are candidates to test exactly.
+    """
+    count = _nearest_slots(own, table, occupant, ego, slot, bound)
+    cos, sin = f32(math.cos(own[2])), f32(math.sin(own[2]))
+    own_reach = f32(0.5) * _norm(own[3], own[4])
+    gap, soonest, struck = _NEVER, _NEVER, -1
+    for k in range(count):
+        other, other_speed = table[slot[k]], speed[slot[k]]
+        turn = _turn(own, other, cos, sin)
+        apart = _separation(own, other, turn)
+        if apart < 0:
+            if apart < gap:
+                gap, struck = apart, slot[k]
+        elif bound[k] - own_reach < gap:
+            gap = min(gap, _distance(own, other, turn))
+        # No sooner than the gap between the circles around both boxes allows.
+        if bound[k] - own_reach < soonest * (own_speed + other_speed):
+            soonest = min(soonest, _time_to_collision(own, other, own_speed, other_speed, turn))
+    if struck < 0:
+        return kinds[0], False, -1, gap, soonest
+    kind = _kind(own, table[struck], cos, sin, kinds)
+    return kind, kind != kinds[2], occupant[struck], gap, soonest
 
 
 @njit(nogil=True, error_model="numpy", cache=True)

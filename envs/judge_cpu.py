@@ -26,22 +26,30 @@ def off_the_road(box, road, lost, nodes, per_metre, offset, low, high):
         lost: ``(envs,)`` the result.
         nodes, per_metre, offset, low, high: of the road map (``ppuu.raster_cpu``).
     """
-    off = np.empty(3, np.bool_)
     for e in range(len(box)):
         k = road[e]
-        cos, sin = f32(math.cos(box[e, 2])), f32(math.sin(box[e, 2]))
-        for place in range(3):
-            across = box[e, 4] * (f32(0.0), f32(0.5), f32(-0.5))[place]
-            x = (box[e, 0] - sin * across) * per_metre + offset[k, 0]
-            y = (box[e, 1] + cos * across) * per_metre + offset[k, 1]
-            x, y = min(max(x, low[k, 0]), high[k, 0]), min(max(y, low[k, 1]), high[k, 1])
-            off[place] = coverage(nodes, x, y, _OFFROAD_CHANNEL) > f32(0.5)
-        lost[e] = off[0] and (off[1] or off[2])
+        lost[e] = is_off_the_road(box[e], nodes, per_metre, offset[k], low[k], high[k])
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def is_off_the_road(box, nodes, per_metre, offset, low, high):
+    """The same of one box on its road."""
+    cos, sin = f32(math.cos(box[2])), f32(math.sin(box[2]))
+    off = False
+    for flank in (f32(0.0), f32(0.5), f32(-0.5)):
+        across = box[4] * flank
+        x = (box[0] - sin * across) * per_metre + offset[0]
+        y = (box[1] + cos * across) * per_metre + offset[1]
+        x, y = min(max(x, low[0]), high[0]), min(max(y, low[1]), high[1])
+        off = coverage(nodes, x, y, _OFFROAD_CHANNEL) > f32(0.5)
+        if (flank == 0) != off:
+            return off  # the centre is on the road, or a flank is off it, too
+    return False
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def outcomes(state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome, codes):
-    """How each episode stands; of several endings at once the first that is listed here.
+    """How each episode stands.
 
     Args:
         state: ``(envs, 4)``.
@@ -50,17 +58,25 @@ def outcomes(state, frame, end_frame, has_goal, goal_pose, lost, collided, outco
         outcome: ``(envs,)`` the result.
         codes: numbers of running, arrived, survived, timeout, collision and off the road.
     """
-    running, arrived, survived, timeout, collision, offroad = codes
     for e in range(len(state)):
-        x, y = state[e, 0] - goal_pose[e, 0], state[e, 1] - goal_pose[e, 1]
-        through = x * math.cos(goal_pose[e, 2]) + y * math.sin(goal_pose[e, 2]) >= 0
-        if collided[e]:
-            outcome[e] = collision
-        elif lost[e] and (has_goal[e] or not through):
-            outcome[e] = offroad
-        elif through:
-            outcome[e] = arrived if has_goal[e] else survived
-        elif frame[e] >= end_frame[e]:
-            outcome[e] = timeout if has_goal[e] else survived
-        else:
-            outcome[e] = running
+        outcome[e] = outcome_of(
+            state[e], frame[e] >= end_frame[e], has_goal[e], goal_pose[e], lost[e], collided[e],
+            codes,
+        )  # fmt: skip
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def outcome_of(state, late, has_goal, goal_pose, lost, collided, codes):
+    """One episode's; of several endings at once the first that is tested here."""
+    running, arrived, survived, timeout, collision, offroad = codes
+    x, y = state[0] - goal_pose[0], state[1] - goal_pose[1]
+    through = x * math.cos(goal_pose[2]) + y * math.sin(goal_pose[2]) >= 0
+    if collided:
+        return collision
+    if lost and (has_goal or not through):
+        return offroad
+    if through:
+        return arrived if has_goal else survived
+    if late:
+        return timeout if has_goal else survived
+    return running

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
@@ -18,8 +19,9 @@ from ppuu.observation import Observation, ObservationConfig
 from ppuu.raster import CHANNELS, RoadMap, draw_into
 from ppuu.scene import Scene
 
+from . import advance_cpu
 from .scenario import Scenarios
-from .termination import CollisionKind, Outcome, contact, off_the_road, outcomes
+from .termination import NEAREST, CollisionKind, Outcome, contact, off_the_road, outcomes
 from .traffic.base import Neighbours, Traffic
 from .traffic.replay import Replay
 
@@ -299,24 +301,59 @@ class Simulator:
         return self._result(moved)
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
-        before = self.state[envs]
-        after = kinematics.step(before, actions, self.scene.dt_s)
-        frame, vehicle = self.frame[envs] + 1, self.vehicle[envs]
-        self.traffic.advance(envs, frame, self._boxes(envs), before[:, 3])
-        self.action[envs], self.state[envs], self.frame[envs] = actions, after, frame
-        self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
-        others = self.traffic.neighbours(envs, vehicle, frame)
-        self._touch(envs, others)
-        self.outcome[envs] = self._judge(envs)
+        frame = self.frame[envs] + 1
+        self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
+        others = self.traffic.neighbours(envs, self.vehicle[envs], frame)
+        if cpu_loops.applies(self.state, others.table_boxes, self.road_map.atlas):
+            self._move_by_loop(envs, actions, others)
+        else:
+            self._move_by_tensors(envs, actions, others)
         cursor = (self._cursor[envs] + 1) % self._ring
         self._cursor[envs] = cursor
         rows = envs * self._ring + cursor
-        self._past[rows] = after
+        state = self.state[envs]
+        self._past[rows] = state
         if self.config.observation is not None:
             draw_into(
-                self._images, rows, after[:, :3], others, self.road[envs],
+                self._images, rows, state[:, :3], others, self.road[envs],
                 self.road_map, self.config.observation.raster,
             )  # fmt: skip
+
+    def _move_by_tensors(
+        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
+    ) -> None:
+        before = self.state[envs]
+        after = kinematics.step(before, actions, self.scene.dt_s)
+        self.action[envs], self.state[envs] = actions, after
+        self.frame[envs] += 1
+        self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
+        self._touch(envs, others)
+        self.outcome[envs] = self._judge(envs)
+
+    def _move_by_loop(
+        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
+    ) -> None:
+        episodes = (
+            self.state, self.action, self.size_m, self.frame, self.end_frame, self.vehicle,
+            self.road, self.has_goal, self.goal_pose, self.distance_m, self.outcome,
+            self.collision_kind, self.at_fault, self.hit_vehicle, self.clearance_m,
+            self.time_to_collision_s,
+        )  # fmt: skip
+        tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
+        cpu_loops.in_parts(
+            advance_cpu.advance,
+            advance_cpu.SMALLEST_PART,
+            (
+                tuple(array.numpy() for array in episodes),
+                tuple(table.contiguous().numpy() for table in tables),
+                self.road_map.nodes,
+                np.float32(self.scene.dt_s),
+                NEAREST,
+                tuple(int(kind) for kind in CollisionKind),
+                tuple(int(code) for code in Outcome),
+            ),
+            envs, actions, others.row,
+        )  # fmt: skip
 
     def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
         """Takes down who touches the ego, and how near the others are."""
@@ -412,7 +449,6 @@ class Simulator:
             images.unflatten(0, (self.envs, config.frames)), past, self.size_m.clone()
         )
 
-    @property
     def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
         """The images of ``observe`` as they are kept: coverage times 255."""
         config, rows = self._seen()

@@ -72,7 +72,7 @@ class Image(Sensor):
         self, simulator: Simulator, history: Observation
     ) -> UInt8[np.ndarray, "envs channels rows columns"]:
         """The history's images."""
-        images = simulator.images
+        images = simulator.images()
         if CHANNELS.index("ego") in self._order:
             own = to_bytes(self._own_box(history.size_m))
             images = torch.cat([images, own.expand_as(images[:, :, :1])], dim=2)

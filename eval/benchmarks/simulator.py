@@ -107,7 +107,7 @@ class _Driver:
                 simulator.replace(ended, self.world.scenarios[chosen])
                 self.next += len(ended)
             if simulator.config.observation is not None:
-                simulator.observe()
+                simulator.images()
             steps += int(result.moved.sum())
         if simulator.device.type == "cuda":
             torch.cuda.synchronize()
