@@ -442,7 +442,7 @@ class Simulator:
         config, rows = self._seen()
         past = self._past.index_select(0, rows).view(self.envs, config.frames, 4)
         if pixels:
-            images = cpu_loops.take_bytes(self._images, rows)
+            images = cpu_loops.take_shares(self._images, rows)
         else:
             images = past.new_empty(len(rows), CHANNELS, 0, 0)
         return Observation(
@@ -452,7 +452,7 @@ class Simulator:
     def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
         """The images of ``observe`` as they are kept: coverage times 255."""
         config, rows = self._seen()
-        return self._images.index_select(0, rows).unflatten(0, (self.envs, config.frames))
+        return cpu_loops.take(self._images, rows).unflatten(0, (self.envs, config.frames))
 
     def _seen(self) -> tuple[ObservationConfig, Int[Tensor, " images"]]:
         """What is observed, and the rows of the rings that hold it."""

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from numba import njit
 from torch import Tensor
 
-_SMALLEST_COPY = 64
+_SMALLEST_COPY = 256
 
 
 def applies(*tensors: Tensor) -> bool:
@@ -53,20 +53,35 @@ def in_parts(loop: Callable, smallest: int, shared: tuple, *batched: Tensor) -> 
         work.result()
 
 
-def take_bytes(
+def take(table: UInt8[Tensor, "rows *rest"], row: Int[Tensor, " n"]) -> UInt8[Tensor, "n *rest"]:
+    """``table[row]`` for large rows of bytes, without waking torch's threads."""
+    if not table.is_cpu:
+        return table.index_select(0, row)
+    taken = table.new_empty(len(row), *table.shape[1:])
+    in_parts(_take, _SMALLEST_COPY, (table.flatten(1).numpy(),), row, taken.flatten(1))
+    return taken
+
+
+def take_shares(
     table: UInt8[Tensor, "rows *rest"], row: Int[Tensor, " n"]
 ) -> Float[Tensor, "n *rest"]:
-    """``table[row] / 255`` for large rows of bytes, in one pass."""
+    """``table[row] / 255``, likewise, in one pass."""
     if not table.is_cpu:
         return table.index_select(0, row) / 255.0
     taken = torch.empty(len(row), *table.shape[1:])
     shared = (table.flatten(1).numpy(), np.float32(1 / 255))
-    in_parts(_take, _SMALLEST_COPY, shared, row, taken.flatten(1))
+    in_parts(_take_scaled, _SMALLEST_COPY, shared, row, taken.flatten(1))
     return taken
 
 
 @njit(nogil=True, cache=True)
-def _take(row, out, table, unit):
+def _take(row, out, table):
+    for k in range(len(row)):
+        out[k] = table[row[k]]
+
+
+@njit(nogil=True, cache=True)
+def _take_scaled(row, out, table, unit):
     for k in range(len(row)):
         for j in range(table.shape[1]):
             out[k, j] = unit * table[row[k], j]

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-SMALLEST_PART = 32
+SMALLEST_PART = 64
 """Images; waking another thread for fewer takes longer than drawing them."""
 
 SMALLEST_READ = 4096
