@@ -42,7 +42,7 @@ test: $(DEV)
 
 lint: $(DEV)
 	@status=0; \
-	for tool in "ruff check ." "ruff format --check ." pyright; do \
+	for tool in "ruff check ." "ruff format --check ." "pyright --pythonpath $(IN_VENV)"; do \
 	  echo "$$tool"; $(IN_VENV) -m $$tool || status=1; \
 	done; exit $$status
 

@@ -11,6 +11,7 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import no_type_check
 
 import numpy as np
 import torch
@@ -75,12 +76,14 @@ def take_shares(
 
 
 @njit(nogil=True, cache=True)
+@no_type_check
 def _take(row, out, table):
     for k in range(len(row)):
         out[k] = table[row[k]]
 
 
 @njit(nogil=True, cache=True)
+@no_type_check
 def _take_scaled(row, out, table, unit):
     for k in range(len(row)):
         for j in range(table.shape[1]):

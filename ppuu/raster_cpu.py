@@ -7,6 +7,7 @@ wanted and the numbers lie in main memory.
 from __future__ import annotations
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
@@ -21,6 +22,7 @@ f32 = np.float32
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+@no_type_check
 def draw_road(
     pose, road, place, out, full, nodes, per_metre, offset, low, high, pixel_m, first, step
 ):
@@ -82,6 +84,7 @@ def draw_road(
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def coverage(nodes, x, y, channel):
     """Coverage between four nodes."""
     # Unsigned, so that numba need not look for indices counted from the end.
@@ -94,6 +97,7 @@ def coverage(nodes, x, y, channel):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def read(x_m, y_m, road, out, nodes, per_metre, offset, low, high):
     """Coverage at points in the world.
 
@@ -114,6 +118,7 @@ def read(x_m, y_m, road, out, nodes, per_metre, offset, low, high):
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
+@no_type_check
 def draw_boxes(pose, row, ego, place, out, full, boxes, occupant, pixel_m, channel):
     """Coverage by boxes in the world, as seen from poses, into one channel.
 

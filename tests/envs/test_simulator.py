@@ -337,9 +337,7 @@ def test_the_state_of_another_kind_of_simulator_is_refused():
     pictured = start(dense_recording(), config=SimulatorConfig())
     with pytest.raises(InputError, match="'_images' is missing"):
         pictured.load_state_dict(simulator.state_dict())
-    longer = start(
-        dense_recording(), config=SimulatorConfig(ObservationConfig(frames=2, stride=1))
-    )
+    longer = start(dense_recording(), config=SimulatorConfig(ObservationConfig(frames=2, stride=1)))
     with pytest.raises(InputError, match="history is 2 frames long"):
         pictured.load_state_dict(longer.state_dict())
 
