@@ -21,7 +21,7 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def load_world_model(run: Path) -> WorldModel:
+def load_world_model(run: str | Path) -> WorldModel:
     """The trained model of a run, frozen, in evaluation mode.
 
     Raises:
@@ -33,7 +33,7 @@ def load_world_model(run: Path) -> WorldModel:
     return model.requires_grad_(False).eval()
 
 
-def load_policy(run: Path) -> NetworkPolicy:
+def load_policy(run: str | Path) -> NetworkPolicy:
     """The trained policy of a run, frozen, in evaluation mode.
 
     Raises:
