@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Num, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,6 +25,9 @@ from .geometry import to_local
 from .neighbours import Neighbours
 from .road import Road, inside_polygon
 from .units import METRES_PER_RASTER_PIXEL
+
+Images = Num[Tensor, "images channels rows columns"]
+"""Images that are drawn into: shares in [0, 1] or bytes."""
 
 LANES, VEHICLES, OFFROAD = 0, 1, 2
 CHANNELS = 3
@@ -115,7 +118,7 @@ def _loop_over_boxes(
     pose: Float[Tensor, "batch 3"],
     others: Neighbours,
     config: RasterConfig,
-    images: Float[Tensor, "images channels rows columns"],
+    images: Images,
     place: Int[Tensor, " batch"],
     channel: int,
 ) -> None:
@@ -383,7 +386,7 @@ def _loop_over_roads(
     road: Int[Tensor, " batch"],
     road_map: RoadMap,
     config: RasterConfig,
-    images: Float[Tensor, "images channels rows columns"],
+    images: Images,
     place: Int[Tensor, " batch"],
     channels: tuple[int, int],
 ) -> None:
@@ -429,7 +432,7 @@ def draw(
 
 
 def draw_into(
-    images: Float[Tensor, "images 3 rows columns"] | UInt8[Tensor, "images 3 rows columns"],
+    images: Images,
     place: Int[Tensor, " batch"],
     pose: Float[Tensor, "batch 3"],
     others: Neighbours,
