@@ -79,15 +79,19 @@ def take_shares(
 @no_type_check
 def _take(row, out, table):
     for k in range(len(row)):
-        out[k] = table[row[k]]
+        # Assigning whole rows is ten times slower: numba does not see that it may copy blocks.
+        first = row[k]
+        for j in range(table.shape[1]):
+            out[k, j] = table[first, j]
 
 
 @njit(nogil=True, cache=True)
 @no_type_check
 def _take_scaled(row, out, table, unit):
     for k in range(len(row)):
+        first = row[k]
         for j in range(table.shape[1]):
-            out[k, j] = unit * table[row[k], j]
+            out[k, j] = unit * table[first, j]
 
 
 @functools.lru_cache(maxsize=1)

@@ -128,13 +128,17 @@ def _loop_over_boxes(
         (
             images.numpy(),
             _FULL[images.dtype],
-            others.table_boxes.contiguous().numpy(),
-            others.table_vehicle.numpy(),
+            *_tables(others),
             np.float32(config.metres_per_pixel),
             channel,
         ),
         pose, others.row, others.ego, place,
     )  # fmt: skip
+
+
+def _tables(others: Neighbours) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and occupants for the loops."""
+    return others.table_boxes.contiguous().numpy(), others.table_vehicle.numpy()
 
 
 def _draw_windows(
@@ -249,17 +253,17 @@ class RoadMap:
     def nodes(self) -> tuple[np.ndarray, np.float32, np.ndarray, np.ndarray, np.ndarray]:
         """The atlas for ``raster_cpu``, in whole nodes, x first.
 
-        Coverage ``(nodes along x, nodes along y, 2)`` with one more node at the far ends, nodes
-        per metre, and for each road the node at the world's origin, its first and its last node.
+        Coverage as ``raster_cpu.pack`` packs it, nodes per metre, and for each road the node at
+        the world's origin, its first and its last node.
         """
         count = torch.tensor(self.atlas.shape[:0:-1])
         unit = 0.5 * (count - 1).double()
-        padded = functional.pad(self.atlas, (0, 1, 0, 1)).permute(1, 2, 0).contiguous()
         offset, low, high = (
             ((place.double() + 1.0) * unit).flip(-1).float().contiguous().numpy()
             for place in (self.offset, self.low, self.high)
         )
-        return padded.numpy(), np.float32(self.scale[0] * unit[0]), offset, low, high
+        nodes = raster_cpu.pack(self.atlas.numpy())
+        return nodes, np.float32(self.scale[0] * unit[0]), offset, low, high
 
     def read(
         self,
@@ -390,11 +394,11 @@ def _loop_over_roads(
     place: Int[Tensor, " batch"],
     channels: tuple[int, int],
 ) -> None:
-    pixel_m, (first, second) = np.float32(config.metres_per_pixel), channels
+    pixel_m = np.float32(config.metres_per_pixel)
     cpu_loops.in_parts(
         raster_cpu.draw_road,
         raster_cpu.SMALLEST_PART,
-        (images.numpy(), _FULL[images.dtype], *road_map.nodes, pixel_m, first, second - first),
+        (images.numpy(), _FULL[images.dtype], *road_map.nodes, pixel_m, *channels),
         pose, road, place,
     )  # fmt: skip
 
@@ -445,8 +449,15 @@ def draw_into(
     Images of bytes hold coverage times 255, rounded.
     """
     if images.is_cpu and cpu_loops.applies(pose, others.table_boxes, road_map.atlas):
-        _loop_over_roads(pose, road, road_map, config, images, place, (LANES, OFFROAD))
-        _loop_over_boxes(pose, others, config, images, place, VEHICLES)
+        cpu_loops.in_parts(
+            raster_cpu.draw,
+            raster_cpu.SMALLEST_PART,
+            (
+                images.numpy(), _FULL[images.dtype], _tables(others), road_map.nodes,
+                np.float32(config.metres_per_pixel), (LANES, VEHICLES, OFFROAD),
+            ),
+            pose, others.row, others.ego, road, place,
+        )  # fmt: skip
     else:
         drawn = draw(pose, others.boxes, others.present, road, road_map, config)
         images[place] = drawn if images.is_floating_point() else to_bytes(drawn)

@@ -21,12 +21,31 @@ SMALLEST_READ = 4096
 f32 = np.float32
 
 
+@njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
+def draw(pose, row, ego, road, place, out, full, others, road_map, pixel_m, channels):
+    """Whole images: roads, then boxes.
+
+    Args:
+        pose, row, ego, road, place: ``(batch, ...)``, and ``out``, ``full``, ``pixel_m``: as below.
+        others: boxes and occupants of ``draw_boxes``.
+        road_map: the last of ``draw_road``'s arguments, from ``nodes`` on.
+        channels: of lane lines, vehicles and off-road.
+    """
+    lanes, vehicles, offroad = channels
+    nodes, per_metre, offset, low, high = road_map
+    draw_road(
+        pose, road, place, out, full, nodes, per_metre, offset, low, high, pixel_m, lanes, offroad
+    )
+    draw_boxes(pose, row, ego, place, out, full, *others, pixel_m, vehicles)
+
+
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def draw_road(
-    pose, road, place, out, full, nodes, per_metre, offset, low, high, pixel_m, first, step
+    pose, road, place, out, full, nodes, per_metre, offset, low, high, pixel_m, lanes, offroad
 ):
-    """Lane-line and off-road coverage, into the channels ``first`` and ``first + step``.
+    """Lane-line and off-road coverage, into two channels.
 
     Args:
         pose: ``(batch, 3)``.
@@ -34,31 +53,32 @@ def draw_road(
         place: ``(batch,)`` number of each one's image.
         out: ``(images, channels, rows, columns)`` float32 or uint8.
         full: value of a pixel that is covered wholly, and what to add before it is stored.
-        nodes: ``(nodes along x, nodes along y, 2)`` coverage, one node more than can be asked for.
+        nodes: ``(nodes along x, nodes along y)`` coverage, see ``pack``.
         per_metre: nodes per metre.
         offset, low, high: ``(roads, 2)`` node at the world's origin, outermost nodes of the road.
         pixel_m: metres per pixel.
-        first, step: channels.
+        lanes, offroad: channels.
     """
     rows, columns = out.shape[2], out.shape[3]
     middle_row, middle_column = f32(0.5 * (rows - 1)), f32(0.5 * (columns - 1))
-    per_pixel, nodes_across = f32(per_metre * pixel_m), 2 * nodes.shape[1]
-    whole, added = full
-    flat = nodes.reshape(-1)
-    # A line of pixels at a time: first where they lie, a loop without look-ups, which the compiler
-    # turns into vector instructions; then the four nodes around each, two channels at once.
-    near = np.empty(columns, np.uint64)
+    per_pixel = f32(per_metre * pixel_m)
+    unit, added = full[0] * _UNIT, full[1]
+    flat, nodes_across = nodes.reshape(-1), nodes.shape[1]
+    # A line of pixels at a time, in three loops: where they lie, what is stored there, and the
+    # formula.  The compiler turns the first and the last into vector instructions.
+    place_of = np.empty(columns, np.int32)
     along, across = np.empty(columns, np.float32), np.empty(columns, np.float32)
-    for b in range(len(pose)):
-        low_x, low_y = low[road[b]]
-        high_x, high_y = high[road[b]]
+    near, far = np.empty(columns, np.uint32), np.empty(columns, np.uint32)
+    for n in range(len(pose)):
+        k = road[n]
+        low_x, low_y, high_x, high_y = low[k, 0], low[k, 1], high[k, 0], high[k, 1]
         # One row down moves by (-forward_x, -forward_y), one column to the right by
         # (forward_y, -forward_x): a right angle.
-        forward_x = f32(math.cos(pose[b, 2])) * per_pixel
-        forward_y = f32(math.sin(pose[b, 2])) * per_pixel
-        centre_x = f32(pose[b, 0] * per_metre + offset[road[b], 0])
-        centre_y = f32(pose[b, 1] * per_metre + offset[road[b], 1])
-        one, other = out[place[b], first], out[place[b], first + step]
+        forward_x = f32(math.cos(pose[n, 2])) * per_pixel
+        forward_y = f32(math.sin(pose[n, 2])) * per_pixel
+        centre_x = f32(pose[n, 0] * per_metre + offset[k, 0])
+        centre_y = f32(pose[n, 1] * per_metre + offset[k, 1])
+        one, other = out[place[n], lanes], out[place[n], offroad]
         for row in range(rows):
             ahead = middle_row - f32(row)
             row_x, row_y = centre_x + forward_x * ahead, centre_y + forward_y * ahead
@@ -68,19 +88,53 @@ def draw_road(
                 y = min(max(row_y + forward_x * left, low_y), high_y)
                 i, j = np.int32(x), np.int32(y)
                 along[column], across[column] = x - f32(i), y - f32(j)
-                near[column] = np.uint64(i * nodes_across + 2 * j)
+                place_of[column] = i * np.int32(nodes_across) + j
             for column in range(columns):
                 # Unsigned, so that numba need not look for indices counted from the end.
-                k, share = near[column], along[column]
-                n = k + np.uint64(nodes_across)
-                a, c = flat[k], flat[k + np.uint64(2)]
-                e, d = flat[k + np.uint64(1)], flat[k + np.uint64(3)]
-                a += share * (flat[n] - a)
-                e += share * (flat[n + np.uint64(1)] - e)
-                c += share * (flat[n + np.uint64(2)] - c)
-                d += share * (flat[n + np.uint64(3)] - d)
-                one[row, column] = whole * (a + across[column] * (c - a)) + added
-                other[row, column] = whole * (e + across[column] * (d - e)) + added
+                node = np.uint64(place_of[column])
+                near[column], far[column] = flat[node], flat[node + np.uint64(nodes_across)]
+            for column in range(columns):
+                a, b = near[column], far[column]
+                x, y = along[column], across[column]
+                one[row, column] = unit * _between(a, b, x, y, np.uint32(0)) + added
+                other[row, column] = unit * _between(a, b, x, y, np.uint32(8)) + added
+
+
+_UNIT = f32(1.0 / 255.0)
+"""Coverage of one step of a packed node."""
+
+
+@no_type_check
+def pack(atlas):
+    """Nodes for these loops: one number each, so that a bilinear look-up reads two.
+
+    Args:
+        atlas: ``(2, nodes along x, nodes along y)`` coverage from 0 to 1, in steps of 1/255.
+
+    Returns:
+        ``(nodes along x + 1, nodes along y)`` uint32; from the lowest byte on: both channels of
+        the node, both of the next along y.  The last row is there twice, as what lies beyond.
+    """
+    byte = np.rint(atlas * 255.0).astype(np.uint32)
+    byte = np.pad(byte, ((0, 0), (0, 1), (0, 1)), mode="edge")
+    here, there = byte[:, :, :-1], byte[:, :, 1:]
+    return here[0] | here[1] << 8 | there[0] << 16 | there[1] << 24
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
+@no_type_check
+def _between(near, far, along, across, shift):
+    """The channel that begins at a bit, between four nodes, from 0 to 255."""
+    right, left = _byte(near, shift), _byte(near, shift + np.uint32(16))
+    right += along * (_byte(far, shift) - right)
+    left += along * (_byte(far, shift + np.uint32(16)) - left)
+    return right + across * (left - right)
+
+
+@njit(nogil=True, inline="always")
+@no_type_check
+def _byte(packed, shift):
+    return f32(np.int32((packed >> shift) & np.uint32(255)))
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -88,12 +142,9 @@ def draw_road(
 def coverage(nodes, x, y, channel):
     """Coverage between four nodes."""
     # Unsigned, so that numba need not look for indices counted from the end.
-    i, j, one = np.uint32(x), np.uint32(y), np.uint32(1)
-    along, across = x - f32(i), y - f32(j)
-    near, far = nodes[i, j, channel], nodes[i + one, j, channel]
-    near += across * (nodes[i, j + one, channel] - near)
-    far += across * (nodes[i + one, j + one, channel] - far)
-    return near + along * (far - near)
+    i, j = np.uint32(x), np.uint32(y)
+    near, far = nodes[i, j], nodes[i + np.uint32(1), j]
+    return _UNIT * _between(near, far, x - f32(i), y - f32(j), np.uint32(8 * channel))
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
