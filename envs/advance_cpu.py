@@ -21,14 +21,18 @@ f32 = np.float32
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
-def advance(envs, actions, row, episodes, tables, road_map, dt_s, nearest, kinds, codes):
+def advance(
+    envs, actions, row, place, episodes, past, tables, road_map, dt_s, nearest, kinds, codes
+):
     """Moves the named episodes by one frame and writes how they stand.
 
     Args:
         envs: ``(n,)`` which.
         actions: ``(n, 2)`` within the bounds.
         row: ``(n,)`` of the tables, at the new frame.
+        place: ``(n,)`` becomes the place in the rings of what is seen after the move.
         episodes: ``(envs, ...)`` arrays of the simulator, in the order they are unpacked.
+        past: ``(envs * ring, 4)`` states in the rings.
         tables: boxes, speeds and vehicles of the others.
         road_map: nodes, nodes per metre, and offset, lowest and highest node of each road.
         dt_s: seconds a frame.
@@ -37,17 +41,20 @@ def advance(envs, actions, row, episodes, tables, road_map, dt_s, nearest, kinds
     """
     (
         state, action, size, frame, end_frame, vehicle, road, has_goal, goal_pose, distance,
-        outcome, kind, at_fault, hit, gap, soonest,
+        outcome, kind, at_fault, hit, gap, soonest, cursor,
     ) = episodes  # fmt: skip
     boxes, speeds, occupants = tables
     nodes, per_metre, offset, low, high = road_map
     slot, bound = np.empty(nearest, np.int64), np.empty(nearest, np.float32)
-    box = np.empty(5, np.float32)
+    box, ring = np.empty(5, np.float32), len(past) // len(state)
     for n in range(len(envs)):
         e, r = envs[n], row[n]
         action[e] = actions[n]
         frame[e] += 1
         distance[e] += _move(state[e], actions[n], dt_s)
+        cursor[e] = (cursor[e] + 1) % ring
+        place[n] = e * ring + cursor[e]
+        past[place[n]] = state[e]
         box[:3], box[3:] = state[e, :3], size[e]
         kind[e], at_fault[e], hit[e], gap[e], soonest[e] = contact_of(
             box, state[e, 3], vehicle[e], boxes[r], speeds[r], occupants[r], slot, bound, kinds

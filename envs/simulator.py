@@ -111,7 +111,11 @@ class Simulator:
         self.traffic = traffic or Replay(scene)
         self._path_m = _path_lengths(scene)
         self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
-        self.envs = 0
+        self._count(0)
+
+    def _count(self, envs: int) -> None:
+        self.envs = envs
+        self._everybody = torch.arange(envs, device=self.device)
 
     @property
     def step_s(self) -> float:
@@ -128,7 +132,7 @@ class Simulator:
         if len(scenarios) < 1:
             raise InputError("no scenario was given; a simulator needs at least one")
         envs, device = len(scenarios), self.device
-        self.envs = envs
+        self._count(envs)
 
         def whole(value=0):
             return torch.full((envs,), value, dtype=torch.int64, device=device)
@@ -149,7 +153,7 @@ class Simulator:
             raster = self.config.observation.raster
             size = (envs * self._ring, CHANNELS, raster.rows, raster.columns)
             self._images = torch.zeros(size, dtype=torch.uint8, device=device)
-        self.replace(torch.arange(envs), scenarios)
+        self.replace(self._everybody, scenarios)
 
     def replace(self, envs: Sequence[int] | Tensor, scenarios: Scenarios) -> None:
         """Starts new episodes in the given slots, whether or not the old ones had ended."""
@@ -234,7 +238,7 @@ class Simulator:
                 f"state of a simulator: '{name}' is {'missing' if name in expected else 'unknown'}"
                 "; was it saved with another observation or traffic?"
             )
-        self.envs = len(state["frame"])
+        self._count(len(state["frame"]))
         for name in self._per_env:
             setattr(self, name, state[name].to(self.device, copy=True))
         for name in self._ring_names:
@@ -265,7 +269,7 @@ class Simulator:
 
     def clone(self) -> Simulator:
         """A copy of all episodes."""
-        return self.select(torch.arange(self.envs))
+        return self.select(self._everybody)
 
     @property
     def _ring_names(self) -> tuple[str, ...]:
@@ -288,40 +292,41 @@ class Simulator:
                 f"({self.envs}, 2): acceleration_mps2 and curvature_radpm"
             )
         moved = self.outcome == Outcome.RUNNING
-        envs = moved.nonzero()[:, 0]
-        wrong = ~actions[envs].isfinite().all(1)
-        if wrong.any():
-            bad = int(envs[wrong][0])
+        envs = self._everybody if bool(moved.all()) else moved.nonzero()[:, 0]
+        actions = self._of(actions.detach(), envs)
+        if not bool(actions.isfinite().all()):
+            bad = int((~actions.isfinite().all(1)).nonzero()[0])
             raise InputError(
-                f"action {actions[bad].tolist()} of env {bad}: not a number; "
+                f"action {actions[bad].tolist()} of env {int(envs[bad])}: not a number; "
                 "the policy must return finite accelerations and curvatures"
             )
         if len(envs):
-            self._advance(envs, self.config.bounds.clamp(actions[envs].detach()))
+            self._advance(envs, self.config.bounds.clamp(actions))
         return self._result(moved)
 
+    def _of(self, values: Float[Tensor, "all ..."], envs: Int[Tensor, " envs"]) -> Tensor:
+        """``values[envs]``, without a copy if these are all."""
+        return values if len(envs) == self.envs else values[envs]
+
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
-        frame = self.frame[envs] + 1
-        self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
-        others = self.traffic.neighbours(envs, self.vehicle[envs], frame)
+        frame = self._of(self.frame, envs) + 1
+        if self.traffic.reacts:
+            self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
+        others = self.traffic.neighbours(envs, self._of(self.vehicle, envs), frame)
         if cpu_loops.applies(self.state, others.table_boxes, self.road_map.atlas):
-            self._move_by_loop(envs, actions, others)
+            places = self._move_by_loop(envs, actions, others)
         else:
-            self._move_by_tensors(envs, actions, others)
-        cursor = (self._cursor[envs] + 1) % self._ring
-        self._cursor[envs] = cursor
-        rows = envs * self._ring + cursor
-        state = self.state[envs]
-        self._past[rows] = state
+            places = self._move_by_tensors(envs, actions, others)
         if self.config.observation is not None:
             draw_into(
-                self._images, rows, state[:, :3], others, self.road[envs],
+                self._images, places, self._past[places, :3], others, self._of(self.road, envs),
                 self.road_map, self.config.observation.raster,
             )  # fmt: skip
 
     def _move_by_tensors(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
-    ) -> None:
+    ) -> Int[Tensor, " envs"]:
+        """Moves and judges; the places in the rings of what is seen after the move."""
         before = self.state[envs]
         after = kinematics.step(before, actions, self.scene.dt_s)
         self.action[envs], self.state[envs] = actions, after
@@ -329,22 +334,30 @@ class Simulator:
         self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
         self._touch(envs, others)
         self.outcome[envs] = self._judge(envs)
+        cursor = (self._cursor[envs] + 1) % self._ring
+        self._cursor[envs] = cursor
+        places = envs * self._ring + cursor
+        self._past[places] = after
+        return places
 
     def _move_by_loop(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
-    ) -> None:
+    ) -> Int[Tensor, " envs"]:
+        """The same in one compiled pass."""
         episodes = (
             self.state, self.action, self.size_m, self.frame, self.end_frame, self.vehicle,
             self.road, self.has_goal, self.goal_pose, self.distance_m, self.outcome,
             self.collision_kind, self.at_fault, self.hit_vehicle, self.clearance_m,
-            self.time_to_collision_s,
+            self.time_to_collision_s, self._cursor,
         )  # fmt: skip
+        places = torch.empty_like(envs)
         tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
         cpu_loops.in_parts(
             advance_cpu.advance,
             advance_cpu.SMALLEST_PART,
             (
                 tuple(array.numpy() for array in episodes),
+                self._past.numpy(),
                 tuple(table.contiguous().numpy() for table in tables),
                 self.road_map.nodes,
                 np.float32(self.scene.dt_s),
@@ -352,8 +365,9 @@ class Simulator:
                 tuple(int(kind) for kind in CollisionKind),
                 tuple(int(code) for code in Outcome),
             ),
-            envs, actions, others.row,
+            envs, actions, others.row, places,
         )  # fmt: skip
+        return places
 
     def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
         """Takes down who touches the ego, and how near the others are."""
@@ -424,8 +438,7 @@ class Simulator:
 
     def neighbours(self) -> Neighbours:
         """The others at the present frame, for drivers that may look behind the raster."""
-        envs = torch.arange(self.envs, device=self.device)
-        return self.traffic.neighbours(envs, self.vehicle, self.frame)
+        return self.traffic.neighbours(self._everybody, self.vehicle, self.frame)
 
     def present(self) -> Observation:
         """The egos' states alone, without an image: for drivers that look at none."""
@@ -459,10 +472,9 @@ class Simulator:
         config = self.config.observation
         if config is None:
             raise InputError("this simulator draws no images; give SimulatorConfig an observation")
-        first = torch.arange(self.envs, device=self.device)[:, None] * self._ring
-        return config, (
-            first + (self._cursor[:, None] - config.lags(self.device)) % self._ring
-        ).flatten()
+        first = self._everybody[:, None] * self._ring
+        place = (self._cursor[:, None] - config.lags(self.device)) % self._ring
+        return config, (first + place).flatten()
 
 
 def _path_lengths(scene: Scene) -> Float[Tensor, " rows"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -16,7 +17,12 @@ class Traffic(ABC):
 
     ``envs`` are the numbers of the simulator's slots that a call is about, so that a driver
     model may keep state for each; every other argument has one row for each of them.
+
+    Attributes:
+        reacts: whether anybody has to be moved; if not, ``advance`` need not be called.
     """
+
+    reacts: ClassVar[bool] = True
 
     @abstractmethod
     def reset(

@@ -16,6 +16,8 @@ from .base import Traffic
 class Replay(Traffic):
     """Each vehicle stands exactly where it was recorded; nobody reacts."""
 
+    reacts = False
+
     def __init__(self, scene: Scene):
         self.scene = scene
 
