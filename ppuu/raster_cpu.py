@@ -12,7 +12,7 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-SMALLEST_PART = 64
+SMALLEST_PART = 16
 """Images; waking another thread for fewer takes longer than drawing them."""
 
 SMALLEST_READ = 4096
