@@ -21,6 +21,8 @@ from ppuu.observation import Observation, ObservationConfig, observe
 from ppuu.raster import VEHICLES, RoadMap, draw_road, draw_vehicles
 from ppuu.recording import Recording
 from ppuu.scene import Scene
+from ppuu.tracks import states_at
+from ppuu.world_models import Predictor, TrueImages, Truth
 
 from .splits import FrameWindow
 
@@ -137,11 +139,11 @@ class Clips:
                 "a model with --model.dt-s"
             )
 
-    def batch(self, index: Int[Tensor, " batch"]) -> Clip:
-        """Draws the histories of some clips."""
+    def batch(self, index: Int[Tensor, " batch"], images: bool = True) -> Clip:
+        """The histories of some clips, drawn if there is somebody to look at images."""
         index = index.to(self.ego.device)
         ego, frame = self.ego[index], self.frame[index]
-        seen = observe(self.scene, self.road_map, self.config, ego, frame)
+        seen = observe(self.scene, self.road_map, self.config, ego, frame, images)
         return Clip(ego, frame, seen, *recorded(self.scene, self.actions, ego, frame, self.horizon))
 
     def draw_vehicles(
@@ -200,6 +202,33 @@ class Clips:
         road = self.scene.vehicle_recording[clip.ego].repeat_interleave(poses.shape[1])
         images = draw_road(poses.flatten(0, 1), road, self.road_map, self.config.raster)
         return images.unflatten(0, (-1, poses.shape[1]))
+
+    def truth(
+        self, clip: Clip, model: Predictor, steps: int, generator: torch.Generator | None = None
+    ) -> Truth:
+        """What followed, at a model's steps, as far as its kind asks.
+
+        Args:
+            clip: the clips.
+            model: says whether images are wanted, and from where they are seen.
+            steps: how many of the model's steps.
+            generator: chooses the step whose road is drawn; the last one without.
+        """
+        ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
+        ego = clip.future[:, ahead - 1]
+        if not model.predicts_images:
+            tracks = clip.observation.tracks
+            assert tracks is not None
+            states, known = states_at(self.scene, tracks.vehicle, clip.frame[:, None] + ahead)
+            return Truth(ego, states, known)
+        poses = model.image_poses(clip.observation, ego)
+        road_step = torch.tensor([steps - 1])
+        if generator is not None:
+            road_step = torch.randint(steps, (1,), generator=generator)
+        flow, known = self.flow(clip, ahead, poses)
+        vehicles = self.draw_vehicles(clip, ahead, poses)
+        road = self.draw_road(clip, poses[:, road_step])
+        return Truth(ego, images=TrueImages(vehicles, road, road_step, flow, known))
 
 
 def recorded(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .geometry import to_local
-from .raster import CHANNELS, RasterConfig, RoadMap, draw_into
+from .raster import CHANNELS, LocalRoad, RasterConfig, RoadMap, draw_into
 from .scene import Scene
+from .tracks import Tracks, recorded_tracks
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,17 @@ class ObservationConfig:
         frames: images in the history, the present one included (PPUU: 20).
         stride: recorded frames from one image to the next (PPUU: 1).
         raster: size and scale of each image.
+        vehicles: how many of the nearest vehicles are seen as tracks, too; 0 for none.
     """
 
     frames: int = 4
     stride: int = 3
     raster: RasterConfig = field(default_factory=RasterConfig)
+    vehicles: int = 0
 
     def __post_init__(self):
+        if self.vehicles < 0:
+            raise InputError(f"observation of {self.vehicles} vehicles: must not be negative")
         if self.frames < 2 or self.stride < 1:
             raise InputError(
                 f"observation of {self.frames} frames, stride {self.stride}: "
@@ -54,20 +59,46 @@ class Observation:
             at that time.
         ego: ``(batch, frames, 4)`` ego states in the world, at the same times.
         size_m: ``(batch, 2)`` the ego's length and width.
+        tracks: the nearest vehicles at the same times, if the configuration asks for any.
+        road: the map of the road the ego drives on, likewise.
     """
 
     images: Float[Tensor, "batch frames 3 rows columns"]
     ego: Float[Tensor, "batch frames 4"]
     size_m: Float[Tensor, "batch 2"]
+    tracks: Tracks | None = None
+    road: LocalRoad | None = None
 
     def followed_by(
-        self, image: Float[Tensor, "batch 3 rows columns"], state: Float[Tensor, "batch 4"]
+        self,
+        image: Float[Tensor, "batch 3 rows columns"],
+        state: Float[Tensor, "batch 4"],
+        others: Float[Tensor, "batch slots 4"] | None = None,
     ) -> Observation:
-        """The observation one stride later: the oldest image drops out."""
+        """The observation one stride later: the oldest image drops out.
+
+        Args:
+            image: seen from the new state.
+            state: of the ego.
+            others: states of the tracked vehicles; without, there are no tracks any more.
+        """
+        tracked = self.tracks is not None and others is not None
         return Observation(
             torch.cat([self.images[:, 1:], image[:, None]], dim=1),
             torch.cat([self.ego[:, 1:], state[:, None]], dim=1),
             self.size_m,
+            self.tracks.followed_by(others) if tracked else None,
+            self.road,
+        )
+
+    def repeat(self, copies: int) -> Observation:
+        """Every element of the batch ``copies`` times in a row."""
+        return Observation(
+            self.images.repeat_interleave(copies, 0),
+            self.ego.repeat_interleave(copies, 0),
+            self.size_m.repeat_interleave(copies, 0),
+            None if self.tracks is None else self.tracks.repeat(copies),
+            None if self.road is None else self.road.repeat(copies),
         )
 
     @property
@@ -87,24 +118,37 @@ def observe(
     config: ObservationConfig,
     ego: Int[Tensor, " batch"],
     frame: Int[Tensor, " batch"],
+    images: bool = True,
 ) -> Observation:
-    """Draws what recorded vehicles saw at global frames at least ``span`` into their tracks."""
+    """What recorded vehicles saw at global frames at least ``span`` into their tracks.
+
+    Without ``images`` none is drawn; they have no pixels then.
+    """
     times = frame[:, None] - config.lags(frame.device)
     states = scene.state(ego[:, None].expand_as(times), times)
-    flat_ego = ego.repeat_interleave(config.frames)
     raster = config.raster
-    images = states.new_empty(len(flat_ego), CHANNELS, raster.rows, raster.columns)
-    draw_into(
-        images,
-        torch.arange(len(flat_ego), device=images.device),
-        states.flatten(0, 1)[:, :3],
-        scene.neighbours(times.flatten(), flat_ego),
-        scene.vehicle_recording[flat_ego],
-        road_map,
-        raster,
-    )
+    rows, columns = (raster.rows, raster.columns) if images else (0, 0)
+    drawn = states.new_empty(len(ego), config.frames, CHANNELS, rows, columns)
+    if images:
+        flat_ego = ego.repeat_interleave(config.frames)
+        draw_into(
+            drawn.flatten(0, 1),
+            torch.arange(len(flat_ego), device=drawn.device),
+            states.flatten(0, 1)[:, :3],
+            scene.neighbours(times.flatten(), flat_ego),
+            scene.vehicle_recording[flat_ego],
+            road_map,
+            raster,
+        )
+    tracked = config.vehicles > 0
     return Observation(
-        images.view(len(ego), config.frames, *images.shape[1:]), states, scene.size_m[ego]
+        drawn,
+        states,
+        scene.size_m[ego],
+        recorded_tracks(scene, ego, frame, config.lags(frame.device), config.vehicles)
+        if tracked
+        else None,
+        LocalRoad(road_map, scene.vehicle_recording[ego]) if tracked else None,
     )
 
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +22,8 @@ from . import cpu_loops, raster_cpu
 from .errors import InputError
 from .geometry import to_local
 from .neighbours import Neighbours
-from .road import Road, inside_polygon
+from .road import Road
+from .road_nodes import NODES_PER_PIXEL, road_nodes
 from .units import METRES_PER_RASTER_PIXEL
 
 Images = Num[Tensor, "images channels rows columns"]
@@ -210,14 +210,12 @@ class RoadMap:
     low: Float[Tensor, "roads 2"]
     high: Float[Tensor, "roads 2"]
 
-    NODES_PER_PIXEL: ClassVar[int] = 3
-
     @classmethod
     def build(
         cls, roads: Sequence[Road], config: RasterConfig, device: torch.device | str = "cpu"
     ) -> RoadMap:
         """Draws the roads at the raster's scale."""
-        spacing = config.metres_per_pixel / cls.NODES_PER_PIXEL
+        spacing = config.metres_per_pixel / NODES_PER_PIXEL
         places: dict[bytes, int] = {}
         grids, origins, which = [], [], []
         for road in roads:
@@ -225,7 +223,7 @@ class RoadMap:
             key = b"|".join(np.ascontiguousarray(array).tobytes() for array in arrays)
             if key not in places:
                 places[key] = len(grids)
-                nodes, origin = _draw_road(road, spacing, config.metres_per_pixel)
+                nodes, origin = road_nodes(road, spacing, config.metres_per_pixel)
                 grids.append(nodes)
                 origins.append(origin)
             which.append(places[key])
@@ -301,63 +299,35 @@ class RoadMap:
         )
 
 
-def _draw_road(road: Road, spacing: float, line_width: float) -> tuple[np.ndarray, np.ndarray]:
-    """One road as uint8 nodes ``(x, y, 2)`` and the world position of node (0, 0)."""
-    points = np.concatenate([road.left_m, road.right_m])
-    margin = 2 * line_width
-    if len(points) == 0:
-        return np.array([[[0, 255]] * 2] * 2, np.uint8), np.zeros(2)
-    origin = points.min(0) - margin
-    size = np.ceil((points.max(0) + margin - origin) / spacing).astype(int) + 1
-    lines = np.zeros(size, np.float32)
-    offroad = np.ones(size, np.float32)
+@dataclass(frozen=True, eq=False)
+class LocalRoad:
+    """The road of each element of a batch: a map, which is known, and not a prediction.
 
-    def window(corners, reach):
-        low = np.floor((corners.min(0) - reach - origin) / spacing).astype(int).clip(0)
-        high = (np.ceil((corners.max(0) + reach - origin) / spacing).astype(int) + 1).clip(max=size)
-        axes = [origin[k] + spacing * np.arange(low[k], high[k]) for k in (0, 1)]
-        return tuple(slice(a, b) for a, b in zip(low, high, strict=True)), np.stack(
-            np.meshgrid(*axes, indexing="ij"), -1
-        )
+    Attributes:
+        road_map: all roads.
+        road: ``(batch,)`` whose.
+    """
 
-    for corners in _short_pieces(road.quadrilaterals_m):
-        region, node = window(corners, spacing)
-        hit = inside_polygon(node.reshape(-1, 2), corners).reshape(node.shape[:2])
-        offroad[region][hit] = 0.0
-        for a, b in (corners[:2], corners[2:]):
-            region, node = window(np.stack([a, b]), line_width)
-            along = b - a
-            share = ((node - a) @ along / max(along @ along, 1e-12)).clip(0, 1)
-            distance = np.linalg.norm(node - a - share[..., None] * along, axis=-1)
-            cover = (0.5 + (0.5 * line_width - distance) / spacing).clip(0, 1)
-            lines[region] = np.maximum(lines[region], cover)
-    nodes = np.stack([_box_mean(lines, 0.0), _box_mean(offroad, 1.0)], axis=-1)
-    return np.rint(255 * nodes).astype(np.uint8), origin
+    road_map: RoadMap
+    road: Int[Tensor, " batch"]
 
+    def read(
+        self, x_m: Float[Tensor, "batch *points"], y_m: Float[Tensor, "batch *points"]
+    ) -> Float[Tensor, "batch 2 *points"]:
+        """Lane-line and off-road coverage at world points."""
+        return self.road_map.read(x_m, y_m, self.road)
 
-def _short_pieces(quadrilaterals: np.ndarray, longest_m: float = 25.0):
-    """Cuts long strips, so that the window around a slanted piece stays small."""
-    for a, b, c, d in quadrilaterals:
-        parts = max(1, int(np.ceil(np.linalg.norm(b - a) / longest_m)))
-        cut = np.linspace(0, 1, parts + 1)[:, None]
-        left, right = a + cut * (b - a), d + cut * (c - d)
-        for k in range(parts):
-            yield np.stack([left[k], left[k + 1], right[k + 1], right[k]])
+    def draw(
+        self, poses: Float[Tensor, "batch time 3"], config: RasterConfig
+    ) -> Float[Tensor, "batch time 2 rows columns"]:
+        """Both channels as seen from poses."""
+        time = poses.shape[1]
+        roads = self.road.repeat_interleave(time)
+        return draw_road(poses.flatten(0, 1), roads, self.road_map, config).unflatten(0, (-1, time))
 
-
-def _box_mean(image: np.ndarray, outside: float) -> np.ndarray:
-    """Mean over a raster pixel (3 x 3 nodes)."""
-    reach = RoadMap.NODES_PER_PIXEL // 2
-    for axis in (0, 1):
-        width = [(0, 0), (0, 0)]
-        width[axis] = (reach, reach)
-        padded = np.pad(image, width, constant_values=outside)
-        shifted = [
-            np.take(padded, np.arange(k, k + image.shape[axis]), axis)
-            for k in range(RoadMap.NODES_PER_PIXEL)
-        ]
-        image = np.mean(shifted, axis=0)
-    return image
+    def repeat(self, copies: int) -> LocalRoad:
+        """Every element of the batch ``copies`` times in a row."""
+        return LocalRoad(self.road_map, self.road.repeat_interleave(copies, 0))
 
 
 def draw_road(

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .geometry import to_local
 from .raster import RasterConfig, warp_image
+from .track_futures import TrackFutures
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +109,26 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
+class Others:
+    """The predicted vehicles as the ego will meet them, in its own frame at each time.
+
+    Attributes:
+        ahead_m, left_m: ``(batch, futures, time, slots)`` of their centres.
+        along_m, across_m: half the sum of both extents along the ego's axes; the distance of two
+            boxes along an axis is the centres' minus this.
+        speed_mps: ``(batch, futures, time, slots)``.
+        here: ``(batch, 1, 1, slots)``.
+    """
+
+    ahead_m: Float[Tensor, "batch futures time slots"]
+    left_m: Float[Tensor, "batch futures time slots"]
+    along_m: Float[Tensor, "batch futures time slots"]
+    across_m: Float[Tensor, "batch futures time slots"]
+    speed_mps: Float[Tensor, "batch futures time slots"]
+    here: Bool[Tensor, "batch 1 1 slots"]
+
+
+@dataclass(frozen=True, eq=False)
 class Rollout:
     """The ego's path through predicted surroundings; what every cost is a function of.
 
@@ -124,7 +145,7 @@ class Rollout:
     actions: Float[Tensor, "batch time 2"]
     previous_action: Float[Tensor, "batch 2"]
     size_m: Float[Tensor, "batch 2"]
-    futures: Futures
+    futures: Futures | TrackFutures
     step_s: float
 
     @cached_property
@@ -165,6 +186,27 @@ class Rollout:
         east, north = grid[:, 0][pixel] - x, grid[:, 1][pixel] - y
         cos, sin = torch.cos(heading), torch.sin(heading)
         return Window(pixel, cos * east + sin * north, cos * north - sin * east)
+
+    @cached_property
+    def others(self) -> Others:
+        """How the ego meets the predicted boxes."""
+        futures = self.futures
+        assert isinstance(futures, TrackFutures)
+        x, y, heading = (value[:, None, :, None] for value in self.states[..., :3].unbind(-1))
+        east, north = futures.states[..., 0] - x, futures.states[..., 1] - y
+        cos, sin = torch.cos(heading), torch.sin(heading)
+        turn = futures.states[..., 2] - heading
+        turned, leant = torch.cos(turn).abs(), torch.sin(turn).abs()
+        half = 0.5 * futures.size_m[:, None, None]
+        own = 0.5 * self.size_m[:, None, None, None]
+        return Others(
+            cos * east + sin * north,
+            cos * north - sin * east,
+            own[..., 0] + half[..., 0] * turned + half[..., 1] * leant,
+            own[..., 1] + half[..., 0] * leant + half[..., 1] * turned,
+            futures.states[..., 3],
+            futures.here[:, None, None],
+        )
 
     @property
     def length_m(self) -> Float[Tensor, "batch 1 1"]:

@@ -10,7 +10,7 @@ from torch import nn
 from .checkpoint import Checkpoint
 from .config import from_json
 from .policies.network import NetworkPolicy, NetworkPolicyConfig
-from .world_models import DecoupledConfig, WorldModel
+from .world_models import WorldModel, WorldModelConfig
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -28,7 +28,7 @@ def load_world_model(run: str | Path) -> WorldModel:
         InputError: no such run, or it does not hold a world model this program can build.
     """
     checkpoint = Checkpoint.load(run, "world_model")
-    model = from_json(DecoupledConfig, checkpoint.config.get("model"), f"{run}: model").build()
+    model = from_json(WorldModelConfig, checkpoint.config.get("model"), f"{run}: model").build()
     checkpoint.restore(model, run)
     return model.requires_grad_(False).eval()
 

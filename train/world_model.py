@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import tyro
@@ -14,9 +14,10 @@ from data.splits import Split
 from ppuu.command import run
 from ppuu.config import to_json
 from ppuu.errors import InputError
-from ppuu.objectives import Terms, world_model_loss
+from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
+from ppuu.observation import Observation
 from ppuu.runtime import choose_device, seed_everything
-from ppuu.world_models import DecoupledConfig
+from ppuu.world_models import DecoupledConfig, TokensConfig, Truth, WorldModelConfig
 
 from .clips import ClipSource, ClipStream
 from .loop import LoopConfig, train
@@ -31,39 +32,38 @@ class WorldModelTraining:
         steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
         batch: clips an update.
         balance: how much more often clips with rare events are drawn; 1 is as often as others.
-        latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
-        divergence_weight: weight of the KL divergence (beta).
-        flow_weight: weight of the error of the vehicles' motion, in metres.
+        loss: weights of the loss.
         loop: budget and schedule.
     """
 
-    model: DecoupledConfig = field(default_factory=DecoupledConfig)
+    model: WorldModelConfig = field(default_factory=TokensConfig)
     steps: int = 10
     batch: int = 32
     balance: EventWeights = field(default_factory=EventWeights)
-    latent_dropout: float = 0.5
-    divergence_weight: float = 1e-5
-    flow_weight: float = 0.03
+    loss: WorldModelLossConfig = field(default_factory=WorldModelLossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self):
-        if self.steps < 1 or self.batch < 1 or not 0.0 <= self.latent_dropout <= 1.0:
-            raise InputError(
-                f"steps {self.steps} and batch {self.batch} must be positive, latent_dropout "
-                f"{self.latent_dropout} from 0 to 1"
-            )
+        if self.steps < 1 or self.batch < 1:
+            raise InputError(f"steps {self.steps} and batch {self.batch} must be positive")
 
+
+_PIXELS = WorldModelTraining(DecoupledConfig(), loop=LoopConfig(updates=300, learning_rate=2e-3))
 
 PRESETS = {
     "debug": WorldModelTraining(
-        DecoupledConfig(channels=(8, 8, 16)), batch=4, loop=LoopConfig(updates=20)
+        TokensConfig(hidden=16, pair=8), batch=4, loop=LoopConfig(updates=20)
     ),
-    "small": WorldModelTraining(loop=LoopConfig(updates=300, learning_rate=2e-3)),
-    "medium": WorldModelTraining(loop=LoopConfig(updates=4000)),
+    "small": WorldModelTraining(batch=64, loop=LoopConfig(updates=1500, learning_rate=2e-3)),
+    "medium": WorldModelTraining(batch=64, loop=LoopConfig(updates=8000, learning_rate=1e-3)),
     "large": WorldModelTraining(
-        DecoupledConfig(channels=(64, 128, 256), latent=32),
-        batch=64,
+        TokensConfig(hidden=256, pair=128, heads=8, latent=8),
+        batch=256,
         loop=LoopConfig(updates=200_000, learning_rate=3e-4, warmup_updates=1000),
+    ),
+    "pixels": _PIXELS,
+    "pixels-debug": replace(
+        _PIXELS, model=DecoupledConfig(channels=(8, 8, 16)), batch=4, loop=LoopConfig(updates=20)
     ),
 }
 
@@ -106,34 +106,16 @@ def main(
         config.loop.seed, where,
     )  # fmt: skip
     stream.at(0)[0].require_rate(model.dt_s)
-    stream.fit(model.normalizer)
-    ahead = torch.arange(1, config.steps + 1, device=where) * frames
+    if model.normalizer is not None:
+        stream.fit(model.normalizer)
 
-    def draw(number: int, generator: torch.Generator) -> tuple[Any, ...]:
+    def draw(number: int, generator: torch.Generator) -> tuple[Observation, Truth]:
         clips, index = stream.at(number)
-        clip = clips.batch(index)
-        ego = clip.future[:, ahead - 1]
-        poses = model.image_poses(clip.observation, ego)
-        flow, known = clips.flow(clip, ahead, poses)
-        road_step = torch.randint(config.steps, (1,), generator=generator)
-        return (
-            clip.observation,
-            ego,
-            clips.draw_vehicles(clip, ahead, poses),
-            clips.draw_road(clip, poses[:, road_step]),
-            road_step,
-            flow,
-            known,
-        )
+        clip = clips.batch(index, images=model.predicts_images)
+        return clip.observation, clips.truth(clip, model, config.steps, generator)
 
-    def loss(drawn: tuple[Any, ...]) -> Terms:
-        return world_model_loss(
-            model,
-            *drawn,
-            latent_dropout=config.latent_dropout,
-            divergence_weight=config.divergence_weight,
-            flow_weight=config.flow_weight,
-        )
+    def loss(drawn: tuple[Observation, Truth]) -> Terms:
+        return world_model_loss(model, *drawn, config.loss)
 
     identity = to_json(config) | {"data": stream.identity}
     train(out, "world_model", identity, config.loop, model, draw, loss, "world model")

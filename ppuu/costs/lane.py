@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..rollout import Rollout
 from ..units import LANE_WIDTH_M
-from .base import RasterCost, ramp
+from .base import SurroundingsCost, ramp, road_under
+
+_POINTS = 9
 
 
 @dataclass(frozen=True)
-class Lane(RasterCost):
+class Lane(SurroundingsCost):
     """0 in the middle of a lane, 1 with a line along the ego's axis, linear between (as in PPUU).
 
     Attributes:
@@ -42,3 +45,13 @@ class Lane(RasterCost):
     def image(self, rollout: Rollout) -> Float[Tensor, "batch 1 time rows columns"]:
         """Lane lines."""
         return rollout.futures.road[:, None, :, 0]
+
+    def among_tracks(self, rollout: Rollout) -> Float[Tensor, "batch 1 time"]:
+        """The same triangle, at points across the front and the rear half."""
+        across = torch.linspace(-1.0, 1.0, _POINTS, device=rollout.states.device)
+        weight = (1.0 - across.abs()) * (2.0 * self.half_lane_m / (_POINTS - 1))
+        left = (self.half_lane_m * across).repeat(2).expand(len(rollout.size_m), -1)
+        quarter = 0.25 * rollout.size_m[:, :1].expand(-1, _POINTS)
+        lines = road_under(rollout, torch.cat([quarter, -quarter], dim=1), left)[:, :1]
+        # The map's lines are as wide as a pixel of the raster.
+        return 0.5 * (lines @ weight.repeat(2)) / rollout.futures.raster.metres_per_pixel

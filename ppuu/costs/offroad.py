@@ -8,11 +8,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..rollout import Rollout
-from .base import RasterCost, ramp
+from .base import SurroundingsCost, ramp, road_under
 
 
 @dataclass(frozen=True)
-class Offroad(RasterCost):
+class Offroad(SurroundingsCost):
     """Share of the ego's (slightly inflated) box that lies off the road.
 
     Attributes:
@@ -41,3 +41,10 @@ class Offroad(RasterCost):
     def image(self, rollout: Rollout) -> Float[Tensor, "batch 1 time rows columns"]:
         """Off-road area."""
         return rollout.futures.road[:, None, :, 1]
+
+    def among_tracks(self, rollout: Rollout) -> Float[Tensor, "batch 1 time"]:
+        """The same share, at three by three points of the inflated box."""
+        half = 0.5 * rollout.size_m + 0.5 * self.margin_m
+        three = half.new_tensor([-1.0, 0.0, 1.0])
+        ahead, left = torch.cartesian_prod(three, three).T
+        return road_under(rollout, half[:, :1] * ahead, half[:, 1:] * left)[:, 1:].mean(-1)

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..rollout import Rollout
+from ..track_futures import TrackFutures
+from ..units import LANE_WIDTH_M
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,29 @@ class Pace:
 
     Attributes:
         difference_mps: a difference that costs 1.
+        reach_m: how far ahead and behind vehicles count as the ego's lane, where they are told as
+            boxes.
     """
 
     difference_mps: float = 3.0
+    reach_m: float = 40.0
 
     def __call__(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
         """Zero for world models that tell no pace."""
-        pace = rollout.futures.pace_mps
-        if pace is None:
-            return torch.zeros_like(rollout.states[..., 3])
-        return ((rollout.states[..., 3] - pace) / self.difference_mps) ** 2
+        speed = rollout.states[..., 3]
+        if isinstance(rollout.futures, TrackFutures):
+            pace = self._of_tracks(rollout)
+        else:
+            pace = rollout.futures.pace_mps
+        return (
+            torch.zeros_like(speed) if pace is None else ((speed - pace) / self.difference_mps) ** 2
+        )
+
+    def _of_tracks(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
+        """Mean speed of those who are then in the ego's lane; its own where there are none."""
+        others = rollout.others
+        in_lane = (others.left_m.abs() < 0.5 * LANE_WIDTH_M) & (others.ahead_m.abs() < self.reach_m)
+        weight = (in_lane & others.here).to(others.speed_mps.dtype)
+        total = weight.sum((1, 3))
+        mean = (weight * others.speed_mps).sum((1, 3)) / total.clamp(min=1.0)
+        return torch.where(total > 0, mean, rollout.states[..., 3])

@@ -9,11 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..rollout import Rollout
-from .base import RasterCost, ramp
+from .base import SurroundingsCost, ramp
 
 
 @dataclass(frozen=True)
-class Proximity(RasterCost):
+class Proximity(SurroundingsCost):
     """Covered area ahead of and behind the ego, weighted by nearness.
 
     The weight falls linearly from the bumper to the safe distance and sideways from the ego's
@@ -60,3 +60,14 @@ class Proximity(RasterCost):
     def image(self, rollout: Rollout) -> Float[Tensor, "batch futures time rows columns"]:
         """Other vehicles."""
         return rollout.futures.vehicles
+
+    def among_tracks(self, rollout: Rollout) -> Float[Tensor, "batch futures time"]:
+        """Nearness times lateral weight of the gaps between boxes, summed over the others."""
+        others = rollout.others
+        speed = rollout.states[:, None, :, 3, None]
+        ahead = self.headway_ahead_s * speed + self.gap_ahead_m
+        behind = self.headway_behind_s * speed + self.gap_behind_m
+        reach = torch.where(others.ahead_m > 0, ahead, behind)
+        near = ramp(1.0 - (others.ahead_m.abs() - others.along_m) / reach)
+        beside = ramp(1.0 - (others.left_m.abs() - others.across_m) / self.reach_side_m)
+        return (near * beside * others.here).sum(-1)

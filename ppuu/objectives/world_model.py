@@ -2,73 +2,127 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..errors import InputError
+from ..geometry import rotate
 from ..observation import Observation
-from ..world_models.base import WorldModel
+from ..rollout import Futures
+from ..track_futures import TrackFutures
+from ..world_models.base import Latent, TrueImages, Truth, WorldModel
 from .terms import Terms
 
 
+@dataclass(frozen=True)
+class WorldModelLossConfig:
+    """Weights of the loss.
+
+    Attributes:
+        latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
+        divergence_weight: of the KL divergence (beta), in nats summed over latent and time.
+        free_nats: divergence of a step that costs nothing, so that the latent is not given up.
+        flow_weight: of the error of the vehicles' motion in metres, for models of pixels.
+        across_weight: of metres across the vehicle against metres along it, for models of tracks.
+    """
+
+    latent_dropout: float = 0.5
+    divergence_weight: float = 1e-5
+    free_nats: float = 0.0
+    flow_weight: float = 0.03
+    across_weight: float = 3.0
+
+    def __post_init__(self):
+        if not 0.0 <= self.latent_dropout <= 1.0:
+            raise InputError(f"latent_dropout {self.latent_dropout}: must be from 0 to 1")
+        if min(self.divergence_weight, self.free_nats, self.flow_weight, self.across_weight) < 0:
+            raise InputError(f"weights of the world model's loss must not be negative: {self}")
+
+
 def world_model_loss(
-    model: WorldModel,
-    observation: Observation,
-    ego: Float[Tensor, "batch time 4"],
-    vehicles: Float[Tensor, "batch time rows columns"],
-    road: Float[Tensor, "batch 1 2 rows columns"],
-    road_step: Int[Tensor, " 1"],
-    flow: Float[Tensor, "batch time 2 rows columns"],
-    known: Bool[Tensor, "batch time rows columns"],
-    latent_dropout: float,
-    divergence_weight: float,
-    flow_weight: float,
+    model: WorldModel, observation: Observation, truth: Truth, config: WorldModelLossConfig
 ) -> Terms:
     """One unroll over the horizon, each step's latent taken from the posterior or the prior.
 
     z-dropout (Henaff et al., 2019, section 3.1): with probability ``latent_dropout`` a step's
     latent is a sample of the prior instead, so the model cannot hide in the latent what the
     history already tells, and its predictions stay sane when the latent is sampled.
-
-    Args:
-        model: any world model.
-        observation: the history.
-        ego: the ego's recorded states at the model's steps.
-        vehicles: what followed, drawn at the model's image poses.
-        road: the road at one of the steps, drawn likewise; one is enough, it hardly changes.
-        road_step: which step that is.
-        flow: where each vehicle pixel of the last image went, in metres; teaches models that
-            carry pixels along what image errors alone teach slowly.
-        known: where the flow is known.
-        latent_dropout: probability of a prior sample, for each clip and step on its own.
-        divergence_weight: weight of the KL divergence (nats, summed over latent and time).
-        flow_weight: weight of the flow's error (metres, Huber).
     """
-    batch, steps = vehicles.shape[:2]
+    batch, steps = truth.ego.shape[:2]
     state = model.encode(observation)
     states, divergences = [], []
     for step in range(steps):
-        posterior = model.posterior(state, vehicles[:, step])
-        keep = (torch.rand(batch, 1, device=vehicles.device) >= latent_dropout).to(vehicles.dtype)
-        sample = posterior.sample()
-        latent = keep * sample + (1.0 - keep) * torch.randn_like(sample)
-        divergences.append(keep[:, 0] * posterior.divergence())
-        state = model.advance(state, ego[:, step], latent)
+        posterior = model.posterior(state, truth, step)
+        latent, divergence = _drawn(posterior, batch, config)
+        divergences.append(divergence)
+        state = model.advance(state, truth.ego[:, step], latent)
         states.append(state)
     futures = model.decode(states, observation, 1)
-    vehicle_error = (futures.vehicles[:, 0] - vehicles).square().mean()
-    road_error = (futures.road[:, road_step] - road).square().mean()
     divergence = torch.stack(divergences, dim=1).sum(1).mean()
-    named = {"vehicles": vehicle_error, "road": road_error, "divergence": divergence}
-    total = vehicle_error + road_error + divergence_weight * divergence
+    if isinstance(futures, TrackFutures):
+        named = track_errors(futures, truth, config)
+        total = named["tracks"]
+    else:
+        assert truth.images is not None
+        named = image_errors(futures, truth.images)
+        total = named["vehicles"] + named["road"]
+        if "flow" in named:
+            total = total + config.flow_weight * named["flow"]
+    named["divergence"] = divergence
+    return Terms(total + config.divergence_weight * divergence, named)
+
+
+def _drawn(
+    posterior: Latent, batch: int, config: WorldModelLossConfig
+) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, " batch"]]:
+    """A latent for each clip, from the posterior or the prior, and what the former costs."""
+    sample = posterior.sample()
+    keep = torch.rand(batch, 1, device=sample.device) >= config.latent_dropout
+    latent = torch.where(keep, sample, torch.randn_like(sample))
+    paid = (posterior.divergence() - config.free_nats).clamp(min=0.0)
+    return latent, keep[:, 0] * paid
+
+
+def image_errors(futures: Futures, truth: TrueImages) -> dict[str, Float[Tensor, ""]]:
+    """Squared errors of vehicles and road; Huber error of the flow, in metres."""
+    named = {
+        "vehicles": (futures.vehicles[:, 0] - truth.vehicles).square().mean(),
+        "road": (futures.road[:, truth.road_step] - truth.road).square().mean(),
+    }
     if futures.flow is not None:
         owner, pixel = futures.flow.owner, futures.flow.pixel
-        target = flow.flatten(3)[owner, :, :, pixel]
-        sure = known.flatten(2)[owner, :, pixel]
-        error = functional.smooth_l1_loss(futures.flow.metres[:, 0], target, reduction="none").sum(
-            -1
-        )
-        named["flow"] = (error * sure).sum() / sure.sum().clamp(min=1)
-        total = total + flow_weight * named["flow"]
-    return Terms(total, named)
+        target = truth.flow.flatten(3)[owner, :, :, pixel]
+        sure = truth.flow_known.flatten(2)[owner, :, pixel]
+        error = functional.smooth_l1_loss(futures.flow.metres[:, 0], target, reduction="none")
+        named["flow"] = (error.sum(-1) * sure).sum() / sure.sum().clamp(min=1)
+    return named
+
+
+def track_errors(
+    futures: TrackFutures, truth: Truth, config: WorldModelLossConfig
+) -> dict[str, Float[Tensor, ""]]:
+    """Huber errors along and across each vehicle, in metres, where the recording knows it.
+
+    A metre across decides between lanes, so it weighs more than one along.  Vehicles far away
+    matter less: weight 1 at the ego, a half at 30 m.
+    """
+    assert truth.tracks is not None
+    assert truth.known is not None
+    true = truth.tracks.transpose(1, 2)
+    off = futures.states[:, 0, ..., :2] - true[..., :2]
+    along, across = rotate(off, -true[..., 2]).unbind(-1)
+    apart = (true[..., :2] - truth.ego[:, :, None, :2]).norm(dim=-1)
+    weight = truth.known.transpose(1, 2) / (1.0 + apart / 30.0)
+    total = weight.sum().clamp(min=1.0)
+
+    def mean(error: Tensor) -> Float[Tensor, ""]:
+        return (functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
+                * weight).sum() / total  # fmt: skip
+
+    named = {"along": mean(along), "across": mean(across)}
+    named["tracks"] = named["along"] + config.across_weight * named["across"]
+    return named

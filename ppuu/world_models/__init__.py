@@ -1,6 +1,33 @@
 """World models: one family a file, one interface (``base.WorldModel``)."""
 
-from .base import Latent, WorldModel
+from .base import Latent, Predictor, TrueImages, Truth, WorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
+from .references import (
+    ConstantAcceleration,
+    ConstantVelocity,
+    CopyLast,
+    IdmRollForward,
+    Reference,
+)
+from .tokens import TokensConfig, TokensWorldModel
 
-__all__ = ["DecoupledConfig", "DecoupledWorldModel", "Latent", "WorldModel"]
+WorldModelConfig = TokensConfig | DecoupledConfig
+"""What can be trained; each config builds its model."""
+
+__all__ = [
+    "ConstantAcceleration",
+    "ConstantVelocity",
+    "CopyLast",
+    "DecoupledConfig",
+    "DecoupledWorldModel",
+    "IdmRollForward",
+    "Latent",
+    "Predictor",
+    "Reference",
+    "TokensConfig",
+    "TokensWorldModel",
+    "TrueImages",
+    "Truth",
+    "WorldModel",
+    "WorldModelConfig",
+]

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..observation import Observation, ObservationConfig
+from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import RasterConfig
 from ..rollout import Futures
+from ..track_futures import TrackFutures
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,29 +36,111 @@ class Latent:
         return 0.5 * (variance + self.mean**2 - 1.0 - self.log_variance).sum(-1)
 
 
-class WorldModel(nn.Module, ABC):
-    """Predicts the surroundings' raster; the kinematics (not this class) move the ego.
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What really followed a history, at a model's steps, as far as its kind of model asks.
 
-    A model works in steps of ``frames_per_step`` recorded frames.  Its state is a tensor or a
-    nest of tensors of its own making.  ``advance`` is told the ego's next state: a coupled model
-    may use it, a decoupled one does not, and then one set of futures serves every candidate
-    action.
+    Attributes:
+        ego: ``(batch, time, 4)`` the ego's recorded states.
+        tracks: ``(batch, slots, time, 4)`` of the tracked vehicles.
+        known: ``(batch, slots, time)`` where the recording has them.
+        images: what was to be seen, for models that predict images.
+    """
+
+    ego: Float[Tensor, "batch time 4"]
+    tracks: Float[Tensor, "batch slots time 4"] | None = None
+    known: Bool[Tensor, "batch slots time"] | None = None
+    images: TrueImages | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TrueImages:
+    """What was to be seen from a model's image poses.
+
+    Attributes:
+        vehicles: ``(batch, time, rows, columns)``.
+        road: ``(batch, 1, 2, rows, columns)`` at one of the steps; it hardly changes.
+        road_step: ``(1,)`` which step that is.
+        flow: ``(batch, time, 2, rows, columns)`` where each vehicle pixel of the last image went,
+            in metres; teaches models that carry pixels along what image errors alone teach slowly.
+        flow_known: ``(batch, time, rows, columns)`` where the flow is known.
+    """
+
+    vehicles: Float[Tensor, "batch time rows columns"]
+    road: Float[Tensor, "batch 1 2 rows columns"]
+    road_step: Int[Tensor, " 1"]
+    flow: Float[Tensor, "batch time 2 rows columns"]
+    flow_known: Bool[Tensor, "batch time rows columns"]
+
+
+class Predictor(ABC):
+    """Foresees the surroundings; the kinematics (not this class) move the ego.
+
+    A predictor works in steps of ``frames_per_step`` recorded frames.
 
     Attributes:
         frames_per_step: recorded frames a step.
-        latent_size: width of the latent.
-        decoupled: whether ``advance`` ignores the ego.
-        raster: size and scale of the predicted images.
-        observation: the history it wants to see.
+        decoupled: whether the futures are the same whatever the ego does; then one set of them
+            serves every candidate action.
+        predicts_images: whether it returns ``Futures`` (images) or ``TrackFutures`` (boxes).
+        observation: the history it wants to see, and the size and scale of images.
         dt_s: seconds between recorded frames.
     """
 
     frames_per_step: int
-    latent_size: int
     decoupled: bool
-    raster: RasterConfig
+    predicts_images: bool
     observation: ObservationConfig
     dt_s: float
+
+    @property
+    def raster(self) -> RasterConfig:
+        """Size and scale of images."""
+        return self.observation.raster
+
+    @property
+    def step_s(self) -> float:
+        """Seconds a step."""
+        return self.frames_per_step * self.dt_s
+
+    @abstractmethod
+    def imagine(
+        self,
+        observation: Observation,
+        steps: int,
+        futures: int,
+        ego: Float[Tensor, "batch time 4"] | None = None,
+    ) -> Futures | TrackFutures:
+        """Alternative futures for each history.
+
+        Args:
+            observation: the history.
+            steps: how far, in steps of the predictor.
+            futures: alternatives for each element; those without chance are all alike.
+            ego: the ego's path at the steps; only coupled models need it.
+        """
+
+    def image_poses(
+        self, observation: Observation, ego: Float[Tensor, "batch time 4"]
+    ) -> Float[Tensor, "batch time 3"]:
+        """Where the futures' poses will be: the gliding frame, unless a model says otherwise."""
+        steps = torch.arange(1, ego.shape[1] + 1, device=ego.device, dtype=ego.dtype)
+        return gliding_poses(observation.ego[:, -1], steps * self.step_s)
+
+
+class WorldModel(nn.Module, Predictor):
+    """A stochastic predictor that learns: encode a history, advance step by step, decode.
+
+    Its state is a nest of tensors of its own making.  ``advance`` is told the ego's next state:
+    a coupled model may use it, a decoupled one does not.
+
+    Attributes:
+        latent_size: width of the latent of a step.
+        normalizer: statistics of the data, for models that want them.
+    """
+
+    latent_size: int
+    normalizer: Normalizer | None = None
 
     @abstractmethod
     def encode(self, observation: Observation):
@@ -77,18 +160,14 @@ class WorldModel(nn.Module, ABC):
         """The state one step later, given the ego's state then and a latent."""
 
     @abstractmethod
-    def posterior(self, state, vehicles: Float[Tensor, "batch rows columns"]) -> Latent:
-        """What the latent of the next step must have been, given the image that followed."""
+    def posterior(self, state, truth: Truth, step: int) -> Latent:
+        """What the latent of a step must have been, given what followed."""
 
     @abstractmethod
-    def decode(self, states: list, observation: Observation, futures: int) -> Futures:
-        """Images of several states in a row; the batch holds ``futures`` alternatives in turn."""
-
-    @abstractmethod
-    def image_poses(
-        self, observation: Observation, ego: Float[Tensor, "batch time 4"]
-    ) -> Float[Tensor, "batch time 3"]:
-        """Where the predicted images of the coming steps are drawn at, given the ego's path."""
+    def decode(
+        self, states: list, observation: Observation, futures: int
+    ) -> Futures | TrackFutures:
+        """Several states in a row as surroundings; the batch holds ``futures`` alternatives."""
 
     def imagine(
         self,
@@ -97,16 +176,8 @@ class WorldModel(nn.Module, ABC):
         futures: int,
         ego: Float[Tensor, "batch time 4"] | None = None,
         latents: Float[Tensor, "batch futures time latent"] | None = None,
-    ) -> Futures:
-        """Rolls out from the prior (or given latents), all futures in one batch.
-
-        Args:
-            observation: the history.
-            steps: model steps.
-            futures: alternatives for each element.
-            ego: the ego's path, at the steps; a coupled model needs it.
-            latents: samples to use instead of fresh ones.
-        """
+    ) -> Futures | TrackFutures:
+        """Rolls out from the prior, or from given latents, all futures in one batch."""
         batch = len(observation.ego)
         if latents is None:
             latents = observation.ego.new_empty(batch, futures, steps, self.latent_size).normal_()
@@ -118,3 +189,14 @@ class WorldModel(nn.Module, ABC):
             state = self.advance(state, then, latents[:, step])
             states.append(state)
         return self.decode(states, observation, futures)
+
+
+def gliding_poses(
+    present: Float[Tensor, "batch 4"], seconds: Float[Tensor, " time"]
+) -> Float[Tensor, "batch time 3"]:
+    """The pose that keeps the present velocity, at times from now (negative: before)."""
+    travelled = present[:, 3:4] * seconds
+    heading = present[:, 2:3].expand_as(travelled)
+    x = present[:, 0:1] + travelled * torch.cos(heading)
+    y = present[:, 1:2] + travelled * torch.sin(heading)
+    return torch.stack([x, y, heading], dim=-1)

@@ -29,7 +29,7 @@ from ..raster import LANES, OFFROAD, VEHICLES, sample, warp
 from ..rollout import Flow, Futures
 from ..splat import splat
 from ..units import LANE_WIDTH_M
-from .base import Latent, WorldModel
+from .base import Latent, Truth, WorldModel, gliding_poses
 from .motion import seen_velocity
 
 _NEWCOMERS_MPS = (8.0, 1.5)
@@ -84,6 +84,7 @@ class DecoupledWorldModel(WorldModel):
     """See the module's text.  Default: 0.4 M parameters."""
 
     decoupled = True
+    predicts_images = True
 
     def __init__(self, config: DecoupledConfig):
         super().__init__()
@@ -92,7 +93,6 @@ class DecoupledWorldModel(WorldModel):
         self.latent_size = config.latent
         self.observation = config.observation
         self.dt_s = config.dt_s
-        self.raster = config.observation.raster
         half, quarter, eighth = config.channels
         ego_features = config.observation.frames * 4 + 2
         self.normalizer = Normalizer(ego_features)
@@ -138,33 +138,11 @@ class DecoupledWorldModel(WorldModel):
 
     _MAPS = 5
 
-    @property
-    def step_s(self) -> float:
-        """Seconds a model step."""
-        return self.frames_per_step * self.config.dt_s
-
-    def gliding_poses(
-        self, present: Float[Tensor, "batch 4"], seconds: Float[Tensor, " time"]
-    ) -> Float[Tensor, "batch time 3"]:
-        """The pose that keeps the present velocity, at times from now (negative: before)."""
-        travelled = present[:, 3:4] * seconds
-        heading = present[:, 2:3].expand_as(travelled)
-        x = present[:, 0:1] + travelled * torch.cos(heading)
-        y = present[:, 1:2] + travelled * torch.sin(heading)
-        return torch.stack([x, y, heading], dim=-1)
-
-    def image_poses(
-        self, observation: Observation, ego: Float[Tensor, "batch time 4"]
-    ) -> Float[Tensor, "batch time 3"]:
-        """The gliding frame; the path does not matter."""
-        steps = torch.arange(1, ego.shape[1] + 1, device=ego.device, dtype=ego.dtype)
-        return self.gliding_poses(observation.ego[:, -1], steps * self.step_s)
-
     def encode(self, observation: Observation) -> _State:
         """Aligns the history in the gliding frame and encodes it."""
         lags = self.config.observation.lags(observation.ego.device)
         frames = len(lags)
-        target = self.gliding_poses(observation.ego[:, -1], -lags * self.config.dt_s)
+        target = gliding_poses(observation.ego[:, -1], -lags * self.config.dt_s)
         past = warp(
             observation.images[:, :-1, VEHICLES].flatten(0, 1)[:, None],
             observation.ego[:, :-1, :3].flatten(0, 1),
@@ -212,8 +190,10 @@ class DecoupledWorldModel(WorldModel):
         features = self.transition(state.features + nudge)
         return replace(state, features=features, steps=state.steps + 1)
 
-    def posterior(self, state: _State, vehicles: Float[Tensor, "batch rows columns"]) -> Latent:
+    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
         """From the features before the step and the vehicles seen after it."""
+        assert truth.images is not None
+        vehicles = truth.images.vehicles[:, step]
         seen = self.witness(vehicles[:, None])
         seen = functional.interpolate(seen, self._coarse, mode="nearest-exact")
         mean, log_variance = self.explain(state.features + seen).chunk(2, dim=-1)
@@ -238,7 +218,7 @@ class DecoupledWorldModel(WorldModel):
         return Futures(
             carried + (1.0 - carried) * painted,
             self._carry_road(last[:, [LANES, OFFROAD]], road_maps, seconds, speed),
-            self.gliding_poses(observation.ego[:, -1], seconds),
+            gliding_poses(observation.ego[:, -1], seconds),
             self.raster,
             replace(moving, metres=moved),
             self._pace(last[:, VEHICLES], moving, speed),

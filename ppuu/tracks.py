@@ -1,0 +1,104 @@
+"""The vehicles around the ego as tracks: who they are, where they are, where they were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from .neighbours import Neighbours
+from .scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """The nearest vehicles' histories, oldest first, in the world.
+
+    A slot keeps its vehicle over all frames; free slots hold vehicle -1 and are present nowhere.
+
+    Attributes:
+        states: ``(batch, slots, frames, 4)`` x_m, y_m, heading_rad, speed_mps.
+        present: ``(batch, slots, frames)`` whether it was seen at that frame.
+        size_m: ``(batch, slots, 2)`` length and width.
+        vehicle: ``(batch, slots)`` its number in the scene.
+    """
+
+    states: Float[Tensor, "batch slots frames 4"]
+    present: Bool[Tensor, "batch slots frames"]
+    size_m: Float[Tensor, "batch slots 2"]
+    vehicle: Int[Tensor, "batch slots"]
+
+    @property
+    def now(self) -> Float[Tensor, "batch slots 4"]:
+        """Present states."""
+        return self.states[:, :, -1]
+
+    @property
+    def here(self) -> Bool[Tensor, "batch slots"]:
+        """Which slots hold a vehicle."""
+        return self.present[:, :, -1]
+
+    def repeat(self, copies: int) -> Tracks:
+        """Every element of the batch ``copies`` times in a row."""
+        return Tracks(*(value.repeat_interleave(copies, 0) for value in vars(self).values()))
+
+    def followed_by(self, states: Float[Tensor, "batch slots 4"]) -> Tracks:
+        """The tracks one frame later; the oldest frame drops out."""
+        return Tracks(
+            torch.cat([self.states[:, :, 1:], states[:, :, None]], dim=2),
+            torch.cat([self.present[:, :, 1:], self.present[:, :, -1:]], dim=2),
+            self.size_m,
+            self.vehicle,
+        )
+
+
+def nearest(
+    neighbours: Neighbours, ego_m: Float[Tensor, "batch 2"], slots: int
+) -> tuple[Int[Tensor, "batch slots"], Bool[Tensor, "batch slots"]]:
+    """Columns of the ``slots`` vehicles nearest to the ego, nearest first, and which are any."""
+    apart = (neighbours.boxes[..., :2] - ego_m[:, None]).square().sum(-1)
+    apart = apart.masked_fill(~neighbours.present, torch.inf)
+    if apart.shape[1] < slots:
+        apart = torch.nn.functional.pad(apart, (0, slots - apart.shape[1]), value=torch.inf)
+    apart, column = apart.topk(slots, dim=1, largest=False)
+    there = apart.isfinite()
+    return torch.where(there, column, 0), there
+
+
+def recorded_tracks(
+    scene: Scene,
+    ego: Int[Tensor, " batch"],
+    frame: Int[Tensor, " batch"],
+    lags: Int[Tensor, " frames"],
+    slots: int,
+) -> Tracks:
+    """Histories of those who are nearest to a recorded vehicle at a frame.
+
+    Args:
+        scene: the recordings.
+        ego: whose surroundings.
+        frame: the present, a global frame.
+        lags: how many frames ago each entry of the history was.
+        slots: how many vehicles.
+    """
+    found = scene.neighbours(frame, ego)
+    column, there = nearest(found, scene.state(ego, frame)[:, :2], slots)
+    vehicle = torch.where(there, found.vehicle.gather(1, column), -1)
+    states, present = states_at(scene, vehicle, frame[:, None] - lags)
+    size = scene.size_m[vehicle.clamp(min=0)]
+    return Tracks(states, present, torch.where(there[..., None], size, 1.0), vehicle)
+
+
+def states_at(
+    scene: Scene, vehicle: Int[Tensor, "batch slots"], frame: Int[Tensor, "batch frames"]
+) -> tuple[Float[Tensor, "batch slots frames 4"], Bool[Tensor, "batch slots frames"]]:
+    """States of vehicles at global frames, and whether they were recorded then.
+
+    Outside its track a vehicle has the nearest state of it; number -1 is nobody.
+    """
+    known = vehicle.clamp(min=0)[..., None].expand(-1, -1, frame.shape[1])
+    frame = frame[:, None].expand_as(known)
+    recorded = (frame >= scene.first_frame[known]) & (frame <= scene.last_frame[known])
+    return scene.state(known, frame), recorded & (vehicle >= 0)[..., None]

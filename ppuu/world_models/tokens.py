@@ -1,0 +1,352 @@
+"""Vehicles as tokens: a small attention model of how everybody drives, drawn only when looked at.
+
+Every vehicle near the ego is a token with a state of its own, kinematic and hidden.  Each step it
+looks at the others, chooses an acceleration and a curvature, and is moved by the same kinematics
+as the ego.  All features are relative (own past seen from the own present pose, others seen from
+oneself, the road beside oneself), so predictions turn and shift with the scene and do not depend
+on the order of the slots.  The ego's place is a token as well: what a driver there would do
+explains what those behind do; the futures stay independent of the ego's actions.
+
+An untrained model predicts that accelerations fade within a second.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import InputError
+from ..geometry import to_local
+from ..kinematics import step as kinematic_step
+from ..observation import Observation, ObservationConfig
+from ..track_futures import TrackFutures
+from ..tracks import Tracks
+from .base import Latent, Truth, WorldModel, gliding_poses
+
+_BESIDE_M = (-4.6, -3.7, -2.8, -1.85, -0.9, 0.0, 0.9, 1.85, 2.8, 3.7, 4.6)
+_AHEAD_M = (0.0, 15.0)
+"""Where a vehicle looks at the road."""
+_FADE_S = 1.0
+_LIMIT_MPS2, _LIMIT_RADPM = 6.0, 0.1
+_PAIR, _MOTION = 11, 6
+_NEAR_M = 60.0
+_SIDEWAYS = 4.0
+"""Vehicles one lane further are as far as those four lane widths ahead."""
+
+
+@dataclass(frozen=True)
+class TokensConfig:
+    """Size of the token model.
+
+    Attributes:
+        observation: the history it sees; ``vehicles`` of it are tokens.
+        frames_per_step: recorded frames one model step spans.
+        dt_s: seconds a recorded frame.
+        hidden: width of a token.
+        pair: width of what one vehicle sees of another.
+        looks_at: how many of the others a vehicle looks at, the same ones over a rollout.
+        heads: attention heads.
+        latent: width of a vehicle's latent at a step.
+        dropout: probability, also for the replicas that measure uncertainty.
+    """
+
+    observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(vehicles=24))
+    frames_per_step: int = 3
+    dt_s: float = 0.1
+    hidden: int = 64
+    pair: int = 32
+    looks_at: int = 8
+    heads: int = 4
+    latent: int = 2
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        if (
+            min(
+                self.frames_per_step, self.hidden, self.pair, self.heads, self.latent, self.looks_at
+            )
+            < 1
+        ):
+            raise InputError("sizes and frames_per_step of a token model must be positive")
+        if not self.dt_s > 0 or not 0.0 <= self.dropout < 1.0:
+            raise InputError(f"dt_s {self.dt_s} or dropout {self.dropout} make no sense")
+        if self.observation.vehicles < 1:
+            raise InputError("a token model needs observation.vehicles of at least 1")
+        if self.pair % self.heads:
+            raise InputError(f"pair {self.pair} must be a multiple of heads {self.heads}")
+
+    def build(self) -> TokensWorldModel:
+        """A freshly initialised model."""
+        return TokensWorldModel(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Where the tokens are in a rollout; the ego's is the first."""
+
+    start: Float[Tensor, "batch tokens 4"]
+    now: Float[Tensor, "batch tokens 4"]
+    action: Float[Tensor, "batch tokens 2"]
+    hidden: Float[Tensor, "batch tokens hidden"]
+    size_m: Float[Tensor, "batch tokens 2"]
+    looks_at: Int[Tensor, "batch tokens seen"]
+    visible: Bool[Tensor, "batch tokens seen"]
+    road: Float[Tensor, "batch tokens hidden"]
+    steps: int
+
+
+class TokensWorldModel(WorldModel):
+    """See the module's text.  Default: about 80,000 parameters."""
+
+    decoupled = True
+    predicts_images = False
+
+    def __init__(self, config: TokensConfig):
+        super().__init__()
+        self.config = config
+        self.observation = config.observation
+        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
+        self.latent_size = (1 + config.observation.vehicles) * config.latent
+        hidden, history = config.hidden, config.observation.frames * 6
+        looks = 2 * len(_BESIDE_M) * len(_AHEAD_M)
+        self.past = nn.Sequential(
+            nn.Linear(history + 2 + 1, hidden), nn.ReLU(), nn.Linear(hidden, hidden)
+        )
+        self.look = nn.Sequential(nn.Linear(looks, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
+        self.first = _Attention(config)
+        self.settle = nn.Linear(2 * hidden + config.pair, hidden)
+        self.attention = _Attention(config)
+        self.cell = nn.GRUCell(config.pair + _MOTION + config.latent, hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.drive = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2))
+        self.explain = nn.Sequential(
+            nn.Linear(hidden + 4, hidden), nn.ReLU(), nn.Linear(hidden, 2 * config.latent)
+        )
+        nn.init.zeros_(self.drive[-1].weight)
+        nn.init.zeros_(self.drive[-1].bias)
+        # A narrow posterior at first: what it says must be audible before it can be heeded.
+        nn.init.constant_(self.explain[-1].bias[config.latent :], -2.0)
+
+    def encode(self, observation: Observation) -> _State:
+        """Every vehicle's past as it sees it itself, the road beside it, and its neighbours."""
+        tracks = _with_ego(observation)
+        start, here = tracks.now, tracks.here
+        past = to_local(tracks.states, start[:, :, None])
+        x, y, turn, speed = past.unbind(-1)
+        seen = tracks.present
+        shown = torch.stack(
+            [x / 10, y, turn.sin() * 4, turn.cos() - 1, (speed - speed[..., -1:]) / 3,
+             torch.ones_like(x)], dim=-1,
+        ) * seen[..., None]  # fmt: skip
+        own = [shown.flatten(2), tracks.size_m / 5, start[..., 3:] / 10]
+        hidden = functional.relu(self.past(torch.cat(own, dim=-1)))
+        road = self.look(self._road_beside(observation, start))
+        looks_at, visible = _looked_at(start, here, self.config.looks_at)
+        message = self.first(hidden, start, tracks.size_m, looks_at, visible)
+        hidden = functional.relu(self.settle(torch.cat([hidden, road, message], dim=-1)))
+        action = _present_action(tracks, self.config.observation.stride * self.dt_s)
+        return _State(start, start, action, hidden, tracks.size_m, looks_at, visible, road, 0)
+
+    def _road_beside(
+        self, observation: Observation, states: Float[Tensor, "batch tokens 4"]
+    ) -> Float[Tensor, "batch tokens looks"]:
+        """Lines and off-road area at points around each vehicle."""
+        assert observation.road is not None
+        left, ahead = torch.meshgrid(
+            states.new_tensor(_BESIDE_M), states.new_tensor(_AHEAD_M), indexing="ij"
+        )
+        x, y, heading = (value[..., None] for value in states[..., :3].unbind(-1))
+        cos, sin = torch.cos(heading), torch.sin(heading)
+        ahead, left = ahead.flatten(), left.flatten()
+        seen = observation.road.read(x + ahead * cos - left * sin, y + ahead * sin + left * cos)
+        return seen.transpose(1, 2).flatten(2)
+
+    def repeat(self, state: _State, copies: int) -> _State:
+        """Every element ``copies`` times in a row."""
+        copied = {
+            name: value.repeat_interleave(copies, 0)
+            for name, value in vars(state).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(state, **copied)
+
+    def advance(
+        self,
+        state: _State,
+        ego: Float[Tensor, "batch 4"] | None,
+        latent: Float[Tensor, "batch latent"],
+    ) -> _State:
+        """Everybody looks, decides and drives for one step; the real ego plays no part."""
+        message = self.attention(
+            state.hidden, state.now, state.size_m, state.looks_at, state.visible
+        )
+        moved = to_local(state.now, state.start)
+        motion = torch.stack(
+            [moved[..., 0] / 30, moved[..., 1], moved[..., 2] * 4, state.now[..., 3] / 10,
+             state.action[..., 0] / 3, state.action[..., 1] * 50], dim=-1,
+        )  # fmt: skip
+        latent = latent.unflatten(1, (-1, self.config.latent))
+        entering = torch.cat([self.dropout(message), motion, latent], dim=-1)
+        hidden = self.cell(entering.flatten(0, 1), state.hidden.flatten(0, 1))
+        hidden = hidden.view_as(state.hidden)
+        choice = self.drive(torch.cat([hidden, state.road], dim=-1))
+        fade = math.exp(-self.step_s / _FADE_S)
+        limit = choice.new_tensor([_LIMIT_MPS2, _LIMIT_RADPM])
+        scale = choice.new_tensor([1.0, 0.01])
+        action = fade * state.action + choice * scale
+        action = torch.minimum(torch.maximum(action, -limit), limit)
+        now = kinematic_step(state.now, action, self.step_s)
+        return replace(state, now=now, action=action, hidden=hidden, steps=state.steps + 1)
+
+    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+        """From each token's hidden state and where its vehicle really was a step later."""
+        assert truth.tracks is not None
+        assert truth.known is not None
+        then = torch.cat([truth.ego[:, None, step], truth.tracks[:, :, step]], dim=1)
+        known = functional.pad(truth.known[:, :, step], (1, 0), value=True)
+        seen = to_local(then, state.now)
+        glide = seen[..., 0] - state.now[..., 3] * self.step_s
+        seen = torch.stack([glide, seen[..., 1], 4 * seen[..., 2],
+                            seen[..., 3] - state.now[..., 3]], dim=-1)  # fmt: skip
+        seen = seen.clamp(-5.0, 5.0) * known[..., None]
+        mean, log_variance = self.explain(torch.cat([state.hidden, seen], dim=-1)).chunk(2, dim=-1)
+        return Latent(mean.flatten(1), log_variance.clamp(-8.0, 4.0).flatten(1))
+
+    def decode(self, states: list[_State], observation: Observation, futures: int) -> TrackFutures:
+        """The others' states; the token in the ego's place stays untold."""
+        assert observation.tracks is not None
+        assert observation.road is not None
+        told = torch.stack([state.now[:, 1:] for state in states], dim=1)
+        seconds = told.new_tensor([state.steps for state in states]) * self.step_s
+        return TrackFutures(
+            told.unflatten(0, (-1, futures)),
+            observation.tracks.size_m,
+            observation.tracks.here,
+            observation.road,
+            gliding_poses(observation.ego[:, -1], seconds),
+            self.raster,
+        )
+
+
+class _Attention(nn.Module):
+    """What each vehicle takes from the others: additive attention over relative geometry."""
+
+    def __init__(self, config: TokensConfig):
+        super().__init__()
+        self.heads = config.heads
+        self.geometry = nn.Linear(_PAIR, config.pair)
+        self.other = nn.Linear(config.hidden, config.pair, bias=False)
+        self.self = nn.Linear(config.hidden, config.pair, bias=False)
+        self.weigh = nn.Linear(config.pair, config.heads)
+
+    def forward(
+        self,
+        hidden: Float[Tensor, "batch tokens hidden"],
+        states: Float[Tensor, "batch tokens 4"],
+        size_m: Float[Tensor, "batch tokens 2"],
+        looks_at: Int[Tensor, "batch tokens seen"],
+        visible: Bool[Tensor, "batch tokens seen"],
+    ) -> Float[Tensor, "batch tokens pair"]:
+        """A message for each token; zero for who is alone."""
+        pairs = _pairs(states, _of(states, looks_at), size_m, _of(size_m, looks_at))
+        other = _of(self.other(hidden), looks_at)
+        seen = functional.relu(self.geometry(pairs) + other + self.self(hidden)[:, :, None])
+        weight = self.weigh(seen).masked_fill(~visible[..., None], -1e4).softmax(2)
+        weight = weight * visible[..., None]
+        by_head = seen.unflatten(-1, (self.heads, -1))
+        return (weight[..., None] * by_head).sum(2).flatten(2)
+
+
+def _of(
+    values: Float[Tensor, "batch tokens features"], looks_at: Int[Tensor, "batch tokens seen"]
+) -> Float[Tensor, "batch tokens seen features"]:
+    """The values of those each token looks at."""
+    first = torch.arange(len(values), device=values.device)[:, None, None] * values.shape[1]
+    return (
+        values.flatten(0, 1).index_select(0, (looks_at + first).flatten()).view(*looks_at.shape, -1)
+    )
+
+
+def _looked_at(
+    states: Float[Tensor, "batch tokens 4"], here: Bool[Tensor, "batch tokens"], count: int
+) -> tuple[Int[Tensor, "batch tokens seen"], Bool[Tensor, "batch tokens seen"]]:
+    """Whom each token looks at: the nearest, sideways counting more, and who of them is there."""
+    ahead, left = _relative(states[:, :, None], states[:, None])
+    apart = ahead.square() + (_SIDEWAYS * left).square()
+    blind = ~here[:, None] | torch.eye(here.shape[1], dtype=torch.bool, device=here.device)
+    apart = apart.masked_fill(blind, torch.inf)
+    apart, nearest = apart.topk(min(count, here.shape[1] - 1), dim=2, largest=False)
+    return nearest, apart.isfinite()
+
+
+def _relative(
+    own: Float[Tensor, "*#batch 4"], other: Float[Tensor, "*#batch 4"]
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
+    """How far the others are ahead and to the left."""
+    east, north = other[..., 0] - own[..., 0], other[..., 1] - own[..., 1]
+    cos, sin = torch.cos(own[..., 2]), torch.sin(own[..., 2])
+    return cos * east + sin * north, cos * north - sin * east
+
+
+def _pairs(
+    states: Float[Tensor, "batch tokens 4"],
+    others: Float[Tensor, "batch tokens seen 4"],
+    size_m: Float[Tensor, "batch tokens 2"],
+    other_size_m: Float[Tensor, "batch tokens seen 2"],
+) -> Float[Tensor, "batch tokens seen features"]:
+    """How each vehicle sees the others."""
+    own = states[:, :, None]
+    ahead, left = _relative(own, others)
+    turn, speed = others[..., 2] - own[..., 2], own[..., 3]
+    faster = others[..., 3] * torch.cos(turn) - speed
+    drift = others[..., 3] * torch.sin(turn)
+    length, width = (0.5 * (size_m[:, :, None] + other_size_m)).unbind(-1)
+    gap = (ahead.abs() - length).clamp(min=0.0)
+    beside = left.abs() - width
+    return torch.stack(
+        [
+            ahead.clamp(-_NEAR_M, _NEAR_M) / 20,
+            left.clamp(-15.0, 15.0) / 4,
+            torch.exp(-gap / 5) * ahead.sign(),
+            torch.exp(-gap / 15) * ahead.sign(),
+            torch.exp(-beside.clamp(min=0.0) / 1.5),
+            (beside < 0.3).to(ahead.dtype),
+            faster / 5,
+            (faster / (gap + 3)).clamp(-3.0, 3.0),
+            drift,
+            speed.expand_as(ahead) / 10,
+            (gap / (speed + 2)).clamp(max=5.0),
+        ],
+        dim=-1,
+    )
+
+
+def _with_ego(observation: Observation) -> Tracks:
+    """The ego in front of its neighbours."""
+    tracks = observation.tracks
+    assert tracks is not None
+    there = torch.ones_like(tracks.present[:, :1])
+    nobody = torch.full_like(tracks.vehicle[:, :1], -1)
+    return Tracks(
+        torch.cat([observation.ego[:, None], tracks.states], dim=1),
+        torch.cat([there, tracks.present], dim=1),
+        torch.cat([observation.size_m[:, None], tracks.size_m], dim=1),
+        torch.cat([nobody, tracks.vehicle], dim=1),
+    )
+
+
+def _present_action(tracks: Tracks, seconds: float) -> Float[Tensor, "batch tokens 2"]:
+    """Acceleration and curvature over the last interval of the history."""
+    before, now = tracks.states[:, :, -2], tracks.states[:, :, -1]
+    acceleration = (now[..., 3] - before[..., 3]) / seconds
+    turn = torch.atan2((now[..., 2] - before[..., 2]).sin(), (now[..., 2] - before[..., 2]).cos())
+    way = 0.5 * (now[..., 3] + before[..., 3]) * seconds
+    curvature = turn / way.clamp(min=0.5)
+    seen = tracks.present[:, :, -2]
+    action = torch.stack([acceleration.clamp(-4.0, 4.0), curvature.clamp(-0.05, 0.05)], dim=-1)
+    return action * seen[..., None]
