@@ -140,7 +140,7 @@ class WorldModel(nn.Module, Predictor):
     """
 
     latent_size: int
-    normalizer: Normalizer | None = None
+    normalizer: Normalizer | None
 
     @abstractmethod
     def encode(self, observation: Observation):

@@ -110,6 +110,7 @@ class TokensWorldModel(WorldModel):
         super().__init__()
         self.config = config
         self.observation = config.observation
+        self.normalizer = None  # features are scaled by fixed units
         self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
         self.latent_size = (1 + config.observation.vehicles) * config.latent
         hidden, history = config.hidden, config.observation.frames * 6

@@ -8,7 +8,7 @@ import torch
 from torch import distributions
 
 from ppuu.geometry import to_world
-from ppuu.objectives import world_model_loss
+from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation, ObservationConfig
 from ppuu.raster import RasterConfig, RoadMap, draw_boxes, draw_road
 from ppuu.road import Road
@@ -303,24 +303,17 @@ def test_divergence_is_that_of_torch():
 
 
 def test_the_posterior_looks_at_what_followed(tiny, batch):
-    _, clip = batch
+    clips, clip = batch
     state = tiny.encode(clip.observation)
-    images = torch.rand(2, 3, TINY.rows, TINY.columns)
-    first, second = (tiny.posterior(state, image) for image in images)
+    true = clips.truth(clip, tiny, 3)
+    first, second = (tiny.posterior(state, true, step) for step in (0, 2))
     assert first.mean.shape == (3, tiny.latent_size)
     assert (first.mean - second.mean).abs().max() > 1e-4
 
 
 def loss_of(model, clips, clip, steps=3, latent_dropout=0.5):
-    ahead = torch.arange(1, steps + 1) * model.frames_per_step
-    ego = clip.future[:, ahead - 1]
-    poses = model.image_poses(clip.observation, ego)
-    flow, known = clips.flow(clip, ahead, poses)
-    which = torch.tensor([steps - 1])
-    return world_model_loss(
-        model, clip.observation, ego, clips.draw_vehicles(clip, ahead, poses),
-        clips.draw_road(clip, poses[:, which]), which, flow, known, latent_dropout, 1e-4, 0.03,
-    )  # fmt: skip
+    weights = WorldModelLossConfig(latent_dropout, divergence_weight=1e-4)
+    return world_model_loss(model, clip.observation, clips.truth(clip, model, steps), weights)
 
 
 def test_the_loss_is_the_sum_of_its_terms(tiny, batch):
@@ -347,19 +340,17 @@ def test_a_few_updates_lower_the_loss(batch):
     # A world that an untrained model gets wrong: everything drifts to the left in the truth.
     clips, clip = batch
     ahead = torch.tensor([3, 6, 9])
-    ego = clip.future[:, ahead - 1]
-    poses = model.image_poses(clip.observation, ego)
+    true = clips.truth(clip, model, 3)
+    poses = model.image_poses(clip.observation, true.ego)
     poses[..., 1] -= torch.tensor([0.5, 1.0, 1.5])
-    vehicles = clips.draw_vehicles(clip, ahead, poses)
-    road = clips.draw_road(clip, poses[:, :1])
     flow, known = clips.flow(clip, ahead, poses)
+    drifted = clips.draw_vehicles(clip, ahead, poses)
+    images = dataclasses.replace(true.images, vehicles=drifted, flow=flow, flow_known=known)
+    true = dataclasses.replace(true, images=images)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     losses = []
     for _ in range(40):
-        terms = world_model_loss(
-            model, clip.observation, ego, vehicles, road, torch.tensor([0]), flow, known,
-            0.5, 1e-5, 0.03,
-        )  # fmt: skip
+        terms = world_model_loss(model, clip.observation, true, WorldModelLossConfig())
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()

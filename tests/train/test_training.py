@@ -14,6 +14,7 @@ import train.world_model
 from data.events import EventWeights
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
+from ppuu.objectives import WorldModelLossConfig
 from ppuu.objectives import Terms, UnrollConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.runs import load_policy, load_world_model
@@ -199,7 +200,7 @@ def test_a_finished_run_is_left_alone(recording, world_model, tmp_path, capsys):
     "change",
     [
         {"batch": 3},
-        {"latent_dropout": 0.1},
+        {"loss": WorldModelLossConfig(latent_dropout=0.1)},
         {"loop": dataclasses.replace(WORLD_MODEL.loop, updates=6, log_every=1, seed=1)},
     ],
 )
@@ -211,7 +212,8 @@ def test_another_configuration_is_refused(recording, world_model, tmp_path, chan
     with pytest.raises(InputError, match="another configuration") as error:
         train.world_model.main((recording,), out, config, split="all", device="cpu")
     name = next(iter(change))
-    assert (name if name != "loop" else "loop.seed") in str(error.value)
+    named = {"loop": "loop.seed", "loss": "loss.latent_dropout"}
+    assert named.get(name, name) in str(error.value)
     assert "\n" not in str(error.value)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
