@@ -16,8 +16,9 @@ from ppuu import cpu_loops, kinematics
 from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds
 from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import CHANNELS, RoadMap, draw_into
+from ppuu.raster import CHANNELS, LocalRoad, RoadMap, draw_into
 from ppuu.scene import Scene
+from ppuu.tracks import matched, remembered
 
 from . import advance_cpu
 from .scenario import Scenarios
@@ -75,6 +76,8 @@ class StepResult:
 
 
 _TRAFFIC = "traffic/"
+_SPARE_TRACKS = 8
+"""So many more vehicles are remembered than shown: who comes nearer has a past."""
 
 
 class Simulator:
@@ -153,6 +156,11 @@ class Simulator:
             raster = self.config.observation.raster
             size = (envs * self._ring, CHANNELS, raster.rows, raster.columns)
             self._images = torch.zeros(size, dtype=torch.uint8, device=device)
+            kept = self.config.observation.vehicles and (
+                self.config.observation.vehicles + _SPARE_TRACKS
+            )
+            self._known = self._cursor.new_full((envs * self._ring, kept), -1)
+            self._known_states = self._past.new_zeros(envs * self._ring, kept, 4)
         self.replace(self._everybody, scenarios)
 
     def replace(self, envs: Sequence[int] | Tensor, scenarios: Scenarios) -> None:
@@ -203,11 +211,19 @@ class Simulator:
         self._past[rows] = states
         self._cursor[envs] = self._ring - 1
         if self.config.observation is not None:
-            roads = self.scene.vehicle_recording[egos]
+            roads, others = self.scene.vehicle_recording[egos], self.scene.neighbours(times, egos)
             draw_into(
-                self._images, rows, states[:, :3], self.scene.neighbours(times, egos), roads,
+                self._images, rows, states[:, :3], others, roads,
                 self.road_map, self.config.observation.raster,
             )  # fmt: skip
+            self._remember(rows, others)
+
+    def _remember(self, places: Int[Tensor, " envs"], others: Neighbours) -> None:
+        """Keeps who is around, if the observation asks for tracks."""
+        kept = self._known.shape[1]
+        if kept:
+            around = remembered(others, self._past[places, :2], kept)
+            self._known[places], self._known_states[places] = around
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a running batch of episodes is, ``(envs, ...)`` each, copied.
@@ -233,7 +249,7 @@ class Simulator:
             *self._ring_names,
             *(_TRAFFIC + n for n in self.traffic.state_dict()),
         }
-        for name in expected.symmetric_difference(state):
+        for name in sorted(expected.symmetric_difference(state)):
             raise InputError(
                 f"state of a simulator: '{name}' is {'missing' if name in expected else 'unknown'}"
                 "; was it saved with another observation or traffic?"
@@ -273,7 +289,9 @@ class Simulator:
 
     @property
     def _ring_names(self) -> tuple[str, ...]:
-        return ("_past",) if self.config.observation is None else ("_past", "_images")
+        if self.config.observation is None:
+            return ("_past",)
+        return ("_past", "_images", "_known", "_known_states")
 
     def step(self, actions: Float[Tensor, "envs 2"]) -> StepResult:
         """Moves every unfinished episode by one frame.
@@ -322,6 +340,7 @@ class Simulator:
                 self._images, places, self._past[places, :3], others, self._of(self.road, envs),
                 self.road_map, self.config.observation.raster,
             )  # fmt: skip
+            self._remember(places, others)
 
     def _move_by_tensors(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
@@ -458,9 +477,18 @@ class Simulator:
             images = cpu_loops.take_shares(self._images, rows)
         else:
             images = past.new_empty(len(rows), CHANNELS, 0, 0)
-        return Observation(
-            images.unflatten(0, (self.envs, config.frames)), past, self.size_m.clone()
-        )
+        tracks = road = None
+        if config.vehicles:
+            shape = (self.envs, config.frames)
+            tracks = matched(
+                self._known[rows].unflatten(0, shape),
+                self._known_states[rows].unflatten(0, shape),
+                self.scene.size_m,
+                config.vehicles,
+            )
+            road = LocalRoad(self.road_map, self.road)
+        images = images.unflatten(0, (self.envs, config.frames))
+        return Observation(images, past, self.size_m.clone(), tracks, road)
 
     def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
         """The images of ``observe`` as they are kept: coverage times 255."""

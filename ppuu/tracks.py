@@ -91,6 +91,40 @@ def recorded_tracks(
     return Tracks(states, present, torch.where(there[..., None], size, 1.0), vehicle)
 
 
+def remembered(
+    neighbours: Neighbours, ego_m: Float[Tensor, "batch 2"], slots: int
+) -> tuple[Int[Tensor, "batch slots"], Float[Tensor, "batch slots 4"]]:
+    """Numbers (-1 for nobody) and states of the nearest, as a simulator keeps them for later."""
+    column, there = nearest(neighbours, ego_m, slots)
+    states = torch.cat([neighbours.boxes[..., :3], neighbours.speed_mps[..., None]], dim=-1)
+    states = states.gather(1, column[..., None].expand(-1, -1, 4))
+    return torch.where(there, neighbours.vehicle.gather(1, column), -1), states
+
+
+def matched(
+    vehicle: Int[Tensor, "batch frames kept"],
+    states: Float[Tensor, "batch frames kept 4"],
+    size_m: Float[Tensor, "vehicles 2"],
+    slots: int,
+) -> Tracks:
+    """Tracks of those who are nearest in the last frame, found again in the earlier ones.
+
+    Args:
+        vehicle, states: ``remembered`` at each frame, oldest first.
+        size_m: of every vehicle of the scene.
+        slots: how many vehicles; more are kept, so that who comes nearer has a past.
+    """
+    now = vehicle[:, -1, :slots]
+    same = (now[:, :, None, None] == vehicle[:, None]) & (now >= 0)[:, :, None, None]
+    present, column = same.max(dim=3)
+    batch, frames = vehicle.shape[:2]
+    row = torch.arange(batch * frames, device=now.device).view(batch, 1, frames)
+    found = states.flatten(0, 1)[row.expand_as(column), column]
+    found = torch.where(present[..., None], found, states[:, -1, :slots, None])
+    size = torch.where((now >= 0)[..., None], size_m[now.clamp(min=0)], 1.0)
+    return Tracks(found, present, size, now)
+
+
 def states_at(
     scene: Scene, vehicle: Int[Tensor, "batch slots"], frame: Int[Tensor, "batch frames"]
 ) -> tuple[Float[Tensor, "batch slots frames 4"], Bool[Tensor, "batch slots frames"]]:

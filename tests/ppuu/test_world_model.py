@@ -15,7 +15,7 @@ from ppuu.road import Road
 from ppuu.world_models import DecoupledConfig, Latent
 from ppuu.world_models.motion import seen_velocity
 from tests.helpers import dense_recording
-from tests.rollouts import TINY, TINY_MODEL, tiny_clips
+from tests.rollouts import TINY_MODEL, tiny_clips
 
 DT_S = 0.1
 RASTER = RasterConfig()

@@ -14,8 +14,7 @@ import train.world_model
 from data.events import EventWeights
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
-from ppuu.objectives import WorldModelLossConfig
-from ppuu.objectives import Terms, UnrollConfig
+from ppuu.objectives import Terms, UnrollConfig, WorldModelLossConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.runs import load_policy, load_world_model
 from tests.helpers import dense_recording
