@@ -30,7 +30,8 @@ class RawTracks:
         length_m, width_m: ``(n,)``.
         heading_rad: ``(n,)``; None where the source has none: then it follows from the motion.
         speed_mps: ``(n,)``; None as above.
-        line: ``(n,)`` line in the file, from 1; None if the file is not a table.
+        line: ``(n,)`` line in the file, from 1; None where it has no lines.
+        fields: field of this class → what the file calls it, for messages (``in_columns``).
         recorded_speed_mps: ``(n,)`` a speed column that is checked but not used, where the source's
             speeds do not integrate to its positions.
         at_front: positions are of the middle of the front bumper, without headings; the heading
@@ -52,12 +53,20 @@ class RawTracks:
     heading_rad: Float[np.ndarray, " n"] | None = None
     speed_mps: Float[np.ndarray, " n"] | None = None
     line: Int[np.ndarray, " n"] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
     recorded_speed_mps: Float[np.ndarray, " n"] | None = None
     at_front: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
     provenance: Mapping = field(default_factory=dict)
 
-    def place(self, row: int) -> str:
-        """Where a row stands, for messages."""
+    def place(self, row: int, *fields: str) -> str:
+        """Where a row stands, and which of its fields are meant, for messages."""
         line = "" if self.line is None else f", line {self.line[row]}"
-        return f"{self.file}{line}: vehicle {self.vehicle[row]}, frame {self.frame[row]}"
+        called = dict.fromkeys(self.fields[name] for name in fields if name in self.fields)
+        place = ", ".join([f"{self.file}{line}", *called])
+        return f"{place}: vehicle {self.vehicle[row]}, frame {self.frame[row]}"
+
+
+def in_columns(**names: str) -> dict[str, str]:
+    """``RawTracks.fields`` of a table: field → name of its column."""
+    return {key: f"column '{name}'" for key, name in names.items()}

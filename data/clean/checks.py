@@ -40,25 +40,28 @@ def check_values(rows: RawTracks) -> None:
             continue
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise InputError(f"{rows.place(bad[0])}: {key} is not a number; mend or remove it")
+            raise InputError(f"{rows.place(bad[0], key)}: {key} is not a number; mend or remove it")
         # Not the absolute value: that of the smallest integer is negative.
         bad = np.flatnonzero((values > largest) | (values < -largest))
         if len(bad):
             raise InputError(
-                f"{rows.place(bad[0])}: {key} is {values[bad[0]]:g}, which cannot be; "
+                f"{rows.place(bad[0], key)}: {key} is {values[bad[0]]:g}, which cannot be; "
                 "mend or remove the row"
             )
     refuse_stray(rows.x_m, rows.y_m, rows.place)
-    for speed_mps in (rows.speed_mps, rows.recorded_speed_mps):
+    for key in ("speed_mps", "recorded_speed_mps"):
+        speed_mps = getattr(rows, key)
         if speed_mps is None:
             continue
         bad = np.flatnonzero(speed_mps < -ROUNDING_MPS)
         if len(bad):
             raise InputError(
-                f"{rows.place(bad[0])}: its speed is negative "
+                f"{rows.place(bad[0], key)}: its speed is negative "
                 f"({speed_mps[bad[0]]:.3f} m/s); mend or remove the row"
             )
     bad = np.flatnonzero((rows.length_m <= 0) | (rows.width_m <= 0))
     if len(bad):
-        size = f"{rows.length_m[bad[0]]:.2f} m x {rows.width_m[bad[0]]:.2f} m"
-        raise InputError(f"{rows.place(bad[0])}: its box has no size ({size}); mend the row")
+        sizes = {key: getattr(rows, key)[bad[0]] for key in ("length_m", "width_m")}
+        place = rows.place(bad[0], *(key for key, size_m in sizes.items() if size_m <= 0))
+        size = " x ".join(f"{size_m:.2f} m" for size_m in sizes.values())
+        raise InputError(f"{place}: its box has no size ({size}); mend the row")

@@ -77,7 +77,7 @@ def ordered_rows(rows: RawTracks, config: CleanConfig, tally: Tally) -> Int[np.n
     if again.any() and config.duplicates == "refuse":
         row = order[np.flatnonzero(again)[0] + 1]
         raise InputError(
-            f"{rows.place(row)}: a second row of this vehicle in this frame; "
+            f"{rows.place(row, 'vehicle', 'frame')}: a second row of this vehicle in this frame; "
             "keep one of them, or say --duplicates keep-first"
         )
     tally.drop("second row of a vehicle in a frame", again.sum())

@@ -14,13 +14,13 @@ FARTHEST_M = 100_000.0
 
 
 def refuse_stray(
-    x_m: Float[np.ndarray, " n"], y_m: Float[np.ndarray, " n"], place: Callable[[int], str]
+    x_m: Float[np.ndarray, " n"], y_m: Float[np.ndarray, " n"], place: Callable[[int, str], str]
 ) -> None:
     """Refuses positions that lie absurdly far from the others.
 
     Args:
         x_m, y_m: finite.
-        place: where a row stands, for the message.
+        place: where a row's x_m or y_m stands, for the message.
 
     Raises:
         InputError: a position is more than ``FARTHEST_M`` from the median position.
@@ -31,6 +31,6 @@ def refuse_stray(
         row = int(away_m.argmax())
         if away_m[row] > FARTHEST_M:
             raise InputError(
-                f"{place(row)}: {axis} = {values[row]:g} m lies {away_m[row] / 1000:.0f} km from "
-                "the other vehicles; mend or remove the row"
+                f"{place(row, f'{axis}_m')}: {axis} = {values[row]:g} m lies "
+                f"{away_m[row] / 1000:.6g} km from the other vehicles; mend or remove the row"
             )

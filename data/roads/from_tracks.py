@@ -67,7 +67,7 @@ def derive(recording: Recording) -> Road:
     return Road.from_lanes(lanes)
 
 
-def _place(recording: Recording, row: int) -> str:
+def _place(recording: Recording, row: int, axis: str) -> str:
     vehicle = recording.vehicle_id[recording.row_vehicle[row]]
     return f"recording '{recording.name}': vehicle {vehicle}, frame {recording.frame[row]}"
 

@@ -5,13 +5,11 @@ Source: https://commonroad.in.tum.de, format documentation 2018b and 2020a.
 
 from __future__ import annotations
 
-import gzip
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
@@ -21,9 +19,18 @@ from ppuu.road import Road
 from ..raw import RawTracks
 from ..roads.frame import LocalFrame
 from .base import Source
-from .table import shown
+from .xml_file import XmlFile
 
 VERSIONS = ("2018b", "2020a")
+_FIELDS = {
+    "frame": "column <time/exact>",
+    "x_m": "column <position/point/x>",
+    "y_m": "column <position/point/y>",
+    "heading_rad": "column <orientation/exact>",
+    "speed_mps": "column <velocity/exact>",
+    "length_m": "column <length>",
+    "width_m": "column <width>",
+}
 ONE_WAY = 0.9
 """Mean resultant length of the headings above which all traffic runs along one road."""
 
@@ -40,12 +47,14 @@ class CommonRoad(Source):
 
     def read(self, path: Path) -> Iterator[RawTracks]:
         """One recording a file."""
-        root = _parse(path)
-        dt_s = _number(root.get("timeStepSize"), path, "timeStepSize")
+        file = _open(path)
+        root = file.root
+        dt_s = file.number(root, "timeStepSize", root.get("timeStepSize"))
         if dt_s <= 0:
-            raise InputError(f"{path}: timeStepSize is {dt_s:g} s; it must be positive")
-        rows = _rows(root, path)
-        lanes = _lanes(root, path)
+            place = file.place(root)
+            raise InputError(f"{place}: timeStepSize is {dt_s:g} s; it must be positive")
+        rows = _rows(file)
+        lanes = _lanes(file)
         direction = np.exp(1j * rows["heading_rad"]).mean() if len(rows["heading_rad"]) else 0.0
         angle_rad = float(np.angle(direction)) if abs(direction) > ONE_WAY else 0.0
         frame = LocalFrame(0.0, 0.0, angle_rad)
@@ -58,6 +67,7 @@ class CommonRoad(Source):
             file=str(path),
             dt_s=dt_s,
             road=Road.from_lanes(sides),
+            fields=_FIELDS,
             provenance={
                 "site": _site(root.get("benchmarkID", name)),
                 "benchmark": root.get("benchmarkID", name),
@@ -72,53 +82,52 @@ def _site(benchmark: str) -> str:
     return benchmark.removeprefix("C-").partition("-")[0]
 
 
-def _parse(path: Path) -> ElementTree.Element:
-    try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-            root = ElementTree.parse(file).getroot()
-    except (OSError, EOFError, ElementTree.ParseError) as error:
-        raise InputError(f"{path}: not readable as XML ({error}); fetch it again") from None
+def _open(path: Path) -> XmlFile:
+    file = XmlFile(path)
+    root = file.root
     if root.tag != "commonRoad":
-        raise InputError(f"{path}: its root is <{root.tag}>, not <commonRoad>; wrong file?")
+        raise InputError(f"{file.place(root)}: <{root.tag}> is not <commonRoad>; wrong file?")
     if root.get("commonRoadVersion") not in VERSIONS:
         raise InputError(
-            f"{path}: CommonRoad version {root.get('commonRoadVersion')}; "
+            f"{file.place(root)}: CommonRoad version {root.get('commonRoadVersion')}; "
             f"this reader knows {' and '.join(VERSIONS)}"
         )
-    return root
+    return file
 
 
-def _rows(root: ElementTree.Element, path: Path) -> dict[str, np.ndarray]:
+def _rows(file: XmlFile) -> dict[str, np.ndarray]:
     """One row a state, in the file's axes."""
-    rows = {key: [] for key in ("vehicle", "frame", "x_m", "y_m", "heading_rad", "speed_mps")}
-    rows |= {"length_m": [], "width_m": []}
-    for obstacle in _obstacles(root):
-        number = obstacle.get("id", "?")
-        place = f"obstacle {number}"
-        box = obstacle.find("shape/rectangle")
+    rows: dict[str, list] = {key: [] for key in (*_FIELDS, "vehicle", "line")}
+    for obstacle in _obstacles(file.root):
+        number, box = obstacle.get("id"), obstacle.find("shape/rectangle")
         if box is None:
-            raise InputError(f"{path}: {place} has no rectangle; only boxes can be read")
-        size = [_value(box, key, path, place) for key in ("length", "width")]
-        states = [obstacle.find("initialState"), *obstacle.findall("trajectory/state")]
-        for state in states:
+            raise InputError(
+                f"{file.place(obstacle)}: obstacle {number} has no rectangle; only boxes can be "
+                "read"
+            )
+        whole = {
+            "vehicle": int(file.number(obstacle, "obstacle id", number)),
+            "length_m": file.child(box, "length"),
+            "width_m": file.child(box, "width"),
+        }
+        for state in [obstacle.find("initialState"), *obstacle.findall("trajectory/state")]:
             if state is None:
-                raise InputError(f"{path}: {place} has no <initialState>")
-            row = {
-                "vehicle": int(_number(number, path, "obstacle id")),
-                "frame": int(_value(state, "time/exact", path, place)),
-                "x_m": _value(state, "position/point/x", path, place),
-                "y_m": _value(state, "position/point/y", path, place),
-                "heading_rad": _value(state, "orientation/exact", path, place),
-                "speed_mps": _value(state, "velocity/exact", path, place),
-                "length_m": size[0],
-                "width_m": size[1],
+                place = file.place(obstacle)
+                raise InputError(f"{place}: obstacle {number} has no <initialState>")
+            row = whole | {
+                "line": file.line(state),
+                "frame": int(file.child(state, "time/exact")),
+                "x_m": file.child(state, "position/point/x"),
+                "y_m": file.child(state, "position/point/y"),
+                "heading_rad": file.child(state, "orientation/exact"),
+                "speed_mps": file.child(state, "velocity/exact"),
             }
             for key, value in row.items():
                 rows[key].append(value)
     return {key: np.array(values) for key, values in rows.items()}
 
 
-def _obstacles(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
+def _obstacles(root: Element) -> Iterator[Element]:
     """2020a has <dynamicObstacle>, 2018b <obstacle> with a role."""
     yield from root.findall("dynamicObstacle")
     for obstacle in root.findall("obstacle"):
@@ -126,13 +135,13 @@ def _obstacles(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
             yield obstacle
 
 
-def _lanes(root: ElementTree.Element, path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+def _lanes(file: XmlFile) -> list[tuple[np.ndarray, np.ndarray]]:
     """Left and right boundary of each lane.
 
     Lanelets that follow each other without a fork or a merge are one lane, so that a lane index
     changes only when a vehicle changes lanes.
     """
-    lanelets = {lanelet.get("id"): lanelet for lanelet in root.findall("lanelet")}
+    lanelets = {lanelet.get("id"): lanelet for lanelet in file.root.findall("lanelet")}
     after = {
         key: [other.get("ref") for other in lanelet.findall("successor")]
         for key, lanelet in lanelets.items()
@@ -153,7 +162,7 @@ def _lanes(root: ElementTree.Element, path: Path) -> list[tuple[np.ndarray, np.n
             continue
         pieces = []
         while key is not None:
-            pieces.append(_bounds(lanelets[key], path))
+            pieces.append(_bounds(file, lanelets[key]))
             key = successor(key)
         left, right = (np.concatenate(side) for side in zip(*pieces, strict=True))
         # The last points of one lanelet are the first of the next; keep them once.
@@ -163,16 +172,18 @@ def _lanes(root: ElementTree.Element, path: Path) -> list[tuple[np.ndarray, np.n
     return lanes
 
 
-def _bounds(lanelet: ElementTree.Element, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    place = f"lanelet {lanelet.get('id')}"
+def _bounds(file: XmlFile, lanelet: Element) -> tuple[np.ndarray, np.ndarray]:
     sides = []
     for side in ("leftBound", "rightBound"):
         points = [
-            [_value(point, axis, path, place) for axis in ("x", "y")]
+            [file.child(point, axis) for axis in ("x", "y")]
             for point in lanelet.findall(f"{side}/point")
         ]
         if len(points) < 2:
-            raise InputError(f"{path}: {place} has fewer than two points in <{side}>")
+            raise InputError(
+                f"{file.place(lanelet)}: lanelet {lanelet.get('id')} has fewer than two points "
+                f"in <{side}>"
+            )
         sides.append(np.array(points))
     left, right = sides
     stations = max(len(left), len(right))
@@ -186,20 +197,3 @@ def _resample(line: np.ndarray, points: int) -> np.ndarray:
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
     stations = np.linspace(0.0, along[-1], points)
     return np.stack([np.interp(stations, along, line[:, axis]) for axis in (0, 1)], axis=1)
-
-
-def _value(element: ElementTree.Element, tag: str, path: Path, place: str) -> float:
-    text = element.findtext(tag)
-    if text is None:
-        raise InputError(f"{path}: {place} has a state or point without <{tag}>")
-    return _number(text, path, f"{place}: <{tag}>")
-
-
-def _number(text: str | None, path: Path, place: str) -> float:
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{path}: {place} is {shown(text or '')}, not a number; mend or remove it")
-    return value

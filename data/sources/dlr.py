@@ -16,7 +16,7 @@ import numpy as np
 
 from ppuu.errors import InputError
 
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from ..roads.extent import refuse_stray
 from ..roads.frame import LocalFrame
 from .base import Source
@@ -36,6 +36,11 @@ _COLUMNS = {
     "dimension_length": "f8",
     "dimension_width": "f8",
 }
+_FIELDS = in_columns(
+    vehicle="id", frame="timestamp", x_m="center_easting", y_m="center_northing",
+    heading_rad="yaw", speed_mps="velocity_magnitude",
+    length_m="dimension_length", width_m="dimension_width",
+)  # fmt: skip
 _UNPROTECTED = ("pedestrian", "bicycle")
 _MOTORISED = ("motorbike", "car", "van", "truck")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?", re.ASCII)
@@ -104,7 +109,7 @@ def _read(path: Path, further: dict[str, str]) -> tuple[dict[str, np.ndarray], s
     refuse_stray(
         table["center_easting"],
         table["center_northing"],
-        lambda row: f"{path}, line {row + 2}: vehicle {table['id'][row]}",
+        lambda row, axis: f"{path}, line {row + 2}, {_FIELDS[axis]}: vehicle {table['id'][row]}",
     )
     tick, start = _ticks(table["timestamp"], path)
     rows = {
@@ -146,6 +151,7 @@ def _tracks(
         file=str(path),
         dt_s=_EVERY * _TICK_US * 1e-6,
         road=None,
+        fields=_FIELDS,
         provenance={
             "site": title,
             "start": start,

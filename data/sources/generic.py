@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,7 +19,7 @@ from ppuu.road import Road
 from ppuu.units import METRES_PER_FOOT
 
 from ..clean.checks import check_values
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction
 from .resample import PROJECT_HZ, check_rate, resampled
@@ -277,9 +277,25 @@ def _tracks(path: Path, mapping: Mapping, table: Piece, name: str) -> RawTracks:
             heading_rad=heading_rad,
             speed_mps=speed_mps,
             line=line,
+            fields=_fields(mapping.columns),
         )
     check_values(tracks)
     return _centred(tracks, mapping.position)
+
+
+def _fields(named: Columns) -> dict[str, str]:
+    """``RawTracks.fields`` from the mapping."""
+    names = {
+        "vehicle": named.vehicle,
+        "frame": named.frame or named.time,
+        "x_m": named.x,
+        "y_m": named.y,
+        "heading_rad": named.heading,
+        "speed_mps": named.speed,
+        "length_m": named.length,
+        "width_m": named.width,
+    }
+    return in_columns(**{key: name for key, name in names.items() if name})
 
 
 def _metres(units: Units, unit: LengthUnit) -> float:

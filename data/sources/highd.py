@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from ppuu.errors import InputError
 from ppuu.road import Road
 
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from ..roads.extent import FARTHEST_M, refuse_stray
 from ..roads.frame import LocalFrame
 from .base import Source
@@ -31,6 +31,10 @@ from .velocity import speed
 _COLUMNS = {"frame": "i8", "id": "i8"} | dict.fromkeys(
     ("x", "y", "width", "height", "xVelocity", "yVelocity"), "f8"
 )
+_FIELDS = in_columns(
+    vehicle="id", frame="frame", x_m="x", y_m="y", length_m="width", width_m="height",
+    speed_mps="xVelocity",
+)  # fmt: skip
 _MARKINGS = {"upperLaneMarkings": "U256", "lowerLaneMarkings": "U256"}
 _LEFTWARD, _RIGHTWARD = 1, 2
 """The file's drivingDirection: the upper and the lower lanes of the image."""
@@ -66,17 +70,20 @@ class HighD(Source):
         tracks = read_named_columns(tracks_path, columns, META_HINT)
         table = read_named_columns(path, _COLUMNS, "is it NN_tracks.csv of highD?")
         directions = tracks["drivingDirection"]
-        direction = by_track(path, tracks_path, table["id"], tracks["id"], directions)
+        direction = by_track(path, tracks_path, "id", table["id"], tracks["id"], directions)
         bad = np.flatnonzero((direction != _LEFTWARD) & (direction != _RIGHTWARD))
         if len(bad):
+            meta_row = np.flatnonzero(tracks["id"] == table["id"][bad[0]])[0]
             raise InputError(
-                f"{tracks_path}: vehicle {table['id'][bad[0]]} has drivingDirection "
+                f"{tracks_path}, line {meta_row + 2}, column 'drivingDirection': "
                 f"{direction[bad[0]]}; it must be {_LEFTWARD} or {_RIGHTWARD}"
             )
         refuse_stray(
             table["x"],
             table["y"],
-            lambda row: f"{path}, line {row + 2}: vehicle {table['id'][row]}",
+            lambda row, axis: (
+                f"{path}, line {row + 2}, {_FIELDS[axis]}: vehicle {table['id'][row]}"
+            ),
         )
         for side, number in (("upper", _LEFTWARD), ("lower", _RIGHTWARD)):
             markings = _markings(meta_path, f"{side}LaneMarkings", meta[f"{side}LaneMarkings"])
@@ -120,6 +127,7 @@ def _carriageway(
         width_m=rows["height"],
         speed_mps=speed(rows["xVelocity"], rows["yVelocity"]),
         line=np.flatnonzero(own) + 2,
+        fields=_FIELDS,
         provenance={
             "site": f"highd-{meta['locationId']}",
             "speed_limit_mps": meta["speedLimit"] if meta["speedLimit"] > 0 else None,

@@ -24,7 +24,7 @@ import numpy as np
 from ppuu.errors import InputError
 from ppuu.units import feet_to_metres
 
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from .base import Source
 
 _RATE_HZ = 10
@@ -36,10 +36,13 @@ _LARGEST_DOCUMENT = 1 << 28
 _LONGEST_STRING = 4096
 _LONGEST_TRAJECTORY_S = 6 * 3600.0
 _DIRECTIONS = {1: "east", -1: "west"}
+_FIELDS = in_columns(
+    frame="timestamp", x_m="x_position", y_m="y_position", length_m="length", width_m="width"
+)
 _ROW = np.dtype(
     {
-        "names": ["vehicle", "frame", "x_m", "y_m", "length_m", "width_m"],
-        "formats": ["i8", "i8", "f8", "f8", "f8", "f8"],
+        "names": ["vehicle", "line", "frame", "x_m", "y_m", "length_m", "width_m"],
+        "formats": ["i8", "i8", "i8", "f8", "f8", "f8", "f8"],
     }
 )
 
@@ -82,8 +85,11 @@ class I24Motion(Source):
                 yield _tracks(path, rows, direction, period - first + 1, period * frames)
 
 
-def documents(path: Path) -> Iterator[dict]:
+def documents(path: Path) -> Iterator[tuple[int, int, dict]]:
     """The objects of a JSON array, or of a file with one object a line, one at a time.
+
+    Yields:
+        Line and column at which one begins, from 1, and the object.
 
     Raises:
         InputError: not JSON, or something else than objects; with line and column.
@@ -104,7 +110,7 @@ class _Documents:
         self._line, self._column = 1, 1
         self._decode = json.JSONDecoder().raw_decode
 
-    def __iter__(self) -> Iterator[dict]:
+    def __iter__(self) -> Iterator[tuple[int, int, dict]]:
         is_array = self._next_character() == "["
         if is_array:
             self._skip(1)
@@ -120,7 +126,7 @@ class _Documents:
                 character = self._next_character()
             if character != "{":
                 raise self._error("a trajectory document must stand here: {...}")
-            yield self._document()
+            yield self._line, self._column, self._document()
             count += 1
         if is_array:
             if character != "]":
@@ -191,8 +197,10 @@ class _Documents:
 def _spill(path: Path, frames: int, folder: Path) -> set[tuple[int, int]]:
     """Sorts the rows into one file a period and direction; which there are."""
     found = set()
-    for number, document in enumerate(documents(path), start=1):
-        direction, rows = _rows(document, number, path)
+    for number, (line, column, document) in enumerate(documents(path), start=1):
+        place = f"{path}, line {line}, column {column}: trajectory {number}"
+        direction, rows = _rows(document, place)
+        rows["vehicle"], rows["line"] = number, line
         period = rows["frame"] // frames
         for value in np.unique(period).tolist():
             found.add((value, direction))
@@ -205,9 +213,8 @@ def _part(folder: Path, period: int, direction: int) -> Path:
     return folder / f"{period}_{_DIRECTIONS[direction]}"
 
 
-def _rows(document: dict, number: int, path: Path) -> tuple[int, np.ndarray]:
+def _rows(document: dict, place: str) -> tuple[int, np.ndarray]:
     """Direction and ``(frames,)`` rows of one trajectory, at 10 Hz, x in driving direction."""
-    place = f"{path}: trajectory {number}"
     direction = document.get("direction")
     if direction not in (1, -1):
         raise InputError(f"{place}: direction is {direction!r}; it must be 1 (east) or -1 (west)")
@@ -238,7 +245,7 @@ def _rows(document: dict, number: int, path: Path) -> tuple[int, np.ndarray]:
     if len(time_s) > 1:
         frame = frame[(time_s[after] - time_s[after - 1]) <= _LONGEST_GAP_S]
     rows = np.zeros(len(frame), _ROW)
-    rows["vehicle"], rows["frame"] = number, frame
+    rows["frame"] = frame
     if len(frame):
         at_s = frame / _RATE_HZ
         centre_ft = direction * np.interp(at_s, time_s, x_ft) + 0.5 * length_ft
@@ -277,6 +284,8 @@ def _tracks(
         y_m=y_m,
         length_m=rows["length_m"],
         width_m=rows["width_m"],
+        line=rows["line"],
+        fields=_FIELDS,
         provenance={
             "start_unix_s": first_frame / _RATE_HZ,
             "direction": _DIRECTIONS[direction],

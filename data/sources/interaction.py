@@ -20,7 +20,7 @@ from ppuu.errors import InputError
 
 from .. import clean
 from ..clean.config import CleanConfig
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction, some_rows
 from .table import read_named_columns
@@ -42,6 +42,10 @@ _COLUMNS = {
     "width": _TEXT,
     "case_id": "f8",
 }
+_FIELDS = in_columns(
+    vehicle="track_id", frame="frame_id", x_m="x", y_m="y", heading_rad="psi_rad", speed_mps="vx",
+    length_m="length", width_m="width",
+)  # fmt: skip
 _VEHICLE = "car"
 """Every motor vehicle is called so."""
 _OTHERS = ("pedestrian/bicycle", "pedestrian", "bicycle")
@@ -108,6 +112,7 @@ class Interaction(Source):
             length_m=_numbers(path, table, lines, "length"),
             width_m=_numbers(path, table, lines, "width"),
             line=lines,
+            fields=_FIELDS,
             left_out={f"agent_type {name}": int(np.sum(others == name)) for name in set(others)},
         )
         for one_way in by_direction(tracks):

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction
 from .levelx_files import META_HINT, beside, by_track, recording_meta
@@ -27,6 +27,10 @@ from .velocity import speed
 _COLUMNS = {"trackId": "i8", "frame": "i8"} | dict.fromkeys(
     ("xCenter", "yCenter", "heading", "width", "length", "xVelocity", "yVelocity"), "f8"
 )
+_FIELDS = in_columns(
+    vehicle="trackId", frame="frame", x_m="xCenter", y_m="yCenter", heading_rad="heading",
+    speed_mps="xVelocity", length_m="length", width_m="width",
+)  # fmt: skip
 _META = {"locationId": "i8", "xUtmOrigin": "f8", "yUtmOrigin": "f8"}
 _NOT_MOTORISED = ("pedestrian", "bicycle", "animal")
 
@@ -60,7 +64,9 @@ class LevelX(Source):
         columns = {"trackId": "i8", "class": "U24"}
         tracks = read_named_columns(tracks_path, columns, META_HINT)
         table = read_named_columns(path, _COLUMNS, "is it NN_tracks.csv of exiD, inD or rounD?")
-        kind = by_track(path, tracks_path, table["trackId"], tracks["trackId"], tracks["class"])
+        kind = by_track(
+            path, tracks_path, "trackId", table["trackId"], tracks["trackId"], tracks["class"]
+        )
         sizeless = (table["length"] == 0) & (table["width"] == 0)
         kept = ~np.isin(kind, _NOT_MOTORISED) & ~sizeless
         rows = table[kept]
@@ -78,6 +84,7 @@ class LevelX(Source):
             length_m=rows["length"],
             width_m=rows["width"],
             line=np.flatnonzero(kept) + 2,
+            fields=_FIELDS,
             left_out=dict(Counter(f"{name}, not a vehicle with a size" for name in kind[~kept])),
             provenance={
                 "site": f"levelx-{meta['locationId']}",

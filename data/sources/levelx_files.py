@@ -48,12 +48,17 @@ def recording_meta(path: Path, columns: Mapping[str, str]) -> dict[str, Any]:
 
 
 def by_track(
-    path: Path, meta_path: Path, track: np.ndarray, meta_track: np.ndarray, meta: np.ndarray
+    path: Path,
+    meta_path: Path,
+    column: str,
+    track: np.ndarray,
+    meta_track: np.ndarray,
+    meta: np.ndarray,
 ) -> np.ndarray:
     """A column of ``NN_tracksMeta.csv``, spread over the rows of the tracks.
 
     Args:
-        path, meta_path: for the message.
+        path, meta_path, column: of the number, for the message.
         track: ``(rows,)`` whose row it is.
         meta_track, meta: ``(tracks,)`` number and value in the meta file.
 
@@ -65,7 +70,8 @@ def by_track(
     bad = np.flatnonzero(meta_track[order][place] != track)
     if len(bad):
         raise InputError(
-            f"{path}, line {bad[0] + 2}: track {track[bad[0]]} is not in {meta_path.name}; "
+            f"{path}, line {bad[0] + 2}, column '{column}': track {track[bad[0]]} is not in "
+            f"{meta_path.name}; "
             "do the two belong together?"
         )
     return meta[order][place]

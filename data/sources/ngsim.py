@@ -30,7 +30,7 @@ from ppuu.units import feet_to_metres
 
 from ..ngsim_layouts import AXES
 from ..ngsim_sites import MINUTE_MS, SITES, Site, named_in
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from ..roads import sites
 from ..roads.from_tracks import straight_lanes
 from .base import Source
@@ -55,6 +55,10 @@ _NEEDED = {
     "v_Vel": "f4",
     "Lane_ID": "i4",
 }
+_FIELDS = in_columns(
+    vehicle="Vehicle_ID", frame="Frame_ID", x_m="Local_Y", y_m="Local_X", length_m="v_length",
+    width_m="v_Width", recorded_speed_mps="v_Vel",
+)  # fmt: skip
 _DIRECTIONS = {b"": 0, b"NA": 0, b"0": 0, b"1": 1, b"2": 2, b"3": 3, b"4": 4}
 _LONGEST_WORD = "S16"
 
@@ -181,6 +185,7 @@ class Ngsim(Source):
             length_m=feet_to_metres(table["v_length"][kept].astype(float)),
             width_m=feet_to_metres(table["v_Width"][kept].astype(float)),
             line=table["line"][kept],
+            fields=_FIELDS,
             at_front=True,
             recorded_speed_mps=feet_to_metres(table["v_Vel"][kept].astype(float)),
             left_out=left_out,
@@ -231,8 +236,9 @@ def _periods(table: Table, path: Path) -> list[Int[np.ndarray, " own"]]:
     if len(odd) and len(counts) > 1:
         row = np.flatnonzero(period == odd[0])[0]
         raise InputError(
-            f"{path}, line {table['line'][row]}: Frame_ID {table['Frame_ID'][row]} and Global_Time "
-            f"{table['Global_Time'][row]} fit no other row; mend or remove the line"
+            f"{path}, line {table['line'][row]}, columns 'Frame_ID' and 'Global_Time': "
+            f"{table['Frame_ID'][row]} and {table['Global_Time'][row]} fit no other row; "
+            "mend or remove the line"
         )
     return [np.flatnonzero(period == k) for k in range(len(counts))]
 

@@ -62,8 +62,8 @@ def resampled(tracks: RawTracks, frame_rate_hz: float) -> RawTracks:
     same = (vehicle[1:] == vehicle[:-1]) & (frame[1:] == frame[:-1])
     if same.any():
         raise InputError(
-            f"{tracks.place(order[np.argmax(same) + 1])}: a second row of this vehicle in this "
-            "frame; keep one of them"
+            f"{tracks.place(order[np.argmax(same) + 1], 'vehicle', 'frame')}: a second row of this "
+            "vehicle in this frame; keep one of them"
         )
     following = np.append((vehicle[1:] == vehicle[:-1]) & (np.diff(frame) == 1), False)
     # Row i answers for the new frames in [frame, frame + 1); alone, for one at frame itself.

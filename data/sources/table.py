@@ -52,7 +52,9 @@ def read_columns(
     line = np.concatenate([piece.line for piece in pieces])
     moved = np.flatnonzero(line != header_lines + 1 + np.arange(len(line)))
     if len(moved):
-        raise InputError(f"{path}, line {header_lines + moved[0] + 1}: it is blank; remove it")
+        raise InputError(
+            f"{path}, line {header_lines + moved[0] + 1}, column 1: it is blank; remove it"
+        )
     return np.concatenate([piece.rows for piece in pieces])
 
 

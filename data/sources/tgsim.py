@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 
 from ppuu.errors import InputError
 
-from ..raw import RawTracks
+from ..raw import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction
 from .table import read_named_columns
@@ -39,6 +39,10 @@ _COLUMNS = {
     "type-most-common": "f8",
     "speed-kf-x": "f8",
 }
+_FIELDS = in_columns(
+    vehicle="id", frame="time", x_m="xloc-kf", y_m="yloc-kf", length_m="length-smoothed",
+    width_m="width-smoothed",
+)  # fmt: skip
 _OPTIONAL = ("run-index", "type-most-common", "speed-kf-x")
 _LAST_UNPROTECTED = 2
 """Foggy Bottom's types: 0 pedestrian, 1 bicycle, 2 scooter, then motor vehicles."""
@@ -87,6 +91,7 @@ class Tgsim(Source):
                 length_m=table["length-smoothed"][own],
                 width_m=table["width-smoothed"][own],
                 line=own + 2,
+                fields=_FIELDS,
                 left_out={"pedestrians, cyclists and scooters": walkers} if walkers else {},
                 provenance={"licence": "public domain, US-DOT FHWA, TGSIM"},
             )

@@ -1,6 +1,7 @@
 """CommonRoad files of both versions; and every real window at hand."""
 
 import gzip
+import re
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_x_is_turned_along_the_traffic(tmp_path):
         ("<exact>10.0</exact>", "<exact>nan</exact>", "'nan', not a number"),
         ("<exact>5</exact>", "<exact>inf</exact>", "'inf', not a number"),
         ('timeStepSize="0.1"', 'timeStepSize="0"', "timeStepSize is 0 s"),
-        ("<width>1.8</width>", "", "without <width>"),
+        ("<width>1.8</width>", "", "<rectangle> has no <width>"),
         ("2020a", "2017a", "version 2017a"),
         ("</trajectory>", "", "not readable as XML"),
         ("commonRoad", "rubbish", "<rubbish>"),
@@ -106,7 +107,7 @@ def test_bad_input_is_named(tmp_path, old, new, words):
     with pytest.raises(InputError) as error:
         read_recordings(CommonRoad(), path)[0]
     assert words in str(error.value)
-    assert str(path) in str(error.value)
+    assert re.search(rf"{re.escape(str(path))}.* line \d+, column ", str(error.value))
 
 
 def test_a_truncated_archive_is_named(tmp_path):
@@ -114,21 +115,6 @@ def test_a_truncated_archive_is_named(tmp_path):
     path.write_bytes(gzip.compress(scenario().encode())[:-40])
     with pytest.raises(InputError, match="not readable as XML"):
         read_recordings(CommonRoad(), path)[0]
-
-
-def test_real_us101_windows(shared_data):
-    """20 windows: everything on a lane; recorded boxes overlap in three pairs, two of note."""
-    paths = sorted((shared_data / "ngsim-us101-commonroad").glob("*.xml.gz"))
-    assert len(paths) == 20
-    depths = []
-    for path in paths:
-        made = read_recordings(CommonRoad(), path)[0]
-        report = made.provenance["report"]
-        assert report["on_road_share"] > 0.999
-        assert np.abs(made.heading_rad).max() < 0.5
-        assert 5 <= made.road.lanes <= 6
-        depths += [pair["depth_m"] for pair in report["overlaps"]]
-    assert [round(depth, 2) for depth in sorted(depths)] == [0.01, 0.12, 0.35]
 
 
 def test_a_real_intersection(shared_data):

@@ -130,7 +130,11 @@ def test_a_biased_heading_does_not_bend_the_line():
     [
         ("yaw", "bearing", "line 1: column 'yaw' is missing"),
         (",30.0,", ",quick,", "line 2, column 7 (velocity_magnitude): 'quick' is not a number"),
-        (",30.0,", ",-30.0,", "line 2: vehicle 1, frame 0: its speed is negative"),
+        (
+            ",30.0,",
+            ",-30.0,",
+            "column 'velocity_magnitude': vehicle 1, frame 0: its speed",
+        ),
         ("2024-10-07 06", "yesterday 06", "line 2, column 'timestamp': 'yesterday"),
     ],
 )
@@ -148,7 +152,7 @@ def test_a_second_row_in_one_frame_is_named(tmp_path):
     motorway(path, seconds=2.0)
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[5]]) + "\n")
-    with pytest.raises(InputError, match=f"line {len(lines) + 1}: vehicle .* second row"):
+    with pytest.raises(InputError, match=f"line {len(lines) + 1}, column .* second row"):
         read_recordings(DlrHighway(), path)
 
 

@@ -8,7 +8,6 @@ import torch
 
 from data.events import EventWeights, clip_events, clip_weights, row_events
 from data.sampler import ClipSampler
-from data.traffic import PRESETS, generate
 from ppuu.errors import InputError
 from ppuu.road import Road
 from tests.helpers import LANE_WIDTH_M, Car, straight_recording
@@ -139,9 +138,8 @@ def test_a_weight_that_is_none_is_refused(wrong):
         EventWeights(merge=wrong)
 
 
-@pytest.mark.slow
-def test_generated_traffic_has_all_three():
-    recording = generate(PRESETS["dense"], 30.0, 0)
+def test_generated_traffic_has_all_three(dense_traffic):
+    recording = dense_traffic
     events = {name: int(found.sum()) for name, found in row_events(recording).items()}
     assert events["lane_change"] > events["merge"] > 0
     ramp = recording.road.lanes - 1

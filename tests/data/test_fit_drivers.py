@@ -11,7 +11,7 @@ import pytest
 
 from data import fit_drivers
 from data.fit_drivers import PAIRS_LANES, Pairs, fit, follow, read_pairs, recorded_following
-from data.traffic import PRESETS, generate
+from data.traffic import PRESETS
 from data.traffic.drivers import DRIVERS_CSV, draw_drivers, fitted_drivers
 from data.traffic.following import Following, distances, following
 from data.traffic.idm import IdmParameters
@@ -129,13 +129,13 @@ def test_distance_of_shifted_samples_is_the_shift():
     assert distances(a, a) == dict.fromkeys(apart, 0.0)
 
 
-def test_generated_traffic_follows_like_i80(shared_data):
+def test_generated_traffic_follows_like_i80(shared_data, dense_traffic):
     """Bounds about twice what 300 s give: a recording this short varies from seed to seed."""
     path = shared_data / "ngsim-i80-car-following.csv.gz"
     if not path.is_file():
         pytest.skip(f"no {path.name}")
     recorded = recorded_following(read_pairs(path))
-    generated = following(generate(PRESETS["dense"], 40.0, seed=1), PAIRS_LANES)
+    generated = following(dense_traffic, PAIRS_LANES)
     apart = distances(recorded, generated)
     assert apart["speed_mps"] < 2.5
     assert apart["gap_m"] < 5.0

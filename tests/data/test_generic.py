@@ -156,7 +156,7 @@ def test_a_mapping_that_makes_no_sense_is_named(tmp_path, truth, change, words):
     [
         ("yaw", "yew", "line 1: no column 'yaw' for heading; did you mean 'yew'?"),
         ("1092,1,", "1092,one,", "line 3, column 2 (frame): 'one' is not a"),
-        ("1092,1,", "1092,0,", "line 3: vehicle 1092, frame 0: a second row"),
+        ("1092,1,", "1092,0,", "line 3, column 'id', column 'n': vehicle 1092, frame 0"),
         ("1092,1,", "1092,1000000000000,", "line 3, column 'n': 1000000000000 is out of range"),
         ("1092,1,", "1092,1,nan,", "is not a"),
     ],

@@ -74,10 +74,20 @@ def test_a_direction_without_traffic_gives_no_recording(tmp_path, truth):
     [
         ("01_tracks.csv", "xVelocity", "vx", "line 1: column 'xVelocity' is missing"),
         ("01_tracks.csv", "\n2,1092,", "\n2,10x2,", "line 4, column 2 (id): '10x2' is not a"),
-        ("01_tracks.csv", "\n2,1092,", "\n1,1092,", "line 4: vehicle 1092, frame 1: a second row"),
+        (
+            "01_tracks.csv",
+            "\n2,1092,",
+            "\n1,1092,",
+            "line 4, column 'id', column 'frame': vehicle",
+        ),
         ("01_tracks.csv", "\n2,1092,", "\n2,99,", "track 99 is not in 01_tracksMeta.csv"),
         ("01_tracks.csv", "\n2,1092,", "\n2,1092,1e300,", "lies"),
-        ("01_tracksMeta.csv", ",Car,2", ",Car,3", "drivingDirection 3; it must be 1 or 2"),
+        (
+            "01_tracksMeta.csv",
+            ",Car,2",
+            ",Car,3",
+            "line 2, column 'drivingDirection': 3; it must",
+        ),
         ("01_tracksMeta.csv", "drivingDirection", "heading", "'drivingDirection' is missing"),
         ("01_recordingMeta.csv", "1,25,", "1,0,", "line 2, column 'frameRate': frame_rate_hz is 0"),
         ("01_recordingMeta.csv", "1,25,", "1,often,", "line 2, column 2 (frameRate): 'often'"),

@@ -82,7 +82,7 @@ def test_a_large_array_is_read_in_little_memory(tmp_path):
         file.write("[\n" + ",".join([json.dumps(document)] * 300) + "\n]\n")
     assert path.stat().st_size > 29e6
     tracemalloc.start()
-    assert sum(1 for found in documents(path) if found == document) == 300
+    assert sum(1 for _, _, found in documents(path) if found == document) == 300
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 12e6
@@ -119,11 +119,11 @@ SMALL = json.dumps([small(), small(direction=-1)], indent=1)
 )
 def test_bad_documents_are_named(tmp_path, changes, words):
     path = tmp_path / "bad.json"
-    path.write_text(json.dumps([small(**changes)]))
+    path.write_text("[\n" + json.dumps(small(**changes)) + "]\n")
     with pytest.raises(InputError) as error:
         read_recordings(I24Motion(), path)
     assert words in str(error.value)
-    assert str(path) in str(error.value)
+    assert f"{path}, line 2, column " in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,11 @@ def test_only_the_first_scenes(scenes):
     [
         ("psi_rad", "yaw", "line 1: column 'psi_rad' is missing"),
         ("\n1.0,1092,1,", "\n1.0,1092,first,", "line 3, column 3 (frame_id): 'first' is not a"),
-        ("\n1.0,1092,1,", "\n1.0,1092,0,", "line 3: vehicle 1092, frame 0: a second row"),
+        (
+            "\n1.0,1092,1,",
+            "\n1.0,1092,0,",
+            "line 3, column 'track_id', column 'frame_id': v",
+        ),
         ("\n1.0,1092,1,", "\n1.0,P7,1,", "line 3, column 'track_id': 'P7' is not a number"),
         ("\n1.0,1092,1,", "\n1.0,10.5,1,", "line 3, column 'track_id': 10.5 is not a whole number"),
         ("\n1.0,1092,1,", "\n1.5,1092,1,", "line 3, column 'case_id': 1.5 is not a whole number"),

@@ -106,13 +106,23 @@ def test_streets(tmp_path):
     [
         (4, 5, "abc", "line 5, column 6 (Local_Y): 'abc' is not a number"),
         (4, 0, "1.5x", "line 5, column 1 (Vehicle_ID): '1.5x' is not a whole number"),
-        (4, 11, "-40.0", "line 5: vehicle 1, frame 17: its speed is negative (-12.192 m/s)"),
-        (4, 1, "16", "line 5: vehicle 1, frame 16: a second row"),
+        (
+            4,
+            11,
+            "-40.0",
+            "line 5, column 'v_Vel': vehicle 1, frame 17: its speed is negative (-12",
+        ),
+        (
+            4,
+            1,
+            "16",
+            "line 5, column 'Vehicle_ID', column 'Frame_ID': vehicle 1, frame 16: a",
+        ),
         (4, 5, "nan", "line 5, column 6 (Local_Y): 'nan' is not a finite number"),
         (4, 8, "-inf", "line 5, column 9 (v_length): '-inf' is not a finite number"),
         (4, 13, "2.5", "line 5, column 14 (Lane_ID): '2.5' is not a whole number"),
-        (4, 3, "7", "line 5: Frame_ID 17 and Global_Time 7 fit no other row"),
-        (4, 8, "0", "line 5: vehicle 1, frame 17: its box has no size"),
+        (4, 3, "7", "columns 'Frame_ID' and 'Global_Time': 17 and 7 fit no other row"),
+        (4, 8, "0", "line 5, column 'v_length': vehicle 1, frame 17: its box has no size"),
     ],
 )
 def test_bad_values_are_named(tmp_path, row, column, value, words):

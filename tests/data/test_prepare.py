@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.prepare import main
@@ -159,9 +160,12 @@ BAD = {
     "non-number": (lambda rows: [[*rows[0][:5], "x", *rows[0][6:]], *rows[1:]], "line 1, column 6"),
     "negative speed": (
         lambda rows: [*rows[:3], [*rows[3][:11], "-5", *rows[3][12:]], *rows[4:]],
-        "line 4: vehicle 1, frame 16: its speed is negative",
+        "line 4, column 'v_Vel': vehicle 1, frame 16: its speed is negative",
     ),
-    "duplicate row": (lambda rows: [*rows, rows[7]], "line 121: vehicle 1, frame 20: a second row"),
+    "duplicate row": (
+        lambda rows: [*rows, rows[7]],
+        "line 121, column 'Vehicle_ID', column 'Frame_ID': vehicle 1, frame 20: a",
+    ),
 }
 
 
@@ -324,27 +328,32 @@ def test_raw_files_of_one_name_cannot_share_a_folder(tmp_path, many, capsys):
 
 
 def test_workers_make_what_one_process_makes(tmp_path, many, capsys):
-    assert prepare("commonroad", *many[:3], "--out", tmp_path / "one.h5") == 0
-    assert prepare("commonroad", *many[:3], "--out", tmp_path / "two.h5", "--workers", 2) == 0
-    one, two = (load_recordings([tmp_path / name]) for name in ("one.h5", "two.h5"))
-    assert [made.name for made in two] == ["scene0", "scene1", "scene2"]
-    assert [made.content_hash for made in one] == [made.content_hash for made in two]
-    many[1].write_text("<")
+    """And the files that are done stay when a later one is bad."""
+    assert prepare("commonroad", *many[:2], "--out", tmp_path / "one") == 0
+    many[2].write_text("<")
     capsys.readouterr()
-    assert prepare("commonroad", *many[:3], "--out", tmp_path / "out", "--workers", 2) == 2
+    assert prepare("commonroad", *many[:3], "--out", tmp_path / "two", "--workers", 2) == 2
     message = capsys.readouterr().err
-    assert message.startswith(f"error: {many[1]}: not readable as XML")
+    assert message.startswith(f"error: {many[2]}: not readable as XML")
     assert message.count("\n") == 1
+    assert hashes(tmp_path / "two") == hashes(tmp_path / "one")
 
 
-def test_the_two_recorded_overlaps_of_us101_are_named(tmp_path, shared_data):
+def test_the_real_windows_of_us101(tmp_path, shared_data):
+    """Everything on a lane; three pairs of recorded boxes overlap, two of note."""
     raw = sorted((shared_data / "ngsim-us101-commonroad").glob("*.xml.gz"))
+    assert len(raw) == 20
     assert prepare("commonroad", *raw, "--out", tmp_path / "us101.h5") == 0
+    for made in load_recordings([tmp_path / "us101.h5"]):
+        assert made.provenance["report"]["on_road_share"] > 0.999
+        assert np.abs(made.heading_rad).max() < 0.5
+        assert 5 <= made.road.lanes <= 6
     entries = json.loads((tmp_path / "us101.report.json").read_text())["recordings"]
     pairs = {tuple(p["vehicles"]): p["depth_m"] for e in entries for p in e["report"]["overlaps"]}
     assert pairs[504, 513] == pytest.approx(0.35, abs=0.005)
     assert pairs[512, 513] == pytest.approx(0.12, abs=0.005)
-    assert all(depth_m < 0.02 for pair, depth_m in pairs.items() if 513 not in pair)
+    assert {pair for pair, depth_m in pairs.items() if depth_m > 0.02} == {(504, 513), (512, 513)}
+    assert len(pairs) == 3
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ SMALL = """id,time,xloc_kf,yloc_kf,lane_kf,length_smoothed,width_smoothed,run_in
         ("7,0.3,", "7,soon,", "line 5"),
         ("7,0.3,", "7.5,0.3,", "line 5, column 'id': 7.5 is not a whole number"),
         ("7,0.3,", "7,0.2,", "second row of this vehicle"),
-        ("7,0.3,6.0", "7,0.3,1e300", "line 5: vehicle 7, frame 3: x = 1e+300 m"),
+        ("7,0.3,6.0", "7,0.3,1e300", "line 5, column 'xloc-kf': vehicle 7, frame 3: x = 1e+300 m"),
     ],
 )
 def test_bad_input_is_named(tmp_path, old, new, words):

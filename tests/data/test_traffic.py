@@ -21,12 +21,10 @@ from ppuu.units import LANE_WIDTH_M
 
 from .drivers_without_learning import episodes, overlapping_rows, success
 
-DENSE_S = 45.0
-
 
 @pytest.fixture(scope="module")
-def dense():
-    return generate(PRESETS["dense"], DENSE_S, seed=11)
+def dense(dense_traffic):
+    return dense_traffic
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +74,7 @@ def test_no_two_boxes_ever_overlap(dense):
 
 def test_the_section_is_full_from_the_first_frame(dense):
     per_frame = np.bincount(dense.frame)
-    assert dense.frames == round(DENSE_S / dense.dt_s)
+    assert dense.frames == 450
     assert per_frame.min() > 110 and per_frame.max() < 230
     assert 4.0 < dense.speed_mps.mean() < 10.0
 

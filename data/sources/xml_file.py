@@ -1,0 +1,86 @@
+"""An XML file whose elements know where they stand, for messages."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from ppuu.errors import InputError
+
+from .table import shown
+
+
+class XmlFile:
+    """The elements of a file, plain or gzip.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        root: the outermost element.
+
+    Raises:
+        InputError: it cannot be read, or is not XML.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        builder, parser = TreeBuilder(), expat.ParserCreate()
+        places: list[tuple[int, int]] = []
+
+        def begin(tag: str, attributes: dict[str, str]) -> None:
+            places.append((parser.CurrentLineNumber, parser.CurrentColumnNumber + 1))
+            builder.start(tag, attributes)
+
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.EndElementHandler = begin, builder.end
+        parser.CharacterDataHandler = builder.data
+        try:
+            with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+                parser.ParseFile(file)
+        except (OSError, EOFError, zlib.error, expat.ExpatError) as error:
+            raise InputError(f"{path}: not readable as XML ({error}); fetch it again") from None
+        self.root: Element = builder.close()
+        # Tags begin in document order, which is how iter() goes.
+        self._places = dict(zip(self.root.iter(), places, strict=True))
+
+    def line(self, element: Element) -> int:
+        """Of its tag, from 1."""
+        return self._places[element][0]
+
+    def place(self, element: Element) -> str:
+        """File, line and column of its tag, for messages."""
+        line, column = self._places[element]
+        return f"{self._path}, line {line}, column {column}"
+
+    def child(self, element: Element, tag: str) -> float:
+        """The number that a child (or deeper, ``a/b``) holds.
+
+        Raises:
+            InputError: there is no such child, or no finite number in it.
+        """
+        found = element.find(tag)
+        if found is None:
+            raise InputError(f"{self.place(element)}: <{element.tag}> has no <{tag}>")
+        return self.number(found, f"<{tag}>", found.text)
+
+    def number(self, element: Element, name: str, text: str | None) -> float:
+        """What an element says, as a finite number.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            value = float(text or "")
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise InputError(
+                f"{self.place(element)}: {name} is {shown(text or '')}, not a number; "
+                "mend or remove it"
+            )
+        return value
