@@ -69,9 +69,10 @@ def test_every_dependency_has_a_lower_bound_and_no_upper_one():
 def test_everything_imported_is_a_dependency():
     """Or an extra for users: what needs one says so where it is missing."""
     extras = PROJECT["project"]["optional-dependencies"]
-    lines = sum((own for name, own in extras.items() if name != "dev"), [])
-    lines = lines + PROJECT["project"]["dependencies"]
-    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    groups = [PROJECT["project"]["dependencies"]] + [
+        extras[name] for name in extras if name != "dev"
+    ]
+    declared = {canonicalize_name(Requirement(line).name) for lines in groups for line in lines}
     distribution = {"cv2": "opencv-python", "PIL": "pillow"}
     own = {"ppuu", "data", "envs", "train", "eval"}
     missing = set()
