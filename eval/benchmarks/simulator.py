@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -12,11 +13,16 @@ import tyro
 
 from data.traffic import PRESETS, generate
 from envs.simulator import Simulator, SimulatorConfig
+from envs.termination import contact, off_the_road
 from envs.world import World
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
+from ppuu.raster import CHANNELS, draw_into
+from ppuu.recording import Recording
 
 from ..results import Row, median_and_range
+from . import highway_env
+from .crowds import crowd
 
 
 @dataclass(frozen=True)
@@ -24,59 +30,106 @@ class SimulatorBenchmark:
     """Steps per second of the batched simulator, in generated dense traffic.
 
     A step moves the ego and everybody else, tests collisions and road, starts new episodes in
-    finished slots, draws one raster for each environment and hands out the observation.
+    finished slots, draws one raster for each environment and hands out the observation.  Beside it
+    HighwayEnv, where it is installed.
 
     Attributes:
         environments: how many at once.
+        vehicles: in the scene, at a time.
         observations: raster draws and returns images, state only moves and judges.
         traffic: preset of the generated scene.
         seconds: of traffic; longer scenes hold more episodes.
         repeats: timed blocks; the table has their median and range.
         block_s: duration of each block.
-        warm_up_s: untimed, before the first block.
+        warm_up_s: untimed, before the first block of each row.
+        beside: vehicles in HighwayEnv's scene.
         device: cpu, cuda, ...
         threads: of torch; 0 leaves the number to it.  On a machine busy with other work one
             thread is faster than several that wait for each other.
     """
 
-    environments: tuple[int, ...] = (1, 16, 64, 256)
+    environments: tuple[int, ...] = (1, 16, 64, 256, 1024)
+    vehicles: tuple[int, ...] = (30, 100, 300)
     observations: tuple[Literal["raster", "state"], ...] = ("raster", "state")
     traffic: Annotated[str, tyro.conf.arg(metavar="PRESET")] = "dense"
     seconds: float = 60.0
     repeats: int = 5
-    block_s: float = 2.0
-    warm_up_s: float = 3.0
+    block_s: float = 0.5
+    warm_up_s: float = 0.5
+    beside: tuple[int, ...] = (50, 100, 150)
     device: str = "cpu"
     threads: int = 0
 
     def run(self) -> list[Row]:
-        """One row for each number of environments and kind of observation."""
+        """One row for each scene, kind of observation and number of environments."""
         if self.traffic not in PRESETS:
             raise InputError(f"no traffic '{self.traffic}'; choose one of {', '.join(PRESETS)}")
         if self.threads:
             torch.set_num_threads(self.threads)
         recording = generate(PRESETS[self.traffic], self.seconds, seed=0)
-        world = World.build([recording], device=self.device)
-        present = np.bincount(recording.frame)
-        return [
-            {
-                "name": f"simulator, {environments} x {observation}",
-                "environments": environments,
-                "vehicles": round(float(present.mean())),
-                "observation": observation,
-                "device": self.device,
-                "env_steps_per_s": median_and_range(self._rates(world, environments, observation)),
-            }
-            for observation in self.observations
-            for environments in self.environments
-        ]
+        rows = [row for count in self.vehicles for row in self._scene(crowd(recording, count))]
+        return rows + highway_env.rows(self.beside, self.repeats, self.block_s)
 
-    def _rates(self, world: World, environments: int, observation: str) -> list[float]:
-        config = SimulatorConfig(_SHORTEST if observation == "raster" else None)
-        simulator = Simulator(world.scene, world.road_map, config)
-        driver = _Driver(simulator, world, environments)
-        driver.run(self.warm_up_s)
-        return [driver.run(self.block_s) for _ in range(self.repeats)]
+    def _scene(self, recording: Recording) -> Iterator[Row]:
+        world = World.build([recording], device=self.device)
+        present = round(recording.rows / recording.frames)
+        for observation in self.observations:
+            for environments in self.environments:
+                config = SimulatorConfig(_SHORTEST if observation == "raster" else None)
+                simulator = Simulator(world.scene, world.road_map, config)
+                driver = _Driver(simulator, world, environments)
+                driver.run(self.warm_up_s)
+                speed = median_and_range([driver.run(self.block_s) for _ in range(self.repeats)])
+                yield {
+                    "name": f"{environments} x {observation}, {present} vehicles",
+                    "environments": environments,
+                    "vehicles": present,
+                    "observation": observation,
+                    "device": self.device,
+                    "env_steps_per_s": speed,
+                    **_shares(simulator, environments / speed.value, self.block_s / 5),
+                }
+
+
+def _shares(simulator: Simulator, step_s: float, seconds: float) -> dict[str, float]:
+    """What part of a step's time drawing, contact and look-ups take, each run by itself.
+
+    ``lookup`` is the road under the ego and, with images, those that the observation takes from
+    the history.  What is left moves the egos, refills slots and keeps the books.
+    """
+    others, seen = simulator.neighbours(), simulator.config.observation
+    box, speed = simulator.ego_box, simulator.state[:, 3].contiguous()
+    place = torch.arange(simulator.envs, device=simulator.device)
+
+    def collision() -> None:
+        contact(box, speed, others)
+
+    def lookup() -> None:
+        off_the_road(box, simulator.road, simulator.road_map)
+        if seen is not None:
+            simulator.images()
+
+    parts = {"collision": collision, "lookup": lookup}
+    if seen is not None:
+        raster = seen.raster
+        size = (simulator.envs, CHANNELS, raster.rows, raster.columns)
+        images = torch.zeros(size, dtype=torch.uint8, device=simulator.device)
+        parts["raster"] = lambda: draw_into(
+            images, place, box[:, :3], others, simulator.road, simulator.road_map, raster
+        )
+    return {f"{name}_share": _seconds(part, seconds) / step_s for name, part in parts.items()}
+
+
+def _seconds(part: Callable[[], None], seconds: float) -> float:
+    """Duration of one call, the median of as many as fit into some seconds."""
+    spent: list[float] = []
+    while sum(spent) < seconds or len(spent) < 3:
+        start = time.perf_counter()
+        part()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        spent.append(time.perf_counter() - start)
+    return float(np.median(spent))
 
 
 _SHORTEST = ObservationConfig(frames=2, stride=1)

@@ -2,26 +2,36 @@
 
 import json
 
+import numpy as np
 import pytest
 
+from data.traffic import PRESETS, generate
+from envs.scenario import list_scenarios
 from eval import benchmark
+from eval.benchmarks.crowds import crowd
 from eval.benchmarks.raster import RasterBenchmark
 from eval.benchmarks.simulator import SimulatorBenchmark
 from ppuu.command import run
 
 QUICK = ["--seconds", "6", "--repeats", "2", "--block-s", "0.01", "--warm-up-s", "0"]
+SCENES = ["--vehicles", "30", "200", "--beside"]
 
 
 def test_simulator(tmp_path, capsys):
     path = tmp_path / "speed.json"
-    run(benchmark.main, ["simulator", "--environments", "1", "3", *QUICK, "--json", str(path)])
+    run(
+        benchmark.main,
+        ["simulator", "--environments", "1", "3", *QUICK, *SCENES, "--json", str(path)],
+    )
     report = json.loads(path.read_text())
     kinds = [(row["environments"], row["observation"]) for row in report["rows"]]
-    assert kinds == [(1, "raster"), (3, "raster"), (1, "state"), (3, "state")]
+    assert kinds == 2 * [(1, "raster"), (3, "raster"), (1, "state"), (3, "state")]
     for row in report["rows"]:
         speed = row["env_steps_per_s"]
         assert 0 < speed["low"] <= speed["value"] <= speed["high"] and speed["n"] == 2
-        assert row["vehicles"] > 50 and row["device"] == "cpu"
+        assert row["device"] == "cpu" and 0 < row["collision_share"] < 1
+        assert ("raster_share" in row) == (row["observation"] == "raster")
+    assert {row["vehicles"] for row in report["rows"]} == {30, 200}
     assert report["config"]["environments"] == [1, 3]
     assert "env_steps_per_s" in capsys.readouterr().out
 
@@ -38,3 +48,15 @@ def test_an_unknown_preset_is_named(capsys):
     assert ended.value.code == 2
     assert "no traffic 'empty'; choose one of" in capsys.readouterr().err
     assert SimulatorBenchmark().traffic == "dense"
+
+
+def test_a_crowd_keeps_its_distances():
+    recording = generate(PRESETS["dense"], 5.0, seed=0)
+    for vehicles in (30, 300):
+        scene = crowd(recording, vehicles)
+        assert abs(scene.rows / scene.frames - vehicles) < 3
+        known = set(np.round(np.stack([recording.x_m, recording.speed_mps], 1), 9).ravel())
+        assert set(np.round(scene.x_m, 9)) <= known
+        lanes = np.abs(scene.road.left_m[:, 1] - scene.road.right_m[:, 1])
+        assert lanes.max() == np.abs(recording.road.left_m - recording.road.right_m)[:, 1].max()
+        list_scenarios(scene)
