@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 from jaxtyping import UInt8
 
+from ppuu.config import from_json, to_json
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig
@@ -26,6 +27,7 @@ from .sites import locate
 from .starts import Start, begun, choose
 from .termination import CollisionKind, Outcome
 from .traffic.registry import traffic_by_name
+from .variation import Variation
 from .world import World, load_world
 
 TERMINATING = (Outcome.ARRIVED, Outcome.COLLISION, Outcome.OFFROAD)
@@ -50,6 +52,7 @@ class DenseTrafficConfig:
         reward: weights that replace or join those of ``envs.reward.DEFAULT_WEIGHTS``.
         target_speed_mps: of the reward's term ``speed``; None for that of the recorded human.
         others: how the other vehicles move, a name in ``envs.traffic.registry``.
+        variation: what differs from the recorded world, see ``envs.variation.Variation``.
     """
 
     recording: str | Sequence[str]
@@ -64,6 +67,12 @@ class DenseTrafficConfig:
     reward: Mapping[str, float] = field(default_factory=dict)
     target_speed_mps: float | None = None
     others: str = "replay"
+    variation: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def varied(self) -> Variation:
+        """What differs from the recorded world."""
+        return from_json(Variation, {k: to_json(v) for k, v in self.variation.items()}, "variation")
 
     @cached_property
     def sensors(self) -> dict[str, SensorConfig]:
@@ -83,12 +92,15 @@ class DenseTrafficConfig:
 
     def simulator(self, world: World) -> Simulator:
         """An empty one."""
-        roads = [recording.road for recording in world.recordings]
+        roads, varied = [recording.road for recording in world.recordings], self.varied
+        dt_s = world.scene.dt_s
         return Simulator(
             world.scene,
             world.road_map,
-            SimulatorConfig(self.history),
-            traffic_by_name(self.others, world.scene, roads),
+            SimulatorConfig(
+                self.history, actuation=varied.actuation(dt_s), perception=varied.perception(dt_s)
+            ),
+            traffic_by_name(self.others, world.scene, roads, varied.idm),
         )
 
     @property
@@ -112,6 +124,7 @@ class DenseTrafficConfig:
             self.history.raster,
             self.first_frame,
             self.last_frame,
+            self.varied,
         )
 
 

@@ -21,7 +21,11 @@ from ppuu.scene import Scene
 from ppuu.tracks import matched, remembered
 
 from . import advance_cpu
+from .actuation import Actuation
+from .perception import Perception, PerceptionConfig
+from .saved import check, check_history, named, part
 from .scenario import Scenarios
+from .step_result import StepResult
 from .termination import NEAREST, CollisionKind, Outcome, contact, off_the_road, outcomes
 from .traffic.base import Neighbours, Traffic
 from .traffic.replay import Replay
@@ -34,48 +38,16 @@ class SimulatorConfig:
     Attributes:
         observation: images in the history; None draws nothing, for drivers that need no image.
         bounds: actions beyond are clamped.
+        actuation: how well the vehicle obeys.
+        perception: faults of what the ego sees of the others; None for none.
     """
 
     observation: ObservationConfig | None = field(default_factory=ObservationConfig)
     bounds: ActionBounds = field(default_factory=ActionBounds)
+    actuation: Actuation = field(default_factory=Actuation)
+    perception: PerceptionConfig | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class StepResult:
-    """Where every episode stands after a step; a finished one keeps its last values.
-
-    Attributes:
-        moved: ``(envs,)`` whether the step moved this episode (False: it had ended before).
-        done: ``(envs,)`` whether the episode has ended.
-        outcome: ``(envs,)`` ``Outcome``.
-        collision_kind: ``(envs,)`` ``CollisionKind``.
-        at_fault: ``(envs,)`` False if the ego was struck from behind.
-        hit_vehicle: ``(envs,)`` scene's number of the vehicle hit, -1 for none.
-        state: ``(envs, 4)`` x_m, y_m, heading_rad, speed_mps.
-        action: ``(envs, 2)`` after clamping, acceleration_mps2 and curvature_radpm.
-        frame: ``(envs,)`` scene frame.
-        steps: ``(envs,)`` steps driven.
-        distance_m: ``(envs,)`` path driven.
-        clearance_m: ``(envs,)`` to the nearest vehicle, negative by the penetration.
-        time_to_collision_s: ``(envs,)`` if all kept velocity and heading, inf if never.
-    """
-
-    moved: Bool[Tensor, " envs"]
-    done: Bool[Tensor, " envs"]
-    outcome: Int[Tensor, " envs"]
-    collision_kind: Int[Tensor, " envs"]
-    at_fault: Bool[Tensor, " envs"]
-    hit_vehicle: Int[Tensor, " envs"]
-    state: Float[Tensor, "envs 4"]
-    action: Float[Tensor, "envs 2"]
-    frame: Int[Tensor, " envs"]
-    steps: Int[Tensor, " envs"]
-    distance_m: Float[Tensor, " envs"]
-    clearance_m: Float[Tensor, " envs"]
-    time_to_collision_s: Float[Tensor, " envs"]
-
-
-_TRAFFIC = "traffic/"
 _SPARE_TRACKS = 8
 """So many more vehicles are remembered than shown: who comes nearer has a past."""
 
@@ -97,7 +69,7 @@ class Simulator:
     _per_env: ClassVar[tuple[str, ...]] = (
         "vehicle", "road", "has_goal", "start_frame", "end_frame", "frame", "goal_pose", "size_m",
         "state", "action", "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m",
-        "clearance_m", "time_to_collision_s", "_cursor",
+        "clearance_m", "time_to_collision_s", "_cursor", "_pending",
     )  # fmt: skip
     """Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
 
@@ -112,6 +84,8 @@ class Simulator:
         self.road_map = road_map
         self.config = config or SimulatorConfig()
         self.traffic = traffic or Replay(scene)
+        faults = self.config.perception
+        self.perception = None if faults is None else Perception(faults)
         self._path_m = _path_lengths(scene)
         self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
         self._count(0)
@@ -151,6 +125,7 @@ class Simulator:
         self.hit_vehicle, self.at_fault = whole(-1), whole().bool()
         self.distance_m, self.clearance_m, self.time_to_collision_s = real(), real(), real()
         self._cursor = whole()
+        self._pending = real().new_zeros(envs, self.config.actuation.delay_frames, 2)
         self._past = real().new_zeros(envs * self._ring, 4)
         if self.config.observation is not None:
             raster = self.config.observation.raster
@@ -193,11 +168,16 @@ class Simulator:
         self.goal_pose[envs] = tensor(scenarios.goal_pose, torch.float32)
         self.size_m[envs] = scene.size_m[vehicle]
         self.state[envs] = scene.state(vehicle, frame)
-        self.action[envs] = 0.0
+        self.action[envs], self._pending[envs] = 0.0, 0.0
         self.outcome[envs] = int(Outcome.RUNNING)
         self.distance_m[envs] = 0.0
         self.traffic.reset(envs, vehicle, frame)
-        self._touch(envs, self.traffic.neighbours(envs, vehicle, frame))
+        others = self.traffic.neighbours(envs, vehicle, frame)
+        self._touch(envs, others)
+        if self.perception is not None:
+            lags = range(self.perception.config.latency_frames, 0, -1)
+            past = [scene.neighbours(torch.maximum(frame - lag, offset), vehicle) for lag in lags]
+            self.perception.begin(envs, [*past, others])
         self._recall(envs)
 
     def _recall(self, envs: Int[Tensor, " envs"]) -> None:
@@ -211,12 +191,16 @@ class Simulator:
         self._past[rows] = states
         self._cursor[envs] = self._ring - 1
         if self.config.observation is not None:
-            roads, others = self.scene.vehicle_recording[egos], self.scene.neighbours(times, egos)
+            roads = self.scene.vehicle_recording[egos]
+            seen, faults = self.scene.neighbours(times, egos), self.config.perception
+            if faults is not None:
+                late = torch.maximum(times - faults.latency_frames, self.scene.frame_offset[roads])
+                seen = faults.disturbed(self.scene.neighbours(late, egos), times)
             draw_into(
-                self._images, rows, states[:, :3], others, roads,
+                self._images, rows, states[:, :3], seen, roads,
                 self.road_map, self.config.observation.raster,
             )  # fmt: skip
-            self._remember(rows, others)
+            self._remember(rows, seen)
 
     def _remember(self, places: Int[Tensor, " envs"], others: Neighbours) -> None:
         """Keeps who is around, if the observation asks for tracks."""
@@ -231,12 +215,11 @@ class Simulator:
         With the same recordings, ``load_state_dict`` goes on from there, here or in another
         process: the future is the same to the last digit.
         """
-        state = {name: getattr(self, name).clone() for name in self._per_env}
+        state = {name: getattr(self, name) for name in self._per_env}
         for name in self._ring_names:
-            state[name] = getattr(self, name).unflatten(0, (self.envs, self._ring)).clone()
-        for name, tensor in self.traffic.state_dict().items():
-            state[_TRAFFIC + name] = tensor.clone()
-        return state
+            state[name] = getattr(self, name).unflatten(0, (self.envs, self._ring))
+        state |= named(self._memories)
+        return {name: tensor.clone() for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Takes over a ``state_dict``, of any number of environments.
@@ -244,33 +227,22 @@ class Simulator:
         Raises:
             InputError: it is of another kind of simulator.
         """
-        expected = {
-            *self._per_env,
-            *self._ring_names,
-            *(_TRAFFIC + n for n in self.traffic.state_dict()),
-        }
-        for name in sorted(expected.symmetric_difference(state)):
-            raise InputError(
-                f"state of a simulator: '{name}' is {'missing' if name in expected else 'unknown'}"
-                "; was it saved with another observation or traffic?"
-            )
+        check(state, (*self._per_env, *self._ring_names, *named(self._memories)))
+        state = {name: tensor.to(self.device, copy=True) for name, tensor in state.items()}
         self._count(len(state["frame"]))
         for name in self._per_env:
-            setattr(self, name, state[name].to(self.device, copy=True))
+            setattr(self, name, state[name])
         for name in self._ring_names:
-            ring = state[name].to(self.device, copy=True)
-            if ring.shape[1] != self._ring:
-                raise InputError(
-                    f"state of a simulator: its history is {ring.shape[1]} frames long, this "
-                    f"simulator's {self._ring}; use the same observation"
-                )
-            setattr(self, name, ring.flatten(0, 1))
-        memories = {
-            name.removeprefix(_TRAFFIC): tensor.to(self.device, copy=True)
-            for name, tensor in state.items()
-            if name.startswith(_TRAFFIC)
-        }
-        self.traffic = self.traffic.with_state(memories)
+            check_history(state[name].shape[1], self._ring)
+            setattr(self, name, state[name].flatten(0, 1))
+        for name, memory in self._memories.items():
+            setattr(self, name, memory.with_state(part(state, name)))
+
+    @property
+    def _memories(self) -> dict[str, Traffic | Perception]:
+        """Attributes with a state of their own."""
+        with_faults = {} if self.perception is None else {"perception": self.perception}
+        return {"traffic": self.traffic, **with_faults}
 
     def select(self, envs: Sequence[int] | Tensor) -> Simulator:
         """A simulator of its own with copies of some episodes, each as often as it is named.
@@ -319,12 +291,22 @@ class Simulator:
                 "the policy must return finite accelerations and curvatures"
             )
         if len(envs):
-            self._advance(envs, self.config.bounds.clamp(actions))
+            self._advance(envs, self._obeyed(envs, self.config.bounds.clamp(actions)))
         return self._result(moved)
 
     def _of(self, values: Float[Tensor, "all ..."], envs: Int[Tensor, " envs"]) -> Tensor:
         """``values[envs]``, without a copy if these are all."""
         return values if len(envs) == self.envs else values[envs]
+
+    def _obeyed(
+        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]
+    ) -> Float[Tensor, "envs 2"]:
+        """What the vehicles do of what their drivers ask for."""
+        actuation = self.config.actuation
+        if actuation.delay_frames:
+            waiting = torch.cat([self._pending[envs], actions[:, None]], dim=1)
+            actions, self._pending[envs] = waiting[:, 0], waiting[:, 1:]
+        return actuation.gripped(actions, self.state[envs, 3]) if actuation.slips else actions
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
         frame = self._of(self.frame, envs) + 1
@@ -335,12 +317,16 @@ class Simulator:
             places = self._move_by_loop(envs, actions, others)
         else:
             places = self._move_by_tensors(envs, actions, others)
+        seen = others
+        if self.perception is not None:
+            self.perception.add(envs, others)
+            seen = self.perception.seen(envs, others.ego, frame)
         if self.config.observation is not None:
             draw_into(
-                self._images, places, self._past[places, :3], others, self._of(self.road, envs),
+                self._images, places, self._past[places, :3], seen, self._of(self.road, envs),
                 self.road_map, self.config.observation.raster,
             )  # fmt: skip
-            self._remember(places, others)
+            self._remember(places, seen)
 
     def _move_by_tensors(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
@@ -455,8 +441,14 @@ class Simulator:
         row = frame - self.scene.first_frame[self.vehicle] + self.scene.row_pointer[self.vehicle]
         return torch.minimum(row, self.scene.row_pointer[self.vehicle + 1] - 1)
 
+    def seen(self) -> Neighbours:
+        """The others as the egos perceive them, for drivers that may look behind the raster."""
+        if self.perception is None:
+            return self.neighbours()
+        return self.perception.seen(self._everybody, self.vehicle, self.frame)
+
     def neighbours(self) -> Neighbours:
-        """The others at the present frame, for drivers that may look behind the raster."""
+        """The others at the present frame, as they are."""
         return self.traffic.neighbours(self._everybody, self.vehicle, self.frame)
 
     def present(self) -> Observation:

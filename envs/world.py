@@ -14,6 +14,7 @@ from ppuu.recording import Recording, load_recordings
 from ppuu.scene import Scene
 
 from .scenario import ScenarioConfig, Scenarios, list_scenarios
+from .variation import Variation
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +42,12 @@ class World:
         first_frame: int = 0,
         last_frame: int | None = None,
         device: torch.device | str = "cpu",
+        variation: Variation | None = None,
     ) -> World:
         """Lists the scenarios of ``first_frame <= frame < last_frame`` in every recording."""
-        scene = Scene.build(recordings, device)
+        variation = variation or Variation()
+        recordings = [variation.recording(recording) for recording in recordings]
+        scene = variation.scene(Scene.build(recordings, device))
         lists = [
             list_scenarios(recording, scenarios, first_frame, last_frame)
             for recording in recordings
@@ -63,12 +67,13 @@ def load_world(
     raster: RasterConfig,
     first_frame: int = 0,
     last_frame: int | None = None,
+    variation: Variation | None = None,
 ) -> World:
     """Reads recordings; several environments in one process share what they read."""
     files = tuple(
         (str(path), Path(path).stat().st_mtime_ns if Path(path).is_file() else 0) for path in paths
     )
-    return _load_world(files, scenarios, raster, first_frame, last_frame)
+    return _load_world(files, scenarios, raster, first_frame, last_frame, variation)
 
 
 @lru_cache(maxsize=4)
@@ -78,6 +83,7 @@ def _load_world(
     raster: RasterConfig,
     first_frame: int,
     last_frame: int | None,
+    variation: Variation | None,
 ) -> World:
     recordings = load_recordings([path for path, _ in files])
-    return World.build(recordings, scenarios, raster, first_frame, last_frame)
+    return World.build(recordings, scenarios, raster, first_frame, last_frame, variation=variation)

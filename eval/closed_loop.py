@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ from envs.scenario import Scenarios
 from envs.simulator import Simulator
 from envs.termination import CollisionKind, Outcome
 from envs.traffic.registry import traffic_by_name
+from envs.variation import Variation
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
@@ -52,6 +53,7 @@ class Episode:
 
     policy: str
     others: str
+    variation: str
     recording: str
     vehicle_id: int
     start_frame: int
@@ -180,6 +182,7 @@ def episodes_of(drives: Drives, label: str, others: str, track: Track) -> list[E
         Episode(
             policy=label,
             others=others,
+            variation=track.variation.name,
             recording=track.recordings[int(scenarios.recording[k])].name,
             vehicle_id=int(scenarios.vehicle_id[k]),
             start_frame=int(scenarios.start_frame[k]),
@@ -197,7 +200,9 @@ def _rounded(values: np.ndarray) -> list:
     return [None if value != value else round(value, 4) for value in values.tolist()]
 
 
-def summary(name: str, episodes: Sequence[Episode], others: str = REPLAY) -> Row:
+def summary(
+    name: str, episodes: Sequence[Episode], others: str = REPLAY, variation: str = "none"
+) -> Row:
     """One line of the table: shares with Wilson intervals, means with bootstrap intervals."""
     n = len(episodes)
 
@@ -213,6 +218,7 @@ def summary(name: str, episodes: Sequence[Episode], others: str = REPLAY) -> Row
     return {
         "name": name,
         "others": others,
+        "variation": variation,
         "success": share(lambda e: e.succeeded),
         "arrived": share(lambda e: e.outcome == "arrived"),
         "survived": share(lambda e: e.outcome == "survived"),
@@ -261,14 +267,15 @@ def _lane_changes_per_km(episodes: Sequence[Episode]) -> Metric:
     return ratio(changes, [episode.distance_m / 1000.0 for episode in episodes])
 
 
-def compared(others: str, driven: Mapping[str, Sequence[Episode]]) -> list[Row]:
+def compared(others: str, variation: str, driven: Mapping[str, Sequence[Episode]]) -> list[Row]:
     """Every two drivers in the same scenarios, with the same others."""
     rows: list[Row] = []
     for pair in combinations(driven, 2):
         first, second = (driven[name] for name in pair)
         success = [e.succeeded for e in first], [e.succeeded for e in second]
         distance_m = [e.distance_m for e in first], [e.distance_m for e in second]
-        rows.append({"others": others, **paired(pair, success, distance_m)})
+        row = paired(pair, success, distance_m)
+        rows.append({"others": others, "variation": variation, **row})
     return rows
 
 
@@ -289,6 +296,7 @@ def main(
     limit: int | None = None,
     slots: int = 64,
     others: tuple[str, ...] = (REPLAY,),
+    vary: tuple[str, ...] = (),
     protocol: Literal["exact", "ppuu"] = "exact",
 ) -> None:
     """Drives fixed scenarios and writes success rates and other metrics with 95 % intervals.
@@ -307,8 +315,11 @@ def main(
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         limit: drive only the first so many scenarios.
         slots: episodes at a time.
-        others: how the others move, one or several; replay repeats the recording, and nobody
-            reacts.  Every policy is driven among each.
+        others: how the others move, one or several: replay (nobody reacts), until-disturbed,
+            reactive, policy:RUN (that policy drives everybody), sumo.  Every policy is driven
+            among each.
+        vary: worlds that differ from the recorded one, beside it: density=0.5,
+            friction=0.3,delay_s=0.2 and so on (docs/environment.md).
         protocol: exact, or the published rules of PPUU, for comparison with published numbers
             (docs/protocol-ppuu.md).
     """
@@ -321,9 +332,14 @@ def main(
         drivers = {HUMAN: RecordedHuman()} | drivers
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
     track = Track.load(recordings, split, manifest)
-    if protocol == "ppuu" and tuple(others) != (REPLAY,):
-        raise InputError("--protocol ppuu: its others replay the recording; leave out --others")
-    _check_others(others, track)
+    if protocol == "ppuu" and (tuple(others) != (REPLAY,) or vary):
+        raise InputError(
+            "--protocol ppuu: its others replay the recording; leave out --others and --vary"
+        )
+    variations = [Variation.parse(text) for text in vary]
+    tracks = [track, *(Track.load(recordings, split, manifest, v) for v in variations)]
+    for each in tracks:
+        _check_others(others, each)
     training = {names[name]: training_of(name) for name in policy}
     seen = {
         label: warn_of_seen(label, config, track.recordings, track.parts)
@@ -335,7 +351,7 @@ def main(
         rows, episodes, digest = score_ppuu(drivers, track, slots, limit)
         tables = [[short_row_ppuu(row) for row in rows]]
     else:
-        rows, comparisons, episodes = score(drivers, others, track, slots, limit)
+        rows, comparisons, episodes = score(drivers, others, tracks, slots, limit)
         digest = track.scenarios.digest
         tables = [[short_row(row) for row in rows], [driving_row(row) for row in rows], comparisons]
     print("\n\n".join(format_table(table) for table in tables if table))
@@ -352,6 +368,7 @@ def main(
                 "split": split,
                 "limit": limit,
                 "others": list(others),
+                "vary": list(vary),
                 "split_manifest": None if manifest is None else manifest.digest,
                 "seen_in_training": seen,
                 "training": training,
@@ -368,42 +385,45 @@ def _check_others(others: Sequence[str], track: Track) -> None:
     for name in others:
         if list(others).count(name) > 1:
             raise InputError(f"--others {name}: named twice")
-        traffic_by_name(name, track.scene, track.roads)
+        traffic_by_name(name, track.scene, track.roads, track.variation.idm)
 
 
 def score(
     drivers: Mapping[str, Policy],
     others: Sequence[str],
-    track: Track,
+    tracks: Sequence[Track],
     slots: int = 64,
     limit: int | None = None,
 ) -> tuple[list[Row], list[Row], list[Episode]]:
-    """Every driver among every kind of others.
+    """Every driver among every kind of others, on every track; the first is the recorded world.
 
     Returns:
         A row for each, comparisons of every two drivers, and all episodes.
     """
-    human = log_of(RecordedHuman(), HUMAN, track, REPLAY, slots, limit)
+    human = log_of(RecordedHuman(), HUMAN, tracks[0], REPLAY, slots, limit)
     rows: list[Row] = []
     comparisons: list[Row] = []
     episodes: list[Episode] = []
-    for traffic in others:
+    for track, traffic in product(tracks, others):
         driven: dict[str, list[Episode]] = {}
+        variation = track.variation.name
         for label, driver in drivers.items():
-            known = isinstance(driver, RecordedHuman) and traffic == REPLAY
+            known = isinstance(driver, RecordedHuman) and traffic == REPLAY and track is tracks[0]
             drives = human if known else log_of(driver, label, track, traffic, slots, limit)
             driven[label] = episodes_of(drives, label, traffic, track)
             episodes.extend(driven[label])
-            rows.append({**summary(label, driven[label], traffic), **distances(drives, human)})
-        comparisons.extend(compared(traffic, driven))
+            row = summary(label, driven[label], traffic, variation)
+            rows.append({**row, **distances(drives, human)})
+        comparisons.extend(compared(traffic, variation, driven))
     return rows, comparisons, episodes
 
 
 _SHORT = (
-    "name", "others", "success", "arrived", "survived", "collision", "offroad", "distance_m",
+    "name", "others", "variation", "success", "arrived", "survived", "collision", "offroad",
+    "distance_m",
 )  # fmt: skip
 _DRIVING = (
-    "name", "others", "success_alt", "progress", "ttc_below_1_5_s", "median_headway_s",
+    "name", "others", "variation", "success_alt", "progress", "ttc_below_1_5_s", "median_headway_s",
     "comfortable", "lane_changes_per_km", "speed_wasserstein_mps",
 )  # fmt: skip
 

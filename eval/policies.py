@@ -9,39 +9,12 @@ from pathlib import Path
 from data.splits import Part, seen_in_training
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
-from ppuu.observation import ObservationConfig
-from ppuu.policies import (
-    ConstantVelocityPlanner,
-    NetworkPolicy,
-    NoAction,
-    Policy,
-    RecordedHuman,
-    StraightIdm,
-)
+from ppuu.policies.named import BASELINES, observation_of, policy_by_name
 from ppuu.recording import Recording
-from ppuu.runs import load_policy
 
-BASELINES = {
-    "human": RecordedHuman,
-    "no-action": NoAction,
-    "idm": StraightIdm,
-    "constant-velocity": ConstantVelocityPlanner,
-}
-
-
-def policy_by_name(name: str) -> Policy:
-    """A baseline, or the trained policy in a run directory.
-
-    Raises:
-        InputError: neither.
-    """
-    if name in BASELINES:
-        return BASELINES[name]()
-    if not Path(name).exists():
-        raise InputError(
-            f"--policy {name}: neither a run directory nor one of {', '.join(BASELINES)}"
-        )
-    return load_policy(Path(name))
+__all__ = [
+    "BASELINES", "labels", "observation_of", "policy_by_name", "training_of", "warn_of_seen",
+]  # fmt: skip
 
 
 def labels(names: Sequence[str]) -> dict[str, str]:
@@ -78,8 +51,3 @@ def warn_of_seen(
             "here; its figures flatter it\n"
         )
     return seen
-
-
-def observation_of(policy: Policy) -> ObservationConfig:
-    """The images a policy wants to see; the default for those that look at none."""
-    return policy.config.observation if isinstance(policy, NetworkPolicy) else ObservationConfig()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from data.splits import Part, Split, SplitManifest, part_of
 from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
 from envs.simulator import Simulator, SimulatorConfig, StepResult
 from envs.traffic.registry import traffic_by_name
+from envs.variation import Variation
 from ppuu.errors import InputError
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
 from ppuu.raster import RoadMap
@@ -34,27 +35,35 @@ class Track:
         parts: what the split may use of each.
         scene: their tracks.
         scenarios: fixed by the recordings, the split and the scenario rules.
+        variation: what differs from the recorded world.
     """
 
     recordings: Sequence[Recording]
     parts: Sequence[Part]
     scene: Scene
     scenarios: Scenarios
+    variation: Variation = field(default_factory=Variation)
 
     @classmethod
     def load(
-        cls, paths: Sequence[Path], split: Split, manifest: SplitManifest | None = None
+        cls,
+        paths: Sequence[Path],
+        split: Split,
+        manifest: SplitManifest | None = None,
+        variation: Variation | None = None,
     ) -> Track:
         """Lists the scenarios of one split of every recording that it may use.
 
         Raises:
             InputError: a file is missing or damaged, or has no such split.
         """
+        variation = variation or Variation()
         recordings, parts, lists = [], [], []
         for recording in load_recordings(paths):
             part = part_of(recording, split, manifest)
             if part is None:
                 continue
+            recording = variation.recording(recording)
             found = list_scenarios(recording, ScenarioConfig(), part.window.first, part.window.last)
             if part.egos is not None:
                 found = found[np.flatnonzero(np.isin(found.vehicle, part.egos))]
@@ -63,7 +72,8 @@ class Track:
             lists.append(found)
         if not any(map(len, lists)):
             raise InputError(f"the split manifest gives {split} no vehicle of these recordings")
-        return cls(recordings, parts, Scene.build(recordings), Scenarios.concatenate(lists))
+        scene = variation.scene(Scene.build(recordings))
+        return cls(recordings, parts, scene, Scenarios.concatenate(lists), variation)
 
     @property
     def roads(self) -> list[Road]:
@@ -80,13 +90,19 @@ def simulator_for(policy: Policy, track: Track, others: str = REPLAY) -> Simulat
     seen = observation_of(policy)
     looks = isinstance(policy, NetworkPolicy)
     roads = RoadMap.build(track.roads, seen.raster)
-    traffic = traffic_by_name(others, track.scene, track.roads)
-    return Simulator(track.scene, roads, SimulatorConfig(seen if looks else None), traffic)
+    varied, dt_s = track.variation, track.scene.dt_s
+    traffic = traffic_by_name(others, track.scene, track.roads, varied.idm)
+    config = SimulatorConfig(
+        seen if looks else None,
+        actuation=varied.actuation(dt_s),
+        perception=varied.perception(dt_s),
+    )
+    return Simulator(track.scene, roads, config, traffic)
 
 
 def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
     """Shows the policy where things stand; ``(envs, 2)`` what it would do, in m/s² and 1/m."""
-    others = simulator.neighbours()
+    others = simulator.seen()
     surroundings = Surroundings(
         simulator.scene, simulator.vehicle, simulator.frame,
         others.boxes, others.speed_mps, others.present, simulator.road_map,

@@ -58,7 +58,11 @@ class Fleet(Traffic):
         self.field = LaneField.build(roads, device)
         self.desired_mps = fastest_recorded_mps(scene.states[:, 3], scene.row_pointer)
         self.slots = scene.boxes.shape[1] + _SPARE_SLOTS
-        self._entrant = scene.first_frame.argsort(stable=True)
+        # Whoever stands in no frame's row was taken out of the scene.
+        appears = torch.zeros(len(scene.first_frame), dtype=torch.bool, device=device)
+        appears[scene.occupant[scene.occupant >= 0]] = True
+        order = scene.first_frame.argsort(stable=True)
+        self._entrant = order[appears[order]]
         frames = torch.arange(len(scene.boxes) + 1, device=device)
         self._entrant_pointer = torch.searchsorted(scene.first_frame[self._entrant], frames)
         count = self._entrant_pointer.diff()
@@ -202,7 +206,7 @@ class Fleet(Traffic):
         index = torch.arange(self._most_entrants, device=frame.device)
         index = self._entrant_pointer[frame, None] + index
         due = index < self._entrant_pointer[frame + 1, None]
-        vehicle = self._entrant[index.clamp(max=len(self._entrant) - 1)]
+        vehicle = self._entrant[index.clamp(max=max(0, len(self._entrant) - 1))]
         return torch.where(due & (vehicle != ego[:, None]), vehicle, NOBODY)
 
     def _room(

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ppuu.errors import InputError
+from ppuu.policies.named import policy_by_name
 from ppuu.road import Road
 from ppuu.scene import Scene
 
 from .base import Traffic
+from .everybody import Everybody
+from .idm import Idm
 from .reactive import Reactive
 from .replay import Replay
 from .until_disturbed import UntilDisturbed
@@ -18,19 +21,43 @@ TRAFFICS: dict[str, Callable[[Scene, Sequence[Road]], Traffic]] = {
     "until-disturbed": UntilDisturbed,
     "reactive": Reactive,
 }
+FOLLOWING = {"until-disturbed": UntilDisturbed, "reactive": Reactive}
+"""Those in which somebody follows by IDM."""
+
+POLICY = "policy:"
+"""What follows it names a policy, which then drives everybody."""
+_CLAIRVOYANT = ("human",)
 
 
-def traffic_by_name(name: str, scene: Scene, roads: Sequence[Road]) -> Traffic:
+def traffic_by_name(
+    name: str, scene: Scene, roads: Sequence[Road], idm: Idm | None = None
+) -> Traffic:
     """The others of ``scene``, driven as the name says.
 
     Args:
-        name: one of ``TRAFFICS``.
+        name: one of ``TRAFFICS``, or ``policy:`` and a run directory of train.policy or a driver
+            without learning.
         scene: the recordings.
         roads: their roads, in the same order.
+        idm: how others follow, if not as usual.
 
     Raises:
-        InputError: no such traffic.
+        InputError: no such traffic, or it does not follow by IDM.
     """
+    if idm is not None:
+        if name not in FOLLOWING:
+            raise InputError(
+                f"others {name}: nobody follows by IDM there, so aggressiveness changes nothing; "
+                f"choose {' or '.join(FOLLOWING)}"
+            )
+        return FOLLOWING[name](scene, roads, idm)
+    if name.startswith(POLICY):
+        driver = name.removeprefix(POLICY)
+        if driver in _CLAIRVOYANT:
+            raise InputError(f"others {name}: replays the recording; say replay")
+        return Everybody(scene, roads, policy_by_name(driver, f"others {POLICY}"))
     if name not in TRAFFICS:
-        raise InputError(f"traffic '{name}': unknown; known are {', '.join(TRAFFICS)}")
+        raise InputError(
+            f"traffic '{name}': unknown; known are {', '.join(TRAFFICS)}, and {POLICY}RUN"
+        )
     return TRAFFICS[name](scene, roads)

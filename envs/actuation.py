@@ -1,0 +1,46 @@
+"""From what the driver asks for to what the vehicle does."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ppuu.errors import InputError
+
+_GRAVITY_MPS2 = 9.81
+
+
+@dataclass(frozen=True)
+class Actuation:
+    """How late and how well the vehicle obeys.
+
+    Attributes:
+        delay_frames: an action takes effect so many frames later; until then the ego rolls on.
+        friction: between tyres and road: acceleration along and across together stay below it
+            times 9.81 m/s² (the friction circle); inf for no limit but that of the actions.
+    """
+
+    delay_frames: int = 0
+    friction: float = math.inf
+
+    def __post_init__(self):
+        if not (self.delay_frames >= 0 and self.friction > 0):
+            raise InputError(f"actuation: {self}; a delay cannot be negative, friction must be > 0")
+
+    @property
+    def slips(self) -> bool:
+        """Whether the tyres set any limit."""
+        return not math.isinf(self.friction)
+
+    def gripped(
+        self, action: Float[Tensor, "envs 2"], speed_mps: Float[Tensor, " envs"]
+    ) -> Float[Tensor, "envs 2"]:
+        """Actions that the tyres can carry out, less of both parts where it is too much."""
+        across = action[:, 1] * speed_mps.square()
+        asked = torch.hypot(action[:, 0], across)
+        share = self.friction * _GRAVITY_MPS2 / asked.clamp(min=1e-6)
+        return action * share.clamp(max=1.0)[:, None]
