@@ -86,7 +86,6 @@ class Simulator:
         self.traffic = traffic or Replay(scene)
         faults = self.config.perception
         self.perception = None if faults is None else Perception(faults)
-        self._path_m = _path_lengths(scene)
         self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
         self._count(0)
 
@@ -435,7 +434,7 @@ class Simulator:
     def human_distance_m(self) -> Float[Tensor, " envs"]:
         """Path the recorded human has driven since the start, at the present frame."""
         start, now = self._row(self.start_frame), self._row(self.frame)
-        return (self._path_m[now] - self._path_m[start]).float()
+        return (self.scene.path_m[now] - self.scene.path_m[start]).float()
 
     def _row(self, frame: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
         row = frame - self.scene.first_frame[self.vehicle] + self.scene.row_pointer[self.vehicle]
@@ -495,9 +494,3 @@ class Simulator:
         first = self._everybody[:, None] * self._ring
         place = (self._cursor[:, None] - config.lags(self.device)) % self._ring
         return config, (first + place).flatten()
-
-
-def _path_lengths(scene: Scene) -> Float[Tensor, " rows"]:
-    """Running path length over all tracks; only differences within a track mean anything."""
-    moved = scene.states[:, :2].diff(dim=0, prepend=scene.states[:1, :2]).double()
-    return moved.norm(dim=1).cumsum(0)

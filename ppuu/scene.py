@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -116,8 +117,14 @@ class Scene:
         """Global frame of each track's last row."""
         return self.first_frame + self.row_pointer.diff() - 1
 
+    @cached_property
+    def path_m(self) -> Float[Tensor, " rows"]:
+        """Running path length over all tracks; only differences within a track mean anything."""
+        moved = self.states[:, :2].diff(dim=0, prepend=self.states[:1, :2]).double()
+        return moved.norm(dim=1).cumsum(0)
+
     def state(
-        self, vehicle: Int[Tensor, "*batch"], frame: Int[Tensor, "*batch"]
+        self, vehicle: Int[Tensor, "*#batch"], frame: Int[Tensor, "*#batch"]
     ) -> Float[Tensor, "*batch 4"]:
         """States of vehicles at global frames inside their tracks (clamped to the track)."""
         row = (frame - self.first_frame[vehicle]).clamp(min=0) + self.row_pointer[vehicle]

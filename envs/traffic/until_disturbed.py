@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ppuu.geometry import wrap_angle
 from ppuu.lanes import LanePlace
-from ppuu.road import Road
-from ppuu.scene import Scene
 
 from .fleet import STRAYED_M, Fleet, Rows
-from .idm import Idm
 from .lane_order import NOBODY, LaneOrder, flank_lane, gap_to, two_lanes
 
 _FORESIGHT_S = 1.5
@@ -33,11 +28,6 @@ class UntilDisturbed(Fleet):
 
     As long as nobody is disturbed, this is the recording.
     """
-
-    def __init__(self, scene: Scene, roads: Sequence[Road], idm: Idm | None = None):
-        super().__init__(scene, roads, idm)
-        moved = scene.states[:, :2].diff(dim=0, prepend=scene.states[:1, :2]).double()
-        self._path_m = moved.norm(dim=1).cumsum(0)
 
     def _own_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
         return {"path_m": zeros.clone()}
@@ -193,19 +183,19 @@ class UntilDisturbed(Fleet):
         """Way from the beginning of a track to where it is at a frame."""
         first, last = self.scene.row_pointer[vehicle], self.scene.row_pointer[vehicle + 1] - 1
         row = first + (frame - self.scene.first_frame[vehicle]).clamp(min=0)
-        return (self._path_m[torch.minimum(row, last)] - self._path_m[first]).float()
+        return (self.scene.path_m[torch.minimum(row, last)] - self.scene.path_m[first]).float()
 
     def _on_path(
         self, vehicle: Int[Tensor, " n"], path_m: Float[Tensor, " n"]
     ) -> Float[Tensor, "n 3"]:
         """Pose after so much way along the track, its last pose beyond the end."""
         first, last = self.scene.row_pointer[vehicle], self.scene.row_pointer[vehicle + 1] - 1
-        way = self._path_m[first] + path_m
-        row = torch.searchsorted(self._path_m, way, right=True) - 1
+        way = self.scene.path_m[first] + path_m
+        row = torch.searchsorted(self.scene.path_m, way, right=True) - 1
         row = torch.maximum(torch.minimum(row, last), first)
         after = torch.minimum(row + 1, last)
-        length = self._path_m[after] - self._path_m[row]
-        share = ((way - self._path_m[row]) / length.clamp(min=1e-6)).clamp(0.0, 1.0).float()
+        length = self.scene.path_m[after] - self.scene.path_m[row]
+        share = ((way - self.scene.path_m[row]) / length.clamp(min=1e-6)).clamp(0.0, 1.0).float()
         a, b = self.scene.states[row, :3], self.scene.states[after, :3]
         change = torch.cat([b[:, :2] - a[:, :2], wrap_angle(b[:, 2:] - a[:, 2:])], dim=1)
         return a + share[:, None] * change

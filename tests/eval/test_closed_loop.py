@@ -132,7 +132,13 @@ def episode(**changes):
     numbers = {
         name: 1.0 for name, kind in get_type_hints(Episode).items() if kind not in (str, bool)
     }
-    words = {"policy": "x", "others": "replay", "recording": "r", "collision_kind": "none"}
+    words = {
+        "policy": "x",
+        "others": "replay",
+        "variation": "none",
+        "recording": "r",
+        "collision_kind": "none",
+    }
     row = {**numbers, **words, "outcome": "arrived", "at_fault": False, "distance_m": 100.0}
     return Episode(**{**row, **changes})
 
