@@ -16,6 +16,7 @@ from .files import written_whole
 FORMAT = "ppuu-checkpoint"
 VERSION = 1
 FILE_NAME = "checkpoint.pt"
+BEST_FILE_NAME = "best.pt"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,8 @@ from ppuu.errors import InputError
 from ppuu.observation import Normalizer, ObservationConfig
 from ppuu.recording import Recording, StoredRecording, list_recordings
 
-VISIT_UPDATES = 500
-"""Updates, on average, for which recordings stay in memory where not all may at once."""
+VISIT_BATCHES = 500
+"""Batches, on average, for which recordings stay in memory where not all may at once."""
 
 _NORMALIZER_CLIPS = 512
 
@@ -56,7 +56,7 @@ class _Member(NamedTuple):
 
 
 class _Visit(NamedTuple):
-    """The updates ``first <= update < last`` learn from one group of recordings."""
+    """The batches ``first <= number < last`` come from one group of recordings."""
 
     first: int
     last: int
@@ -64,11 +64,23 @@ class _Visit(NamedTuple):
     sampler: ClipSampler
 
 
+Picked = tuple[Clips, Int[Tensor, " batch"]]
+"""Clips in memory, and which of them a batch holds."""
+
+
+def drawn(picked: Picked, generator: torch.Generator) -> Clip:
+    """The clips of a batch, drawn; nothing in them is left to the generator."""
+    clips, index = picked
+    return clips.batch(index)
+
+
 class ClipStream:
-    """Which clips each update learns from: a function of the update's number, so resuming is exact.
+    """Which clips each batch holds: a function of the batch's number, so resuming is exact.
+
+    Batches are numbered across all ranks (``train.loop``), which therefore share the stream.
 
     Where only some recordings may be in memory, groups of them take turns.  A round visits every
-    recording once, in groups drawn anew, each for as many updates as its share of all clips asks
+    recording once, in groups drawn anew, each for as many batches as its share of all clips asks
     for; a group's clips are drawn without replacement.  At the start every recording is read once,
     to identify it and to count its clips, one in memory at a time.
 
@@ -76,7 +88,7 @@ class ClipStream:
         source: the recordings and their split.
         config: the history.
         horizon: frames after the present.
-        batch: clips an update.
+        batch: clips a batch, on each rank.
         balance: how much more often than others clips with rare events are drawn.
         seed: of all orders.
         device: where the tracks live and images are drawn.
@@ -136,18 +148,13 @@ class ClipStream:
         _, count = presents(recording, part.window, part.egos, span, self._horizon)
         return _Member(stored, recording.content_hash, part, int(count.sum()))
 
-    def at(self, update: int) -> tuple[Clips, Int[Tensor, " batch"]]:
-        """The clips in memory at an update, and the numbers of those it learns from."""
+    def at(self, number: int) -> Picked:
+        """The clips in memory at a batch, and which of them it holds."""
         visit = self._visit
-        if visit is None or not visit.first <= update < visit.last:
+        if visit is None or not visit.first <= number < visit.last:
             visit = self._visit = None  # frees the memory of the last group before the next comes
-            visit = self._visit = self._enter(update)
-        return visit.clips, visit.sampler.batch_at(update - visit.first)
-
-    def draw(self, update: int, generator: torch.Generator) -> Clip:
-        """The clips of an update, drawn; nothing in them is left to the generator."""
-        clips, index = self.at(update)
-        return clips.batch(index)
+            visit = self._visit = self._enter(number)
+        return visit.clips, visit.sampler.batch_at(number - visit.first)
 
     def sample(self, count: int) -> tuple[Clips, Int[Tensor, " count"]]:
         """Clips of the first visit, drawn evenly: for statistics of the data."""
@@ -160,8 +167,8 @@ class ClipStream:
         seen = clips.batch(index)
         normalizer.fit(seen.actions.flatten(0, 1), seen.observation.ego_features)
 
-    def _enter(self, update: int) -> _Visit:
-        """Finds the group that an update learns from, and loads it."""
+    def _enter(self, number: int) -> _Visit:
+        """Finds the group that a batch comes from, and loads it."""
         if self._resident >= len(self._members):
             return self._load(0, 2**63, range(len(self._members)), self._seed)
         total = sum(member.clips for member in self._members)
@@ -173,9 +180,9 @@ class ClipStream:
             for start in range(0, len(order), self._resident):
                 chosen = order[start : start + self._resident]
                 share = sum(self._members[number].clips for number in chosen) / total
-                last = first + max(1, round(VISIT_UPDATES * groups * share))
+                last = first + max(1, round(VISIT_BATCHES * groups * share))
                 seed = int(random.integers(2**63))
-                if update < last:
+                if number < last:
                     return self._load(first, last, sorted(chosen), seed)
                 first = last
             turn += 1

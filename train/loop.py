@@ -1,74 +1,50 @@
-"""The training loop every recipe runs in: log, save, resume, stop."""
+"""The training loop every recipe runs in: update, log, validate, save, resume, stop."""
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
-from torch import nn
-from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
+from torch import Tensor, nn
 
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import differences
 from ppuu.errors import InputError
 from ppuu.objectives import Terms
 
+from . import distributed
+from .interruption import Interruption
+from .journal import Journal
+from .loop_config import LoopConfig
+from .precision import faster
+from .progress import Progress
 from .stopwatch import Stopwatch
 
+Picked = TypeVar("Picked")
 Drawn = TypeVar("Drawn")
 
 
 @dataclass(frozen=True)
-class LoopConfig:
-    """How long and how fast.
+class Recipe(Generic[Picked, Drawn]):
+    """What one update consists of.
 
     Attributes:
-        updates: optimiser steps in all; a finished run is taken further by a larger number.
-        learning_rate: peak, reached after the warm-up and left along a cosine.
-        warmup_updates: linear rise.
-        final_share: share of the peak at the end.
-        clip_norm: largest norm of the gradient.
-        save_every_s: seconds between checkpoints.
-        log_every: updates between lines of the log.
-        seed: of initialisation, clip order, latents and dropout.
+        pick: which data a batch holds, from its number; loads it if need be.
+        draw: images and targets of that data; a generator for what is left to chance.
+        loss: what to lower, given those.
+        validate: a loss on the validation split, if there is one.
+        pictures: of what the module does now, ``(3, rows, columns)`` in [0, 1], by name.
     """
 
-    updates: int = 1000
-    learning_rate: float = 1e-3
-    warmup_updates: int = 20
-    final_share: float = 0.05
-    clip_norm: float = 1.0
-    save_every_s: float = 30.0
-    log_every: int = 10
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.warmup_updates < 0 or self.save_every_s < 0 or not self.clip_norm > 0:
-            raise InputError(
-                f"loop: warmup_updates {self.warmup_updates} and save_every_s {self.save_every_s} "
-                f"must not be negative, clip_norm {self.clip_norm} positive"
-            )
-        if self.updates < 1 or self.log_every < 1 or not self.learning_rate > 0:
-            raise InputError(
-                f"loop of {self.updates} updates, logged every {self.log_every}, learning rate "
-                f"{self.learning_rate}: all must be positive"
-            )
-
-    def rate(self, update: int) -> float:
-        """Learning rate of an update, as a share of the peak."""
-        if update < self.warmup_updates:
-            return (update + 1) / self.warmup_updates
-        progress = (update - self.warmup_updates) / max(1, self.updates - self.warmup_updates)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-        return self.final_share + (1 - self.final_share) * cosine
+    pick: Callable[[int], Picked]
+    draw: Callable[[Picked, torch.Generator], Drawn]
+    loss: Callable[[Drawn], Terms]
+    validate: Callable[[], float] | None = None
+    pictures: Callable[[int], Mapping[str, Tensor]] | None = None
 
 
 def train(
@@ -77,121 +53,149 @@ def train(
     config: Mapping[str, Any],
     loop: LoopConfig,
     module: nn.Module,
-    draw: Callable[[int, torch.Generator], Drawn],
-    loss: Callable[[Drawn], Terms],
+    recipe: Recipe,
     describe: str,
 ) -> None:
     """Draws data and lowers the loss until the budget is used up; goes on where a run stopped.
 
-    A resumed run equals an uninterrupted one bit for bit on the CPU: weights, optimiser and all
-    random states are saved together; learning rate and clips are functions of the update's number.
+    A resumed run equals an uninterrupted one bit for bit on the CPU: weights, their average,
+    optimiser and validations are saved together; learning rate, clips and noise are functions of
+    the update's number.  Batches are numbered through: update ``u`` takes ``accumulate`` of them on
+    each rank, so ranks are to the result what accumulation is.
 
     Args:
-        out: run directory: ``config.json``, ``checkpoint.pt``, ``log.jsonl``, TensorBoard events.
+        out: run directory: ``config.json``, ``checkpoint.pt`` (last), ``best.pt`` (best on the
+            validation split), ``log.jsonl``, TensorBoard events.
         kind: what the checkpoint holds.
         config: JSON values that make this run what it is (configuration, data, world model); an
             existing run with others is refused.
-        loop: budget and schedule.
+        loop: budget, schedule and machinery.
         module: what is trained, and saved.
-        draw: the data of an update, from its number, which decides the clips, and a generator.
-        loss: what to lower, given that data.
+        recipe: an update.
         describe: the progress bar's words.
 
     Raises:
-        InputError: the directory holds a run with another configuration, or the loss became NaN.
+        InputError: the directory holds a run with another configuration, the loss became NaN, the
+            process was asked to stop, or another rank is gone.
     """
-    written = dict(config)
-    optimizer = torch.optim.Adam(
-        [p for p in module.parameters() if p.requires_grad], lr=loop.learning_rate
-    )
-    generator = torch.Generator().manual_seed(loop.seed)
-    start = 0
-    if (out / FILE_NAME).is_file():
-        checkpoint = Checkpoint.load(out, kind)
-        _refuse_another_run(out, written, checkpoint.config)
-        checkpoint.restore(module, out)
-        optimizer.load_state_dict(checkpoint.training["optimizer"])
-        generator.set_state(checkpoint.training["generator"])
-        torch.set_rng_state(checkpoint.training["torch"])
-        if torch.cuda.is_available() and checkpoint.training["cuda"]:
-            torch.cuda.set_rng_state_all(checkpoint.training["cuda"])
-        start = checkpoint.step
-        _cut_log(out / "log.jsonl", start)
-    if start >= loop.updates:
-        sys.stderr.write(f"{describe}: {out} is trained already ({start} updates)\n")
+    identity = dict(config) | {"batches_per_update": loop.accumulate * distributed.ranks()}
+    progress = Progress(out, kind, identity, loop, module)
+    training = _Training(progress, loop, recipe, faster(recipe.loss, module, loop))
+    distributed.require_agreement(module, progress.step)
+    if progress.over:
+        if distributed.first():
+            sys.stderr.write(f"{describe}: {out} is trained already ({progress.step} updates)\n")
         return
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(json.dumps(written, indent=2) + "\n")
-
-    def save(step: int) -> None:
-        training = {
-            "optimizer": optimizer.state_dict(),
-            "generator": generator.get_state(),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        }
-        Checkpoint(kind, written, module.state_dict(), step, training).save(out / FILE_NAME)
-
+    if distributed.first():
+        progress.begin()
     module.train()
-    watch = Stopwatch()
-    saved_at = began = time.monotonic()
-    bar = tqdm(total=loop.updates, initial=start, desc=describe, disable=not sys.stderr.isatty())
-    with (
-        bar,
-        SummaryWriter(str(out), purge_step=start) as board,
-        open(out / "log.jsonl", "a", encoding="utf-8") as log,
+    silent = not distributed.first()
+    with Journal(out, describe, progress.step, loop.updates, silent) as journal:
+        training.run(journal)
+    distributed.barrier()
+
+
+def batch_seed(seed: int, number: int) -> int:
+    """Of the noise of a batch: the same whichever rank draws it, however often training stopped."""
+    return int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)[0])
+
+
+class _Training:
+    """The updates of a run, from where its progress stands.
+
+    Args:
+        progress: what has been reached.
+        loop: budget, schedule and machinery.
+        recipe: an update.
+        loss: the recipe's, computed as the configuration asks.
+    """
+
+    def __init__(
+        self, progress: Progress, loop: LoopConfig, recipe: Recipe, loss: Callable[[Any], Terms]
     ):
-        for number in range(start, loop.updates):
-            for group in optimizer.param_groups:
-                group["lr"] = loop.learning_rate * loop.rate(number)
+        if loop.validate_every and recipe.validate is None:
+            raise InputError("--loop.validate-every: this recipe has nothing to validate on")
+        self._progress, self._loop, self._recipe, self._loss = progress, loop, recipe, loss
+        self._watch, self._generator = Stopwatch(), torch.Generator()
+
+    def run(self, journal: Journal) -> None:
+        """Updates until the budget or patience is used up, or SIGTERM asks to stop."""
+        progress, saved_at = self._progress, time.monotonic()
+        with Interruption() as interruption:
+            while not progress.over:
+                terms, norm = self._update()
+                self._report(journal, terms, norm)
+                due = time.monotonic() - saved_at > self._loop.save_every_s
+                if distributed.first() and (due or progress.over or interruption.asked):
+                    progress.save()
+                    saved_at = time.monotonic()
+                if interruption.asked and not progress.over:
+                    raise InputError(
+                        f"{progress.out}: asked to stop (SIGTERM); update {progress.step} is "
+                        "saved; run the same command again to go on"
+                    )
+
+    def _update(self) -> tuple[list[Terms], float]:
+        """One step of the optimiser; the terms of this rank's batches, and the gradient's norm."""
+        progress, loop, watch = self._progress, self._loop, self._watch
+        progress.optimizer.zero_grad(set_to_none=True)
+        seen = []
+        for turn in range(loop.accumulate):
+            turn += progress.step * loop.accumulate
+            number = turn * distributed.ranks() + distributed.rank()
             watch.start()
-            drawn = draw(number, generator)
-            watch.lap("draw")
-            terms = loss(drawn)
-            watch.lap("loss")
-            optimizer.zero_grad(set_to_none=True)
-            terms.total.backward()
+            torch.manual_seed(batch_seed(loop.seed, number))
+            self._generator.manual_seed(batch_seed(loop.seed, number))
+            picked = self._recipe.pick(number)
+            watch.lap("data")
+            drawn = self._recipe.draw(picked, self._generator)
+            watch.lap("raster")
+            terms = self._loss(drawn)
+            watch.lap("forward")
+            (terms.total / loop.accumulate).backward()
             watch.lap("backward")
-            norm = nn.utils.clip_grad_norm_(module.parameters(), loop.clip_norm)
-            if not torch.isfinite(norm):
-                raise InputError(
-                    f"{out}: the gradient of update {number} is not finite; the last checkpoint "
-                    "is intact; lower --loop.learning-rate and run again"
-                )
-            optimizer.step()
-            watch.lap("optimizer")
-            bar.update()
-            done = number + 1
-            if done % loop.log_every == 0 or done == loop.updates:
-                scalars = terms.scalars() | {"gradient_norm": norm.item()}
-                seconds, shares = time.monotonic() - began, watch.shares()
-                line = {"step": done, "seconds": round(seconds, 2), "time_shares": shares}
-                log.write(json.dumps(line | scalars) + "\n")
-                log.flush()
-                for key, value in scalars.items():
-                    board.add_scalar(key, value, done)
-                for part, share in shares.items():
-                    board.add_scalar(f"time_share/{part}", share, done)
-                bar.set_postfix_str(f"loss {scalars['loss']:.4g}")
-            if time.monotonic() - saved_at > loop.save_every_s or done == loop.updates:
-                save(done)
-                saved_at = time.monotonic()
+            seen.append(terms)
+        try:
+            distributed.average_gradients(progress.parameters)
+        except distributed.RankLostError:
+            if distributed.first():
+                progress.save()  # nothing of this update has been taken yet
+            raise
+        watch.lap("exchange")
+        norm = nn.utils.clip_grad_norm_(progress.parameters, loop.clip_norm)
+        if not torch.isfinite(norm):
+            raise InputError(
+                f"{progress.out}: the gradient of update {progress.step} is not finite; the last "
+                "checkpoint is intact; lower --loop.learning-rate and run again"
+            )
+        progress.advance()
+        watch.lap("optimizer")
+        return seen, norm.item()
+
+    def _report(self, journal: Journal, terms: list[Terms], norm: float) -> None:
+        """Validation, log and pictures, when their time has come."""
+        progress, loop = self._progress, self._loop
+        values = {}
+        if self._due(loop.validate_every) and self._recipe.validate is not None:
+            with progress.judged():
+                values = distributed.mean({"validation_loss": self._recipe.validate()})
+            if progress.improved(values["validation_loss"]) and distributed.first():
+                progress.save_best()
+        if values or self._due(loop.log_every):
+            values = mean_terms(terms) | {"gradient_norm": norm} | values
+            journal.scalars(progress.step, values, self._watch.shares())
+        if self._due(loop.pictures_every) and self._recipe.pictures is not None:
+            with progress.judged():
+                journal.pictures(progress.step, self._recipe.pictures(progress.step))
+        journal.update()
+
+    def _due(self, every: int) -> bool:
+        """Whether something comes now: after every so many updates, and at the end; 0 is never."""
+        done = self._progress.step
+        return every > 0 and (done % every == 0 or done == self._loop.updates)
 
 
-def _refuse_another_run(out: Path, ours: dict, theirs: dict) -> None:
-    """Only the number of updates and how often to save and log may change between runs."""
-    free = ("loop.updates", "loop.save_every_s", "loop.log_every")
-    changed = [d for d in differences(ours, theirs) if not d.startswith(free)]
-    if changed:
-        raise InputError(
-            f"{out}: holds a run with another configuration ({changed[0]}); "
-            "choose another --out, or delete that directory"
-        )
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drops lines that a crashed run wrote after its last checkpoint."""
-    if path.is_file():
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
+def mean_terms(terms: list[Terms]) -> dict[str, float]:
+    """The mean of each term over all batches of an update, those of other ranks included."""
+    parts = [one.scalars() for one in terms]
+    return distributed.mean({key: sum(p[key] for p in parts) / len(parts) for key in parts[0]})

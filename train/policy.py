@@ -32,11 +32,13 @@ from ppuu.objectives import (
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.runs import load_policy, load_world_model, weights_hash
-from ppuu.runtime import choose_device, seed_everything
+from ppuu.runtime import seed_everything
 from ppuu.world_models import WorldModel
 
-from .clips import ClipSource, ClipStream
-from .loop import LoopConfig, train
+from .clips import ClipSource, ClipStream, drawn
+from .distributed import join
+from .loop import Recipe, train
+from .loop_config import LoopConfig
 
 Method = Literal["mpur", "mpur-without-uncertainty", "imitation"]
 
@@ -117,7 +119,7 @@ def main(
         resident_recordings: at most so many recordings in memory, taking turns; all without.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
-    where = choose_device(device)
+    where = join(device)
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
     if method == "imitation":
         train_imitation(source, out, config, where)
@@ -149,7 +151,8 @@ def main(
     identity["init"] = _origin(init, start)
     identity["world_model"] = _origin(world_model, model)
     loss = mpur(policy, model, stream, config)
-    train(out, "policy", identity, config.loop, policy, stream.draw, loss, method)
+    recipe = Recipe(stream.at, drawn, loss)
+    train(out, "policy", identity, config.loop, policy, recipe, method)
 
 
 def _origin(run: Path, module: torch.nn.Module) -> dict[str, Any]:
@@ -179,7 +182,8 @@ def train_imitation(
     def loss(clip: Clip) -> Terms:
         return imitation_loss(policy, clip.observation, clip.actions[:, 0])
 
-    train(out, "policy", identity, config.loop, policy, stream.draw, loss, "imitation")
+    recipe = Recipe(stream.at, drawn, loss)
+    train(out, "policy", identity, config.loop, policy, recipe, "imitation")
 
 
 def mpur(

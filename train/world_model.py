@@ -16,11 +16,13 @@ from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation
-from ppuu.runtime import choose_device, seed_everything
+from ppuu.runtime import seed_everything
 from ppuu.world_models import DecoupledConfig, TokensConfig, Truth, WorldModelConfig
 
-from .clips import ClipSource, ClipStream
-from .loop import LoopConfig, train
+from .clips import ClipSource, ClipStream, Picked
+from .distributed import join
+from .loop import Recipe, train
+from .loop_config import LoopConfig
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def main(
         resident_recordings: at most so many recordings in memory, taking turns; all without.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
-    where = choose_device(device)
+    where = join(device)
     seed_everything(config.loop.seed)
     model = config.model.build().to(where)
     frames = model.frames_per_step
@@ -109,8 +111,8 @@ def main(
     if model.normalizer is not None:
         stream.fit(model.normalizer)
 
-    def draw(number: int, generator: torch.Generator) -> tuple[Observation, Truth]:
-        clips, index = stream.at(number)
+    def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Truth]:
+        clips, index = picked
         clip = clips.batch(index, images=model.predicts_images)
         return clip.observation, clips.truth(clip, model, config.steps, generator)
 
@@ -118,7 +120,8 @@ def main(
         return world_model_loss(model, *drawn, config.loss)
 
     identity = to_json(config) | {"data": stream.identity}
-    train(out, "world_model", identity, config.loop, model, draw, loss, "world model")
+    recipe = Recipe(stream.at, draw, loss)
+    train(out, "world_model", identity, config.loop, model, recipe, "world model")
 
 
 if __name__ == "__main__":

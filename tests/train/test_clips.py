@@ -71,7 +71,7 @@ def test_without_a_limit_everything_is_there_and_every_clip_comes_up_once_an_epo
 
 @pytest.mark.parametrize("resident", [1, 2, 4])
 def test_recordings_take_turns_by_their_share(files, monkeypatch, resident):
-    monkeypatch.setattr(train.clips, "VISIT_UPDATES", 20)
+    monkeypatch.setattr(train.clips, "VISIT_BATCHES", 20)
     made = stream(ClipSource(files, "all", resident=resident))
     clips = {m.stored.name: m.clips for m in made._members}
     groups = -(-5 // resident)
@@ -91,7 +91,7 @@ def test_recordings_take_turns_by_their_share(files, monkeypatch, resident):
 
 
 def test_any_update_is_the_same_after_a_restart(files, monkeypatch):
-    monkeypatch.setattr(train.clips, "VISIT_UPDATES", 3)
+    monkeypatch.setattr(train.clips, "VISIT_BATCHES", 3)
     source = ClipSource(files, "all", resident=2)
     straight = stream(source, seed=7)
     whole = [drawn(straight, update) for update in range(14)]
@@ -106,7 +106,7 @@ def test_any_update_is_the_same_after_a_restart(files, monkeypatch):
 
 def test_no_more_than_the_limit_is_in_memory(files, monkeypatch):
     """Counts the recordings that are alive, while all are read and while they take turns."""
-    monkeypatch.setattr(train.clips, "VISIT_UPDATES", 2)
+    monkeypatch.setattr(train.clips, "VISIT_BATCHES", 2)
     alive, most = weakref.WeakSet(), [0]
     load = StoredRecording.load
 

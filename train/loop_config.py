@@ -1,0 +1,93 @@
+"""How long, how fast and with which arithmetic a recipe is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from ppuu.errors import InputError
+
+FREE = (
+    "updates", "save_every_s", "log_every", "pictures_every", "validate_every", "patience",
+)  # fmt: skip
+"""Fields that a resumed run may change: none of them touches what an update does."""
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Budget, schedule and machinery of the loop.
+
+    Attributes:
+        updates: optimiser steps in all; a finished run is taken further by a larger number.
+        learning_rate: peak, reached after the warm-up.
+        schedule: how the peak is left: along a cosine, or not at all.
+        warmup_updates: linear rise.
+        final_share: share of the peak at the cosine's end.
+        clip_norm: largest norm of the gradient.
+        accumulate: batches whose gradients are averaged into one update, on each process.
+        average: decay of the moving average of the weights, which evaluation then gets; 0 is none.
+        precision: of the forward pass; bfloat16 is autocast, weights stay float32.
+        compile: let torch.compile rewrite the loss.
+        channels_last: memory layout of convolutions.
+        validate_every: updates between losses on the validation split; 0 is never.
+        validation_batches: batches of each such loss, always the same.
+        patience: validations without a better one that end the training; 0 is never.
+        pictures_every: updates between pictures in TensorBoard; 0 is never.
+        save_every_s: seconds between checkpoints.
+        log_every: updates between lines of the log.
+        seed: of initialisation, clip order, latents and dropout.
+    """
+
+    updates: int = 1000
+    learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_updates: int = 20
+    final_share: float = 0.05
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    average: float = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    channels_last: bool = False
+    validate_every: int = 0
+    validation_batches: int = 8
+    patience: int = 0
+    pictures_every: int = 0
+    save_every_s: float = 30.0
+    log_every: int = 10
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.warmup_updates < 0 or self.save_every_s < 0 or not self.clip_norm > 0:
+            raise InputError(
+                f"loop: warmup_updates {self.warmup_updates} and save_every_s {self.save_every_s} "
+                f"must not be negative, clip_norm {self.clip_norm} positive"
+            )
+        if self.updates < 1 or self.log_every < 1 or not self.learning_rate > 0:
+            raise InputError(
+                f"loop of {self.updates} updates, logged every {self.log_every}, learning rate "
+                f"{self.learning_rate}: all must be positive"
+            )
+        if min(self.accumulate, self.validation_batches) < 1 or not 0.0 <= self.average < 1.0:
+            raise InputError(
+                f"loop: accumulate {self.accumulate} and validation_batches "
+                f"{self.validation_batches} must be positive, average {self.average} from 0 to "
+                "below 1"
+            )
+        if min(self.validate_every, self.patience, self.pictures_every) < 0:
+            raise InputError("loop: validate_every, patience and pictures_every: 0 or more")
+        if self.patience and not self.validate_every:
+            raise InputError(
+                f"loop: patience {self.patience} needs validations; set validate_every, too"
+            )
+
+    def rate(self, update: int) -> float:
+        """Learning rate of an update, as a share of the peak."""
+        if update < self.warmup_updates:
+            return (update + 1) / self.warmup_updates
+        if self.schedule == "constant":
+            return 1.0
+        progress = (update - self.warmup_updates) / max(1, self.updates - self.warmup_updates)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        return self.final_share + (1 - self.final_share) * cosine
