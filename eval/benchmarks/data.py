@@ -1,7 +1,8 @@
-"""How fast raw text becomes HDF5, clips and images, and what a file weighs."""
+"""How fast raw text becomes HDF5, clips and images; what a file weighs; what training waits for."""
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
@@ -43,6 +44,8 @@ class DataBenchmark:
         repeats: timed blocks; the table has their median and range.
         block_s: duration of each block.
         warm_up_s: untimed, before the first block.
+        updates: of the default world model, to see what share of them drawing data takes; none
+            with 0.
         device: where clips are drawn: cpu, cuda, ...
         threads: of torch; 0 leaves the number to it.
     """
@@ -53,6 +56,7 @@ class DataBenchmark:
     repeats: int = 5
     block_s: float = 2.0
     warm_up_s: float = 3.0
+    updates: int = 25
     device: str = "cpu"
     threads: int = 0
 
@@ -66,8 +70,8 @@ class DataBenchmark:
             ngsim_text.write(generate(PRESETS["dense"], seconds, seed=0, show_progress=True), text)
             prepared = _prepare(text, made)
             (recording,) = load_recordings([made])
-            size = _size(recording, made)
-        return [prepared, size, *self._clips(recording)]
+            rows = [prepared, _size(recording, made), *self._clips(recording)]
+            return rows + ([self._training(made)] if self.updates else [])
 
     def _clips(self, recording: Recording) -> list[Row]:
         observation = ObservationConfig()
@@ -88,6 +92,21 @@ class DataBenchmark:
             {"name": "clips, drawn", **context, "images_per_s": images},
         ]
 
+    def _training(self, recording: Path) -> Row:
+        """What the loop itself says of its last updates, run as a user does."""
+        out = recording.with_name("run")
+        last = -(-self.updates // 2)
+        options = {"--loop.updates": self.updates, "--loop.log-every": last, "--out": out}
+        options |= {"--device": self.device, "--recordings": recording, "--split": "all"}
+        words = [str(word) for pair in options.items() for word in pair]
+        _run("train.world_model", *words)
+        lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        return {
+            "name": "training step, world model",
+            "device": self.device,
+            "data_share": lines[-1]["time_shares"]["draw"],
+        }
+
     def _rate(self, batch: Callable[[], object], things: int) -> Metric:
         """Things a second, in blocks."""
 
@@ -106,12 +125,9 @@ class DataBenchmark:
 
 def _prepare(text: Path, out: Path) -> Row:
     """The command as a user runs it, in a process of its own; its memory is that of the process."""
-    command = [sys.executable, "-m", "data.prepare", "ngsim", str(text), "--out", str(out)]
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True)
+    _run("data.prepare", "ngsim", str(text), "--out", str(out))
     seconds = time.perf_counter() - start
-    if done.returncode != 0:
-        raise InputError(f"data.prepare failed: {done.stderr.strip()}")
     with text.open("rb") as file:
         rows = sum(1 for _ in file)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -122,6 +138,12 @@ def _prepare(text: Path, out: Path) -> Row:
         "rows_per_s": round(rows / seconds),
         "peak_mib": round(peak / (2**20 if sys.platform == "darwin" else 2**10)),
     }
+
+
+def _run(module: str, *words: str) -> None:
+    done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise InputError(f"{module} failed: {done.stderr.strip()}")
 
 
 def _size(recording: Recording, path: Path) -> Row:

@@ -8,10 +8,13 @@ import pytest
 from data.traffic import PRESETS, generate
 from envs.scenario import list_scenarios
 from eval import benchmark
+from eval.benchmarks import data
 from eval.benchmarks.crowds import crowd
+from eval.benchmarks.data import DataBenchmark
 from eval.benchmarks.raster import RasterBenchmark
 from eval.benchmarks.simulator import SimulatorBenchmark
 from ppuu.command import run
+from tests.helpers import dense_recording
 
 QUICK = ["--seconds", "6", "--repeats", "2", "--block-s", "0.01", "--warm-up-s", "0"]
 SCENES = ["--vehicles", "30", "200", "--beside"]
@@ -60,3 +63,13 @@ def test_a_crowd_keeps_its_distances():
         lanes = np.abs(scene.road.left_m[:, 1] - scene.road.right_m[:, 1])
         assert lanes.max() == np.abs(recording.road.left_m - recording.road.right_m)[:, 1].max()
         list_scenarios(scene)
+
+
+def test_data_from_text_to_a_training_step(monkeypatch):
+    """A small recording, written, prepared and read again by the commands themselves."""
+    monkeypatch.setattr(data, "generate", lambda *_, **__: dense_recording())
+    quick = DataBenchmark(clips=2, horizon=5, repeats=1, block_s=0.01, warm_up_s=0.0, updates=0)
+    prepared, file, poses, drawn = quick.run()
+    assert prepared["rows"] == file["rows"] == dense_recording().rows
+    assert prepared["peak_mib"] > 50 and file["smaller_by"] > 10
+    assert poses["clips_per_s"].value > 0 and drawn["images_per_s"].value > 0
