@@ -1,189 +1,210 @@
-"""``python -m eval.open_loop``: how well a world model foresees recordings it has not seen."""
+"""``python -m eval.open_loop``: how well world models foresee recordings they have not seen."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from data.clips import Clip, Clips
-from data.splits import Split, SplitManifest, part_of
-from ppuu.checkpoint import Checkpoint
+from data.clips import Clips
+from data.splits import Split
 from ppuu.command import run
-from ppuu.costs import DrivingCost
 from ppuu.errors import InputError
-from ppuu.files import check_output
-from ppuu.raster import VEHICLES, draw_vehicles
-from ppuu.recording import load_recordings
-from ppuu.rollout import Futures, Rollout
+from ppuu.files import check_output, written_whole
 from ppuu.runs import load_world_model
 from ppuu.runtime import seed_everything
-from ppuu.world_models import WorldModel
+from ppuu.world_models import (
+    ConstantAcceleration,
+    ConstantVelocity,
+    CopyLast,
+    Ensemble,
+    IdmRollForward,
+    Predictor,
+    Reference,
+    WorldModel,
+)
 
-from .policies import warn_of_seen
-from .results import Row, format_table, mean, write_results
+from .clustered import clustered_means
+from .foresight import MEASURES, Happened, measure
+from .held_out import held_out
+from .open_loop_page import page
+from .policies import labels
+from .results import Metric, Row, format_table, write_results
 
-HORIZONS_S = (1.0, 2.0, 3.0)
+HORIZONS_S = (0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+"""Each is judged at the model's nearest step."""
+SHOWN = ("vehicle_iou", "cost_error", "position_error_m")
+SHOWN_S = (1.0, 2.0, 3.0)
+"""What is printed; the file has all of it."""
+REFERENCES = {
+    "copy-last": CopyLast,
+    "constant-velocity": ConstantVelocity,
+    "constant-acceleration": ConstantAcceleration,
+    "idm": IdmRollForward,
+}
 _BATCH = 32
 
 
-def overlap(
-    predicted: Float[Tensor, "*shape rows columns"], true: Float[Tensor, "*shape rows columns"]
-) -> Float[Tensor, "*shape"]:
-    """Soft intersection over union of two coverage images; 1 where both are empty."""
-    both = torch.minimum(predicted, true).sum((-2, -1))
-    either = torch.maximum(predicted, true).sum((-2, -1))
-    return torch.where(either > 0.5, both / either.clamp(min=0.5), 1.0)
-
-
-def constant_velocity(
-    clips: Clips, clip: Clip, seconds: Float[Tensor, " time"], poses: Float[Tensor, "batch time 3"]
-) -> Float[Tensor, "batch time rows columns"]:
-    """Every vehicle keeps its true present velocity and is drawn anew: knows more than a raster."""
-    boxes, visible = clips.scene.others(clip.frame, clip.ego)
-    travelled = clips.scene.speed_mps[clip.frame][:, None] * seconds[:, None]
-    moved = boxes[:, None].repeat(1, len(seconds), 1, 1)
-    moved[..., 0] += travelled * boxes[:, None, :, 2].cos()
-    moved[..., 1] += travelled * boxes[:, None, :, 2].sin()
-    seen = visible[:, None].expand(-1, len(seconds), -1).flatten(0, 1)
-    images = draw_vehicles(poses.flatten(0, 1), moved.flatten(0, 1), seen, clips.config.raster)
-    return images.unflatten(0, (-1, len(seconds)))
+def references(like: Predictor, clips: Clips) -> dict[str, Reference]:
+    """Predictors without learning, on a model's clips and steps."""
+    return {
+        name: kind(clips.config, like.frames_per_step, like.dt_s)
+        for name, kind in REFERENCES.items()
+    }
 
 
 @torch.no_grad()
-def evaluate(
-    model: WorldModel, clips: Clips, steps: int, count: int, futures: int, seed: int
-) -> list[Row]:
-    """Errors of the model and of predictors without learning, on the same clips."""
-    frames = model.frames_per_step
-    ahead = torch.arange(1, steps + 1) * frames
-    seconds = ahead * clips.scene.dt_s
-    chosen = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed))[:count]
-    seed_everything(seed)
-    measured: dict[str, dict[str, list[Tensor]]] = defaultdict(lambda: defaultdict(list))
-    for index in tqdm(chosen.split(_BATCH), desc="predict", disable=not sys.stderr.isatty()):
-        clip = clips.batch(index)
-        ego = clip.future[:, ahead - 1]
-        poses = model.image_poses(clip.observation, ego)
-        truth = clips.draw_vehicles(clip, ahead, poses)[:, None]
-        predicted = model.imagine(clip.observation, steps, futures, ego=ego)
-        still = clip.observation.images[:, -1, VEHICLES][:, None, None].expand_as(truth)
-        moving = constant_velocity(clips, clip, seconds, poses)[:, None]
-        costs_true = _costs(clip, ego, ahead, predicted, truth, clips.scene.dt_s * frames)
-        for name, images in (
-            ("world-model", predicted.vehicles),
-            ("copy-last", still),
-            ("constant-velocity", moving),
-        ):
-            error = (images - truth).square().mean((-2, -1))
-            shared = overlap(images, truth.expand_as(images))
-            cost = _costs(clip, ego, ahead, predicted, images, clips.scene.dt_s * frames)
-            measured[name]["squared_error"].append(error.mean(1))
-            measured[name]["iou"].append(shared.mean(1))
-            measured[name]["cost_error"].append((cost - costs_true).abs().mean(1))
-            if name == "world-model":
-                measured[name]["best_iou"].append(shared.amax(1))
-    return [
-        {
-            "name": name,
-            **{
-                f"{key}_{horizon:g}s": mean(torch.cat(parts)[:, _step(seconds, horizon)].numpy())
-                for key, parts in values.items()
-                for horizon in HORIZONS_S
-                if horizon <= float(seconds[-1]) + 1e-6
-            },
-        }
-        for name, values in measured.items()
-    ]
+def measured(
+    predictors: Mapping[str, Predictor],
+    clips: Clips,
+    index: Int[Tensor, " clips"],
+    steps: int,
+    futures: int,
+) -> dict[str, Float[np.ndarray, "clips measures time"]]:
+    """All measures (``MEASURES``) of every predictor, on the same clips."""
+    some = next(iter(predictors.values()))
+    images = any(predictor.predicts_images for predictor in predictors.values())
+    found: dict[str, list[Tensor]] = {name: [] for name in predictors}
+    for part in tqdm(index.split(_BATCH), desc="predict", disable=not sys.stderr.isatty()):
+        clip = clips.batch(part, images=images)
+        happened = Happened.after(clips, clip, some, steps)
+        for name, predictor in predictors.items():
+            samples = 1 if isinstance(predictor, Reference) else futures
+            told = predictor.imagine(
+                clip.observation, steps, samples, ego=happened.rollout.states
+            )
+            values = measure(told, happened)
+            found[name].append(torch.stack([values[key] for key in MEASURES], dim=1))
+    return {name: torch.cat(parts).numpy() for name, parts in found.items()}
 
 
-def _step(seconds: Tensor, horizon_s: float) -> int:
-    return int((seconds - horizon_s).abs().argmin())
+def judged(
+    values: Mapping[str, Float[np.ndarray, "clips measures time"]],
+    cluster: Int[np.ndarray, " clips"],
+    step_s: float,
+) -> tuple[list[Row], list[Row]]:
+    """A row for each predictor, and one for each model and each other predictor: differences.
+
+    Args:
+        values: of ``measured``; predictors that are no reference are models.
+        cluster: whose eyes each clip looks through.
+        step_s: seconds from one time to the next.
+    """
+    steps = next(iter(values.values())).shape[-1]
+    horizons = [s for s in HORIZONS_S if step_at(s, step_s) < steps]
+    at = [step_at(seconds, step_s) for seconds in horizons]
+    names = [f"{key}_{seconds:g}s" for key in MEASURES for seconds in horizons]
+
+    def row(name: str, of: Float[np.ndarray, "clips measures time"]) -> Row:
+        means = clustered_means(of[..., at].reshape(len(of), -1), cluster)
+        known = (pair for pair in zip(names, means, strict=True) if math.isfinite(pair[1].value))
+        return {"name": name, **dict(known)}
+
+    rows = [row(name, of) for name, of in values.items()]
+    models = [name for name in values if name not in REFERENCES]
+    pairs = [(a, b) for k, a in enumerate(models) for b in (*models[k + 1 :], *REFERENCES)]
+    comparisons = [row(f"{a} - {b}", values[a] - values[b]) for a, b in pairs if b in values]
+    return rows, comparisons
 
 
-def _costs(
-    clip: Clip, ego: Tensor, ahead: Tensor, predicted: Futures, images: Tensor, step_s: float
-) -> Float[Tensor, "batch futures time"]:
-    """Proximity and contact along the recorded path, among the given images."""
-    futures = Futures(images, predicted.road, predicted.pose, predicted.raster)
-    actions = clip.actions[:, ahead - 1]
-    rollout = Rollout(ego, actions, clip.previous_action, clip.observation.size_m, futures, step_s)
-    return DrivingCost().evaluate(rollout)[1]
+def step_at(seconds: float, step_s: float) -> int:
+    """The step nearest to a time; the first one is 0."""
+    return max(0, round(seconds / step_s) - 1)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """What is printed: a table for each measure shown, horizons side by side."""
+    parts = []
+    for key in SHOWN:
+        names = {f"{key}_{seconds:g}s": f"{seconds:g} s" for seconds in SHOWN_S}
+        lines = [
+            {key: row["name"]} | {short: row[name] for name, short in names.items() if name in row}
+            for row in rows
+        ]
+        parts.append(format_table([line for line in lines if len(line) > 1]))
+    return "\n\n".join(parts)
 
 
 def main(
-    world_model: Path,
+    world_model: tuple[Path, ...],
     recordings: tuple[Path, ...],
     json: Path | None = None,
+    report: Path | None = None,
     split: Split = "test",
     split_manifest: Path | None = None,
     clips: int = 512,
-    steps: int = 10,
+    horizon_s: float = 5.0,
     futures: int = 10,
+    ensemble: bool = False,
     seed: int = 0,
 ) -> None:
-    """Compares predicted with true surroundings at 1, 2 and 3 seconds.
+    """Compares predicted with true surroundings, up to some seconds ahead.
 
-    Metrics: squared error of the vehicle channel, soft intersection over union (mean over the
-    sampled futures, and the best of them), and the error of the driving cost along the recorded
-    path.  Beside the model: the last image kept as it is, and every vehicle at its true present
-    velocity.
+    Measures: soft intersection over union and squared error of the vehicles' images, distance of
+    vehicles from their true places, error of the driving cost along the recorded path, each as
+    the mean over the sampled futures and (but for the squared error) the best of them, and how
+    far the futures are apart.  Beside the models: the last image kept, vehicles of constant
+    velocity or acceleration, and IDM.  Intervals are bootstrapped over vehicles.
 
     Args:
-        world_model: run directory of train.world_model.
+        world_model: run directories of train.world_model; a single one is called "model".
         recordings: files written by data.generate or data.prepare.
-        json: where to write the table; printed either way.
+        json: where to write the table; a part of it is printed either way.
+        report: where to write a page with curves and film strips.
         split: test, or all for recordings that nothing was trained on.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         clips: how many clips, drawn at random.
-        steps: model steps to predict.
+        horizon_s: how far to predict.
         futures: samples for each clip.
+        ensemble: judge all runs together as an ensemble, too.
         seed: of clips and samples.
     """
-    if min(clips, steps, futures) < 1:
-        raise InputError("--clips, --steps and --futures must be positive")
-    check_output(json)
+    if min(clips, futures) < 1 or not horizon_s > 0:
+        raise InputError("--clips, --futures and --horizon-s must be positive")
+    for out in (json, report):
+        check_output(out)
     began = time.monotonic()
-    model = load_world_model(world_model)
-    manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
-    parts = [(one, part_of(one, split, manifest)) for one in load_recordings(recordings)]
-    used = [(recording, part) for recording, part in parts if part is not None]
-    if not used:
-        raise InputError(f"{split_manifest}: nothing of these recordings is in {split}")
-    horizon = steps * model.frames_per_step
-    pool = Clips(
-        [recording for recording, _ in used],
-        [part.window for _, part in used],
-        model.observation,
-        horizon,
-        egos=[part.egos for _, part in used],
-    )
-    pool.require_rate(model.dt_s)
-    training = Checkpoint.load(world_model, "world_model").config
-    seen = warn_of_seen(world_model.name, training, pool.recordings, [part for _, part in used])
-    rows = evaluate(model, pool, steps, clips, futures, seed)
-    print(format_table(rows))
+    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
+    first = next(iter(models.values()))
+    steps = math.ceil(horizon_s / first.step_s - 1e-6)
+    held = held_out(list(models.values()), runs, recordings, split, split_manifest, steps)
+    predictors: dict[str, Predictor] = dict(models) if len(models) > 1 else {"model": first}
+    if ensemble:
+        predictors["ensemble"] = Ensemble(list(models.values()))
+    predictors |= references(first, held.clips)
+    index = held.chosen(clips, seed)
+    seed_everything(seed)
+    values = measured(predictors, held.clips, index, steps, futures)
+    rows, comparisons = judged(values, held.clips.ego[index].numpy(), first.step_s)
+    sys.stdout.write(table(rows) + "\n")
+    config = {
+        "world_model": {name: str(path) for name, path in runs.items()},
+        **held.identity,
+        "seen_in_training": held.seen,
+        "clips": len(index), "futures": futures, "horizon_s": steps * first.step_s, "seed": seed,
+        "judged_at_s": {
+            f"{seconds:g}s": round((step_at(seconds, first.step_s) + 1) * first.step_s, 6)
+            for seconds in HORIZONS_S
+            if step_at(seconds, first.step_s) < steps
+        },
+        "seconds": round(time.monotonic() - began, 1),
+    }  # fmt: skip
     if json is not None:
-        write_results(
-            json,
-            "eval.open_loop",
-            {
-                "world_model": str(world_model),
-                "recordings": [str(path) for path in recordings],
-                "recording_hashes": [recording.content_hash for recording in pool.recordings],
-                "split_manifest": None if manifest is None else manifest.digest,
-                "seen_in_training": seen,
-                "split": split, "clips": clips, "futures": futures, "seed": seed,
-                "seconds": round(time.monotonic() - began, 1),
-            },
-            rows,
-        )  # fmt: skip
+        write_results(json, "eval.open_loop", config, rows, comparisons)
+    if report is not None:
+        shown = {name: predictors[name] for name in predictors if name not in REFERENCES}
+        text = page(config, rows, comparisons, shown, held.clips, index[:3])
+        with written_whole(report) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

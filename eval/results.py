@@ -21,7 +21,7 @@ from ppuu.runtime import source_commit
 _Z = 1.959963984540054
 """Two-sided 95 % of the normal distribution."""
 
-_RESAMPLES = 2000
+RESAMPLES = 2000
 _AT_A_TIME = 1_000_000
 """Numbers drawn at once, to bound the memory."""
 
@@ -85,10 +85,10 @@ def ratio(above: Sequence[float] | np.ndarray, below: Sequence[float] | np.ndarr
     if n == 1:
         return Metric(value, math.nan, math.nan, 1)
     random, pairs = np.random.default_rng(0), np.stack([above, below], axis=1)
-    resamples = max(1, min(_RESAMPLES, _AT_A_TIME // n))
+    resamples = max(1, min(RESAMPLES, _AT_A_TIME // n))
     sums = np.concatenate([
-        pairs[random.integers(n, size=(min(resamples, _RESAMPLES - done), n))].sum(1)
-        for done in range(0, _RESAMPLES, resamples)
+        pairs[random.integers(n, size=(min(resamples, RESAMPLES - done), n))].sum(1)
+        for done in range(0, RESAMPLES, resamples)
     ])  # fmt: skip
     low, high = np.percentile(sums[:, 0] / np.maximum(sums[:, 1], 1e-12), [2.5, 97.5])
     return Metric(value, float(low), float(high), n)

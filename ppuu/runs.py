@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -10,7 +11,7 @@ from torch import nn
 from .checkpoint import Checkpoint
 from .config import from_json
 from .policies.network import NetworkPolicy, NetworkPolicyConfig
-from .world_models import WorldModel, WorldModelConfig
+from .world_models import Ensemble, WorldModel, WorldModelConfig
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -31,6 +32,16 @@ def load_world_model(run: str | Path) -> WorldModel:
     model = from_json(WorldModelConfig, checkpoint.config.get("model"), f"{run}: model").build()
     checkpoint.restore(model, run)
     return model.requires_grad_(False).eval()
+
+
+def load_world_models(runs: Sequence[str | Path]) -> WorldModel:
+    """The trained model of a run, or an ensemble of several.
+
+    Raises:
+        InputError: as ``load_world_model``, or the models do not fit together.
+    """
+    models = [load_world_model(run) for run in runs]
+    return models[0] if len(models) == 1 else Ensemble(models).eval()
 
 
 def load_policy(run: str | Path) -> NetworkPolicy:

@@ -2,6 +2,7 @@
 
 from .base import Latent, Predictor, TrueImages, Truth, WorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
+from .ensemble import Ensemble
 from .references import (
     ConstantAcceleration,
     ConstantVelocity,
@@ -9,6 +10,7 @@ from .references import (
     IdmRollForward,
     Reference,
 )
+from .replicas import replicas
 from .tokens import TokensConfig, TokensWorldModel
 
 WorldModelConfig = TokensConfig | DecoupledConfig
@@ -20,6 +22,7 @@ __all__ = [
     "CopyLast",
     "DecoupledConfig",
     "DecoupledWorldModel",
+    "Ensemble",
     "IdmRollForward",
     "Latent",
     "Predictor",
@@ -30,4 +33,5 @@ __all__ = [
     "Truth",
     "WorldModel",
     "WorldModelConfig",
+    "replicas",
 ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 from ..geometry import to_local, wrap_angle
 from ..kinematics import step as kinematic_step
@@ -68,13 +69,15 @@ class Reference(Predictor):
 
 
 class CopyLast(Reference):
-    """Everybody stays where he is."""
+    """The last image, again and again: everybody keeps his place in the gliding frame."""
 
     def extrapolate(
         self, observation: Observation, tracks: Tracks, seconds: Float[Tensor, " time"]
     ) -> Float[Tensor, "batch time slots 4"]:
-        """The present, again and again."""
-        return tracks.now[:, None].expand(-1, len(seconds), -1, -1)
+        """The present, carried along at the ego's present velocity."""
+        ego = observation.ego[:, -1]
+        glided = gliding_poses(ego, seconds)[:, :, None] - ego[:, None, None, :3]
+        return tracks.now[:, None] + functional.pad(glided, (0, 1))
 
 
 class ConstantVelocity(Reference):

@@ -1,0 +1,242 @@
+"""Several trained models as one: what they disagree about, none of them knows."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state
+
+from ..errors import InputError
+from ..observation import Observation
+from ..raster import LocalRoad
+from ..rollout import Futures
+from ..track_futures import TrackFutures
+from .base import Latent, Truth, WorldModel
+
+
+class Ensemble(WorldModel):
+    """Models of one configuration, run side by side in one batch (``torch.func``, no loop).
+
+    Future ``k`` is foreseen by member ``k`` modulo their number, so an ensemble can stand wherever
+    a world model can: with latents that all futures share, as MPUR's replicas have, the futures
+    differ in what the members disagree about.  Members are trained one by one; an ensemble is
+    not.
+
+    ``torch.func.vmap`` must know every operation of a model, as it does for those of this package.
+    For a few (the cell of a GRU) it has no batching rule and loops inside, at some cost in speed.
+
+    Args:
+        models: at least two, of the same configuration.
+
+    Raises:
+        InputError: fewer, or models of different configurations.
+    """
+
+    def __init__(self, models: Sequence[WorldModel]):
+        super().__init__()
+        first = models[0]
+        if len(models) < 2:
+            raise InputError("an ensemble needs at least two world models")
+        if any(getattr(model, "config", None) != first.config for model in models):
+            raise InputError("the members of an ensemble must have the same configuration")
+        self.config, self.members = first.config, len(models)
+        self.frames_per_step, self.dt_s = first.frames_per_step, first.dt_s
+        self.decoupled, self.predicts_images = first.decoupled, first.predicts_images
+        self.observation, self.latent_size = first.observation, first.latent_size
+        self.normalizer = None
+        calls = [_Calls(model) for model in models]
+        parameters, buffers = stack_module_state(calls)
+        # Module registries allow no dots in names; the pattern is kept out of them, since its own
+        # weights are never used.
+        self._names = list(parameters), list(buffers)
+        self.weights = nn.ParameterList(parameters.values()).requires_grad_(False)
+        for number, buffer in enumerate(buffers.values()):
+            self.register_buffer(f"buffer_{number}", buffer)
+        self._pattern = (copy.deepcopy(calls[0]).to("meta"),)
+        self.train(first.training)
+
+    def train(self, mode: bool = True) -> Ensemble:
+        """With ``mode``, dropout differs between members and futures as well."""
+        self._pattern[0].train(mode)
+        return super().train(mode)
+
+    def image_poses(
+        self, observation: Observation, ego: Float[Tensor, "batch time 4"]
+    ) -> Float[Tensor, "batch time 3"]:
+        """As each member's."""
+        return self._pattern[0].model.image_poses(observation, ego)
+
+    def encode(self, observation: Observation) -> _State:
+        """Each member's state."""
+        return self._each("encode", lambda call, _: call(observation), [], 1)
+
+    def repeat(self, state: _State, copies: int) -> _State:
+        """Shares copies among the members; where they do not come out even, some idle along."""
+        assert state.copies == 1, "a state of an ensemble is repeated once"
+        rounds = -(-copies // self.members)
+        return self._each("repeat", lambda call, own: call(own[0], rounds), [state], copies)
+
+    def advance(
+        self,
+        state: _State,
+        ego: Float[Tensor, "batch 4"] | None,
+        latent: Float[Tensor, "batch latent"],
+    ) -> _State:
+        """Every member advances the futures that are its own."""
+        dealt = [state, self._deal(latent, state.copies)]
+        if ego is None:
+            return self._each("advance", lambda call, own: call(own[0], None, own[1]), dealt,
+                              state.copies)  # fmt: skip
+        dealt.append(self._deal(ego, state.copies))
+        return self._each(
+            "advance", lambda call, own: call(own[0], own[2], own[1]), dealt, state.copies
+        )
+
+    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+        """There is none: each member explains what it sees in a latent of its own."""
+        raise NotImplementedError("the members of an ensemble are trained one by one")
+
+    def decode(
+        self, states: list[_State], observation: Observation, futures: int
+    ) -> Futures | TrackFutures:
+        """All members' futures; the road of models that predict it is the members' mean."""
+        rounds = -(-futures // self.members)
+
+        def call_one(call: Callable, own: list) -> Futures | TrackFutures:
+            return call(own, observation, rounds)
+
+        told = self._each("decode", call_one, states, futures)
+        tensors, example = dict(zip(told.names, told.tensors, strict=True)), told.example
+
+        def gathered(name: str) -> Tensor:
+            value = tensors[name]  # members, batch, rounds, …
+            return value.movedim(0, 2).flatten(1, 2)[:, :futures]
+
+        if isinstance(example, TrackFutures):
+            return TrackFutures(
+                gathered("states"), tensors["size_m"][0], tensors["here"][0], example.road,
+                tensors["pose"][0], example.raster,
+            )  # fmt: skip
+        pace = tensors.get("pace_mps")
+        return Futures(
+            gathered("vehicles"), tensors["road"].mean(0), tensors["pose"][0], example.raster,
+            pace_mps=None if pace is None else pace.mean(0),
+        )  # fmt: skip
+
+    def _deal(self, values: Float[Tensor, "each last"], copies: int) -> Tensor:
+        """What belongs to each copy, given to the member that foresees it: members in front."""
+        rounds = -(-copies // self.members)
+        slot = torch.arange(rounds * self.members, device=values.device).clamp(max=copies - 1)
+        dealt = values.view(-1, copies, values.shape[-1])[:, slot]
+        dealt = dealt.unflatten(1, (rounds, self.members)).movedim(2, 0)
+        return dealt.flatten(1, 2)
+
+    def _each(
+        self, method: str, use: Callable[[Callable, list], Any], own: list, copies: int
+    ) -> _State:
+        """Calls a method of all members, each with its own weights and arguments.
+
+        Args:
+            method: its name.
+            use: given the method of one member and its arguments, calls it.
+            own: states or tensors with members in front.
+            copies: futures of each element in the result.
+        """
+        kept: list = []
+
+        def one(parameters: dict, buffers: dict, tensors: list[list[Tensor]]) -> list[Tensor]:
+            arguments = [
+                like.with_tensors(values) if isinstance(like, _State) else values[0]
+                for like, values in zip(own, tensors, strict=True)
+            ]
+            call = lambda *given: functional_call(  # noqa: E731
+                self._pattern[0], (parameters, buffers), (method, *given)
+            )
+            result = use(call, arguments)
+            found: list[tuple[str, Tensor]] = []
+            kept[:] = [_without_tensors(result, found, ""), [name for name, _ in found]]
+            return [value for _, value in found]
+
+        names, buffer_names = self._names
+        parameters = dict(zip(names, self.weights, strict=True))
+        buffers = {
+            name: getattr(self, f"buffer_{number}") for number, name in enumerate(buffer_names)
+        }
+        tensors = [list(v.tensors) if isinstance(v, _State) else [v] for v in own]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            mapped = torch.vmap(one, randomness="different")(parameters, buffers, tensors)
+        return _State(mapped, kept[1], kept[0], copies)
+
+
+class _Calls(nn.Module):
+    """Any method of a model as a module's only one, which is what ``functional_call`` calls."""
+
+    def __init__(self, model: WorldModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, method: str, *arguments: Any) -> Any:
+        """Calls the method."""
+        return getattr(self.model, method)(*arguments)
+
+
+class _State:
+    """A nest of the members' tensors, members in front, and what it looks like for one of them.
+
+    Attributes:
+        tensors: in the order of ``names``.
+        names: where in the nest each tensor sits.
+        example: the nest with numbers in the places of tensors.
+        copies: futures of each element.
+    """
+
+    def __init__(self, tensors: list[Tensor], names: list[str], example: Any, copies: int):
+        self.tensors, self.names, self.example, self.copies = tensors, names, example, copies
+
+    def with_tensors(self, tensors: list[Tensor]) -> Any:
+        """The nest of one member."""
+        return _with_tensors(self.example, tensors)
+
+
+class _Place(int):
+    """Number of the tensor that sat here."""
+
+
+def _without_tensors(nest: Any, found: list[tuple[str, Tensor]], name: str) -> Any:
+    """The nest with a number for each tensor; the tensors are appended to ``found``."""
+    if isinstance(nest, Tensor):
+        found.append((name, nest))
+        return _Place(len(found) - 1)
+    if isinstance(nest, list | tuple):
+        parts = [_without_tensors(part, found, f"{name}{k}") for k, part in enumerate(nest)]
+        return type(nest)(parts)
+    if isinstance(nest, dict):
+        return {key: _without_tensors(part, found, f"{name}{key}") for key, part in nest.items()}
+    if is_dataclass(nest) and not isinstance(nest, type | LocalRoad):
+        return _remade(nest, lambda key, part: _without_tensors(part, found, key))
+    return nest
+
+
+def _with_tensors(nest: Any, tensors: list[Tensor]) -> Any:
+    """The inverse of ``_without_tensors``."""
+    if isinstance(nest, _Place):
+        return tensors[nest]
+    if isinstance(nest, list | tuple):
+        return type(nest)([_with_tensors(part, tensors) for part in nest])
+    if isinstance(nest, dict):
+        return {key: _with_tensors(part, tensors) for key, part in nest.items()}
+    if is_dataclass(nest) and not isinstance(nest, type | LocalRoad):
+        return _remade(nest, lambda _, part: _with_tensors(part, tensors))
+    return nest
+
+
+def _remade(nest: Any, change: Callable[[str, Any], Any]) -> Any:
+    return replace(nest, **{f.name: change(f.name, getattr(nest, f.name)) for f in fields(nest)})

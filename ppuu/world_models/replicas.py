@@ -1,0 +1,42 @@
+"""What a model does not know, apart from what nobody can know: the disagreement of replicas."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..observation import Observation
+from ..rollout import Futures
+from ..track_futures import TrackFutures
+from .base import WorldModel
+from .ensemble import Ensemble
+
+
+def replicas(
+    model: WorldModel,
+    observation: Observation,
+    steps: int,
+    count: int,
+    ego: Float[Tensor, "batch time 4"] | None = None,
+) -> Futures | TrackFutures:
+    """One sampled future for each history, as several replicas of a model foresee it.
+
+    All share the latents, so they differ only in what they have learned: an ensemble's members
+    have weights of their own, any other model is run with dropout (Gal and Ghahramani, 2016), with
+    another mask for each replica.
+
+    Args:
+        model: an ensemble or a single model; its mode is left as it was.
+        observation: the history.
+        steps: how far, in steps of the model.
+        count: replicas; an ensemble has no more different ones than members.
+        ego: the ego's path at the steps; only coupled models need it.
+    """
+    latents = observation.ego.new_empty(len(observation.ego), 1, steps, model.latent_size)
+    latents = latents.normal_().expand(-1, count, -1, -1)
+    mode = model.training
+    model.train(not isinstance(model, Ensemble))
+    try:
+        return model.imagine(observation, steps, count, ego=ego, latents=latents)
+    finally:
+        model.train(mode)
