@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -15,8 +16,12 @@ from ppuu.world_models import Predictor
 from .foresight import Happened, drawn
 from .page import figure_bytes
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _MISSED, _IMAGINED = (0.12, 0.39, 0.71), (0.85, 0.33, 0.10)
 _SHOWN = 5
+_GAP = 6
 
 
 @torch.no_grad()
@@ -38,30 +43,40 @@ def film_strips(
     happened = Happened.after(clips, clip, first, steps)
     ego = happened.rollout.states
     shown = torch.linspace(0, steps - 1, _SHOWN).round().long().tolist()
-    rows, width = len(index) * len(predictors), 1 + 3 * len(shown)
-    figure = Figure(figsize=(0.8 * width, 2.7 * rows))
-    grid = figure.subplots(rows, width, squeeze=False)
+    rows = len(index) * len(predictors)
+    figure = Figure(figsize=(0.8 * (1 + 3 * len(shown)), 2.6 * rows))
     for number, (name, predictor) in enumerate(predictors.items()):
         futures = drawn(predictor.imagine(clip.observation, steps, 1, ego=ego), happened)
         for k in range(len(index)):
-            true, told = happened.vehicles[k], futures.vehicles[k, 0]
+            true, told = happened.images.vehicles[k, 0], futures.vehicles[k, 0]
             pictures = [_now(clip.observation.images[k, -1])]
-            pictures += [_coloured(true[t], happened.road[k, t]) for t in shown]
+            pictures += [_coloured(true[t], happened.images.road[k, t]) for t in shown]
             pictures += [_coloured(told[t], futures.road[k, t]) for t in shown]
             pictures += [_difference(true[t], told[t]) for t in shown]
             titles = ["now"]
             for what in ("true", name, "difference"):
                 times = [f"{(t + 1) * first.step_s:.1f} s" for t in shown]
                 titles += [f"{what}\n{times[0]}", *times[1:]]
-            for axes, picture, title in zip(
-                grid[k * len(predictors) + number], pictures, titles, strict=True
-            ):
-                axes.imshow(picture.clamp(0, 1).numpy(), interpolation="nearest")
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.set_title(title, fontsize=7)
-    figure.subplots_adjust(wspace=0.08, hspace=0.16)
+            axes = figure.add_subplot(rows, 1, k * len(predictors) + number + 1)
+            _side_by_side(axes, pictures, titles)
+    figure.tight_layout()
     return figure_bytes(figure)
+
+
+def _side_by_side(
+    axes: Axes, pictures: list[Float[Tensor, "rows columns 3"]], titles: list[str]
+) -> None:
+    """One picture of all, since a hundred axes take seconds to draw."""
+    rows, columns = pictures[0].shape[:2]
+    wide = columns + _GAP
+    joined = torch.full((rows + 2, wide * len(pictures) + 1, 3), 0.6)
+    for k, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        joined[:, wide * k + columns + 2 : wide * (k + 1)] = 1.0
+        joined[1:-1, wide * k + 1 : wide * k + columns + 1] = picture.clamp(0, 1)
+        axes.text(wide * k + columns / 2, -3, title, ha="center", va="bottom", fontsize=7)
+    joined[:, wide * len(pictures) - _GAP + 2 :] = 1.0
+    axes.imshow(joined.numpy(), interpolation="nearest")
+    axes.set_axis_off()
 
 
 def _now(image: Float[Tensor, "3 rows columns"]) -> Float[Tensor, "rows columns 3"]:

@@ -29,11 +29,13 @@ class Happened:
     """What followed a batch of clips at a predictor's steps; all predictors are held against it.
 
     Attributes:
-        rollout: the ego's recorded path through the true surroundings, drawn in the gliding frame.
+        images: the true surroundings, drawn in the gliding frame.
+        rollout: the ego's recorded path through them.
         tracks: ``(batch, slots, time, 4)`` of the tracked vehicles.
         known: ``(batch, slots, time)`` where the recording has them.
     """
 
+    images: Futures
     rollout: Rollout
     tracks: Float[Tensor, "batch slots time 4"]
     known: Bool[Tensor, "batch slots time"]
@@ -52,17 +54,7 @@ class Happened:
         tracks = clip.observation.tracks
         assert tracks is not None
         states, known = states_at(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
-        return cls(rollout, states, known)
-
-    @property
-    def vehicles(self) -> Float[Tensor, "batch time rows columns"]:
-        """True images."""
-        return self.rollout.futures.vehicles[:, 0]
-
-    @property
-    def road(self) -> Float[Tensor, "batch time 2 rows columns"]:
-        """The road at the same poses."""
-        return self.rollout.futures.road
+        return cls(futures, rollout, states, known)
 
 
 def drawn(predicted: Futures | TrackFutures, happened: Happened) -> Futures:
@@ -70,7 +62,7 @@ def drawn(predicted: Futures | TrackFutures, happened: Happened) -> Futures:
 
     Boxes stand on a known map, so their road is the true one.
     """
-    true = happened.rollout.futures
+    true = happened.images
     if isinstance(predicted, TrackFutures):
         return Futures(predicted.draw(true.pose), true.road, true.pose, true.raster)
     if torch.equal(predicted.pose, true.pose):
@@ -114,8 +106,9 @@ def measure(
     of the futures at each time by itself; without the prefix, the mean over the futures.
     """
     true, images = happened.rollout, drawn(predicted, happened)
-    shared = overlap(images.vehicles, true.futures.vehicles.expand_as(images.vehicles))
-    error = (images.vehicles - true.futures.vehicles).square().mean((-2, -1))
+    vehicles = happened.images.vehicles
+    shared = overlap(images.vehicles, vehicles.expand_as(images.vehicles))
+    error = (images.vehicles - vehicles).square().mean((-2, -1))
     among = Rollout(
         true.states, true.actions, true.previous_action, true.size_m, images, true.step_s
     )

@@ -75,9 +75,7 @@ def held_out(
         egos=[part.egos for _, part in used],
     )
     clips.require_rate(models[0].dt_s)
-    training = {
-        name: Checkpoint.load(run, "world_model").config for name, run in runs.items()
-    }
+    training = {name: Checkpoint.load(run, "world_model").config for name, run in runs.items()}
     judged = [part for _, part in used]
     identity = {
         "recordings": [str(path) for path in recordings],

@@ -37,7 +37,7 @@ from .foresight import MEASURES, Happened, measure
 from .held_out import held_out
 from .open_loop_page import page
 from .policies import labels
-from .results import Metric, Row, format_table, write_results
+from .results import Row, format_table, write_results
 
 HORIZONS_S = (0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """Each is judged at the model's nearest step."""
@@ -78,9 +78,7 @@ def measured(
         happened = Happened.after(clips, clip, some, steps)
         for name, predictor in predictors.items():
             samples = 1 if isinstance(predictor, Reference) else futures
-            told = predictor.imagine(
-                clip.observation, steps, samples, ego=happened.rollout.states
-            )
+            told = predictor.imagine(clip.observation, steps, samples, ego=happened.rollout.states)
             values = measure(told, happened)
             found[name].append(torch.stack([values[key] for key in MEASURES], dim=1))
     return {name: torch.cat(parts).numpy() for name, parts in found.items()}

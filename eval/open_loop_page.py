@@ -25,6 +25,7 @@ CURVES = {
     "image_mse": "squared error of the image",
 }
 _COLOURS = ("#20567e", "#b3401f", "#3b7d4f", "#7a4a91", "#a07c1c", "#51606f", "#1f8a8a", "#c2577f")
+_FILM_S = 3.0
 _TABLE_S = ("1s", "2s", "3s")
 
 
@@ -38,8 +39,8 @@ def curves(rows: Sequence[Row], at_s: Mapping[str, float]) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.1 * len(CURVES), 3.5))
-    for place, (key, title) in enumerate(CURVES.items()):
-        axes = figure.add_subplot(1, len(CURVES), place + 1)
+    every = figure.subplots(1, len(CURVES))
+    for axes, (key, title) in zip(every, CURVES.items(), strict=True):
         for row, colour in zip(rows, _COLOURS * len(rows), strict=False):
             for prefix, style in (("", "-"), ("best_", "--")):
                 told = {
@@ -47,9 +48,7 @@ def curves(rows: Sequence[Row], at_s: Mapping[str, float]) -> bytes:
                     for name, seconds in at_s.items()
                     if f"{prefix}{key}_{name}" in row
                 }
-                if not told or (prefix and row.get("diversity_1s") is None):
-                    continue
-                if prefix and _same(row, key, at_s):
+                if not told or (prefix and _same(row, key, at_s)):
                     continue
                 times, metrics = list(told), [m for m in told.values() if isinstance(m, Metric)]
                 label = str(row["name"]) + (", best of its futures" if prefix else "")
@@ -63,8 +62,9 @@ def curves(rows: Sequence[Row], at_s: Mapping[str, float]) -> bytes:
         axes.set_ylim(bottom=0)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-        if place == 0:
-            axes.legend(fontsize=7, frameon=False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, frameon=False, ncol=len(labels), loc="upper center",
+                  bbox_to_anchor=(0.5, 0.02))  # fmt: skip
     figure.tight_layout()
     return figure_bytes(figure)
 
@@ -90,9 +90,9 @@ def page(
         models: whose films are shown.
         clips, index: of which clips.
     """
-    steps = round(3.0 / next(iter(models.values())).step_s)
-    strips = inline(film_strips(models, clips, index, max(1, min(steps, clips.horizon // next(
-        iter(models.values())).frames_per_step))), "image/png")  # fmt: skip
+    some = next(iter(models.values()))
+    steps = max(1, min(round(_FILM_S / some.step_s), clips.horizon // some.frames_per_step))
+    strips = inline(film_strips(models, clips, index, steps), "image/png")
     errors = inline(curves(rows, config["judged_at_s"]), "image/png")
     columns = [f"{key}_{when}" for key in CURVES for when in _TABLE_S]
     recordings = ", ".join(recording.name for recording in clips.recordings)
@@ -103,7 +103,8 @@ def page(
 <style>{STYLE}</style>
 <h1>What world models foresee</h1>
 <p class="lead">{html.escape(recordings)}, split {config["split"]}: {config["clips"]} clips,
-{config["futures"]} futures each, commit <code>{html.escape(str(source_commit()))}</code>.</p>{warning}
+{config["futures"]} futures each, commit <code>{html.escape(str(source_commit()))}</code>.</p>
+{warning}
 <figure><img src="{errors}" alt="errors over the horizon">
 <figcaption>Bands: 95&nbsp;% intervals, bootstrapped over vehicles. Solid: mean over the sampled
 futures; dashed: the best of them at each time.</figcaption></figure>

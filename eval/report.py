@@ -31,6 +31,7 @@ _DRIVING = (
     "lane_offset_m", "speed_wasserstein_mps", "gap_wasserstein_m",
 )  # fmt: skip
 
+
 def training_curves(runs: Sequence[Path]) -> bytes:
     """A PNG: the loss of every run against updates."""
     from matplotlib.figure import Figure
@@ -117,8 +118,8 @@ from the humans'.</p>
 <h2>What the world model foresees</h2>
 <figure><img src="{strip}" alt="film strip of true and predicted futures">
 <figcaption>Forward is up; lanes red, vehicles green, off-road blue; in the difference, blue what
-was missed, orange what is not there. The frame glides with the ego's speed at time 0; the ego itself
-is not drawn. Sampled from the prior.</figcaption></figure>
+was missed, orange what is not there. The frame glides with the ego's speed at time 0; the ego
+itself is not drawn. Sampled from the prior.</figcaption></figure>
 {results_table(open_loop["rows"], columns)}
 <p>At 1, 2 and 3&nbsp;s: soft intersection over union of the vehicles, error of the driving cost
 along the recorded path, distance of vehicles from their true places in metres. All predictors but

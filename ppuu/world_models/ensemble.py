@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -113,22 +114,23 @@ class Ensemble(WorldModel):
             return call(own, observation, rounds)
 
         told = self._each("decode", call_one, states, futures)
-        tensors, example = dict(zip(told.names, told.tensors, strict=True)), told.example
+        tensors = dict(zip(told.names, told.tensors, strict=True))
+        first = told.build([value[0] for value in told.tensors])
 
         def gathered(name: str) -> Tensor:
             value = tensors[name]  # members, batch, rounds, …
             return value.movedim(0, 2).flatten(1, 2)[:, :futures]
 
-        if isinstance(example, TrackFutures):
-            return TrackFutures(
-                gathered("states"), tensors["size_m"][0], tensors["here"][0], example.road,
-                tensors["pose"][0], example.raster,
-            )  # fmt: skip
+        if isinstance(first, TrackFutures):
+            return replace(first, states=gathered("states"))
         pace = tensors.get("pace_mps")
-        return Futures(
-            gathered("vehicles"), tensors["road"].mean(0), tensors["pose"][0], example.raster,
+        return replace(
+            first,
+            vehicles=gathered("vehicles"),
+            road=tensors["road"].mean(0),
+            flow=None,
             pace_mps=None if pace is None else pace.mean(0),
-        )  # fmt: skip
+        )
 
     def _deal(self, values: Float[Tensor, "each last"], copies: int) -> Tensor:
         """What belongs to each copy, given to the member that foresees it: members in front."""
@@ -153,15 +155,13 @@ class Ensemble(WorldModel):
 
         def one(parameters: dict, buffers: dict, tensors: list[list[Tensor]]) -> list[Tensor]:
             arguments = [
-                like.with_tensors(values) if isinstance(like, _State) else values[0]
-                for like, values in zip(own, tensors, strict=True)
+                value.build(parts) if isinstance(value, _State) else parts[0]
+                for value, parts in zip(own, tensors, strict=True)
             ]
-            call = lambda *given: functional_call(  # noqa: E731
-                self._pattern[0], (parameters, buffers), (method, *given)
-            )
-            result = use(call, arguments)
+            call = partial(self._call, (parameters, buffers), method)
             found: list[tuple[str, Tensor]] = []
-            kept[:] = [_without_tensors(result, found, ""), [name for name, _ in found]]
+            kept[:] = [_take_apart(use(call, arguments), found, "")]
+            kept.append([name for name, _ in found])
             return [value for _, value in found]
 
         names, buffer_names = self._names
@@ -174,6 +174,9 @@ class Ensemble(WorldModel):
             warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
             mapped = torch.vmap(one, randomness="different")(parameters, buffers, tensors)
         return _State(mapped, kept[1], kept[0], copies)
+
+    def _call(self, weights: tuple[dict, dict], method: str, *arguments: Any) -> Any:
+        return functional_call(self._pattern[0], weights, (method, *arguments))
 
 
 class _Calls(nn.Module):
@@ -188,55 +191,39 @@ class _Calls(nn.Module):
         return getattr(self.model, method)(*arguments)
 
 
+@dataclass(frozen=True, eq=False)
 class _State:
-    """A nest of the members' tensors, members in front, and what it looks like for one of them.
+    """The members' states: their tensors, members in front, and how to build one of them.
 
     Attributes:
         tensors: in the order of ``names``.
-        names: where in the nest each tensor sits.
-        example: the nest with numbers in the places of tensors.
+        names: what each tensor is called where it belongs.
+        build: from one member's tensors, its state.
         copies: futures of each element.
     """
 
-    def __init__(self, tensors: list[Tensor], names: list[str], example: Any, copies: int):
-        self.tensors, self.names, self.example, self.copies = tensors, names, example, copies
-
-    def with_tensors(self, tensors: list[Tensor]) -> Any:
-        """The nest of one member."""
-        return _with_tensors(self.example, tensors)
+    tensors: list[Tensor]
+    names: list[str]
+    build: Callable[[list[Tensor]], Any]
+    copies: int
 
 
-class _Place(int):
-    """Number of the tensor that sat here."""
-
-
-def _without_tensors(nest: Any, found: list[tuple[str, Tensor]], name: str) -> Any:
-    """The nest with a number for each tensor; the tensors are appended to ``found``."""
+def _take_apart(
+    nest: Any, found: list[tuple[str, Tensor]], name: str
+) -> Callable[[list[Tensor]], Any]:
+    """Appends the tensors of a nest to ``found``; returns what builds it again from others."""
     if isinstance(nest, Tensor):
+        place = len(found)
         found.append((name, nest))
-        return _Place(len(found) - 1)
+        return lambda tensors: tensors[place]
     if isinstance(nest, list | tuple):
-        parts = [_without_tensors(part, found, f"{name}{k}") for k, part in enumerate(nest)]
-        return type(nest)(parts)
+        kind, parts = type(nest), [_take_apart(part, found, name) for part in nest]
+        return lambda tensors: kind(part(tensors) for part in parts)
     if isinstance(nest, dict):
-        return {key: _without_tensors(part, found, f"{name}{key}") for key, part in nest.items()}
+        named = {key: _take_apart(part, found, key) for key, part in nest.items()}
+        return lambda tensors: {key: part(tensors) for key, part in named.items()}
     if is_dataclass(nest) and not isinstance(nest, type | LocalRoad):
-        return _remade(nest, lambda key, part: _without_tensors(part, found, key))
-    return nest
-
-
-def _with_tensors(nest: Any, tensors: list[Tensor]) -> Any:
-    """The inverse of ``_without_tensors``."""
-    if isinstance(nest, _Place):
-        return tensors[nest]
-    if isinstance(nest, list | tuple):
-        return type(nest)([_with_tensors(part, tensors) for part in nest])
-    if isinstance(nest, dict):
-        return {key: _with_tensors(part, tensors) for key, part in nest.items()}
-    if is_dataclass(nest) and not isinstance(nest, type | LocalRoad):
-        return _remade(nest, lambda _, part: _with_tensors(part, tensors))
-    return nest
-
-
-def _remade(nest: Any, change: Callable[[str, Any], Any]) -> Any:
-    return replace(nest, **{f.name: change(f.name, getattr(nest, f.name)) for f in fields(nest)})
+        kind = type(nest)
+        named = {f.name: _take_apart(getattr(nest, f.name), found, f.name) for f in fields(nest)}
+        return lambda tensors: kind(**{key: part(tensors) for key, part in named.items()})
+    return lambda tensors: nest

@@ -1,101 +1,187 @@
-"""Open-loop scoring: truth scores 1, and constant velocity is exact where it holds."""
+"""Open-loop judgement: truth scores 1, references are what a pencil draws, pairs are paired."""
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
-from eval.open_loop import constant_velocity, evaluate, main, overlap
+from eval.clustered import clustered_means
+from eval.foresight import MEASURES, Happened, cost_along, drawn, measure, overlap
+from eval.held_out import common_observation
+from eval.open_loop import REFERENCES, judged, main, measured, references, step_at
+from eval.results import Metric
 from ppuu.checkpoint import FILE_NAME, Checkpoint
 from ppuu.config import to_json
 from ppuu.errors import InputError
-from ppuu.rollout import Futures
+from ppuu.observation import ObservationConfig
+from ppuu.raster import draw_vehicles
+from ppuu.rollout import Futures, Rollout
+from ppuu.track_futures import TrackFutures
+from ppuu.world_models import ConstantVelocity, Predictor, TokensConfig
 from tests.helpers import Car, dense_recording, straight_recording
-from tests.rollouts import TINY_MODEL, tiny_clips
+from tests.rollouts import TINY, TINY_MODEL, tiny_clips
 
 STEPS = 4
+SEEING = ObservationConfig(frames=3, stride=3, raster=TINY, vehicles=12)
+TOKENS = TokensConfig(SEEING, hidden=8, pair=8)
 
 
-class Oracle:
-    """A world model that draws the truth, or something else on request."""
+class Oracle(Predictor):
+    """Tells the truth as boxes or as images, or something else on request."""
 
-    frames_per_step = 3
-    decoupled = True
+    frames_per_step, dt_s, decoupled, observation = 3, 0.1, True, SEEING
 
-    def __init__(self, clips, change=lambda images: images):
-        self.clips, self.change = clips, change
-        self.model = TINY_MODEL.build()
+    def __init__(self, clips, images=False, change=lambda values: values):
+        self.clips, self.predicts_images, self.change = clips, images, change
 
-    def image_poses(self, observation, ego):
-        return self.model.image_poses(observation, ego)
-
-    def imagine(self, observation, steps, futures, ego=None, latents=None):
+    def imagine(self, observation, steps, futures, ego=None):
         # The clip is told by where its ego stands now.
         present = observation.ego[:, -1]
         states = self.clips.scene.state(self.clips.ego, self.clips.frame)
-        index = (states[None] - present[:, None]).abs().sum(-1).argmin(1)
-        clip = self.clips.batch(index)
-        ahead = 3 * torch.arange(1, steps + 1)
-        poses = self.image_poses(observation, ego)
-        vehicles = self.clips.draw_vehicles(clip, ahead, poses)
-        vehicles = self.change(vehicles[:, None].repeat(1, futures, 1, 1, 1))
-        road = self.clips.draw_road(clip, poses)
-        return Futures(vehicles, road, poses, self.clips.config.raster)
+        clip = self.clips.batch((states[None] - present[:, None]).abs().sum(-1).argmin(1))
+        true = Happened.after(self.clips, clip, self, steps)
+        seen = true.images
+        if self.predicts_images:
+            return Futures(
+                self.change(seen.vehicles.repeat(1, futures, 1, 1, 1)), seen.road, seen.pose, TINY
+            )
+        told = true.tracks.transpose(1, 2)[:, None].repeat(1, futures, 1, 1, 1)
+        tracks = observation.tracks
+        assert tracks is not None
+        return TrackFutures(
+            self.change(told), tracks.size_m, tracks.here, observation.road, seen.pose, TINY
+        )
 
 
 @pytest.fixture(scope="module")
 def clips():
     pair = straight_recording([Car(0.0), Car(9.0, speed_mps=10.5)], frames=60, name="pair")
-    return tiny_clips([dense_recording(per_lane=3, frames=60), pair], 3 * STEPS)
+    return tiny_clips([dense_recording(per_lane=3, frames=60), pair], 3 * STEPS, SEEING)
 
 
-def scores(model, clips, futures=2, count=40):
-    rows = evaluate(model, clips, STEPS, count, futures, seed=0)
-    return {row["name"]: {k: v.value for k, v in row.items() if k != "name"} for row in rows}
+def scores(predictor, clips, futures=2, count=40):
+    """Mean over clips of each measure, at each step."""
+    index = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))[:count]
+    predictors = {"it": predictor, **references(predictor, clips)}
+    found = measured(predictors, clips, index, STEPS, futures)
+    return {name: dict(zip(MEASURES, v.mean(0), strict=True)) for name, v in found.items()}
 
 
-def test_the_truth_is_perfect(clips):
-    found = scores(Oracle(clips), clips)["world-model"]
-    assert set(found) == {"squared_error_1s", "iou_1s", "cost_error_1s", "best_iou_1s"}
-    assert found["iou_1s"] == found["best_iou_1s"] == 1.0
-    assert found["squared_error_1s"] == 0.0
-    assert found["cost_error_1s"] == pytest.approx(0.0, abs=1e-6)  # sums in another order
+@pytest.mark.parametrize("images", [False, True])
+def test_the_truth_is_perfect(clips, images):
+    found = scores(Oracle(clips, images), clips)["it"]
+    assert (found["vehicle_iou"] == 1).all()
+    assert (found["best_vehicle_iou"] == 1).all()
+    for key in ("image_mse", "diversity"):
+        assert (found[key] == 0).all()
+    for key in ("cost_error", "best_cost_error", "expected_cost_error"):
+        assert found[key] == pytest.approx(0.0, abs=1e-6)
+    if images:  # nobody to match
+        assert np.isnan(found["position_error_m"]).all()
+        assert np.isnan(found["diversity_m"]).all()
+    else:
+        assert (found["position_error_m"] == 0).all()
+        assert (found["diversity_m"] == 0).all()
+
+
+def test_references_by_hand():
+    """A car that brakes at 2 m/s² beside an ego at 10 m/s: each reference by its own formula."""
+    frames, begin, braking = 60, 12.0, -2.0
+    recording = straight_recording([Car(0.0), Car(8.0, lane=1)], frames=frames)
+    time = 0.1 * np.arange(frames)
+    recording.speed_mps[frames:] = begin + braking * time
+    recording.x_m[frames:] = 8.0 + begin * time + 0.5 * braking * time**2
+    clips = tiny_clips([recording], 3 * STEPS, SEEING)
+    index = int(((clips.ego == 0) & (clips.frame == 6)).nonzero())
+    clip = clips.batch(torch.tensor([index]))
+    then = 0.3 * torch.arange(1, STEPS + 1)
+    speed = begin + braking * 0.6
+    place = 8.0 + begin * 0.6 + 0.5 * braking * 0.6**2
+    idm_lone = 1.2 * (1 - (speed / (1.1 * speed + 2.0)) ** 4)
+    by_hand = {
+        "copy-last": place + 10.0 * then,
+        "constant-velocity": place + speed * then,
+        "constant-acceleration": place + speed * then + 0.5 * braking * then**2,
+        "idm": place + torch.tensor([speed * 0.3 + 0.5 * idm_lone * 0.09] * STEPS),
+    }
+    poses = Happened.after(clips, clip, Oracle(clips), STEPS).images.pose
+    for name, predictor in references(Oracle(clips), clips).items():
+        told = predictor.imagine(clip.observation, STEPS, 1)
+        slot = int(told.here[0].nonzero()[0])
+        x = told.states[0, 0, :, slot, 0]
+        steps = 1 if name == "idm" else STEPS
+        torch.testing.assert_close(x[:steps], by_hand[name][:steps], atol=1e-3, rtol=0)
+        boxes = torch.tensor([[float(x[0]), 6.0, 0.0, 4.5, 1.8]])[None]
+        image = draw_vehicles(poses[0, :1], boxes, torch.ones(1, 1, dtype=torch.bool), TINY)
+        torch.testing.assert_close(told.draw(poses)[0, 0, 0], image[0], atol=1e-4, rtol=0)
 
 
 def test_constant_velocity_is_exact_where_it_holds(clips):
     found = scores(Oracle(clips), clips)
-    moving, still = found["constant-velocity"], found["copy-last"]
-    assert moving["iou_1s"] > 0.999
-    assert moving["squared_error_1s"] < 1e-6
-    assert moving["cost_error_1s"] < 1e-3
-    assert still["iou_1s"] < 0.9 < moving["iou_1s"]
-    # The images themselves, at every step.
-    clip = clips.batch(torch.arange(0, len(clips), 37))
-    ahead = 3 * torch.arange(1, STEPS + 1)
-    poses = clip.future[:, ahead - 1, :3]
-    images = constant_velocity(clips, clip, 0.1 * ahead, poses)
-    torch.testing.assert_close(images, clips.draw_vehicles(clip, ahead, poses), atol=2e-3, rtol=0)
+    for name in ("constant-velocity", "constant-acceleration"):
+        assert (found[name]["vehicle_iou"] > 0.999).all()
+        assert (found[name]["position_error_m"] < 1e-3).all()
+        assert (found[name]["cost_error"] < 1e-3).all()
+    assert found["copy-last"]["vehicle_iou"][-1] < 0.9
+    assert set(found) == {"it", *REFERENCES}
 
 
-def test_constant_velocity_is_wrong_where_a_car_turns():
-    cars = [Car(0.0, lane=1, speed_mps=10.0), Car(9.0, to_lane=1, change_frame=8)]
-    clips = tiny_clips([straight_recording(cars, frames=45)], 3 * STEPS)
-    assert scores(Oracle(clips), clips)["constant-velocity"]["iou_1s"] < 0.98
+def test_displaced_vehicles_by_hand(clips):
+    """Two futures, 1 m ahead and 3 m behind the truth: mean 2 m, best 1 m, 4 m apart."""
+
+    def shifted(states):
+        states[:, 0, ..., 0] += 1.0
+        states[:, 1, ..., 0] -= 3.0
+        return states
+
+    found = scores(Oracle(clips, change=shifted), clips)["it"]
+    assert found["position_error_m"] == pytest.approx(2.0, abs=1e-4)
+    assert found["best_position_error_m"] == pytest.approx(1.0, abs=1e-4)
+    assert found["diversity_m"] == pytest.approx(4.0, abs=1e-4)
+    assert (found["best_vehicle_iou"] > found["vehicle_iou"]).all()
+    assert (found["diversity"] > 0).all()
 
 
-def test_a_wrong_model_is_found_out(clips):
-    empty = scores(Oracle(clips, torch.zeros_like), clips)["world-model"]
-    assert empty["iou_1s"] < 0.2
-    assert empty["cost_error_1s"] > 0.0
+def test_a_wrong_model_of_pixels_is_found_out(clips):
+    empty = scores(Oracle(clips, True, torch.zeros_like), clips)["it"]
+    assert (empty["vehicle_iou"] < 0.2).all()
+    assert (empty["cost_error"] > 0.0).all()
 
     def one_good(images):
         images[:, 1:] = 0.0
         return images
 
-    half = scores(Oracle(clips, one_good), clips)["world-model"]
-    assert half["best_iou_1s"] == 1.0
-    assert half["iou_1s"] == pytest.approx(0.5 * (1.0 + empty["iou_1s"]), abs=1e-5)
-    assert half["squared_error_1s"] == pytest.approx(0.5 * empty["squared_error_1s"], rel=1e-4)
+    half = scores(Oracle(clips, True, one_good), clips)["it"]
+    assert (half["best_vehicle_iou"] == 1.0).all()
+    assert half["vehicle_iou"] == pytest.approx(0.5 * (1.0 + empty["vehicle_iou"]), abs=1e-5)
+    assert half["image_mse"] == pytest.approx(0.5 * empty["image_mse"], rel=1e-4)
+    assert half["expected_cost_error"] == pytest.approx(0.5 * half["cost_error"] * 2, rel=0.5)
+    assert half["best_cost_error"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_with_one_future_mean_and_best_are_one(clips):
+    model = TOKENS.build().eval()
+    found = scores(model, clips, futures=1)["it"]
+    for key in ("vehicle_iou", "position_error_m", "cost_error"):
+        assert found[key] == pytest.approx(found[f"best_{key}"])
+    assert found["expected_cost_error"] == pytest.approx(found["cost_error"])
+    assert found["diversity"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_images_drawn_elsewhere_are_brought_to_the_same_poses(clips):
+    clip = clips.batch(torch.arange(0, len(clips), 29))
+    happened = Happened.after(clips, clip, Oracle(clips), STEPS)
+    ahead = 3 * torch.arange(1, STEPS + 1)
+    pose = happened.images.pose.clone()
+    pose[..., 0] += 2 * TINY.metres_per_pixel
+    told = Futures(
+        clips.draw_vehicles(clip, ahead, pose)[:, None], clips.draw_road(clip, pose), pose, TINY
+    )
+    moved = drawn(told, happened)
+    torch.testing.assert_close(
+        moved.vehicles[..., 2:-2, :], happened.images.vehicles[..., 2:-2, :], atol=1e-3, rtol=0
+    )
 
 
 def test_overlap_by_hand():
@@ -108,32 +194,110 @@ def test_overlap_by_hand():
     assert overlap(torch.stack([a, b]), torch.stack([b, b])).shape == (2,)
 
 
-def test_the_command_writes_its_table(tmp_path, capsys):
-    run = tmp_path / "run"
-    identity = {"model": to_json(TINY_MODEL)}
-    torch.manual_seed(0)
-    Checkpoint("world_model", identity, TINY_MODEL.build().state_dict(), 1, {}).save(
-        run / FILE_NAME
-    )
-    recording = dense_recording(per_lane=3, frames=60)
-    recording.save(tmp_path / "dense.h5")
-    reports = []
-    for name in ("a", "b"):
+def test_clusters_by_hand():
+    values = np.array([[1.0, np.nan], [2.0, 4.0], [6.0, np.nan]])
+    same, other = clustered_means(values, np.array([7, 7, 9]))
+    assert same.value == 3.0
+    assert same.n == 2
+    assert same.low == 1.5  # only the first vehicle drawn: the mean of its clips
+    assert same.high == 6.0
+    assert (other.value, other.n) == (4.0, 1)
+    assert np.isnan([other.low, other.high]).all()
+    # A bootstrap over vehicles is wider than one that takes their clips for independent.
+    random = np.random.default_rng(1)
+    own = np.repeat(random.normal(size=40), 10)
+    wide = clustered_means(own[:, None], np.repeat(np.arange(40), 10))[0]
+    narrow = clustered_means(own[:, None], np.arange(400))[0]
+    assert wide.high - wide.low > 2.5 * (narrow.high - narrow.low)
+
+
+def test_differences_are_paired():
+    """A model better by exactly 0.1 in every clip: an interval without width."""
+    random = np.random.default_rng(0)
+    base = random.normal(size=(50, len(MEASURES), STEPS))
+    values = {"model": base + 0.1, "idm": base}
+    rows, comparisons = judged(values, np.arange(50), 0.3)
+    assert [row["name"] for row in comparisons] == ["model - idm"]
+    gain, own = comparisons[0]["vehicle_iou_1s"], rows[0]["vehicle_iou_1s"]
+    assert isinstance(gain, Metric)
+    assert isinstance(own, Metric)
+    assert (gain.low, gain.value, gain.high) == pytest.approx((0.1, 0.1, 0.1))
+    assert own.high - own.low > 0.2
+    assert own.value == pytest.approx(values["model"][:, 0, 2].mean())
+    assert "vehicle_iou_2s" not in rows[0]  # beyond what was predicted
+    assert [step_at(s, 0.3) for s in (0.3, 1.0, 2.0, 3.0)] == [0, 2, 6, 9]
+
+
+def test_costs_are_of_images_whatever_was_predicted(clips):
+    """Boxes drawn and the same boxes as images cost the same."""
+    clip = clips.batch(torch.arange(0, len(clips), 29))
+    happened = Happened.after(clips, clip, Oracle(clips), STEPS)
+    told = ConstantVelocity(SEEING).imagine(clip.observation, STEPS, 1)
+    images = drawn(told, happened)
+    true = happened.rollout
+    among = Rollout(true.states, true.actions, true.previous_action, true.size_m, images, 0.3)
+    wrong = (cost_along(among) - cost_along(true)).abs()[:, 0]
+    torch.testing.assert_close(measure(told, happened)["cost_error"], wrong)
+    torch.testing.assert_close(measure(images, happened)["cost_error"], wrong)
+
+
+def test_models_that_see_different_histories_are_not_mixed():
+    tokens, pixels = TOKENS.build(), TINY_MODEL.build()
+    assert common_observation([pixels, tokens]) == SEEING
+    assert common_observation([pixels]).vehicles == 24
+    other = TokensConfig(ObservationConfig(frames=4, raster=TINY, vehicles=12), hidden=8, pair=8)
+    with pytest.raises(InputError, match="one by one"):
+        common_observation([tokens, other.build()])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs of one configuration, and a recording."""
+    folder = tmp_path_factory.mktemp("runs")
+    for seed, name in enumerate(("a", "b")):
+        torch.manual_seed(seed)
+        weights = TOKENS.build().state_dict()
+        (folder / name).mkdir()
+        Checkpoint("world_model", {"model": to_json(TOKENS)}, weights, 1, {}).save(
+            folder / name / FILE_NAME
+        )
+    dense_recording(per_lane=3, frames=60).save(folder / "dense.h5")
+    return folder
+
+
+def test_the_command_writes_its_table(runs, tmp_path, capsys):
+    recordings, reports = (runs / "dense.h5",), []
+    for name in ("first", "again"):
         out = tmp_path / f"{name}.json"
-        main(run, (tmp_path / "dense.h5",), out, "all", clips=12, steps=STEPS, futures=2)
+        main((runs / "a",), recordings, out, split="all", clips=12, horizon_s=1.2, futures=2)
         reports.append(json.loads(out.read_text()))
     report = reports[0]
-    assert set(report) == {"command", "commit", "config", "hardware", "rows"}
     assert report["command"] == "eval.open_loop"
-    assert report["config"]["recording_hashes"] == [recording.content_hash]
-    names = [row["name"] for row in report["rows"]]
-    assert names == ["world-model", "copy-last", "constant-velocity"]
+    assert report["config"]["judged_at_s"] == {"0.3s": 0.3, "0.6s": 0.6, "1s": 0.9}
+    assert [row["name"] for row in report["rows"]] == ["model", *REFERENCES]
+    assert [row["name"] for row in report["comparisons"]] == [f"model - {r}" for r in REFERENCES]
     for row in report["rows"]:
-        assert set(row["iou_1s"]) == {"value", "low", "high", "n"}
-        assert row["iou_1s"]["n"] == 12
-        assert 0 <= row["iou_1s"]["value"] <= 1
+        assert set(row["vehicle_iou_1s"]) == {"value", "low", "high", "n"}
+        assert 0 <= row["vehicle_iou_1s"]["value"] <= 1
     # The seed fixes clips and samples.
     assert reports[0]["rows"] == reports[1]["rows"]
-    assert "constant-velocity" in capsys.readouterr().out
+    assert "constant-acceleration" in capsys.readouterr().out
     with pytest.raises(InputError, match="must be positive"):
-        main(run, (tmp_path / "dense.h5",), None, "all", futures=0)
+        main((runs / "a",), recordings, split="all", futures=0)
+
+
+def test_several_runs_their_ensemble_and_a_page(runs, tmp_path):
+    out, page = tmp_path / "out.json", tmp_path / "out.html"
+    main(
+        (runs / "a", runs / "b"), (runs / "dense.h5",), out, page, split="all", clips=6,
+        horizon_s=1.2, futures=2, ensemble=True,
+    )  # fmt: skip
+    report = json.loads(out.read_text())
+    assert [row["name"] for row in report["rows"]] == ["a", "b", "ensemble", *REFERENCES]
+    names = [row["name"] for row in report["comparisons"]]
+    assert names[:2] == ["a - b", "a - ensemble"]
+    assert "ensemble - idm" in names
+    text = page.read_text()
+    assert text.count("data:image/png;base64,") == 2
+    assert "src='http" not in text
+    assert 'src="http' not in text

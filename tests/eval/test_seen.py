@@ -48,9 +48,10 @@ def test_closed_loop_warns_of_what_a_policy_has_seen(files, tmp_path, capsys, sp
 def test_open_loop_warns_of_what_a_model_has_seen(files, tmp_path, capsys, split, seen):
     out = tmp_path / "open.json"
     eval.open_loop.main(
-        files / "world_model", (files / "dense.h5",), out, split=split, clips=2, steps=4, futures=1
-    )
-    assert json.loads(out.read_text())["config"]["seen_in_training"] == seen
+        (files / "world_model",), (files / "dense.h5",), out, split=split, clips=2, horizon_s=1.2,
+        futures=1,
+    )  # fmt: skip
+    assert json.loads(out.read_text())["config"]["seen_in_training"] == {"world_model": seen}
     assert ("warning: world_model" in capsys.readouterr().err) == bool(seen)
 
 
