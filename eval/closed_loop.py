@@ -41,6 +41,8 @@ from .results import Metric, Row, format_table, mean, rate, ratio, write_results
 from .track import REPLAY, Track, simulator_for, take_turn
 
 HUMAN = "human"
+SLOTS = {"sumo": 8}
+"""Most episodes at a time where each needs a process."""
 SUCCESSES = ("arrived", "survived")
 
 
@@ -152,7 +154,7 @@ def log_of(
 ) -> Drives:
     """Drives the track's scenarios, the first ``limit`` if there is one."""
     scenarios = track.scenarios[:limit]
-    slots = min(slots, len(scenarios))
+    slots = min(slots, len(scenarios), SLOTS.get(others, slots))
     recorder = Recorder(track.roads, len(scenarios), slots, track.scene.dt_s)
     simulator = simulator_for(policy, track, others)
     drive(policy, simulator, scenarios, recorder, slots, f"{label}, others: {others}")

@@ -14,15 +14,17 @@ from .everybody import Everybody
 from .idm import Idm
 from .reactive import Reactive
 from .replay import Replay
+from .sumo import Sumo
 from .until_disturbed import UntilDisturbed
 
 TRAFFICS: dict[str, Callable[[Scene, Sequence[Road]], Traffic]] = {
     "replay": lambda scene, roads: Replay(scene),
     "until-disturbed": UntilDisturbed,
     "reactive": Reactive,
+    "sumo": Sumo,
 }
-FOLLOWING = {"until-disturbed": UntilDisturbed, "reactive": Reactive}
-"""Those in which somebody follows by IDM."""
+FOLLOWING = {"until-disturbed": UntilDisturbed, "reactive": Reactive, "sumo": Sumo}
+"""Those whose drivers can be more aggressive, or less."""
 
 POLICY = "policy:"
 """What follows it names a policy, which then drives everybody."""
@@ -47,7 +49,7 @@ def traffic_by_name(
     if idm is not None:
         if name not in FOLLOWING:
             raise InputError(
-                f"others {name}: nobody follows by IDM there, so aggressiveness changes nothing; "
+                f"others {name}: aggressiveness changes nothing there; "
                 f"choose {' or '.join(FOLLOWING)}"
             )
         return FOLLOWING[name](scene, roads, idm)

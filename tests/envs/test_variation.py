@@ -127,7 +127,7 @@ def test_aggressive_drivers_follow_closer():
         x = simulator.neighbours().boxes[0][simulator.neighbours().present[0]][:, 0]
         gaps.append(float(x.max() - x.min()))
     assert gaps[1] < gaps[0] - 1.0
-    with pytest.raises(InputError, match="nobody follows by IDM"):
+    with pytest.raises(InputError, match="aggressiveness changes nothing"):
         traffic_by_name("replay", world.scene, [world.recordings[0].road], Variation().idm or idm)
 
 
@@ -232,7 +232,7 @@ def test_in_gymnasium():
     assert simulator.config.actuation == Actuation(delay_frames=2, friction=math.inf)
     with pytest.raises(InputError, match="did you mean 'density'"):
         make(variation={"densty": 0.5})
-    with pytest.raises(InputError, match="nobody follows by IDM"):
+    with pytest.raises(InputError, match="aggressiveness changes nothing"):
         make(variation={"aggressiveness": 2.0})
 
 

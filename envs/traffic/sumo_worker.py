@@ -1,0 +1,96 @@
+"""One simulation of SUMO in a process of its own: ``libsumo`` holds one a process.
+
+Run as a program by ``envs.traffic.sumo``.  It reads a JSON object a line and answers each with one;
+it imports nothing but the standard library and ``libsumo``, so it starts at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from typing import Any
+
+EGO, DRIVER = "ego", "driver"
+
+
+def main() -> None:
+    """Answers until its input ends."""
+    # What SUMO prints must not get between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    world = _World()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer = world.load(**asked["load"]) if "load" in asked else world.step(**asked["step"])
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+class _World:
+    def __init__(self) -> None:
+        import libsumo
+
+        self.sumo: Any = libsumo
+        self.running = False
+        self.dt_s = 0.0
+
+    def load(self, options: list[str], edges: list[str], dt_s: float) -> list:
+        """An empty road."""
+        if self.running:
+            self.sumo.load(options)
+        else:
+            self.sumo.start(["sumo", *options])
+        self.running, self.dt_s = True, dt_s
+        for k in range(len(edges)):
+            self.sumo.route.add(f"from-{edges[k]}", edges[k:])
+        return []
+
+    def step(self, ego: list[float], entering: list[list[float]]) -> list[list[float]]:
+        """Moves everybody by one step.
+
+        Args:
+            ego: x, y, heading, speed, length and width before the step.
+            entering: number, the same six and the desired speed, of each newcomer.
+
+        Returns:
+            Number, x, y, heading and speed of everybody but the ego.
+        """
+        vehicle = self.sumo.vehicle
+        self._place(EGO, ego, math.inf)
+        for number, *box, desired in entering:
+            self._place(str(int(number)), box, desired)
+        self.sumo.simulationStep()
+        found = []
+        for name in vehicle.getIDList():
+            if name != EGO:
+                (x, y), angle = vehicle.getPosition(name), math.radians(90 - vehicle.getAngle(name))
+                half = 0.5 * vehicle.getLength(name)
+                x, y = x - half * math.cos(angle), y - half * math.sin(angle)
+                found.append([int(name), x, y, angle, vehicle.getSpeed(name)])
+        return found
+
+    def _place(self, name: str, box: list[float], desired_mps: float) -> None:
+        """Puts a vehicle where it will be after the step if it keeps its velocity.
+
+        SUMO leaves a vehicle that is placed where it is for this step.
+        """
+        vehicle, (x, y, heading, speed, length, width) = self.sumo.vehicle, box
+        ahead = 0.5 * length + speed * self.dt_s
+        x, y = x + ahead * math.cos(heading), y + ahead * math.sin(heading)
+        edge, _, lane = self.sumo.simulation.convertRoad(x, y)
+        if name not in vehicle.getIDList():
+            vehicle.add(name, f"from-{edge}", DRIVER, departSpeed=str(max(0.0, speed)))
+            vehicle.setLength(name, length)
+            vehicle.setWidth(name, width)
+            if math.isfinite(desired_mps):
+                vehicle.setMaxSpeed(name, desired_mps)
+        # The ego may be anywhere, the others stay on their route.
+        where = 2 if name == EGO else 1
+        vehicle.moveToXY(name, edge, lane, x, y, 90 - math.degrees(heading), where)
+        vehicle.setPreviousSpeed(name, speed)
+
+
+if __name__ == "__main__":
+    main()
