@@ -71,7 +71,7 @@ def learner(ppo: Any, env: str, envs: int, settings: dict[str, Any], **arguments
         settings: arguments of the environment.
         arguments: of ``ppo``.
     """
-    from stable_baselines3.common.vec_env import VecMonitor
+    from stable_baselines3.common.vec_env import VecMonitor  # pyright: ignore[reportMissingImports]
 
     from .sb3_vector import BatchedVecEnv, RasterExtractor
 

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor  # pyright: ignore[reportMissingImports]
+from stable_baselines3.common.vec_env import VecEnv  # pyright: ignore[reportMissingImports]
 from torch import Tensor, nn
 
 from ppuu.errors import InputError

@@ -6,6 +6,7 @@ it imports nothing but the standard library and ``libsumo``, so it starts at onc
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -30,9 +31,7 @@ def main() -> None:
 
 class _World:
     def __init__(self) -> None:
-        import libsumo
-
-        self.sumo: Any = libsumo
+        self.sumo: Any = importlib.import_module("libsumo")
         self.running = False
         self.dt_s = 0.0
 
