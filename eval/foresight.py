@@ -57,6 +57,11 @@ class Happened:
         return cls(futures, rollout, states, known)
 
 
+def step_at(seconds: float, step_s: float) -> int:
+    """The step nearest to a time; the first one is 0."""
+    return max(0, round(seconds / step_s) - 1)
+
+
 def drawn(predicted: Futures | TrackFutures, happened: Happened) -> Futures:
     """Predictions as images in the frame of the true ones, whatever they were told as.
 

@@ -33,7 +33,7 @@ from ppuu.world_models import (
 )
 
 from .clustered import clustered_means
-from .foresight import MEASURES, Happened, measure
+from .foresight import MEASURES, Happened, measure, step_at
 from .held_out import held_out
 from .open_loop_page import page
 from .policies import labels
@@ -111,11 +111,6 @@ def judged(
     pairs = [(a, b) for k, a in enumerate(models) for b in (*models[k + 1 :], *REFERENCES)]
     comparisons = [row(f"{a} - {b}", values[a] - values[b]) for a, b in pairs if b in values]
     return rows, comparisons
-
-
-def step_at(seconds: float, step_s: float) -> int:
-    """The step nearest to a time; the first one is 0."""
-    return max(0, round(seconds / step_s) - 1)
 
 
 def table(rows: Sequence[Row]) -> str:

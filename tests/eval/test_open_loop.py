@@ -7,12 +7,10 @@ import pytest
 import torch
 
 from eval.clustered import clustered_means
-from eval.foresight import MEASURES, Happened, cost_along, drawn, measure, overlap
+from eval.foresight import MEASURES, Happened, cost_along, drawn, measure, overlap, step_at
 from eval.held_out import common_observation
-from eval.open_loop import REFERENCES, judged, main, measured, references, step_at
+from eval.open_loop import REFERENCES, judged, main, measured, references
 from eval.results import Metric
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.raster import draw_vehicles
@@ -21,6 +19,7 @@ from ppuu.track_futures import TrackFutures
 from ppuu.world_models import ConstantVelocity, Predictor, TokensConfig
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips
+from tests.runs import saved_world_model
 
 STEPS = 4
 SEEING = ObservationConfig(frames=3, stride=3, raster=TINY, vehicles=12)
@@ -255,12 +254,7 @@ def runs(tmp_path_factory):
     """Two runs of one configuration, and a recording."""
     folder = tmp_path_factory.mktemp("runs")
     for seed, name in enumerate(("a", "b")):
-        torch.manual_seed(seed)
-        weights = TOKENS.build().state_dict()
-        (folder / name).mkdir()
-        Checkpoint("world_model", {"model": to_json(TOKENS)}, weights, 1, {}).save(
-            folder / name / FILE_NAME
-        )
+        saved_world_model(folder / name, TOKENS, seed)
     dense_recording(per_lane=3, frames=60).save(folder / "dense.h5")
     return folder
 

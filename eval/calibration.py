@@ -1,0 +1,212 @@
+"""``python -m eval.calibration``: whether a world model knows how wrong it is."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm import tqdm
+
+from data.clips import Clip, Clips
+from data.splits import Split
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.files import check_output, written_whole
+from ppuu.kinematics import rollout
+from ppuu.runs import load_world_models
+from ppuu.runtime import seed_everything
+from ppuu.track_futures import TrackFutures
+from ppuu.world_models import Ensemble, WorldModel, replicas
+
+from .calibration_plot import plot
+from .foresight import Happened, step_at
+from .held_out import held_out
+from .policies import labels
+from .results import Row, format_table, write_results
+from .spread import Spread, deviations_from_truth, joined, spreads
+
+HORIZONS_S = (1.0, 2.0, 3.0)
+STRANGE_ACTIONS = {
+    "braking": (-5.0, 0.0),
+    "accelerating": (3.0, 0.0),
+    "swerving": (0.0, 0.02),
+}
+"""What nobody in dense traffic keeps up for seconds: m/s2 and 1/m."""
+_DROPOUT_REPLICAS = 8
+_BATCH = 32
+
+
+@torch.no_grad()
+def observed(
+    model: WorldModel, clips: Clips, index: Int[Tensor, " clips"], steps: int, futures: int
+) -> dict[tuple[str, int], Spread]:
+    """Spreads and errors on some clips, by quantity and step."""
+    count = model.members if isinstance(model, Ensemble) else _DROPOUT_REPLICAS
+    times = [step_at(seconds, model.step_s) for seconds in HORIZONS_S]
+    parts = []
+    for part in tqdm(index.split(_BATCH), desc="predict", disable=not sys.stderr.isatty()):
+        clip = clips.batch(part, images=model.predicts_images)
+        happened = Happened.after(clips, clip, model, steps)
+        ego = happened.rollout.states
+        sampled = model.imagine(clip.observation, steps, futures, ego=ego)
+        told = replicas(model, clip.observation, steps, count, ego=ego)
+        parts.append(
+            spreads(
+                deviations_from_truth(sampled, happened), deviations_from_truth(told, happened),
+                clip.ego, times,
+            )
+        )  # fmt: skip
+    return joined(parts)
+
+
+@torch.no_grad()
+def after_strange_actions(
+    model: WorldModel, clips: Clips, index: Int[Tensor, " clips"], steps: int
+) -> dict[str, Float[Tensor, " time"]]:
+    """How much a coupled model's replicas disagree if the ego does what was never seen.
+
+    Root mean square deviation of the predicted images, in the same clips, for the recorded path
+    and for each of ``STRANGE_ACTIONS`` kept up.
+    """
+    count = model.members if isinstance(model, Ensemble) else _DROPOUT_REPLICAS
+    found: dict[str, list[Tensor]] = {}
+    for part in index.split(_BATCH):
+        clip = clips.batch(part, images=True)
+        for name, ego in _paths(clip, model, steps):
+            told = replicas(model, clip.observation, steps, count, ego=ego)
+            images = told.draw(told.pose) if isinstance(told, TrackFutures) else told.vehicles
+            found.setdefault(name, []).append(images.var(1).mean((-2, -1)))
+    return {name: torch.cat(parts).mean(0).sqrt() for name, parts in found.items()}
+
+
+def _paths(
+    clip: Clip, model: WorldModel, steps: int
+) -> Iterable[tuple[str, Float[Tensor, "batch time 4"]]]:
+    """The recorded path, and those of strange actions."""
+    frames = model.frames_per_step
+    yield "recorded", clip.future[:, frames - 1 : steps * frames : frames]
+    start = clip.observation.ego[:, -1]
+    for name, action in STRANGE_ACTIONS.items():
+        actions = start.new_tensor(action).expand(len(start), steps * frames, 2)
+        yield name, rollout(start, actions, model.dt_s)[:, frames - 1 :: frames]
+
+
+def rows_of(found: Mapping[tuple[str, int], Spread], name: str, model: WorldModel) -> list[Row]:
+    """A row for each quantity."""
+    rows = []
+    for key in dict.fromkeys(key for key, _ in found):
+        row: dict[str, Any] = {"name": f"{name} {key}"}
+        for seconds in HORIZONS_S:
+            metrics = found[key, step_at(seconds, model.step_s)].metrics()
+            row |= {f"{metric}_{seconds:g}s": value for metric, value in metrics.items()}
+        rows.append(row)
+    return rows
+
+
+def curves_of(
+    found: Mapping[tuple[str, int], Spread], model: WorldModel
+) -> dict[str, dict[str, list]]:
+    """Reliability curves, by quantity and horizon, then by source of the deviation."""
+    return {
+        f"{key}_{seconds:g}s": {
+            source: found[key, step_at(seconds, model.step_s)].reliability(source).tolist()
+            for source in ("sampled", "replicas")
+        }
+        for key in dict.fromkeys(key for key, _ in found)
+        for seconds in HORIZONS_S
+    }
+
+
+def main(
+    world_model: tuple[Path, ...],
+    recordings: tuple[Path, ...],
+    elsewhere: tuple[Path, ...] = (),
+    json: Path | None = None,
+    plot_to: Path | None = None,
+    split: Split = "test",
+    split_manifest: Path | None = None,
+    clips: int = 256,
+    futures: int = 39,
+    seed: int = 0,
+) -> None:
+    """Holds a model's spread of futures, and its replicas' disagreement, against its real errors.
+
+    For vehicles' places along and across their headings (or images, for models of pixels) and for
+    the driving cost, at 1, 2 and 3 seconds: root mean square errors and deviations, how well a
+    deviation ranks the errors (Spearman), and the share of true values inside the central 50, 80
+    and 95 per cent of the futures.  Intervals are bootstrapped over vehicles.  Elsewhere: the same
+    on traffic of other kinds, where the replicas' disagreement ought to rise with the error.
+
+    Args:
+        world_model: a run directory of train.world_model (replicas by dropout), or several of
+            the same configuration (an ensemble).
+        recordings: traffic of the kind that the model knows.
+        elsewhere: other kinds of traffic, whole, a row each.
+        json: where to write rows and reliability curves; a part is printed either way.
+        plot_to: where to draw them, as PNG.
+        split: test, or all for recordings that nothing was trained on.
+        split_manifest: file of data.splits that says what belongs to the split; by time without.
+        clips: how many clips of each, drawn at random.
+        futures: samples for each clip; with 39 the shares end on whole samples.
+        seed: of clips and samples.
+    """
+    if clips < 2 or futures < 2:
+        raise InputError("--clips and --futures must be at least 2")
+    for out in (json, plot_to):
+        check_output(out)
+    began = time.monotonic()
+    model = load_world_models(world_model)
+    steps = step_at(HORIZONS_S[-1], model.step_s) + 1
+    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    held = held_out([model], runs, recordings, split, split_manifest, steps)
+    index = held.chosen(clips, seed)
+    seed_everything(seed)
+    found = observed(model, held.clips, index, steps, futures)
+    rows, others = rows_of(found, "here", model), []
+    for path in elsewhere:
+        other = held_out([model], runs, [path], "all", None, steps)
+        seen = observed(model, other.clips, other.chosen(clips, seed), steps, futures)
+        others += rows_of(seen, path.stem, model)
+    config = {
+        "world_model": {name: str(path) for name, path in runs.items()},
+        **held.identity,
+        "elsewhere": [str(path) for path in elsewhere],
+        "seen_in_training": held.seen,
+        "replicas": "ensemble" if isinstance(model, Ensemble) else "dropout",
+        "clips": len(index), "futures": futures, "seed": seed,
+        "reliability": curves_of(found, model),
+    }  # fmt: skip
+    if not model.decoupled:
+        strange = after_strange_actions(model, held.clips, index, steps)
+        config["image_deviation_after_actions"] = {k: v.tolist() for k, v in strange.items()}
+    config["seconds"] = round(time.monotonic() - began, 1)
+    sys.stdout.write(_table([*rows, *others]) + "\n")
+    if json is not None:
+        write_results(json, "eval.calibration", config, rows, others)
+    if plot_to is not None:
+        with written_whole(plot_to) as temporary:
+            temporary.write_bytes(plot(config["reliability"], rows, others))
+
+
+def _table(rows: list[Row]) -> str:
+    """What is printed: 2 s ahead."""
+    return format_table(
+        [
+            {
+                key.removesuffix("_2s"): value
+                for key, value in row.items()
+                if key == "name" or key.endswith("_2s")
+            }
+            for row in rows
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run(main)
