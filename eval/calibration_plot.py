@@ -87,6 +87,6 @@ def _draw_elsewhere(axes, rows: Sequence[Row]) -> None:
         spread = [[m.value - m.low for m in metrics], [m.high - m.value for m in metrics]]
         axes.bar(place + 0.27 * (k - 1), [m.value for m in metrics], 0.25, color=colour,
                  label=label, yerr=np.maximum(spread, 0.0), error_kw={"lw": 0.8})  # fmt: skip
-    axes.set_xticks(place, names, fontsize=7)
+    axes.set_xticks(place, names, fontsize=7, rotation=15, ha="right")
     axes.set_title("2 s ahead, by kind of traffic", fontsize=9)
     axes.legend(fontsize=6, frameon=False)
