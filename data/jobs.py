@@ -106,7 +106,7 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[str]
                 "run the same command with fewer --workers"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # what has begun is finished
 
 
 def _begin_worker() -> None:

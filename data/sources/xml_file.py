@@ -63,7 +63,9 @@ class XmlFile:
         Raises:
             InputError: there is no such child, or no finite number in it.
         """
-        found = element.find(tag)
+        found: Element | None = element
+        for part in tag.split("/"):  # step by step: find() is fast with a bare tag only
+            found = None if found is None else found.find(part)
         if found is None:
             raise InputError(f"{self.place(element)}: <{element.tag}> has no <{tag}>")
         return self.number(found, f"<{tag}>", found.text)

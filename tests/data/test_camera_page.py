@@ -9,6 +9,8 @@ import pytest
 
 from data.prepare import main
 from data.sources import SOURCES
+from data.traffic import simulate
+from data.traffic import simulate
 from ppuu.command import run
 from ppuu.recording import Recording
 
@@ -29,7 +31,8 @@ def code() -> dict:
 
 
 @pytest.mark.parametrize("name", ["test_what_was_generated_comes_back", "test_a_bad_line_is_named"])
-def test_the_tests_on_the_page_pass(code, tmp_path, name):
+def test_the_tests_on_the_page_pass(code, tmp_path, name, monkeypatch):
+    monkeypatch.setattr(simulate, "_WARM_UP_S", 60.0)
     code[name](tmp_path)
 
 

@@ -242,7 +242,7 @@ def test_actions_that_an_ego_could_not_take_are_counted():
     assert 0.1 < share < 0.3
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10_000))
 def test_the_sweep_finds_the_overlaps_that_shapely_finds(seed):
     rng = np.random.default_rng(seed)

@@ -155,10 +155,10 @@ def test_a_mapping_that_makes_no_sense_is_named(tmp_path, truth, change, words):
     "old, new, words",
     [
         ("yaw", "yew", "line 1: no column 'yaw' for heading; did you mean 'yew'?"),
-        ("1092,1,", "1092,one,", "line 3, column 2 (frame): 'one' is not a"),
-        ("1092,1,", "1092,0,", "line 3, column 'id', column 'n': vehicle 1092, frame 0"),
-        ("1092,1,", "1092,1000000000000,", "line 3, column 'n': 1000000000000 is out of range"),
-        ("1092,1,", "1092,1,nan,", "is not a"),
+        ("305,1,", "305,one,", "line 3, column 2 (frame): 'one' is not a"),
+        ("305,1,", "305,0,", "line 3, column 'id', column 'n': vehicle 305, frame 0"),
+        ("305,1,", "305,1000000000000,", "line 3, column 'n': 1000000000000 is out of range"),
+        ("305,1,", "305,1,nan,", "is not a"),
     ],
 )
 def test_a_bad_table_is_named(tmp_path, truth, old, new, words):

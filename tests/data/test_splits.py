@@ -161,7 +161,7 @@ def traffic(draw):
 
 
 @pytest.mark.parametrize("by", ["time", "site"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(recordings=traffic(), horizon=st.integers(1, 6), gap_s=st.sampled_from([0.0, 0.5]))
 def test_no_clip_shows_what_a_clip_of_another_split_shows(by, recordings, horizon, gap_s):
     with pytest.MonkeyPatch.context() as patch:
@@ -189,7 +189,7 @@ def test_by_vehicle_leaks_and_the_check_says_so(horizon):
     assert found.ego_vehicle_frames == found.vehicles == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     recordings=traffic(),
     cuts=st.lists(st.integers(0, 60), min_size=4, max_size=4),

@@ -63,11 +63,11 @@ def test_without_sumo_one_line_names_the_cure(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture(scope="module")
 def sumo():
-    """Half a minute after a short warm-up."""
+    """Twenty seconds after a short warm-up."""
     pytest.importorskip("libsumo", reason="SUMO is not installed: pip install libsumo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulate, "_WARM_UP_S", 60.0)
-        return generate(30.0, seed=3)
+        return generate(20.0, seed=3)
 
 
 def test_no_overlap_on_the_road_and_the_human_arrives(sumo):

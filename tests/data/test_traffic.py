@@ -163,7 +163,8 @@ def test_as_hard_as_it_should_be(dense):
     assert none.mean() < idm.mean() < 0.85
 
 
-def test_moderate_is_easier(dense):
+def test_moderate_is_easier(dense, monkeypatch):
+    monkeypatch.setattr(simulate, "_WARM_UP_S", 90.0)
     recording = generate(PRESETS["moderate"], 25.0, seed=100)
     assert overlapping_rows(recording) == 0
     assert recording.speed_mps.mean() > dense.speed_mps.mean()

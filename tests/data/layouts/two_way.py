@@ -8,9 +8,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
+import pytest
 
 from data.roads.frame import LocalFrame
-from data.traffic import PRESETS, generate
+from data.traffic import PRESETS, generate, simulate
 from ppuu.recording import Recording
 
 OPPOSITE = 10_000
@@ -46,7 +48,9 @@ class Rows:
 @cache
 def generated() -> Recording:
     """Six lanes and a ramp, 10 Hz; the road's left edge is y = 22.2 m."""
-    return generate(PRESETS["moderate"], 4.0, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate, "_WARM_UP_S", 60.0)
+        return generate(PRESETS["moderate"], 4.0, 1)
 
 
 def rows_of(recording: Recording) -> Rows:
