@@ -26,7 +26,7 @@ from ppuu.recording import Recording, load_recordings
 from tests.data.damage import Injury, damages, injured
 from tests.data.tiny import WRITERS
 
-CASES = int(os.environ.get("PPUU_FUZZ_CASES", "40"))
+CASES = int(os.environ.get("PPUU_FUZZ_CASES", "30"))
 """Damaged files a reader; 500 where PPUU_FUZZ_CASES=500 asks for the thorough run."""
 MEMORY = 1 << 30
 """Bytes that reading a file of a few kilobytes may take."""
