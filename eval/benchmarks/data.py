@@ -44,8 +44,8 @@ class DataBenchmark:
         repeats: timed blocks; the table has their median and range.
         block_s: duration of each block.
         warm_up_s: untimed, before the first block.
-        updates: of the default world model, to see what share of them drawing data takes; none
-            with 0.
+        updates: of a world model, to see what share of them finding and drawing data takes.
+        preset: of that world model.
         device: where clips are drawn: cpu, cuda, ...
         threads: of torch; 0 leaves the number to it.
     """
@@ -57,6 +57,7 @@ class DataBenchmark:
     block_s: float = 2.0
     warm_up_s: float = 3.0
     updates: int = 25
+    preset: str = "small"
     device: str = "cpu"
     threads: int = 0
 
@@ -71,7 +72,7 @@ class DataBenchmark:
             prepared = _prepare(text, made)
             (recording,) = load_recordings([made])
             rows = [prepared, _size(recording, made), *self._clips(recording)]
-            return rows + ([self._training(made)] if self.updates else [])
+            return [*rows, self._training(made)]
 
     def _clips(self, recording: Recording) -> list[Row]:
         observation = ObservationConfig()
@@ -98,13 +99,15 @@ class DataBenchmark:
         last = -(-self.updates // 2)
         options = {"--loop.updates": self.updates, "--loop.log-every": last, "--out": out}
         options |= {"--device": self.device, "--recordings": recording, "--split": "all"}
+        options |= {"--preset": self.preset}
         words = [str(word) for pair in options.items() for word in pair]
         _run("train.world_model", *words)
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+        shares = lines[-1]["time_shares"]
         return {
             "name": "training step, world model",
             "device": self.device,
-            "data_share": lines[-1]["time_shares"]["draw"],
+            "data_share": shares["data"] + shares["raster"],
         }
 
     def _rate(self, batch: Callable[[], object], things: int) -> Metric:

@@ -10,7 +10,6 @@ import pytest
 from data.prepare import main
 from data.sources import SOURCES
 from data.traffic import simulate
-from data.traffic import simulate
 from ppuu.command import run
 from ppuu.recording import Recording
 

@@ -68,8 +68,10 @@ def test_a_crowd_keeps_its_distances():
 def test_data_from_text_to_a_training_step(monkeypatch):
     """A small recording, written, prepared and read again by the commands themselves."""
     monkeypatch.setattr(data, "generate", lambda *_, **__: dense_recording())
-    quick = DataBenchmark(clips=2, horizon=5, repeats=1, block_s=0.01, warm_up_s=0.0, updates=0)
-    prepared, file, poses, drawn = quick.run()
+    little = {"clips": 2, "horizon": 5, "repeats": 1, "block_s": 0.01, "warm_up_s": 0.0}
+    quick = DataBenchmark(**little, updates=1, preset="debug")
+    prepared, file, poses, drawn, training = quick.run()
     assert prepared["rows"] == file["rows"] == dense_recording().rows
     assert prepared["peak_mib"] > 50 and file["smaller_by"] > 10
     assert poses["clips_per_s"].value > 0 and drawn["images_per_s"].value > 0
+    assert 0 < training["data_share"] < 1

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import pytest
 
 from data.roads.frame import LocalFrame
 from data.traffic import PRESETS, generate, simulate
