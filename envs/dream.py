@@ -60,6 +60,8 @@ class DreamConfig(DenseTrafficConfig):
                 )
         if self.others != type(self).others:
             raise InputError(f"others '{self.others}': in a dream the world model moves them")
+        if self.variation:
+            raise InputError("variation: a dream is what the world model makes it; leave it out")
 
     def episodes(self, envs: int) -> DreamEpisodes:
         """Imagined episodes, in so many slots."""

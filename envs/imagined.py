@@ -118,6 +118,7 @@ class ImaginedSimulator(Simulator):
             self.frame[envs],
         )
         futures = self.model.imagine(seen, self.steps, 1, latents=self.latents[envs, None])
+        assert isinstance(futures, Futures)
         self._vehicles[envs], self._road[envs] = futures.vehicles[:, 0], futures.road
         self._poses[envs] = futures.pose
 
@@ -147,10 +148,9 @@ class ImaginedSimulator(Simulator):
 
     def _collided(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
         rollout = self._rollout(envs)
-        vehicles = rollout.futures.vehicles
-        solid = dataclasses.replace(
-            rollout.futures, vehicles=torch.where(vehicles > HAZE, vehicles, 0.0)
-        )
+        futures = self._surroundings(envs)
+        seen = futures.vehicles
+        solid = dataclasses.replace(futures, vehicles=torch.where(seen > HAZE, seen, 0.0))
         return TOUCH(dataclasses.replace(rollout, futures=solid))[:, 0] > COLLISION
 
     def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
@@ -193,6 +193,8 @@ def _check(model: WorldModel, config: SimulatorConfig, dt_s: float) -> None:
     seen = config.observation
     if not model.decoupled:
         raise InputError("this world model is coupled; only decoupled ones can be dreamt in")
+    if not model.predicts_images:
+        raise InputError("this world model predicts boxes; only those that draw can be dreamt in")
     if abs(model.dt_s - dt_s) > 1e-6:
         raise InputError(
             f"the world model knows frames of {model.dt_s:g} s, the recording has {dt_s:g} s; "

@@ -1,6 +1,9 @@
 """The raster against an independent drawing, its symmetries and its gradients."""
 
 import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -315,3 +318,24 @@ def test_a_warped_image_is_the_image_from_there(straight):
     unmoved = warp(images[0], source, source, CONFIG)
     torch.testing.assert_close(unmoved, images[0], atol=1e-3, rtol=0)
     assert images[0][:, OFFROAD].mean() > 0.05
+
+
+@pytest.mark.slow
+def test_no_compiler_is_needed(tmp_path):
+    """numba brings its own: the loops compile and draw where PATH has no compiler at all."""
+    program = (
+        "import shutil, torch; from ppuu.raster import RasterConfig, draw_vehicles;"
+        "assert not any(map(shutil.which, ('cc', 'gcc', 'g++', 'clang', 'c++')));"
+        "box = torch.tensor([[[0.0, 0.0, 0.0, 4.0, 2.0]]]);"
+        "image = draw_vehicles(torch.zeros(1, 3), box, torch.ones(1, 1, dtype=torch.bool),"
+        " RasterConfig()); print(float(image.sum()) * 0.617**2)"
+    )
+    bare = {"PATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path), "CC": "", "CXX": ""}
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=bare | {"PYTHONPATH": root},
+        capture_output=True, text=True, cwd=root,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(8.0, abs=0.05)
+    assert any(tmp_path.rglob("*.nbc")), "the loops were compiled, not only interpreted"
