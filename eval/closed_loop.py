@@ -338,7 +338,7 @@ def main(
         raise InputError(
             "--protocol ppuu: its others replay the recording; leave out --others and --vary"
         )
-    variations = [Variation.parse(text) for text in vary]
+    variations = _variations(vary)
     tracks = [track, *(Track.load(recordings, split, manifest, v) for v in variations)]
     for each in tracks:
         _check_others(others, each)
@@ -380,6 +380,15 @@ def main(
             comparisons,
         )
         write_episodes(json.with_suffix(".episodes.csv"), episodes)
+
+
+def _variations(texts: Sequence[str]) -> list[Variation]:
+    """The worlds beside the recorded one, each once."""
+    variations = [Variation.parse(text) for text in texts]
+    for text, variation in zip(texts, variations, strict=True):
+        if variation == Variation() or variations.count(variation) > 1:
+            raise InputError(f"--vary {text}: the recorded world, which is there anyway, or twice")
+    return variations
 
 
 def _check_others(others: Sequence[str], track: Track) -> None:
