@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import no_type_check
 
@@ -44,14 +44,18 @@ def in_parts(loop: Callable, smallest: int, shared: tuple, *batched: Tensor) -> 
     parts = max(1, min(torch.get_num_threads(), count // smallest))
     edges = [count * part // parts for part in range(parts + 1)]
 
-    def part(first: int, last: int) -> None:
-        loop(*(array[first:last] for array in arrays), *shared)
-
+    part = functools.partial(_part, loop, arrays, shared)
     pairs = zip(edges[1:-1], edges[2:], strict=True)
     pending = [_pool(os.getpid()).submit(part, *pair) for pair in pairs]
     part(edges[0], edges[1])
     for work in pending:
         work.result()
+
+
+def _part(
+    loop: Callable, arrays: Sequence[np.ndarray], shared: tuple, first: int, last: int
+) -> None:
+    loop(*(array[first:last] for array in arrays), *shared)
 
 
 def take(table: UInt8[Tensor, "rows *rest"], row: Int[Tensor, " n"]) -> UInt8[Tensor, "n *rest"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -89,7 +90,7 @@ class LaneField:
         Raises:
             InputError: a road without lanes.
         """
-        grids: dict[bytes, int] = {}
+        grids: dict[Road, int] = {}
         nodes, starts, origins, sizes = [], [0], [], []
         which = []
         for index, road in enumerate(roads):
@@ -98,15 +99,14 @@ class LaneField:
                     f"road {index} has no lanes, so nobody can be driven on it; use others that "
                     "replay the recording"
                 )
-            key = b"|".join(a.tobytes() for a in (road.lane_pointer, road.left_m, road.right_m))
-            if key not in grids:
-                grids[key] = len(origins)
+            if road not in grids:
+                grids[road] = len(origins)
                 grid, origin = _sample(road, cls.SPACING_M)
                 nodes.append(grid.reshape(-1, _CHANNELS))
                 starts.append(starts[-1] + len(nodes[-1]))
                 origins.append(origin)
                 sizes.append(grid.shape[:2])
-            which.append(grids[key])
+            which.append(grids[road])
 
         def tensor(array, kind):
             return torch.as_tensor(np.asarray(array), dtype=kind, device=device)
@@ -126,19 +126,15 @@ class LaneField:
     ) -> LanePlace:
         """Lanes at world points of each road."""
         shape = (len(road),) + (1,) * (x_m.dim() - 1)
-
-        def of_road(table: Tensor) -> Tensor:
-            return table[road].view(shape)
-
-        origin, size = self.origin_m, self.size
-        column = (x_m - of_road(origin[:, 0])) / self.SPACING_M
-        row = (y_m - of_road(origin[:, 1])) / self.SPACING_M
-        column = torch.minimum(column.round().long().clamp(min=0), of_road(size[:, 0]) - 1)
-        row = torch.minimum(row.round().long().clamp(min=0), of_road(size[:, 1]) - 1)
-        node = of_road(self.start) + column * of_road(size[:, 1]) + row
+        origin_x, origin_y = (part.view(shape) for part in self.origin_m[road].unbind(1))
+        columns, rows = (part.view(shape) for part in self.size[road].unbind(1))
+        column = ((x_m - origin_x) / self.SPACING_M).round().long().clamp(min=0)
+        row = ((y_m - origin_y) / self.SPACING_M).round().long().clamp(min=0)
+        column, row = torch.minimum(column, columns - 1), torch.minimum(row, rows - 1)
+        node = self.start[road].view(shape) + column * rows + row
         found = self.nodes.index_select(0, node.flatten()).view(*node.shape, _CHANNELS)
-        right = x_m - (column * self.SPACING_M + of_road(origin[:, 0]))
-        up = y_m - (row * self.SPACING_M + of_road(origin[:, 1]))
+        right = x_m - (column * self.SPACING_M + origin_x)
+        up = y_m - (row * self.SPACING_M + origin_y)
         direction = found[..., _DIRECTION]
         cos, sin = direction.cos(), direction.sin()
         along, across = cos * right + sin * up, cos * up - sin * right
@@ -203,6 +199,7 @@ def _refined(line: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarra
     return np.concatenate([*inner, line[-1:]])
 
 
+@lru_cache(maxsize=16)
 def _sample(road: Road, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """One road as nodes ``(x, y, 8)`` and the world position of node (0, 0)."""
     points = np.concatenate([road.left_m, road.right_m])

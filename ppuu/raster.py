@@ -216,17 +216,15 @@ class RoadMap:
     ) -> RoadMap:
         """Draws the roads at the raster's scale."""
         spacing = config.metres_per_pixel / NODES_PER_PIXEL
-        places: dict[bytes, int] = {}
+        places: dict[Road, int] = {}
         grids, origins, which = [], [], []
         for road in roads:
-            arrays = (road.lane_pointer, road.left_m, road.right_m)
-            key = b"|".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-            if key not in places:
-                places[key] = len(grids)
+            if road not in places:
+                places[road] = len(grids)
                 nodes, origin = road_nodes(road, spacing, config.metres_per_pixel)
                 grids.append(nodes)
                 origins.append(origin)
-            which.append(places[key])
+            which.append(places[road])
         size = np.array([grid.shape[1::-1] for grid in grids])
         first = np.stack([np.cumsum(size[:, 0]) - size[:, 0], np.zeros(len(size))], axis=1)
         shape = np.array([size[:, 0].sum(), size[:, 1].max()])

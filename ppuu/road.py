@@ -21,6 +21,8 @@ class Road:
     ``right_m[i]`` are its two boundaries at the same station, ordered in driving direction.
     The drivable area is the union of the lanes; every boundary is painted as a line.
 
+    Roads with the same lanes are equal, so what is made of one can be kept for the next.
+
     Attributes:
         lane_pointer: ``(lanes + 1,)`` int64.
         left_m: ``(points, 2)`` float64, left boundary.
@@ -44,6 +46,17 @@ class Road:
             raise InputError(f"road: lane {int(counts.argmin())} has fewer than two points")
         if not (np.isfinite(self.left_m).all() and np.isfinite(self.right_m).all()):
             raise InputError("road: a lane boundary is not finite")
+
+    @cached_property
+    def _key(self) -> tuple[bytes, ...]:
+        arrays = (self.lane_pointer, self.left_m, self.right_m)
+        return tuple(np.ascontiguousarray(array).tobytes() for array in arrays)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Road) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
 
     @classmethod
     def from_lanes(cls, lanes: list[tuple[np.ndarray, np.ndarray]]) -> Road:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from .road import Road, inside_polygon
@@ -10,6 +12,7 @@ NODES_PER_PIXEL = 3
 """The grid is so much finer than the raster."""
 
 
+@lru_cache(maxsize=16)
 def road_nodes(road: Road, spacing: float, line_width: float) -> tuple[np.ndarray, np.ndarray]:
     """One road as uint8 nodes ``(x, y, 2)`` and the world position of node (0, 0)."""
     points = np.concatenate([road.left_m, road.right_m])
