@@ -19,6 +19,7 @@ from ppuu.world_models.base import gliding_poses
 
 MEASURES = (
     "vehicle_iou", "best_vehicle_iou", "image_mse", "position_error_m", "best_position_error_m",
+    "each_best_position_error_m",
     "cost_error", "best_cost_error", "expected_cost_error", "diversity", "diversity_m",
 )  # fmt: skip
 """Names of what ``measure`` returns."""
@@ -108,7 +109,8 @@ def measure(
     """All measures of a prediction, NaN where there is nothing to measure.
 
     Costs are those of images for every predictor, along the recorded path.  ``best`` is the best
-    of the futures at each time by itself; without the prefix, the mean over the futures.
+    of the futures at each time by itself, ``each_best`` the best for each vehicle; without a
+    prefix, the mean over the futures.
     """
     true, images = happened.rollout, drawn(predicted, happened)
     vehicles = happened.images.vehicles
@@ -127,6 +129,7 @@ def measure(
         "image_mse": error.mean(1),
         "position_error_m": nothing,
         "best_position_error_m": nothing,
+        "each_best_position_error_m": nothing,
         "cost_error": wrong.mean(1),
         "best_cost_error": wrong.amin(1),
         "expected_cost_error": (costs.mean(1) - true_cost[:, 0]).abs(),
@@ -135,7 +138,10 @@ def measure(
     }
     if isinstance(predicted, TrackFutures):
         away = positions_off(predicted, happened)
-        found["position_error_m"], found["best_position_error_m"] = away.mean(1), away.amin(1)
+        together = _over_vehicles(away, happened)
+        found["position_error_m"] = together.mean(1)
+        found["best_position_error_m"] = together.amin(1)
+        found["each_best_position_error_m"] = _over_vehicles(away.amin(1, True), happened)[:, 0]
         places = predicted.states[..., :2]
         apart = (places - places.roll(1, 1)).norm(dim=-1).mean(1)
         found["diversity_m"] = _over_vehicles(apart[:, None], happened)[:, 0]
@@ -144,10 +150,10 @@ def measure(
 
 def positions_off(
     predicted: TrackFutures, happened: Happened
-) -> Float[Tensor, "batch futures time"]:
-    """Distance of each vehicle from its true place, mean over those the recording still has."""
+) -> Float[Tensor, "batch futures time slots"]:
+    """Distance of each vehicle from its true place."""
     true = happened.tracks[..., :2].transpose(1, 2)[:, None]
-    return _over_vehicles((predicted.states[..., :2] - true).norm(dim=-1), happened)
+    return (predicted.states[..., :2] - true).norm(dim=-1)
 
 
 def _over_vehicles(

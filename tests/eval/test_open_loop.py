@@ -79,6 +79,7 @@ def test_the_truth_is_perfect(clips, images):
     if images:  # nobody to match
         assert np.isnan(found["position_error_m"]).all()
         assert np.isnan(found["diversity_m"]).all()
+        assert np.isnan(found["each_best_position_error_m"]).all()
     else:
         assert (found["position_error_m"] == 0).all()
         assert (found["diversity_m"] == 0).all()
@@ -142,6 +143,20 @@ def test_displaced_vehicles_by_hand(clips):
     assert (found["diversity"] > 0).all()
 
 
+def test_the_best_for_all_and_for_each_by_hand(clips):
+    """Two futures, each right about every other vehicle and 1 m off about the rest."""
+
+    def half_right(states):
+        states[:, 0, :, ::2, 0] += 1.0
+        states[:, 1, :, 1::2, 0] += 1.0
+        return states
+
+    found = scores(Oracle(clips, change=half_right), clips)["it"]
+    assert found["each_best_position_error_m"] == pytest.approx(0.0, abs=1e-6)
+    assert found["position_error_m"] == pytest.approx(0.5, abs=1e-5)
+    assert (found["best_position_error_m"] > 0.3).all()
+
+
 def test_a_wrong_model_of_pixels_is_found_out(clips):
     empty = scores(Oracle(clips, True, torch.zeros_like), clips)["it"]
     assert (empty["vehicle_iou"] < 0.2).all()
@@ -164,6 +179,7 @@ def test_with_one_future_mean_and_best_are_one(clips):
     found = scores(model, clips, futures=1)["it"]
     for key in ("vehicle_iou", "position_error_m", "cost_error"):
         assert found[key] == pytest.approx(found[f"best_{key}"])
+    assert found["each_best_position_error_m"] == pytest.approx(found["position_error_m"])
     assert found["expected_cost_error"] == pytest.approx(found["cost_error"])
     assert found["diversity"] == pytest.approx(0.0, abs=1e-6)
 
