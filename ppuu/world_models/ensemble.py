@@ -26,9 +26,7 @@ class Ensemble(WorldModel):
     """Models of one configuration, run side by side in one batch (``torch.func``, no loop).
 
     Future ``k`` is foreseen by member ``k`` modulo their number, so an ensemble can stand wherever
-    a world model can: with latents that all futures share, as MPUR's replicas have, the futures
-    differ in what the members disagree about.  Members are trained one by one; an ensemble is
-    not.
+    a world model can.  Members are trained one by one; an ensemble is not.
 
     ``torch.func.vmap`` must know every operation of a model, as it does for those of this package.
     For a few (the cell of a GRU) it has no batching rule and loops inside, at some cost in speed.

@@ -21,9 +21,10 @@ def replicas(
 ) -> Futures | TrackFutures:
     """One sampled future for each history, as several replicas of a model foresee it.
 
-    All share the latents, so they differ only in what they have learned: an ensemble's members
-    have weights of their own, any other model is run with dropout (Gal and Ghahramani, 2016), with
-    another mask for each replica.
+    They share the latents, so they differ only in what they have learned.  A single model is run
+    with dropout (Gal and Ghahramani, 2016), with another mask for each replica, and a sample of
+    the prior.  To an ensemble's members, who each learned a code of their own, the same latent
+    means different things; only its mean, 0, is no message.  So they foresee without any.
 
     Args:
         model: an ensemble or a single model; its mode is left as it was.
@@ -33,9 +34,10 @@ def replicas(
         ego: the ego's path at the steps; only coupled models need it.
     """
     latents = observation.ego.new_empty(len(observation.ego), 1, steps, model.latent_size)
-    latents = latents.normal_().expand(-1, count, -1, -1)
+    together = isinstance(model, Ensemble)
+    latents = (latents.zero_() if together else latents.normal_()).expand(-1, count, -1, -1)
     mode = model.training
-    model.train(not isinstance(model, Ensemble))
+    model.train(not together)
     try:
         return model.imagine(observation, steps, count, ego=ego, latents=latents)
     finally:
