@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -160,6 +160,22 @@ class ClipStream:
         """Clips of the first visit, drawn evenly: for statistics of the data."""
         clips, _ = self.at(0)
         return clips, ClipSampler(len(clips), count, self._seed).batch_at(0)
+
+    def held_out(self) -> ClipStream:
+        """Clips of the validation split of the same recordings.
+
+        Raises:
+            InputError: the stream is not of the training split, which alone leaves it untouched.
+        """
+        if self._source.split != "train":
+            raise InputError(
+                f"--loop.validate-every: --split {self._source.split} leaves nothing to validate "
+                "on; use --split train"
+            )
+        return ClipStream(
+            replace(self._source, split="val"), self._config, self._horizon, self._batch,
+            self._balance, self._seed, self._device,
+        )  # fmt: skip
 
     def fit(self, normalizer: Normalizer) -> None:
         """Gives a normaliser the statistics of the data."""

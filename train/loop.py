@@ -37,14 +37,14 @@ class Recipe(Generic[Picked, Drawn]):
         draw: images and targets of that data; a generator for what is left to chance.
         loss: what to lower, given those.
         validate: a loss on the validation split, if there is one.
-        pictures: of what the module does now, ``(3, rows, columns)`` in [0, 1], by name.
+        pictures: of what the module makes of a batch, ``(3, rows, columns)`` in [0, 1], by name.
     """
 
     pick: Callable[[int], Picked]
     draw: Callable[[Picked, torch.Generator], Drawn]
     loss: Callable[[Drawn], Terms]
     validate: Callable[[], float] | None = None
-    pictures: Callable[[int], Mapping[str, Tensor]] | None = None
+    pictures: Callable[[Picked], Mapping[str, Tensor]] | None = None
 
 
 def train(
@@ -123,8 +123,7 @@ class _Training:
         progress, saved_at = self._progress, time.monotonic()
         with Interruption() as interruption:
             while not progress.over:
-                terms, norm = self._update()
-                self._report(journal, terms, norm)
+                self._report(journal, *self._update())
                 due = time.monotonic() - saved_at > self._loop.save_every_s
                 if distributed.first() and (due or progress.over or interruption.asked):
                     progress.save()
@@ -135,11 +134,15 @@ class _Training:
                         "saved; run the same command again to go on"
                     )
 
-    def _update(self) -> tuple[list[Terms], float]:
-        """One step of the optimiser; the terms of this rank's batches, and the gradient's norm."""
+    def _update(self) -> tuple[list[Terms], float, Any]:
+        """One step of the optimiser.
+
+        Returns:
+            The terms of this rank's batches, the gradient's norm, and what the last batch held.
+        """
         progress, loop, watch = self._progress, self._loop, self._watch
         progress.optimizer.zero_grad(set_to_none=True)
-        seen = []
+        seen, picked = [], None
         for turn in range(loop.accumulate):
             turn += progress.step * loop.accumulate
             number = turn * distributed.ranks() + distributed.rank()
@@ -170,9 +173,9 @@ class _Training:
             )
         progress.advance()
         watch.lap("optimizer")
-        return seen, norm.item()
+        return seen, norm.item(), picked
 
-    def _report(self, journal: Journal, terms: list[Terms], norm: float) -> None:
+    def _report(self, journal: Journal, terms: list[Terms], norm: float, picked: Any) -> None:
         """Validation, log and pictures, when their time has come."""
         progress, loop = self._progress, self._loop
         values = {}
@@ -186,7 +189,7 @@ class _Training:
             journal.scalars(progress.step, values, self._watch.shares())
         if self._due(loop.pictures_every) and self._recipe.pictures is not None:
             with progress.judged():
-                journal.pictures(progress.step, self._recipe.pictures(progress.step))
+                journal.pictures(progress.step, self._recipe.pictures(picked))
         journal.update()
 
     def _due(self, every: int) -> bool:

@@ -28,7 +28,7 @@ class LoopConfig:
         accumulate: batches whose gradients are averaged into one update, on each process.
         average: decay of the moving average of the weights, which evaluation then gets; 0 is none.
         precision: of the forward pass; bfloat16 is autocast, weights stay float32.
-        compile: let torch.compile rewrite the loss.
+        compile: let torch.compile rewrite the parts of the network.
         channels_last: memory layout of convolutions.
         validate_every: updates between losses on the validation split; 0 is never.
         validation_batches: batches of each such loss, always the same.

@@ -39,6 +39,7 @@ from .clips import ClipSource, ClipStream, drawn
 from .distributed import join
 from .loop import Recipe, train
 from .loop_config import LoopConfig
+from .validation import held_out_loss
 
 Method = Literal["mpur", "mpur-without-uncertainty", "imitation"]
 
@@ -151,7 +152,8 @@ def main(
     identity["init"] = _origin(init, start)
     identity["world_model"] = _origin(world_model, model)
     loss = mpur(policy, model, stream, config)
-    recipe = Recipe(stream.at, drawn, loss)
+    validate = held_out_loss(stream, drawn, loss, config.loop)
+    recipe = Recipe(stream.at, drawn, loss, validate)
     train(out, "policy", identity, config.loop, policy, recipe, method)
 
 
@@ -182,7 +184,8 @@ def train_imitation(
     def loss(clip: Clip) -> Terms:
         return imitation_loss(policy, clip.observation, clip.actions[:, 0])
 
-    recipe = Recipe(stream.at, drawn, loss)
+    validate = held_out_loss(stream, drawn, loss, config.loop)
+    recipe = Recipe(stream.at, drawn, loss, validate)
     train(out, "policy", identity, config.loop, policy, recipe, "imitation")
 
 

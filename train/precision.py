@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -29,28 +28,29 @@ def faster(
     """
     device = next(module.parameters()).device
     if loop.channels_last:
-        # Recurrent and 1-D weights have no channels to move; torch leaves them alone.
         module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    computed = compiled(loss, device) if loop.compile else loss
+    if loop.compile and compiler_works(device):
+        # The network's parts alone: what is around them draws images in other compiled loops,
+        # and has shapes that change with what is seen.
+        for part in module.children():
+            part.compile()
     if loop.precision == "float32":
-        return computed
+        return loss
 
     def in_bfloat16(drawn: Drawn) -> Terms:
         with torch.autocast(device.type, torch.bfloat16):
-            return computed(drawn)
+            return loss(drawn)
 
     return in_bfloat16
 
 
-def compiled(function: Callable, device: torch.device) -> Callable:
-    """``torch.compile`` where this machine has what it needs, else the function as it is."""
+def compiler_works(device: torch.device) -> bool:
+    """Whether ``torch.compile`` has what it needs here; one line of warning if not."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # Half a line of arithmetic shows whether there is a compiler that works.
-            torch.compile(lambda x: x.sin() + 1.0)(torch.zeros(8, device=device))
+        # Half a line of arithmetic shows it.
+        torch.compile(lambda x: x.sin() + 1.0)(torch.zeros(8, device=device))
     except Exception as error:  # torch raises a different type for each missing piece
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
         sys.stderr.write(f"warning: torch.compile fails here ({reason}); going on without\n")
-        return function
-    return torch.compile(function)
+        return False
+    return True

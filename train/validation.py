@@ -9,28 +9,38 @@ import torch
 
 from ppuu.objectives import Terms
 
-Picked = TypeVar("Picked")
+from .clips import ClipStream, Picked
+from .loop_config import LoopConfig
+
 Drawn = TypeVar("Drawn")
 
 
 def held_out_loss(
-    pick: Callable[[int], Picked],
+    stream: ClipStream,
     draw: Callable[[Picked, torch.Generator], Drawn],
     loss: Callable[[Drawn], Terms],
-    batches: int,
-    seed: int,
-) -> Callable[[], float]:
-    """The mean loss of some batches of the validation split, always the same ones.
+    loop: LoopConfig,
+) -> Callable[[], float] | None:
+    """A function that gives the mean loss of some validation clips, always the same ones.
 
     Args:
-        pick, draw, loss: as of ``train.loop.train``, from other data.
-        batches: how many.
-        seed: of what ``draw`` leaves to chance.
+        stream: what is learnt from; the validation split of its recordings is read.
+        draw, loss: as of the recipe.
+        loop: how many batches; nothing is read if it never validates.
+
+    Raises:
+        InputError: the recordings have no validation split.
     """
+    if not loop.validate_every:
+        return None
+    held_out = stream.held_out()
 
     def validate() -> float:
-        generator = torch.Generator().manual_seed(seed)
-        losses = [loss(draw(pick(number), generator)).total.item() for number in range(batches)]
-        return sum(losses) / batches
+        generator = torch.Generator().manual_seed(loop.seed)
+        losses = [
+            loss(draw(held_out.at(number), generator)).total.item()
+            for number in range(loop.validation_batches)
+        ]
+        return sum(losses) / len(losses)
 
     return validate

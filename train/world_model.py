@@ -23,6 +23,8 @@ from .clips import ClipSource, ClipStream, Picked
 from .distributed import join
 from .loop import Recipe, train
 from .loop_config import LoopConfig
+from .pictures import film_strip
+from .validation import held_out_loss
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ def main(
         return world_model_loss(model, *drawn, config.loss)
 
     identity = to_json(config) | {"data": stream.identity}
-    recipe = Recipe(stream.at, draw, loss)
+    recipe = Recipe(
+        stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop),
+        lambda picked: {"futures": film_strip(model, picked, config.steps)},
+    )  # fmt: skip
     train(out, "world_model", identity, config.loop, model, recipe, "world model")
 
 

@@ -1,0 +1,41 @@
+"""Pictures for TensorBoard: what a world model foresees beside what followed."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ppuu.track_futures import TrackFutures
+from ppuu.world_models import WorldModel
+
+from .clips import Picked
+
+
+def film_strip(
+    model: WorldModel, picked: Picked, steps: int, shown: int = 2
+) -> Float[Tensor, "3 rows columns"]:
+    """Two rows a clip: what followed, and one sampled future; a column a step of the model.
+
+    Forward is up; lanes red, vehicles green, off-road blue, all seen from the poses that the
+    model's images are drawn at.
+
+    Args:
+        model: any world model.
+        picked: clips; the first few are taken.
+        steps: of the model.
+        shown: how many clips.
+    """
+    clips, index = picked
+    clip = clips.batch(index[:shown])
+    ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
+    futures = model.imagine(clip.observation, steps, 1, ego=clip.future[:, ahead - 1])
+    lanes, offroad = clips.draw_road(clip, futures.pose).unbind(2)
+    true = clips.draw_vehicles(clip, ahead, futures.pose)
+    drawn = isinstance(futures, TrackFutures)
+    foreseen = (futures.draw(futures.pose) if drawn else futures.vehicles)[:, 0]
+    rows = [torch.stack([lanes, vehicles, offroad], dim=2) for vehicles in (true, foreseen)]
+    framed = functional.pad(torch.stack(rows, dim=1), (1, 1, 1, 1), value=1.0)
+    strip = framed.permute(3, 0, 1, 4, 2, 5)  # colour, clip, which, row, time, column
+    return strip.flatten(1, 3).flatten(2).clamp(0.0, 1.0)
