@@ -1,6 +1,8 @@
 """The loop on a toy: averages, accumulation, validation, precision; all of it resumes exactly."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -159,6 +161,26 @@ def test_validation_leaves_no_trace_in_training(tmp_path):
     equal(plain.state_dict(), judged.state_dict())
     assert len(seen) == 3  # after updates 3, 6, and the last
     assert len(set(seen)) == 1
+
+
+def test_sigterm_is_heeded_after_the_update(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def validate(module):
+        def asks():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return 1.0
+
+        return asks
+
+    loop = replace(LOOP, validate_every=3, save_every_s=1e9)
+    with pytest.raises(InputError, match=r"asked to stop \(SIGTERM\); update 3 is saved"):
+        fit(tmp_path / "parts", loop, validate=validate)
+    assert Checkpoint.load(tmp_path / "parts").step == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+    resumed = fit(tmp_path / "parts", loop, validate=lambda module: lambda: 1.0)
+    whole = fit(tmp_path / "whole", loop, validate=lambda module: lambda: 1.0)
+    equal(resumed.state_dict(), whole.state_dict())
 
 
 def test_pictures(tmp_path):
