@@ -91,6 +91,16 @@ class Observation:
             self.road,
         )
 
+    def take(self, rows: Int[Tensor, " some"]) -> Observation:
+        """Some elements of the batch."""
+        return Observation(
+            self.images[rows],
+            self.ego[rows],
+            self.size_m[rows],
+            None if self.tracks is None else self.tracks.take(rows),
+            None if self.road is None else self.road.take(rows),
+        )
+
     def repeat(self, copies: int) -> Observation:
         """Every element of the batch ``copies`` times in a row."""
         return Observation(

@@ -323,6 +323,10 @@ class LocalRoad:
         roads = self.road.repeat_interleave(time)
         return draw_road(poses.flatten(0, 1), roads, self.road_map, config).unflatten(0, (-1, time))
 
+    def take(self, rows: Int[Tensor, " some"]) -> LocalRoad:
+        """Some elements of the batch."""
+        return LocalRoad(self.road_map, self.road[rows])
+
     def repeat(self, copies: int) -> LocalRoad:
         """Every element of the batch ``copies`` times in a row."""
         return LocalRoad(self.road_map, self.road.repeat_interleave(copies, 0))

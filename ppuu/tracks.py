@@ -40,6 +40,10 @@ class Tracks:
         """Which slots hold a vehicle."""
         return self.present[:, :, -1]
 
+    def take(self, rows: Int[Tensor, " some"]) -> Tracks:
+        """Some elements of the batch."""
+        return Tracks(*(value[rows] for value in vars(self).values()))
+
     def repeat(self, copies: int) -> Tracks:
         """Every element of the batch ``copies`` times in a row."""
         return Tracks(*(value.repeat_interleave(copies, 0) for value in vars(self).values()))

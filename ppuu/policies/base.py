@@ -35,6 +35,13 @@ class Surroundings:
     visible: Bool[Tensor, "batch slots"]
     road_map: RoadMap
 
+    def take(self, rows: Int[Tensor, " some"]) -> Surroundings:
+        """Some elements of the batch."""
+        return Surroundings(
+            self.scene, self.vehicle[rows], self.frame[rows], self.boxes[rows],
+            self.speed_mps[rows], self.visible[rows], self.road_map,
+        )  # fmt: skip
+
 
 class Policy(ABC):
     """Drives a batch of egos, one call a recorded frame."""

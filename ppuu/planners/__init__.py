@@ -1,0 +1,35 @@
+"""Planners: one a file; they lower a cost of action sequences and know nothing of driving."""
+
+from .base import CostFunction, Plan, Planner
+from .cem import CemPlanner
+from .chain import Chain
+from .gradient import GradientPlanner
+from .mppi import MppiPlanner
+from .sampling import NoiseConfig, RandomShooting
+
+PLANNERS: dict[str, Planner] = {
+    "gradient": GradientPlanner(),
+    "sgd": GradientPlanner("sgd", rate=0.02),
+    "lbfgs": GradientPlanner("lbfgs", iterations=10),
+    "cem": CemPlanner(kept=0.0, shrink=1.0, noise=NoiseConfig(0.5, 0.0)),
+    "icem": CemPlanner(),
+    "mppi": MppiPlanner(),
+    "random": RandomShooting(),
+    "cem-gradient": Chain(
+        CemPlanner(samples=64, iterations=2, elites=8), GradientPlanner(iterations=10)
+    ),
+}
+"""By name, as commands take them; tests sweep them all."""
+
+__all__ = [
+    "PLANNERS",
+    "CemPlanner",
+    "Chain",
+    "CostFunction",
+    "GradientPlanner",
+    "MppiPlanner",
+    "NoiseConfig",
+    "Plan",
+    "Planner",
+    "RandomShooting",
+]

@@ -1,0 +1,120 @@
+"""What a planner is: it lowers a cost of action sequences and knows nothing else.
+
+Actions are in units of their bounds, so every planner searches the box [-1, 1].
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+CostFunction = Callable[
+    [Float[Tensor, "batch samples horizon actions"]], Float[Tensor, "batch samples"]
+]
+"""Costs of action sequences, differentiable for planners that ask for gradients."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a planner found.
+
+    Attributes:
+        actions: ``(batch, horizon, actions)`` the cheapest sequence seen.
+        cost: ``(batch,)`` what it costs.
+        cost_by_iteration: ``(iterations, batch)`` cheapest of each iteration.
+        spread_by_iteration: ``(iterations, batch)`` deviation of the costs over the samples.
+        effective_samples: ``(batch,)`` how many samples the last mean rests on, for planners that
+            weigh them; the number of samples for others.
+        candidates: ``(batch, samples, horizon, actions)`` those of the last iteration.
+        candidate_costs: ``(batch, samples)``.
+    """
+
+    actions: Float[Tensor, "batch horizon actions"]
+    cost: Float[Tensor, " batch"]
+    cost_by_iteration: Float[Tensor, "iterations batch"]
+    spread_by_iteration: Float[Tensor, "iterations batch"]
+    effective_samples: Float[Tensor, " batch"]
+    candidates: Float[Tensor, "batch samples horizon actions"]
+    candidate_costs: Float[Tensor, "batch samples"]
+
+
+class Planner(ABC):
+    """Searches action sequences; deterministic given the generator."""
+
+    @abstractmethod
+    def plan(
+        self,
+        cost: CostFunction,
+        starts: Float[Tensor, "batch starts horizon actions"],
+        generator: torch.Generator,
+        deadline_s: float | None = None,
+    ) -> Plan:
+        """The cheapest sequence found.
+
+        Args:
+            cost: what to lower.
+            starts: where to begin, the most trusted first; all of them are tried.
+            generator: of all randomness.
+            deadline_s: seconds after which the best found so far is returned; the first iteration
+                is always finished.
+        """
+
+
+@dataclass
+class Search:
+    """The best so far and the diagnostics, kept while a planner iterates."""
+
+    deadline_s: float | None = None
+    best: Tensor | None = None
+    best_cost: Tensor | None = None
+    costs: list[Tensor] = field(default_factory=list)
+    spreads: list[Tensor] = field(default_factory=list)
+    began_s: float = field(default_factory=time.monotonic)
+
+    def see(
+        self,
+        candidates: Float[Tensor, "batch samples horizon actions"],
+        costs: Float[Tensor, "batch samples"],
+    ) -> None:
+        """Takes down an iteration's candidates and their costs."""
+        candidates, costs = candidates.detach(), costs.detach()
+        cost, which = costs.min(dim=1)
+        row = torch.arange(len(which), device=which.device)
+        found = candidates[row, which]
+        if self.best is None or self.best_cost is None:
+            self.best, self.best_cost = found, cost
+        else:
+            better = cost < self.best_cost
+            self.best = torch.where(better[:, None, None], found, self.best)
+            self.best_cost = torch.where(better, cost, self.best_cost)
+        self.costs.append(cost)
+        self.spreads.append(costs.std(dim=1, correction=0))
+        self._last = candidates, costs
+
+    @property
+    def late(self) -> bool:
+        """Whether the time budget is used up."""
+        return self.deadline_s is not None and time.monotonic() - self.began_s > self.deadline_s
+
+    def plan(self, effective_samples: Float[Tensor, " batch"] | None = None) -> Plan:
+        """The result."""
+        assert self.best is not None
+        assert self.best_cost is not None
+        candidates, costs = self._last
+        if effective_samples is None:
+            effective_samples = torch.full_like(self.best_cost, float(costs.shape[1]))
+        return Plan(
+            self.best,
+            self.best_cost,
+            torch.stack(self.costs),
+            torch.stack(self.spreads),
+            effective_samples,
+            candidates,
+            costs,
+        )

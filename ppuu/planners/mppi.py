@@ -1,0 +1,67 @@
+"""Model-predictive path integral control (Williams et al., 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import InputError
+from .base import CostFunction, Plan, Planner, Search
+from .sampling import NoiseConfig, coloured_noise
+
+
+@dataclass(frozen=True)
+class MppiPlanner(Planner):
+    """Moves the mean to the samples' average, weighted by softmax(-cost / temperature).
+
+    Attributes:
+        samples: of each iteration.
+        iterations: rounds; the classic form has one.
+        temperature: in units of the cost, above the cheapest sample.
+        noise: deviation and colour (0 as published).
+    """
+
+    samples: int = 256
+    iterations: int = 4
+    temperature: float = 0.1
+    noise: NoiseConfig = NoiseConfig(0.3)
+
+    def __post_init__(self):
+        if self.samples < 2 or self.iterations < 1 or not self.temperature > 0:
+            raise InputError(f"MPPI: samples, iterations and temperature must be positive: {self}")
+
+    def plan(
+        self,
+        cost: CostFunction,
+        starts: Float[Tensor, "batch starts horizon actions"],
+        generator: torch.Generator,
+        deadline_s: float | None = None,
+    ) -> Plan:
+        """The cheapest sample or mean; each round starts from the last one's mean."""
+        search = Search(deadline_s)
+        batch, _, horizon, actions = starts.shape
+        shape = (batch, self.samples, horizon, actions)
+        with torch.no_grad():
+            costs = cost(starts)
+            search.see(starts, costs)
+            row = torch.arange(batch, device=starts.device)
+            mean = starts[row, costs.argmin(1)]
+            for _ in range(self.iterations):
+                noise = coloured_noise(shape, self.noise.colour, generator, starts)
+                candidates = (mean[:, None] + self.noise.deviation * noise).clamp(-1.0, 1.0)
+                costs = cost(candidates)
+                search.see(candidates, costs)
+                weight = torch.softmax(-costs / self.temperature, dim=1)
+                mean = torch.einsum("bs,bsha->bha", weight, candidates)
+                if search.late:
+                    break
+            samples = search.plan(1.0 / weight.square().sum(1))
+            search.see(mean[:, None], cost(mean[:, None]))
+        found = search.plan(samples.effective_samples)
+        return Plan(
+            found.actions, found.cost, found.cost_by_iteration, found.spread_by_iteration,
+            samples.effective_samples, samples.candidates, samples.candidate_costs,
+        )  # fmt: skip

@@ -1,0 +1,7 @@
+"""Worlds to plan in: what the surroundings will be, given what the ego will do."""
+
+from .base import Foresight, World
+from .predicted import PredictedWorld
+from .recorded import RecordedWorld
+
+__all__ = ["Foresight", "PredictedWorld", "RecordedWorld", "World"]

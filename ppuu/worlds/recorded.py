@@ -1,0 +1,50 @@
+"""The recorded future: a privileged bound on what prediction can gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from ..observation import Observation, ObservationConfig
+from ..policies.base import Surroundings
+from ..raster import LocalRoad
+from ..track_futures import TrackFutures
+from ..tracks import states_at
+from ..world_models.base import gliding_poses
+from .base import Foresight, World, for_candidates
+
+
+@dataclass(frozen=True)
+class RecordedWorld(World):
+    """Everybody will be where the recording says, to the letter; who has left it stays there.
+
+    Attributes:
+        observation: how many of the nearest vehicles are looked at.
+        frames_per_step: recorded frames a planned step spans.
+        dt_s: seconds a recorded frame.
+    """
+
+    observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(vehicles=24))
+    frames_per_step: int = 3
+    dt_s: float = 0.1
+
+    def foresee(
+        self, observation: Observation, surroundings: Surroundings, steps: int, futures: int
+    ) -> Foresight:
+        """Looked up in the recording; all alternatives are alike."""
+        tracks = observation.tracks
+        assert tracks is not None
+        ahead = torch.arange(1, steps + 1, device=surroundings.frame.device) * self.frames_per_step
+        frame = surroundings.frame[:, None] + ahead
+        states, _ = states_at(surroundings.scene, tracks.vehicle, frame)
+        road = surroundings.scene.vehicle_recording[surroundings.vehicle]
+        told = TrackFutures(
+            states.transpose(1, 2)[:, None],
+            tracks.size_m,
+            tracks.here,
+            LocalRoad(surroundings.road_map, road),
+            gliding_poses(observation.ego[:, -1], ahead * self.dt_s),
+            self.observation.raster,
+        )
+        return for_candidates(told, len(observation.ego))
