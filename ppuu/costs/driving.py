@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..rollout import Rollout
+from . import among_tracks
 from .comfort import Comfort
 from .contact import Contact
 from .lane import Lane
@@ -62,14 +63,24 @@ class DrivingCost:
         One pass serves both: the second result is what replicas disagree about.
         """
         config = self.config
-        proximity = config.proximity.per_future(rollout)
-        contact = config.contact.per_future(rollout)
+        if among_tracks.applies(rollout):
+            found = among_tracks.among_tracks(rollout, config)
+            proximity, contact, lane, offroad = (
+                found.proximity, found.contact, found.lane, found.offroad,
+            )  # fmt: skip
+            pace = config.pace.of(rollout, found.pace_mps)
+        else:
+            proximity = config.proximity.per_future(rollout)
+            contact = config.contact.per_future(rollout)
+            lane, offroad, pace = (
+                term(rollout) for term in (config.lane, config.offroad, config.pace)
+            )
         terms = {
             "proximity": proximity.mean(1),
             "contact": contact.mean(1),
-            "lane": config.lane(rollout),
-            "offroad": config.offroad(rollout),
+            "lane": lane,
+            "offroad": offroad,
             "comfort": config.comfort(rollout),
-            "pace": config.pace(rollout),
+            "pace": pace,
         }
         return terms, config.proximity_weight * proximity + config.contact_weight * contact

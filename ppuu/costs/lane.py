@@ -12,7 +12,7 @@ from ..rollout import Rollout
 from ..units import LANE_WIDTH_M
 from .base import SurroundingsCost, ramp, road_under
 
-_POINTS = 9
+LANE_POINTS = 9
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Lane(SurroundingsCost):
 
     def among_tracks(self, rollout: Rollout) -> Float[Tensor, "batch 1 time"]:
         """The same triangle, at points across the front and the rear half."""
-        across = torch.linspace(-1.0, 1.0, _POINTS, device=rollout.states.device)
-        weight = (1.0 - across.abs()) * (2.0 * self.half_lane_m / (_POINTS - 1))
+        across = torch.linspace(-1.0, 1.0, LANE_POINTS, device=rollout.states.device)
+        weight = (1.0 - across.abs()) * (2.0 * self.half_lane_m / (LANE_POINTS - 1))
         left = (self.half_lane_m * across).repeat(2).expand(len(rollout.size_m), -1)
-        quarter = 0.25 * rollout.size_m[:, :1].expand(-1, _POINTS)
+        quarter = 0.25 * rollout.size_m[:, :1].expand(-1, LANE_POINTS)
         lines = road_under(rollout, torch.cat([quarter, -quarter], dim=1), left)[:, :1]
         # The map's lines are as wide as a pixel of the raster.
         return 0.5 * (lines @ weight.repeat(2)) / rollout.futures.raster.metres_per_pixel

@@ -31,14 +31,17 @@ class Pace:
 
     def __call__(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
         """Zero for world models that tell no pace."""
-        speed = rollout.states[..., 3]
         if isinstance(rollout.futures, TrackFutures):
-            pace = self._of_tracks(rollout)
-        else:
-            pace = rollout.futures.pace_mps
-        return (
-            torch.zeros_like(speed) if pace is None else ((speed - pace) / self.difference_mps) ** 2
-        )
+            return self.of(rollout, self._of_tracks(rollout))
+        if rollout.futures.pace_mps is None:
+            return torch.zeros_like(rollout.states[..., 3])
+        return self.of(rollout, rollout.futures.pace_mps)
+
+    def of(
+        self, rollout: Rollout, pace_mps: Float[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time"]:
+        """Given the pace."""
+        return ((rollout.states[..., 3] - pace_mps) / self.difference_mps) ** 2
 
     def _of_tracks(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
         """Mean speed of those who are then in the ego's lane; its own where there are none."""
