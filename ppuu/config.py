@@ -72,7 +72,7 @@ def _one_of(options: tuple, value: Any, where: str) -> Any:
         return _dataclass(named[name], value, where)
     plain = [o for o in options if o is not type(None) and not dataclasses.is_dataclass(o)]
     if not plain:
-        raise InputError(f"{where}: {value!r} does not fit")
+        raise InputError(f"{where}: {value!r} is not a {' or '.join(sorted(named))}")
     return from_json(plain[0], value, where)
 
 

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from .errors import InputError
 from .geometry import to_local
 from .raster import CHANNELS, LocalRoad, RasterConfig, RoadMap, draw_into
+from .rollout import Futures
 from .scene import Scene
+from .track_futures import TrackFutures
 from .tracks import Tracks, recorded_tracks
 
 
@@ -70,24 +72,28 @@ class Observation:
     road: LocalRoad | None = None
 
     def followed_by(
-        self,
-        image: Float[Tensor, "batch 3 rows columns"],
-        state: Float[Tensor, "batch 4"],
-        others: Float[Tensor, "batch slots 4"] | None = None,
+        self, future: Futures | TrackFutures, state: Float[Tensor, "batch 4"]
     ) -> Observation:
-        """The observation one stride later: the oldest image drops out.
+        """The observation one stride later: the oldest image and states drop out.
+
+        What is seen next is a constant: images drawn or warped to where the ego then is, and the
+        vehicles of the first alternative.
 
         Args:
-            image: seen from the new state.
+            future: the surroundings at that time.
             state: of the ego.
-            others: states of the tracked vehicles; without, there are no tracks any more.
         """
-        tracked = self.tracks is not None and others is not None
+        images, tracks = self.images, None
+        if images.shape[-1] > 0:
+            seen = future.seen_from(state[:, :3].detach())
+            images = torch.cat([images[:, 1:], seen[:, None]], dim=1)
+        if self.tracks is not None and isinstance(future, TrackFutures):
+            tracks = self.tracks.followed_by(future.states[:, 0, 0].detach())
         return Observation(
-            torch.cat([self.images[:, 1:], image[:, None]], dim=1),
+            images,
             torch.cat([self.ego[:, 1:], state[:, None]], dim=1),
             self.size_m,
-            self.tracks.followed_by(others) if tracked else None,
+            tracks,
             self.road,
         )
 

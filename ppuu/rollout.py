@@ -148,6 +148,12 @@ class Rollout:
     futures: Futures | TrackFutures
     step_s: float
 
+    @property
+    def images(self) -> Futures:
+        """The futures of a model that predicts images."""
+        assert isinstance(self.futures, Futures)
+        return self.futures
+
     @cached_property
     def offset(self) -> Float[Tensor, "batch time 3"]:
         """The ego's pose seen from the pose each image is drawn at."""
@@ -222,3 +228,8 @@ class Rollout:
     def speed_mps(self) -> Float[Tensor, "batch time 1"]:
         """The ego's speed, shaped to meet a mask."""
         return self.states[..., 3, None]
+
+
+def in_time(parts: Sequence[Futures | TrackFutures]) -> Futures | TrackFutures:
+    """Several futures of one kind, one after the other."""
+    return type(parts[0]).in_time(parts)  # type: ignore[arg-type]

@@ -64,4 +64,4 @@ class Contact(SurroundingsCost):
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch futures time rows columns"]:
         """Other vehicles."""
-        return rollout.futures.vehicles
+        return rollout.images.vehicles

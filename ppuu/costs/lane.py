@@ -44,7 +44,7 @@ class Lane(SurroundingsCost):
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch 1 time rows columns"]:
         """Lane lines."""
-        return rollout.futures.road[:, None, :, 0]
+        return rollout.images.road[:, None, :, 0]
 
     def among_tracks(self, rollout: Rollout) -> Float[Tensor, "batch 1 time"]:
         """The same triangle, at points across the front and the rear half."""

@@ -41,7 +41,7 @@ class Offroad(SurroundingsCost):
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch 1 time rows columns"]:
         """Off-road area."""
-        return rollout.futures.road[:, None, :, 1]
+        return rollout.images.road[:, None, :, 1]
 
     def among_tracks(self, rollout: Rollout) -> Float[Tensor, "batch 1 time"]:
         """The same share, at three by three points of the inflated box."""

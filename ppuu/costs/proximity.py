@@ -59,7 +59,7 @@ class Proximity(SurroundingsCost):
 
     def image(self, rollout: Rollout) -> Float[Tensor, "batch futures time rows columns"]:
         """Other vehicles."""
-        return rollout.futures.vehicles
+        return rollout.images.vehicles
 
     def among_tracks(self, rollout: Rollout) -> Float[Tensor, "batch futures time"]:
         """Nearness times lateral weight of the gaps between boxes, summed over the others."""

@@ -18,7 +18,8 @@ from ..errors import InputError
 from ..kinematics import step
 from ..observation import Observation
 from ..policies.network import NetworkPolicy
-from ..rollout import Futures, Rollout
+from ..rollout import Futures, Rollout, in_time
+from ..track_futures import TrackFutures
 from ..world_models.base import WorldModel
 from .starts import StartConfig
 from .terms import Terms
@@ -57,7 +58,7 @@ class UnrollConfig:
             )
 
 
-Surroundings = Callable[[int, Float[Tensor, "batch 4"]], Futures]
+Surroundings = Callable[[int, Float[Tensor, "batch 4"]], Futures | TrackFutures]
 """What the world looks like at a step (counted from 0), given where the ego then is."""
 
 
@@ -87,7 +88,7 @@ def replicas(
         return lambda number, ego: futures.at(number).repeat(len(starts.ego) // batch)
     state = model.repeat(model.encode(observation), copies)
 
-    def advance(number: int, ego: Float[Tensor, "batch 4"]) -> Futures:
+    def advance(number: int, ego: Float[Tensor, "batch 4"]) -> Futures | TrackFutures:
         nonlocal state
         state = model.advance(
             state, ego.repeat_interleave(copies, 0), latents[:, :, number].flatten(0, 1)
@@ -122,13 +123,13 @@ def unroll(
         actions.append(action)
         images.append(future)
         if number + 1 < steps:
-            seen = seen.followed_by(future.seen_from(ego[:, :3].detach()), ego)
+            seen = seen.followed_by(future, ego)
     return Rollout(
         states=torch.stack(states, dim=1),
         actions=torch.stack(actions, dim=1),
         previous_action=previous_action,
         size_m=observation.size_m,
-        futures=Futures.in_time(images),
+        futures=in_time(images),
         step_s=frames_per_step * dt_s,
     )
 

@@ -85,6 +85,7 @@ class DecoupledWorldModel(WorldModel):
 
     decoupled = True
     predicts_images = True
+    normalizer: Normalizer
 
     def __init__(self, config: DecoupledConfig):
         super().__init__()

@@ -35,8 +35,8 @@ def test_presets_survive_json_and_build(kind, name, preset):
 
 
 def test_presets_offer_the_same_names():
-    assert set(train.world_model.PRESETS) == set(train.policy.PRESETS)
-    assert set(train.world_model.PRESETS) == {"debug", "small", "medium", "large"}
+    sizes = {"debug", "small", "medium", "large"}
+    assert sizes <= set(train.world_model.PRESETS) & set(train.policy.PRESETS)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import torch
 from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.observation import Normalizer, Observation, ObservationConfig, observe
-from ppuu.raster import RasterConfig, RoadMap, draw
+from ppuu.raster import LANES, OFFROAD, VEHICLES, RasterConfig, RoadMap, draw
+from ppuu.rollout import Futures
 from ppuu.scene import Scene
 from tests.helpers import Car, dense_recording, straight_recording
 
@@ -45,8 +46,12 @@ def test_one_stride_later(world):
     ego, frame = torch.tensor([3]), torch.tensor([9])
     now = observe(scene, roads, CONFIG, ego, frame)
     later = observe(scene, roads, CONFIG, ego, frame + CONFIG.stride)
-    followed = now.followed_by(later.images[:, -1], later.ego[:, -1])
-    torch.testing.assert_close(followed.images, later.images)
+    image, pose = later.images[:, -1], later.ego[:, -1:, :3]
+    told = Futures(
+        image[:, None, None, VEHICLES], image[:, None, [LANES, OFFROAD]], pose, CONFIG.raster
+    )
+    followed = now.followed_by(told, later.ego[:, -1])
+    torch.testing.assert_close(followed.images, later.images, atol=1e-5, rtol=0)
     torch.testing.assert_close(followed.ego, later.ego)
 
 
