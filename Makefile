@@ -38,7 +38,7 @@ demo: $(RUNTIME)
 
 test: $(DEV)
 	$(CHECK)
-	$(IN_VENV) -m pytest --typecheck $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest --typecheck -n auto --dist worksteal $(PYTEST_ARGS)
 
 lint: $(DEV)
 	@status=0; \
