@@ -24,17 +24,16 @@ from ..errors import InputError
 from ..geometry import to_local
 from ..kinematics import step as kinematic_step
 from ..observation import Observation, ObservationConfig
+from ..relations import PAIR_FEATURES, ROAD_FEATURES, pairs, present_action, relative, road_beside
 from ..track_futures import TrackFutures
 from ..tracks import Tracks
 from .base import Latent, Truth, WorldModel, gliding_poses
 
-_BESIDE_M = (-4.6, -3.7, -2.8, -1.85, -0.9, 0.0, 0.9, 1.85, 2.8, 3.7, 4.6)
 _AHEAD_M = (0.0, 15.0)
 """Where a vehicle looks at the road."""
 _FADE_S = 1.0
 _LIMIT_MPS2, _LIMIT_RADPM = 6.0, 0.1
-_PAIR, _MOTION = 11, 6
-_NEAR_M = 60.0
+_MOTION = 6
 _SIDEWAYS = 4.0
 """Vehicles one lane further are as far as those four lane widths ahead."""
 
@@ -114,7 +113,7 @@ class TokensWorldModel(WorldModel):
         self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
         self.latent_size = (1 + config.observation.vehicles) * config.latent
         hidden, history = config.hidden, config.observation.frames * 6
-        looks = 2 * len(_BESIDE_M) * len(_AHEAD_M)
+        looks = ROAD_FEATURES * len(_AHEAD_M)
         self.past = nn.Sequential(
             nn.Linear(history + 2 + 1, hidden), nn.ReLU(), nn.Linear(hidden, hidden)
         )
@@ -136,6 +135,7 @@ class TokensWorldModel(WorldModel):
     def encode(self, observation: Observation) -> _State:
         """Every vehicle's past as it sees it itself, the road beside it, and its neighbours."""
         tracks = _with_ego(observation)
+        assert observation.road is not None
         start, here = tracks.now, tracks.here
         past = to_local(tracks.states, start[:, :, None])
         x, y, turn, speed = past.unbind(-1)
@@ -146,26 +146,12 @@ class TokensWorldModel(WorldModel):
         ) * seen[..., None]  # fmt: skip
         own = [shown.flatten(2), tracks.size_m / 5, start[..., 3:] / 10]
         hidden = functional.relu(self.past(torch.cat(own, dim=-1)))
-        road = self.look(self._road_beside(observation, start))
+        road = self.look(road_beside(observation.road, start, _AHEAD_M))
         looks_at, visible = _looked_at(start, here, self.config.looks_at)
         message = self.first(hidden, start, tracks.size_m, looks_at, visible)
         hidden = functional.relu(self.settle(torch.cat([hidden, road, message], dim=-1)))
-        action = _present_action(tracks, self.config.observation.stride * self.dt_s)
+        action = present_action(tracks, self.config.observation.stride * self.dt_s)
         return _State(start, start, action, hidden, tracks.size_m, looks_at, visible, road, 0)
-
-    def _road_beside(
-        self, observation: Observation, states: Float[Tensor, "batch tokens 4"]
-    ) -> Float[Tensor, "batch tokens looks"]:
-        """Lines and off-road area at points around each vehicle."""
-        assert observation.road is not None
-        left, ahead = torch.meshgrid(
-            states.new_tensor(_BESIDE_M), states.new_tensor(_AHEAD_M), indexing="ij"
-        )
-        x, y, heading = (value[..., None] for value in states[..., :3].unbind(-1))
-        cos, sin = torch.cos(heading), torch.sin(heading)
-        ahead, left = ahead.flatten(), left.flatten()
-        seen = observation.road.read(x + ahead * cos - left * sin, y + ahead * sin + left * cos)
-        return seen.transpose(1, 2).flatten(2)
 
     def repeat(self, state: _State, copies: int) -> _State:
         """Every element ``copies`` times in a row."""
@@ -240,7 +226,7 @@ class _Attention(nn.Module):
     def __init__(self, config: TokensConfig):
         super().__init__()
         self.heads = config.heads
-        self.geometry = nn.Linear(_PAIR, config.pair)
+        self.geometry = nn.Linear(PAIR_FEATURES, config.pair)
         self.other = nn.Linear(config.hidden, config.pair, bias=False)
         self.self = nn.Linear(config.hidden, config.pair, bias=False)
         self.weigh = nn.Linear(config.pair, config.heads)
@@ -254,9 +240,9 @@ class _Attention(nn.Module):
         visible: Bool[Tensor, "batch tokens seen"],
     ) -> Float[Tensor, "batch tokens pair"]:
         """A message for each token; zero for who is alone."""
-        pairs = _pairs(states, _of(states, looks_at), size_m, _of(size_m, looks_at))
+        seen = pairs(states, _of(states, looks_at), size_m, _of(size_m, looks_at))
         other = _of(self.other(hidden), looks_at)
-        seen = functional.relu(self.geometry(pairs) + other + self.self(hidden)[:, :, None])
+        seen = functional.relu(self.geometry(seen) + other + self.self(hidden)[:, :, None])
         weight = self.weigh(seen).masked_fill(~visible[..., None], -1e4).softmax(2)
         weight = weight * visible[..., None]
         by_head = seen.unflatten(-1, (self.heads, -1))
@@ -277,54 +263,12 @@ def _looked_at(
     states: Float[Tensor, "batch tokens 4"], here: Bool[Tensor, "batch tokens"], count: int
 ) -> tuple[Int[Tensor, "batch tokens seen"], Bool[Tensor, "batch tokens seen"]]:
     """Whom each token looks at: the nearest, sideways counting more, and who of them is there."""
-    ahead, left = _relative(states[:, :, None], states[:, None])
+    ahead, left = relative(states[:, :, None], states[:, None])
     apart = ahead.square() + (_SIDEWAYS * left).square()
     blind = ~here[:, None] | torch.eye(here.shape[1], dtype=torch.bool, device=here.device)
     apart = apart.masked_fill(blind, torch.inf)
     apart, nearest = apart.topk(min(count, here.shape[1] - 1), dim=2, largest=False)
     return nearest, apart.isfinite()
-
-
-def _relative(
-    own: Float[Tensor, "*#batch 4"], other: Float[Tensor, "*#batch 4"]
-) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """How far the others are ahead and to the left."""
-    east, north = other[..., 0] - own[..., 0], other[..., 1] - own[..., 1]
-    cos, sin = torch.cos(own[..., 2]), torch.sin(own[..., 2])
-    return cos * east + sin * north, cos * north - sin * east
-
-
-def _pairs(
-    states: Float[Tensor, "batch tokens 4"],
-    others: Float[Tensor, "batch tokens seen 4"],
-    size_m: Float[Tensor, "batch tokens 2"],
-    other_size_m: Float[Tensor, "batch tokens seen 2"],
-) -> Float[Tensor, "batch tokens seen features"]:
-    """How each vehicle sees the others."""
-    own = states[:, :, None]
-    ahead, left = _relative(own, others)
-    turn, speed = others[..., 2] - own[..., 2], own[..., 3]
-    faster = others[..., 3] * torch.cos(turn) - speed
-    drift = others[..., 3] * torch.sin(turn)
-    length, width = (0.5 * (size_m[:, :, None] + other_size_m)).unbind(-1)
-    gap = (ahead.abs() - length).clamp(min=0.0)
-    beside = left.abs() - width
-    return torch.stack(
-        [
-            ahead.clamp(-_NEAR_M, _NEAR_M) / 20,
-            left.clamp(-15.0, 15.0) / 4,
-            torch.exp(-gap / 5) * ahead.sign(),
-            torch.exp(-gap / 15) * ahead.sign(),
-            torch.exp(-beside.clamp(min=0.0) / 1.5),
-            (beside < 0.3).to(ahead.dtype),
-            faster / 5,
-            (faster / (gap + 3)).clamp(-3.0, 3.0),
-            drift,
-            speed.expand_as(ahead) / 10,
-            (gap / (speed + 2)).clamp(max=5.0),
-        ],
-        dim=-1,
-    )
 
 
 def _with_ego(observation: Observation) -> Tracks:
@@ -339,15 +283,3 @@ def _with_ego(observation: Observation) -> Tracks:
         torch.cat([observation.size_m[:, None], tracks.size_m], dim=1),
         torch.cat([nobody, tracks.vehicle], dim=1),
     )
-
-
-def _present_action(tracks: Tracks, seconds: float) -> Float[Tensor, "batch tokens 2"]:
-    """Acceleration and curvature over the last interval of the history."""
-    before, now = tracks.states[:, :, -2], tracks.states[:, :, -1]
-    acceleration = (now[..., 3] - before[..., 3]) / seconds
-    turn = torch.atan2((now[..., 2] - before[..., 2]).sin(), (now[..., 2] - before[..., 2]).cos())
-    way = 0.5 * (now[..., 3] + before[..., 3]) * seconds
-    curvature = turn / way.clamp(min=0.5)
-    seen = tracks.present[:, :, -2]
-    action = torch.stack([acceleration.clamp(-4.0, 4.0), curvature.clamp(-0.05, 0.05)], dim=-1)
-    return action * seen[..., None]
