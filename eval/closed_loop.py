@@ -35,7 +35,7 @@ from .metrics.paired import paired
 from .metrics.progress import progress
 from .metrics.recorder import Recorder
 from .metrics.safety import safety
-from .policies import labels, policy_by_name, training_of, warn_of_seen
+from .policies import labels, policy_by_name, training_of, warn_of_seen, with_planners
 from .protocols.ppuu import PpuuEpisode, score_ppuu, short_row_ppuu
 from .results import Metric, Row, format_table, mean, rate, ratio, write_results
 from .track import REPLAY, Track, simulator_for, take_turn
@@ -292,6 +292,7 @@ def write_episodes(path: Path, episodes: Sequence[Episode] | Sequence[PpuuEpisod
 def main(
     policy: tuple[str, ...],
     recordings: tuple[Path, ...],
+    world_model: tuple[str, ...] = (),
     json: Path | None = None,
     split: Split = "test",
     split_manifest: Path | None = None,
@@ -309,9 +310,11 @@ def main(
     episode's row is kept in OUT.episodes.csv.
 
     Args:
-        policy: run directories of train.policy, or human, no-action, idm,
-            constant-velocity; one or several.
+        policy: run directories of train.policy, human, no-action, idm, constant-velocity, planner
+            (with --world-model), or planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
+        world_model: what planner plans in, each a row: run directories of train.world_model,
+            recorded (the true future), constant-velocity, constant-acceleration, idm, copy-last.
         json: where to write the table; printed either way.
         split: test, or all for recordings that nothing was trained on.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
@@ -328,6 +331,7 @@ def main(
     if slots < 1 or (limit is not None and limit < 1):
         raise InputError(f"--slots {slots}, --limit {limit}: both must be positive")
     check_output(json)
+    policy = tuple(with_planners(policy, world_model))
     names = labels(policy)
     drivers = {names[name]: policy_by_name(name) for name in policy}
     if HUMAN not in policy:

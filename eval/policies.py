@@ -1,4 +1,4 @@
-"""Drivers by name: the baselines, or a run directory of train.policy."""
+"""Drivers by name: the baselines, run directories of train.policy, and planners."""
 
 from __future__ import annotations
 
@@ -9,16 +9,32 @@ from pathlib import Path
 from data.splits import Part, seen_in_training
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
-from ppuu.policies.named import BASELINES, observation_of, policy_by_name
+from ppuu.policies.named import BASELINES, policy_by_name
+from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.recording import Recording
 
-__all__ = [
-    "BASELINES", "labels", "observation_of", "policy_by_name", "training_of", "warn_of_seen",
-]  # fmt: skip
+__all__ = ["BASELINES", "labels", "policy_by_name", "training_of", "warn_of_seen", "with_planners"]
+
+PLANNER = PREFIX.removesuffix(":")
+
+
+def with_planners(names: Sequence[str], worlds: Sequence[str]) -> list[str]:
+    """The names with ``planner`` replaced by a planner in each of some worlds.
+
+    Raises:
+        InputError: only one of the two was given.
+    """
+    if (PLANNER in names) != bool(worlds):
+        raise InputError(
+            "--policy planner and --world-model WORLD belong together: the first says who drives, "
+            "the second what he plans in"
+        )
+    planners = [PREFIX + world for world in worlds]
+    return [one for name in names for one in (planners if name == PLANNER else [name])]
 
 
 def labels(names: Sequence[str]) -> dict[str, str]:
-    """A short name for each driver: a run directory's own, unless two share it.
+    """A short name for each driver: a run directory's own instead of its path, unless two share it.
 
     Raises:
         InputError: the same driver twice.
@@ -26,14 +42,28 @@ def labels(names: Sequence[str]) -> dict[str, str]:
     twice = [name for name in names if list(names).count(name) > 1]
     if twice:
         raise InputError(f"--policy {twice[0]}: named twice")
-    short = {name: Path(name).name if Path(name).exists() else name for name in names}
+    short = {name: _short(name) for name in names}
     shared = [label for label in short.values() if list(short.values()).count(label) > 1]
     return {name: name if label in shared else label for name, label in short.items()}
 
 
+def _short(name: str) -> str:
+    if name.startswith(PREFIX):
+        return PlannerName.parse(name).label
+    return Path(name).name if Path(name).exists() else name
+
+
 def training_of(name: str) -> dict | None:
-    """How a trained policy came about (configuration, seed, data); nothing for a baseline."""
-    return None if name in BASELINES else dict(Checkpoint.load(Path(name), "policy").config)
+    """How a driver came about (configuration, seed, data): a policy, or a planner's world model.
+
+    Nothing for those without learning.
+    """
+    if name in BASELINES:
+        return None
+    if name.startswith(PREFIX):
+        run = PlannerName.parse(name).run
+        return None if run is None else dict(Checkpoint.load(run, "world_model").config)
+    return dict(Checkpoint.load(Path(name), "policy").config)
 
 
 def warn_of_seen(

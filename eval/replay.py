@@ -215,8 +215,8 @@ def main(
     FILE.html#episode=3&frame=40.
 
     Args:
-        policy: run directories of train.policy, or human, no-action, idm, constant-velocity; one
-            or several.
+        policy: run directories of train.policy, human, no-action, idm, constant-velocity, or
+            planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
         out: the page, .html.
         split: test, or all for recordings that nothing was trained on.

@@ -28,12 +28,13 @@ from envs.termination import Outcome
 from ppuu import __version__
 from ppuu.command import run
 from ppuu.errors import InputError
+from ppuu.observation import ObservationConfig
 from ppuu.policies import Policy
 from ppuu.raster import RasterConfig
 from ppuu.recording import Recording, load_recordings
 from ppuu.runtime import import_extra, source_commit
 
-from .policies import observation_of, policy_by_name
+from .policies import policy_by_name
 from .track import choose_action
 
 ENVIRONMENT = "ppuu/DenseTraffic-v0"
@@ -245,9 +246,9 @@ def main(
         split: which part of each recording.
     """
     driver = policy_by_name(policy)
-    seen = observation_of(driver)
-    if seen.raster != RasterConfig():
-        raise InputError(f"--policy {policy}: sees other images than the environment draws")
+    seen = driver.observation or ObservationConfig()
+    if seen.raster != RasterConfig() or seen.vehicles:
+        raise InputError(f"--policy {policy}: sees something else than the environment shows")
     first, last = _frames(load_recordings(recordings), split)
     settings = {
         "recording": [str(path) for path in recordings],

@@ -15,13 +15,11 @@ from envs.simulator import Simulator, SimulatorConfig, StepResult
 from envs.traffic.registry import traffic_by_name
 from envs.variation import Variation
 from ppuu.errors import InputError
-from ppuu.policies import NetworkPolicy, Policy, Surroundings
-from ppuu.raster import RoadMap
+from ppuu.policies import Policy, Surroundings
+from ppuu.raster import RasterConfig, RoadMap
 from ppuu.recording import Recording, load_recordings
 from ppuu.road import Road
 from ppuu.scene import Scene
-
-from .policies import observation_of
 
 REPLAY = "replay"
 
@@ -87,13 +85,12 @@ def simulator_for(policy: Policy, track: Track, others: str = REPLAY) -> Simulat
     Raises:
         InputError: no traffic is called ``others``.
     """
-    seen = observation_of(policy)
-    looks = isinstance(policy, NetworkPolicy)
-    roads = RoadMap.build(track.roads, seen.raster)
+    seen = policy.observation
+    roads = RoadMap.build(track.roads, RasterConfig() if seen is None else seen.raster)
     varied, dt_s = track.variation, track.scene.dt_s
     traffic = traffic_by_name(others, track.scene, track.roads, varied.idm)
     config = SimulatorConfig(
-        seen if looks else None,
+        seen,
         actuation=varied.actuation(dt_s),
         perception=varied.perception(dt_s),
     )
@@ -107,8 +104,8 @@ def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
         simulator.scene, simulator.vehicle, simulator.frame,
         others.boxes, others.speed_mps, others.present, simulator.road_map,
     )  # fmt: skip
-    looks = isinstance(policy, NetworkPolicy)
-    observation = simulator.observe() if looks else simulator.present()
+    blind = policy.observation is None
+    observation = simulator.present() if blind else simulator.observe()
     return policy.act(observation, surroundings)
 
 

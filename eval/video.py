@@ -160,7 +160,8 @@ def main(
     at 20 m/s.
 
     Args:
-        policy: run directories of train.policy, or human, no-action, idm; one or several.
+        policy: run directories of train.policy, human, no-action, idm, constant-velocity, or
+            planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
         out: the file, .mp4, .webm or .gif.
         split: test, or all for recordings that nothing was trained on.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from .errors import InputError
@@ -86,8 +88,7 @@ def _dataclass(expected: Any, value: Any, where: str) -> Any:
         raise InputError(f"{where}: type {name!r} where {expected.__name__} is expected")
     for key in value:
         if key != _TYPE_KEY and key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = f"; did you mean '{nearest(str(key), known)}'?" if known else ""
             raise InputError(f"{where}: unknown key '{key}'{hint}")
     for field in dataclasses.fields(expected):
         no_default = field.default is field.default_factory is dataclasses.MISSING
@@ -100,6 +101,40 @@ def _dataclass(expected: Any, value: Any, where: str) -> Any:
             if key != _TYPE_KEY
         }
     )
+
+
+def with_setting(config: Any, path: str, text: str, where: str) -> Any:
+    """A frozen dataclass with one field changed, as a user writes it.
+
+    Args:
+        config: the dataclass.
+        path: name of the field; of a field's field with a dot between.
+        text: the new value; JSON, or words as they are.
+        where: for messages.
+
+    Raises:
+        InputError: no such field (with the nearest), or a value of the wrong kind.
+    """
+    name, _, rest = path.partition(".")
+    known = [field.name for field in dataclasses.fields(config)]
+    if name not in known:
+        raise InputError(f"{where}: unknown key '{name}'; did you mean '{nearest(name, known)}'?")
+    if rest:
+        inner = getattr(config, name)
+        if not dataclasses.is_dataclass(inner):
+            raise InputError(f"{where}: '{name}' has no parts, so no '{rest}'")
+        return dataclasses.replace(config, **{name: with_setting(inner, rest, text, where)})
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    hint = typing.get_type_hints(type(config))[name]
+    return dataclasses.replace(config, **{name: from_json(hint, value, f"{where}: {name}")})
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """The known word that looks most like ``word``."""
+    return difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]
 
 
 def differences(ours: Any, theirs: Any, where: str = "") -> list[str]:

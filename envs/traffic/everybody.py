@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ppuu import kinematics
 from ppuu.observation import Observation, observe
-from ppuu.policies import NetworkPolicy, Policy, Surroundings
-from ppuu.policies.named import observation_of
-from ppuu.raster import RoadMap
+from ppuu.policies import Policy, Surroundings
+from ppuu.raster import RasterConfig, RoadMap
 from ppuu.road import Road
 from ppuu.scene import Scene
 
@@ -41,11 +40,11 @@ class Everybody(Fleet):
 
     def __init__(self, scene: Scene, roads: Sequence[Road], policy: Policy):
         self.policy = policy
-        self.seen = observation_of(policy)
-        self._looks = isinstance(policy, NetworkPolicy)
-        self._ring = self.seen.span + 1
+        seen = self.seen = policy.observation
+        self._ring = 1 if seen is None else seen.span + 1
         super().__init__(scene, roads)
-        self.road_map = RoadMap.build(roads, self.seen.raster, scene.boxes.device)
+        raster = RasterConfig() if seen is None else seen.raster
+        self.road_map = RoadMap.build(roads, raster, scene.boxes.device)
 
     def _own_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
         envs, slots = zeros.shape
@@ -141,7 +140,7 @@ class Everybody(Fleet):
     def _observe(
         self, scene: Scene, vehicle: Int[Tensor, " n"], frame: Int[Tensor, " n"]
     ) -> Observation:
-        if self._looks:
+        if self.seen is not None:
             return observe(scene, self.road_map, self.seen, vehicle, frame)
         state = scene.state(vehicle, frame)
         return Observation(

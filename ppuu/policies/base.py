@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..observation import Observation
+from ..observation import Observation, ObservationConfig
 from ..raster import RoadMap
 from ..scene import Scene
 
@@ -44,7 +44,13 @@ class Surroundings:
 
 
 class Policy(ABC):
-    """Drives a batch of egos, one call a recorded frame."""
+    """Drives a batch of egos, one call a recorded frame.
+
+    Attributes:
+        observation: the history it wants to see; None for the present state alone.
+    """
+
+    observation: ObservationConfig | None = None
 
     @abstractmethod
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:

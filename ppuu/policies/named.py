@@ -1,16 +1,15 @@
-"""Policies by name: the drivers without learning, or a run directory of ``train.policy``."""
+"""Policies by name: drivers without learning, run directories of ``train.policy``, planners."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..errors import InputError
-from ..observation import ObservationConfig
 from ..runs import load_policy
 from .base import Policy
 from .baselines import NoAction, RecordedHuman, StraightIdm
 from .constant_velocity import ConstantVelocityPlanner
-from .network import NetworkPolicy
+from .planner_names import PREFIX, PlannerName
 
 BASELINES: dict[str, type[Policy]] = {
     "human": RecordedHuman,
@@ -21,24 +20,22 @@ BASELINES: dict[str, type[Policy]] = {
 
 
 def policy_by_name(name: str, option: str = "--policy") -> Policy:
-    """A baseline, or the trained policy in a run directory.
+    """A baseline, the trained policy in a run directory, or a planner in a world.
 
     Args:
-        name: of either.
+        name: of a baseline or a run directory, or ``planner:WORLD[,KEY=VALUE…]``.
         option: what the user set to it.
 
     Raises:
-        InputError: neither.
+        InputError: none of them.
     """
     if name in BASELINES:
         return BASELINES[name]()
+    if name.startswith(PREFIX):
+        return PlannerName.parse(name, option).build(f"{option} {name}")
     if not Path(name).exists():
         raise InputError(
-            f"{option} {name}: neither a run directory nor one of {', '.join(BASELINES)}"
+            f"{option} {name}: neither a run directory nor one of {', '.join(BASELINES)}, "
+            f"{PREFIX}WORLD"
         )
     return load_policy(Path(name))
-
-
-def observation_of(policy: Policy) -> ObservationConfig:
-    """The images a policy wants to see; the default for those that look at none."""
-    return policy.config.observation if isinstance(policy, NetworkPolicy) else ObservationConfig()

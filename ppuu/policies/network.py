@@ -46,6 +46,7 @@ class NetworkPolicy(nn.Module, Policy):
     def __init__(self, config: NetworkPolicyConfig):
         super().__init__()
         self.config = config
+        self.observation = config.observation
         raster = config.observation.raster
         ego_features = config.observation.frames * 4 + 2
         self.normalizer = Normalizer(ego_features)

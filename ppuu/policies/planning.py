@@ -70,6 +70,7 @@ class PlanningPolicy(Policy):
 
     def __init__(self, world: World, config: PlanningConfig):
         self.world, self.config = world, config
+        self.observation = world.observation
         self.last_plan: Plan | None = None
         self._generator = torch.Generator().manual_seed(config.seed)
         self._plan: Tensor | None = None

@@ -74,16 +74,15 @@ class Keeps(Policy):
     """Remembers what it was shown."""
 
     def act(self, observation, surroundings):
-        self.observation, self.surroundings = observation, surroundings
+        self.shown, self.surroundings = observation, surroundings
         return observation.ego.new_zeros(len(observation.ego), 2)
 
 
-def test_each_driver_sees_what_an_ego_would_see(monkeypatch):
+def test_each_driver_sees_what_an_ego_would_see():
     """At an episode's start everybody stands as recorded, so everybody sees the recording."""
     world, keeps = dense_world(), Keeps()
     seen = NetworkPolicyConfig().observation
-    monkeypatch.setattr(everybody, "NetworkPolicy", Keeps)
-    monkeypatch.setattr(everybody, "observation_of", lambda policy: seen)
+    keeps.observation = seen
     simulator = among(keeps, world, 1)
     # Of the newest comers, what was before their tracks is made up.
     frame = simulator.frame.clone()
@@ -93,10 +92,10 @@ def test_each_driver_sees_what_an_ego_would_see(monkeypatch):
     simulator.step(torch.zeros(1, 2))
     chosen = torch.arange(len(vehicle))[old][::9]
     true = observe(world.scene, world.road_map, seen, vehicle[chosen], frame.expand(len(chosen)))
-    torch.testing.assert_close(keeps.observation.ego[chosen], true.ego)
-    torch.testing.assert_close(keeps.observation.size_m[chosen], true.size_m)
+    torch.testing.assert_close(keeps.shown.ego[chosen], true.ego)
+    torch.testing.assert_close(keeps.shown.size_m[chosen], true.size_m)
     # At the edge of a frame one may see newcomers' made-up pasts.
-    apart = (keeps.observation.images[chosen] - true.images).abs()
+    apart = (keeps.shown.images[chosen] - true.images).abs()
     torch.testing.assert_close(apart[:, -1], torch.zeros_like(apart[:, -1]), atol=2e-4, rtol=0)
     assert (apart.flatten(1).amax(1) < 2e-4).float().mean() > 0.5
     around = keeps.surroundings

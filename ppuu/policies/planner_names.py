@@ -1,0 +1,124 @@
+"""Planning policies by name: ``planner:WORLD[,KEY=VALUE…]``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import nearest, with_setting
+from ..errors import InputError
+from ..planners import PLANNERS
+from ..runs import load_world_model
+from ..world_models import ConstantAcceleration, ConstantVelocity, CopyLast, IdmRollForward
+from ..worlds import PredictedWorld, RecordedWorld, World
+from .planning import PlanningConfig, PlanningPolicy
+
+PREFIX = "planner:"
+
+WORLDS: dict[str, Callable[[], World]] = {
+    "recorded": RecordedWorld,
+    "copy-last": lambda: PredictedWorld(CopyLast()),
+    "constant-velocity": lambda: PredictedWorld(ConstantVelocity()),
+    "constant-acceleration": lambda: PredictedWorld(ConstantAcceleration()),
+    "idm": lambda: PredictedWorld(IdmRollForward()),
+}
+"""Those that need no training; ``recorded`` knows the future."""
+
+
+@dataclass(frozen=True)
+class PlannerName:
+    """A planning policy's name, taken apart.
+
+    Attributes:
+        world: one of ``WORLDS``, or a run directory of ``train.world_model``.
+        settings: keys and values as written: ``planner`` (one of ``PLANNERS``), its fields
+            (``iterations``, ``samples``, …) and those of ``PlanningConfig`` (``steps``,
+            ``futures``, ``cost.pace_weight``, …).
+    """
+
+    world: str
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, name: str, option: str = "--policy") -> PlannerName:
+        """Takes a name apart; nothing is loaded.
+
+        Raises:
+            InputError: no world is named, or a setting has no value.
+        """
+        world, *settings = name.removeprefix(PREFIX).split(",")
+        if not world:
+            raise InputError(f"{option} {name}: name a world, such as {PREFIX}recorded")
+        pairs = []
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not (key and equals and value):
+                raise InputError(f"{option} {name}: '{setting}' is not of the form KEY=VALUE")
+            pairs.append((key, value))
+        return cls(world, tuple(pairs))
+
+    @property
+    def run(self) -> Path | None:
+        """The run directory of a learned world."""
+        return None if self.world in WORLDS else Path(self.world)
+
+    @property
+    def label(self) -> str:
+        """The name with the run directory's own name instead of its path."""
+        world = self.world if self.run is None else self.run.name
+        return ",".join([PREFIX + world, *(f"{key}={value}" for key, value in self.settings)])
+
+    def config(self, where: str) -> PlanningConfig:
+        """The default with the settings applied.
+
+        Raises:
+            InputError: an unknown key or planner, or a value that does not fit.
+        """
+        chosen = dict(self.settings).get("planner")
+        config = PlanningConfig()
+        if chosen is not None:
+            if chosen not in PLANNERS:
+                raise InputError(
+                    f"{where}: no planner '{chosen}'; did you mean '{nearest(chosen, [*PLANNERS])}'"
+                    f"? There are {', '.join(PLANNERS)}"
+                )
+            config = dataclasses.replace(config, planner=PLANNERS[chosen])
+        for key, value in self.settings:
+            if key != "planner":
+                config = _applied(config, key, value, where)
+        return config
+
+    def build(self, where: str) -> PlanningPolicy:
+        """The policy.
+
+        Raises:
+            InputError: as ``config``, or there is no such world.
+        """
+        config = self.config(where)
+        if self.run is None:
+            return PlanningPolicy(WORLDS[self.world](), config)
+        if not self.run.exists():
+            raise InputError(
+                f"{where}: world '{self.world}' is neither a run directory of train.world_model "
+                f"nor one of {', '.join(WORLDS)}; did you mean '{nearest(self.world, [*WORLDS])}'?"
+            )
+        return PlanningPolicy(PredictedWorld(load_world_model(self.run)), config)
+
+
+def _applied(config: PlanningConfig, key: str, value: str, where: str) -> PlanningConfig:
+    """One setting, of the planner or of the policy."""
+    first, planner = key.split(".")[0], config.planner
+    of_planner, of_policy = _fields(planner), [n for n in _fields(config) if n != "planner"]
+    if first in of_planner:
+        return dataclasses.replace(config, planner=with_setting(planner, key, value, where))
+    if first not in of_policy:
+        close = nearest(first, [*of_policy, *of_planner, "planner"])
+        raise InputError(f"{where}: unknown key '{first}'; did you mean '{close}'?")
+    return with_setting(config, key, value, where)
+
+
+def _fields(config: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(config)]

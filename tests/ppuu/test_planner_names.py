@@ -1,0 +1,73 @@
+"""Planning policies by name, and the settings in them."""
+
+import pytest
+
+from ppuu.config import with_setting
+from ppuu.costs import DrivingCostConfig
+from ppuu.errors import InputError
+from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner
+from ppuu.policies.named import policy_by_name
+from ppuu.policies.planner_names import WORLDS, PlannerName
+from ppuu.policies.planning import PlanningPolicy
+from ppuu.world_models import TokensConfig
+from tests.runs import saved_world_model
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_every_world_can_be_named(world):
+    policy = policy_by_name(f"planner:{world}")
+    assert isinstance(policy, PlanningPolicy)
+    assert isinstance(policy.world, type(WORLDS[world]()))
+    assert policy.observation == policy.world.observation
+
+
+def test_settings_reach_planner_and_policy():
+    name = "planner:recorded,planner=cem,samples=40,merge=cvar,futures=5,cost.pace_weight=2"
+    config = policy_by_name(name).config
+    assert isinstance(config.planner, CemPlanner)
+    assert config.planner.samples == 40
+    assert config.planner.elites == PLANNERS["cem"].elites
+    assert (config.merge, config.futures, config.cost.pace_weight) == ("cvar", 5, 2.0)
+    # The order does not matter.
+    other = policy_by_name("planner:recorded,samples=40,planner=cem").config
+    assert other.planner == config.planner
+    chain = policy_by_name("planner:idm,planner=cem-gradient,second.rate=0.3").config.planner
+    assert isinstance(chain.second, GradientPlanner) and chain.second.rate == 0.3
+
+
+def test_a_run_directory_is_a_world(tmp_path):
+    run = saved_world_model(tmp_path / "tokens", TokensConfig(hidden=8, pair=4, heads=1))
+    name = f"planner:{run},futures=2"
+    policy = policy_by_name(name)
+    assert policy.world.predictor.config.hidden == 8
+    assert PlannerName.parse(name).label == "planner:tokens,futures=2"
+    assert PlannerName.parse(name).run == run
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("planner:", "name a world"),
+        ("planner:recorded,steps", "'steps' is not of the form KEY=VALUE"),
+        ("planner:recorded,step=3", "unknown key 'step'; did you mean 'steps'"),
+        ("planner:recorded,iteration=3", "did you mean 'iterations'"),
+        ("planner:recorded,cost.pase_weight=3", "did you mean 'pace_weight'"),
+        ("planner:recorded,steps=many", "steps: 'many' is not of type int"),
+        ("planner:recorded,steps.x=1", "'steps' has no parts"),
+        ("planner:recorded,merge=median", "not one of mean, max, cvar"),
+        ("planner:recorded,planner=cme", "no planner 'cme'; did you mean 'cem'"),
+        ("planner:recordings", "neither a run directory .* did you mean 'recorded'"),
+        ("planner:recorded,steps=0", "must be positive"),
+    ],
+)
+def test_mistakes_are_one_line_with_a_suggestion(name, complaint):
+    with pytest.raises(InputError, match=complaint) as error:
+        policy_by_name(name)
+    assert "\n" not in str(error.value)
+    assert "--policy planner:" in str(error.value) or "must be" in str(error.value)
+
+
+def test_with_setting_changes_one_field():
+    changed = with_setting(DrivingCostConfig(), "pace.reach_m", "12", "here")
+    assert changed.pace.reach_m == 12.0
+    assert changed.contact_weight == DrivingCostConfig().contact_weight
