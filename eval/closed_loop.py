@@ -292,8 +292,8 @@ def write_episodes(path: Path, episodes: Sequence[Episode] | Sequence[PpuuEpisod
 def main(
     policy: tuple[str, ...],
     recordings: tuple[Path, ...],
-    world_model: tuple[str, ...] = (),
     json: Path | None = None,
+    world_model: tuple[str, ...] = (),
     split: Split = "test",
     split_manifest: Path | None = None,
     limit: int | None = None,
@@ -313,9 +313,9 @@ def main(
         policy: run directories of train.policy, human, no-action, idm, constant-velocity, planner
             (with --world-model), or planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
+        json: where to write the table; printed either way.
         world_model: what planner plans in, each a row: run directories of train.world_model,
             recorded (the true future), constant-velocity, constant-acceleration, idm, copy-last.
-        json: where to write the table; printed either way.
         split: test, or all for recordings that nothing was trained on.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         limit: drive only the first so many scenarios.
