@@ -4,13 +4,14 @@ from .base import CostFunction, Plan, Planner
 from .cem import CemPlanner
 from .chain import Chain
 from .gradient import GradientPlanner
+from .lbfgs import LbfgsPlanner
 from .mppi import MppiPlanner
 from .sampling import NoiseConfig, RandomShooting
 
 PLANNERS: dict[str, Planner] = {
     "gradient": GradientPlanner(),
-    "sgd": GradientPlanner("sgd", rate=0.02),
-    "lbfgs": GradientPlanner("lbfgs", iterations=10),
+    "sgd": GradientPlanner("sgd", rate=0.1),
+    "lbfgs": LbfgsPlanner(),
     "cem": CemPlanner(kept=0.0, shrink=1.0, noise=NoiseConfig(0.5, 0.0)),
     "icem": CemPlanner(),
     "mppi": MppiPlanner(),
@@ -27,6 +28,7 @@ __all__ = [
     "Chain",
     "CostFunction",
     "GradientPlanner",
+    "LbfgsPlanner",
     "MppiPlanner",
     "NoiseConfig",
     "Plan",

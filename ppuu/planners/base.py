@@ -31,7 +31,8 @@ class Plan:
         spread_by_iteration: ``(iterations, batch)`` deviation of the costs over the samples.
         effective_samples: ``(batch,)`` how many samples the last mean rests on, for planners that
             weigh them; the number of samples for others.
-        candidates: ``(batch, samples, horizon, actions)`` those of the last iteration.
+        candidates: ``(batch, samples, horizon, actions)`` those of the last iteration that had
+            several.
         candidate_costs: ``(batch, samples)``.
     """
 
@@ -60,7 +61,8 @@ class Planner(ABC):
         Args:
             cost: what to lower.
             starts: where to begin, the most trusted first; all of them are tried.
-            generator: of all randomness.
+            generator: of all randomness; the elements of a batch share the draws, so that the plan
+                for one does not depend on the others.
             deadline_s: seconds after which the best found so far is returned; the first iteration
                 is always finished.
         """
@@ -73,6 +75,8 @@ class Search:
     deadline_s: float | None = None
     best: Tensor | None = None
     best_cost: Tensor | None = None
+    effective_samples: Tensor | None = None
+    shown: tuple[Tensor, Tensor] | None = None
     costs: list[Tensor] = field(default_factory=list)
     spreads: list[Tensor] = field(default_factory=list)
     began_s: float = field(default_factory=time.monotonic)
@@ -83,6 +87,15 @@ class Search:
         costs: Float[Tensor, "batch samples"],
     ) -> None:
         """Takes down an iteration's candidates and their costs."""
+        self.shown = candidates.detach(), costs.detach()
+        self.look(candidates, costs)
+
+    def look(
+        self,
+        candidates: Float[Tensor, "batch samples horizon actions"],
+        costs: Float[Tensor, "batch samples"],
+    ) -> None:
+        """The same for a mean or another single candidate, which is no picture of the search."""
         candidates, costs = candidates.detach(), costs.detach()
         cost, which = costs.min(dim=1)
         row = torch.arange(len(which), device=which.device)
@@ -95,26 +108,39 @@ class Search:
             self.best_cost = torch.where(better, cost, self.best_cost)
         self.costs.append(cost)
         self.spreads.append(costs.std(dim=1, correction=0))
-        self._last = candidates, costs
 
     @property
     def late(self) -> bool:
         """Whether the time budget is used up."""
         return self.deadline_s is not None and time.monotonic() - self.began_s > self.deadline_s
 
-    def plan(self, effective_samples: Float[Tensor, " batch"] | None = None) -> Plan:
+    def plan(self) -> Plan:
         """The result."""
         assert self.best is not None
         assert self.best_cost is not None
-        candidates, costs = self._last
-        if effective_samples is None:
-            effective_samples = torch.full_like(self.best_cost, float(costs.shape[1]))
+        assert self.shown is not None
+        candidates, costs = self.shown
+        effective = self.effective_samples
+        if effective is None:
+            effective = torch.full_like(self.best_cost, float(costs.shape[1]))
         return Plan(
             self.best,
             self.best_cost,
             torch.stack(self.costs),
             torch.stack(self.spreads),
-            effective_samples,
+            effective,
             candidates,
             costs,
         )
+
+
+def value_and_gradient(
+    cost: CostFunction, actions: Float[Tensor, "batch samples horizon actions"]
+) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch samples horizon actions"]]:
+    """Costs and their gradients, both detached."""
+    actions = actions.detach().requires_grad_()
+    with torch.enable_grad():
+        costs = cost(actions)
+        total = costs.sum()
+    (gradient,) = torch.autograd.grad(total, actions)
+    return costs.detach(), gradient

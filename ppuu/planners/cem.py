@@ -53,14 +53,13 @@ class CemPlanner(Planner):
     ) -> Plan:
         """The cheapest sample or mean of all rounds."""
         search = Search(deadline_s)
-        batch, _, horizon, actions = starts.shape
+        horizon, actions = starts.shape[2:]
         mean = starts[:, 0]
         deviation = torch.full_like(mean, self.noise.deviation)
         carried, count = starts, self.samples
         for _ in range(self.iterations):
-            noise = coloured_noise(
-                (batch, count, horizon, actions), self.noise.colour, generator, starts
-            )
+            shape = (count, horizon, actions)
+            noise = coloured_noise(shape, self.noise.colour, generator, starts)
             fresh = (mean[:, None] + deviation[:, None] * noise).clamp(-1.0, 1.0)
             candidates = torch.cat([mean[:, None], carried, fresh], dim=1)
             with torch.no_grad():
@@ -76,5 +75,5 @@ class CemPlanner(Planner):
             if search.late:
                 break
         with torch.no_grad():
-            search.see(mean[:, None], cost(mean[:, None]))
+            search.look(mean[:, None], cost(mean[:, None]))
         return search.plan()

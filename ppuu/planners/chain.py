@@ -35,4 +35,6 @@ class Chain(Planner):
         began = time.monotonic()
         found = self.first.plan(cost, starts, generator, deadline_s)
         left = None if deadline_s is None else deadline_s - (time.monotonic() - began)
-        return self.second.plan(cost, found.actions[:, None], generator, left)
+        return self.second.plan(
+            cost, torch.cat([found.actions[:, None], starts], dim=1), generator, left
+        )

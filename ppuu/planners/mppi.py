@@ -43,10 +43,10 @@ class MppiPlanner(Planner):
         """The cheapest sample or mean; each round starts from the last one's mean."""
         search = Search(deadline_s)
         batch, _, horizon, actions = starts.shape
-        shape = (batch, self.samples, horizon, actions)
+        shape = (self.samples, horizon, actions)
         with torch.no_grad():
             costs = cost(starts)
-            search.see(starts, costs)
+            search.look(starts, costs)
             row = torch.arange(batch, device=starts.device)
             mean = starts[row, costs.argmin(1)]
             for _ in range(self.iterations):
@@ -58,10 +58,6 @@ class MppiPlanner(Planner):
                 mean = torch.einsum("bs,bsha->bha", weight, candidates)
                 if search.late:
                     break
-            samples = search.plan(1.0 / weight.square().sum(1))
-            search.see(mean[:, None], cost(mean[:, None]))
-        found = search.plan(samples.effective_samples)
-        return Plan(
-            found.actions, found.cost, found.cost_by_iteration, found.spread_by_iteration,
-            samples.effective_samples, samples.candidates, samples.candidate_costs,
-        )  # fmt: skip
+            search.effective_samples = 1.0 / weight.square().sum(1)
+            search.look(mean[:, None], cost(mean[:, None]))
+        return search.plan()

@@ -31,18 +31,21 @@ class NoiseConfig:
 
 
 def coloured_noise(
-    shape: tuple[int, int, int, int], colour: float, generator: torch.Generator, like: Tensor
-) -> Float[Tensor, "batch samples horizon actions"]:
-    """Gaussian noise of unit variance, its power falling with frequency to the power ``colour``."""
+    shape: tuple[int, int, int], colour: float, generator: torch.Generator, like: Tensor
+) -> Float[Tensor, "samples horizon actions"]:
+    """Gaussian noise of unit variance, its power falling with frequency to the power ``colour``.
+
+    One draw for all elements of a batch, for ``like`` only tells type and device.
+    """
     white = torch.randn(shape, generator=generator, dtype=like.dtype, device=generator.device)
     white = white.to(like.device)
-    horizon = shape[2]
+    horizon = shape[1]
     if colour == 0 or horizon < 2:
         return white
     frequency = torch.fft.rfftfreq(horizon, device=like.device, dtype=like.dtype)
     frequency[0] = frequency[1]
     scale = frequency ** (-0.5 * colour)
-    noise = torch.fft.irfft(torch.fft.rfft(white, dim=2) * scale[:, None], n=horizon, dim=2)
+    noise = torch.fft.irfft(torch.fft.rfft(white, dim=1) * scale[:, None], n=horizon, dim=1)
     # White noise has unit power at every frequency; keep the total.  All frequencies but the
     # first, and the last of an even horizon, count twice.
     twice = torch.full_like(scale, 2.0)
@@ -72,11 +75,10 @@ class RandomShooting(Planner):
         deadline_s: float | None = None,
     ) -> Plan:
         """One round of samples, the starts among them."""
-        batch, given, horizon, actions = starts.shape
+        given, horizon, actions = starts.shape[1:]
         each = -(-self.samples // given)
-        noise = coloured_noise(
-            (batch, given * each, horizon, actions), self.noise.colour, generator, starts
-        )
+        shape = (given * each, horizon, actions)
+        noise = coloured_noise(shape, self.noise.colour, generator, starts)
         around = starts.repeat_interleave(each, 1) + self.noise.deviation * noise
         candidates = torch.cat([starts, around.clamp(-1.0, 1.0)], dim=1)
         search = Search(deadline_s)

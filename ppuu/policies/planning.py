@@ -2,83 +2,76 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..costs import DrivingCost, DrivingCostConfig
-from ..errors import InputError
 from ..kinematics import ActionBounds, rollout
 from ..observation import Observation
-from ..planners import GradientPlanner, Plan, Planner
-from ..rollout import Rollout
+from ..planners import Plan
+from ..rollout import Futures
+from ..track_futures import TrackFutures
 from ..units import LANE_WIDTH_M
-from ..worlds.base import Foresight, World
+from ..worlds.base import World
 from .base import Policy, Surroundings
+from .planning_config import PlanningConfig
+from .planning_cost import PlanningCost
+
+__all__ = ["Decision", "PlanningConfig", "PlanningCost", "PlanningPolicy", "manoeuvres"]
 
 
-@dataclass(frozen=True)
-class PlanningConfig:
-    """How the policy plans.
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What the policy considered when it last planned, for pictures and diagnostics.
 
     Attributes:
-        planner: searches the action sequences.
-        steps: of the world, how far to look; an action is held for one.
-        futures: sampled alternatives.
-        merge: how their costs become one: ``mean``, ``max``, or ``cvar`` (the mean of the dearest
-            third).
-        replan_every: frames between plans; between them the last plan is followed.
-        discount: of a step.
-        cost: what to lower.
-        bounds: of the actions.
-        deadline_s: time for a plan of the whole batch; without, all iterations are done.
-        seed: of sampled futures and sampling planners.
+        rows: ``(due,)`` the elements of the batch that planned then; all else is of these alone.
+        plan: what the planner found.
+        cost: what it lowered.
     """
 
-    planner: Planner = field(default_factory=GradientPlanner)
-    steps: int = 10
-    futures: int = 1
-    merge: Literal["mean", "max", "cvar"] = "mean"
-    replan_every: int = 1
-    discount: float = 0.97
-    cost: DrivingCostConfig = field(default_factory=DrivingCostConfig)
-    bounds: ActionBounds = field(default_factory=ActionBounds)
-    deadline_s: float | None = None
-    seed: int = 0
+    rows: Int[Tensor, " due"]
+    plan: Plan
+    cost: PlanningCost
 
-    def __post_init__(self):
-        if min(self.steps, self.futures, self.replan_every) < 1:
-            raise InputError(
-                f"planning: steps {self.steps}, futures {self.futures} and replan_every "
-                f"{self.replan_every} must be positive"
-            )
+    @torch.no_grad()
+    def paths(self) -> Float[Tensor, "due samples steps 4"]:
+        """The candidates' states."""
+        candidates = self.plan.candidates
+        states = self.cost.rollout(candidates, self.cost.foresight).states
+        return states.unflatten(0, candidates.shape[:2])
+
+    @torch.no_grad()
+    def futures(self) -> Futures | TrackFutures:
+        """What surrounds the plan."""
+        return self.cost.rollout(self.plan.actions[:, None], self.cost.foresight).futures
 
 
 class PlanningPolicy(Policy):
     """Plans ahead, does the beginning of the plan, and plans again from the shifted rest.
+
+    Nothing it does for one element of the batch depends on the others, or on earlier episodes:
+    every plan draws the same chances from the seed (which keeps plans from trembling, too).
 
     Args:
         world: where action sequences are tried out.
         config: how.
 
     Attributes:
-        last_plan: what the planner found last, for pictures and diagnostics.
+        decision: the last one; None before the first.
     """
 
     def __init__(self, world: World, config: PlanningConfig):
         self.world, self.config = world, config
         self.observation = world.observation
-        self.last_plan: Plan | None = None
-        self._generator = torch.Generator().manual_seed(config.seed)
+        self.decision: Decision | None = None
         self._plan: Tensor | None = None
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
         """Forgets plans and last actions of these episodes."""
         if self._plan is None or len(self._plan) != len(episodes):
-            self._generator.manual_seed(self.config.seed)
             batch = len(episodes)
             self._plan = torch.zeros(batch, self.config.steps, 2, device=episodes.device)
             self._action = self._plan.new_zeros(batch, 2)
@@ -89,39 +82,50 @@ class PlanningPolicy(Policy):
 
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
         """The action for the coming frame."""
-        if self._plan is None or len(self._plan) != len(observation.ego):
-            everybody = torch.ones(len(observation.ego), dtype=torch.bool)
-            self.reset(everybody.to(observation.ego.device))
+        ego = observation.ego[:, -1]
+        if self._plan is None or len(self._plan) != len(ego):
+            self.reset(torch.ones(len(ego), dtype=torch.bool, device=ego.device))
         assert self._plan is not None
         due = (self._age % self.config.replan_every == 0).nonzero()[:, 0]
-        if len(due) == len(self._plan):
-            self._plan = self._replan(observation, surroundings, self._plan, self._action)
+        if len(due) == len(ego):
+            self._plan = self._replan(observation, surroundings, due)
         elif len(due):
-            self._plan[due] = self._replan(
-                observation.take(due), surroundings.take(due), self._plan[due], self._action[due]
-            )
-        self._action = self._plan[:, 0] * self.config.bounds.largest(self._plan)
+            self._plan[due] = self._replan(observation.take(due), surroundings.take(due), due)
+        largest = self.config.bounds.largest(self._plan)
+        self._intended = ego, self._plan * largest
+        self._action = self._plan[:, 0] * largest
         self._plan = self._one_frame_later(self._plan)
         self._age = self._age + 1
         return self._action
 
     def _replan(
-        self,
-        observation: Observation,
-        surroundings: Surroundings,
-        plan: Float[Tensor, "batch steps 2"],
-        action: Float[Tensor, "batch 2"],
-    ) -> Float[Tensor, "batch steps 2"]:
-        config = self.config
-        with torch.random.fork_rng(devices=[]):
-            # The world's own randomness follows from the policy's seed, too.
-            torch.manual_seed(int(torch.randint(2**62, (1,), generator=self._generator)))
-            foresight = self.world.foresee(observation, surroundings, config.steps, config.futures)
-        starts = manoeuvres(plan, observation.ego[:, -1], self.config.bounds, self._step_s)
-        cost = PlanningCost(observation, action, foresight, config, self._step_s)
-        found = config.planner.plan(cost, starts, self._generator, config.deadline_s)
-        self.last_plan = found
-        return found.actions
+        self, observation: Observation, surroundings: Surroundings, due: Int[Tensor, " due"]
+    ) -> Float[Tensor, "due steps 2"]:
+        assert self._plan is not None
+        config, world = self.config, self.world
+        generator = torch.Generator().manual_seed(config.seed)
+        foresight = world.foresee(
+            observation, surroundings, config.steps, config.futures, generator
+        )
+        replicas = None
+        if config.uncertainty_weight:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(config.seed)
+                replicas = world.replicas(observation, config.steps, config.replicas)
+        cost = PlanningCost(
+            observation, self._action[due], foresight, replicas, config, self._step_s
+        )
+        starts = manoeuvres(self._plan[due], observation.ego[:, -1], config.bounds, self._step_s)
+        plan = config.planner.plan(cost, starts, generator, config.deadline_s)
+        self.decision = Decision(due, plan, cost)
+        return plan.actions
+
+    @property
+    def planned_path_m(self) -> Float[Tensor, "batch points 2"]:
+        """Where it meant to drive when it last acted, the place where it stood included."""
+        ego, actions = self._intended
+        path = rollout(ego, actions, self._step_s)
+        return torch.cat([ego[:, None], path], dim=1)[..., :2]
 
     @property
     def _step_s(self) -> float:
@@ -153,61 +157,3 @@ def manoeuvres(
     brake = keep.clone()
     brake[..., 0] = -0.5
     return torch.stack([plan, keep, left, -left, brake], dim=1)
-
-
-@dataclass(frozen=True, eq=False)
-class PlanningCost:
-    """Costs of action sequences in units of their bounds: what a planner gets to see.
-
-    Attributes:
-        observation: where it begins.
-        previous_action: ``(batch, 2)`` in physical units.
-        foresight: what will surround the ego.
-        config: costs, discount and merging.
-        step_s: seconds an action is held.
-    """
-
-    observation: Observation
-    previous_action: Float[Tensor, "batch 2"]
-    foresight: Foresight
-    config: PlanningConfig
-    step_s: float
-
-    def __call__(
-        self, actions: Float[Tensor, "batch samples steps 2"]
-    ) -> Float[Tensor, "batch samples"]:
-        """Discounted mean over the steps."""
-        samples = actions.shape[1]
-        physical = actions.flatten(0, 1) * self.config.bounds.largest(actions)
-        start = self.observation.ego[:, -1].repeat_interleave(samples, 0)
-        states = rollout(start, physical, self.step_s)
-        imagined = Rollout(
-            states,
-            physical,
-            self.previous_action.repeat_interleave(samples, 0),
-            self.observation.size_m.repeat_interleave(samples, 0),
-            self.foresight(states, physical),
-            self.step_s,
-        )
-        cost = DrivingCost(self.config.cost)
-        terms, by_future = cost.evaluate(imagined)
-        # The part that differs between futures is merged, the rest is added once.
-        alone = cost.total(terms) - by_future.mean(1)
-        discount = self.config.discount ** torch.arange(
-            actions.shape[2], device=actions.device, dtype=actions.dtype
-        )
-        traffic = (by_future * discount).mean(-1)
-        total = (alone * discount).mean(-1) + merged(traffic, self.config.merge)
-        return total.view(-1, samples)
-
-
-def merged(
-    costs: Float[Tensor, "rows futures"], how: Literal["mean", "max", "cvar"]
-) -> Float[Tensor, " rows"]:
-    """One cost for several futures."""
-    if how == "max":
-        return costs.amax(1)
-    if how == "cvar":
-        dearest = max(1, round(costs.shape[1] / 3))
-        return costs.topk(dearest, dim=1).values.mean(1)
-    return costs.mean(1)

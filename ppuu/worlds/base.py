@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import InputError
 from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..rollout import Futures
@@ -34,7 +36,12 @@ class World(ABC):
 
     @abstractmethod
     def foresee(
-        self, observation: Observation, surroundings: Surroundings, steps: int, futures: int
+        self,
+        observation: Observation,
+        surroundings: Surroundings,
+        steps: int,
+        futures: int,
+        generator: torch.Generator,
     ) -> Foresight:
         """What will surround the ego from here on.
 
@@ -43,7 +50,20 @@ class World(ABC):
             surroundings: the simulator's true state; only privileged worlds look at it.
             steps: how far, in planned steps.
             futures: alternatives for each history.
+            generator: of their chances, shared by all histories, so that what one may expect does
+                not depend on who else is in the batch.
         """
+
+    def replicas(self, observation: Observation, steps: int, count: int) -> Foresight:
+        """One future as ``count`` replicas of what has been learnt foresee it.
+
+        Raises:
+            InputError: nothing was learnt here, so nobody disagrees.
+        """
+        raise InputError(
+            f"{type(self).__name__} has learnt nothing that replicas could disagree about; "
+            "plan with uncertainty_weight=0 or in a world model"
+        )
 
 
 def for_candidates(told: Futures | TrackFutures, batch: int) -> Foresight:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..rollout import Futures
 from ..track_futures import TrackFutures
-from ..world_models.base import Predictor
+from ..world_models import Predictor, WorldModel, replicas
 from .base import Foresight, World, for_candidates
 
 
@@ -42,19 +43,54 @@ class PredictedWorld(World):
         return self.predictor.dt_s
 
     def foresee(
-        self, observation: Observation, surroundings: Surroundings, steps: int, futures: int
+        self,
+        observation: Observation,
+        surroundings: Surroundings,
+        steps: int,
+        futures: int,
+        generator: torch.Generator,
     ) -> Foresight:
         """Sampled futures; the true surroundings are not looked at."""
-        predictor = self.predictor
-        if predictor.decoupled:
+        model = self.predictor
+        if not isinstance(model, WorldModel):
+            return self._along(observation, lambda seen, ego: model.imagine(seen, steps, futures))
+        shape = (1, futures, steps, model.latent_size)
+        draws = torch.randn(shape, generator=generator, device=generator.device)
+        draws = draws.to(observation.ego)
+
+        def imagine(seen: Observation, ego: Tensor | None) -> Futures | TrackFutures:
+            latents = draws.expand(len(seen.ego), -1, -1, -1)
+            return model.imagine(seen, steps, futures, ego=ego, latents=latents)
+
+        return self._along(observation, imagine)
+
+    def replicas(self, observation: Observation, steps: int, count: int) -> Foresight:
+        """The members of an ensemble, or one model with different dropout masks."""
+        model = self.predictor
+        if not isinstance(model, WorldModel):
+            return super().replicas(observation, steps, count)
+        return self._along(
+            observation, lambda seen, ego: replicas(model, seen, steps, count, ego=ego)
+        )
+
+    def _along(
+        self,
+        observation: Observation,
+        imagine: Callable[[Observation, Tensor | None], Futures | TrackFutures],
+    ) -> Foresight:
+        """Once for all candidates if the model is decoupled, else along each path."""
+        batch = len(observation.ego)
+        if self.predictor.decoupled:
             with torch.no_grad():
-                told = predictor.imagine(observation, steps, futures)
-            return for_candidates(told, len(observation.ego))
+                return for_candidates(imagine(observation, None), batch)
+        seen = {batch: observation}
 
         def foresight(
             states: Float[Tensor, "rows time 4"], actions: Float[Tensor, "rows time 2"]
         ) -> Futures | TrackFutures:
-            history = observation.repeat(len(states) // len(observation.ego))
-            return predictor.imagine(history, steps, futures, ego=states)
+            rows = len(states)
+            if rows not in seen:
+                seen[rows] = observation.repeat(rows // batch)
+            return imagine(seen[rows], states)
 
         return foresight

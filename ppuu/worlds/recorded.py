@@ -30,7 +30,12 @@ class RecordedWorld(World):
     dt_s: float = 0.1
 
     def foresee(
-        self, observation: Observation, surroundings: Surroundings, steps: int, futures: int
+        self,
+        observation: Observation,
+        surroundings: Surroundings,
+        steps: int,
+        futures: int,
+        generator: torch.Generator,
     ) -> Foresight:
         """Looked up in the recording; all alternatives are alike."""
         tracks = observation.tracks

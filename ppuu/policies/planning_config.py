@@ -1,0 +1,60 @@
+"""How a planning policy plans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..costs import DrivingCostConfig
+from ..errors import InputError
+from ..kinematics import ActionBounds
+from ..planners import GradientPlanner, Planner
+
+Merge = Literal["mean", "max", "cvar"]
+
+
+@dataclass(frozen=True)
+class PlanningConfig:
+    """How the policy plans.
+
+    Attributes:
+        planner: searches the action sequences.
+        steps: of the world, how far to look; an action is held for one.
+        futures: sampled alternatives.
+        merge: how their costs become one: ``mean``, ``max``, or ``cvar`` (the mean of the dearest
+            third).
+        replan_every: frames between plans; between them the last plan is followed.
+        discount: of a step.
+        cost: what to lower.
+        uncertainty_weight: of the deviation of the traffic's cost between replicas of a learned
+            world, in units of that cost; 0 asks for no replicas.
+        replicas: how many.
+        bounds: of the actions.
+        deadline_s: time for a plan of the whole batch; without, all iterations are done.
+        seed: of sampled futures and sampling planners.
+    """
+
+    planner: Planner = field(default_factory=GradientPlanner)
+    steps: int = 10
+    futures: int = 1
+    merge: Merge = "mean"
+    replan_every: int = 1
+    discount: float = 0.97
+    cost: DrivingCostConfig = field(default_factory=DrivingCostConfig)
+    uncertainty_weight: float = 0.0
+    replicas: int = 4
+    bounds: ActionBounds = field(default_factory=ActionBounds)
+    deadline_s: float | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        if min(self.steps, self.futures, self.replan_every) < 1:
+            raise InputError(
+                f"planning: steps {self.steps}, futures {self.futures} and replan_every "
+                f"{self.replan_every} must be positive"
+            )
+        if self.replicas < 2 or self.uncertainty_weight < 0 or not 0 < self.discount <= 1:
+            raise InputError(
+                f"planning: replicas {self.replicas} must be at least 2, uncertainty_weight "
+                f"{self.uncertainty_weight} not negative, discount {self.discount} in (0, 1]"
+            )
