@@ -40,7 +40,7 @@ class WorldModelTraining:
         loop: budget and schedule.
     """
 
-    model: WorldModelConfig = field(default_factory=TokensConfig)
+    model: tyro.conf.AvoidSubcommands[WorldModelConfig] = field(default_factory=TokensConfig)
     steps: int = 10
     batch: int = 32
     balance: EventWeights = field(default_factory=EventWeights)

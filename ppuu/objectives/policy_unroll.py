@@ -90,9 +90,7 @@ def replicas(
 
     def advance(number: int, ego: Float[Tensor, "batch 4"]) -> Futures | TrackFutures:
         nonlocal state
-        state = model.advance(
-            state, ego.repeat_interleave(copies, 0), latents[:, :, number].flatten(0, 1)
-        )
+        state = model.step(state, ego.repeat_interleave(copies, 0), latents.flatten(0, 1), number)
         return model.decode([state], observation, copies)
 
     return advance

@@ -26,6 +26,8 @@ class WorldModelLossConfig:
         latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
         divergence_weight: of the KL divergence (beta), in nats summed over latent and time.
         free_nats: divergence of a step that costs nothing, so that the latent is not given up.
+        balance: KL balancing with a learned prior: the share of the divergence's pull that draws
+            the prior to the posterior; the rest draws the posterior to the prior.
         flow_weight: of the error of the vehicles' motion in metres, for models of pixels.
         across_weight: of metres across the vehicle against metres along it, for models of tracks.
     """
@@ -33,12 +35,15 @@ class WorldModelLossConfig:
     latent_dropout: float = 0.5
     divergence_weight: float = 1e-5
     free_nats: float = 0.0
+    balance: float = 0.5
     flow_weight: float = 0.03
     across_weight: float = 3.0
 
     def __post_init__(self):
         if not 0.0 <= self.latent_dropout <= 1.0:
             raise InputError(f"latent_dropout {self.latent_dropout}: must be from 0 to 1")
+        if not 0.0 < self.balance < 1.0:
+            raise InputError(f"balance {self.balance}: must be between 0 and 1")
         if min(self.divergence_weight, self.free_nats, self.flow_weight, self.across_weight) < 0:
             raise InputError(f"weights of the world model's loss must not be negative: {self}")
 
@@ -50,15 +55,17 @@ def world_model_loss(
 
     z-dropout (Henaff et al., 2019, section 3.1): with probability ``latent_dropout`` a step's
     latent is a sample of the prior instead, so the model cannot hide in the latent what the
-    history already tells, and its predictions stay sane when the latent is sampled.
+    history already tells, and its predictions stay sane when the latent is sampled.  A latent
+    that lasts for the rollout is drawn, dropped and paid for once.
     """
     batch, steps = truth.ego.shape[:2]
     state = model.encode(observation)
-    states, divergences = [], []
+    states, divergences, latent = [], [], None
     for step in range(steps):
-        posterior = model.posterior(state, truth, step)
-        latent, divergence = _drawn(posterior, batch, config)
-        divergences.append(divergence)
+        if latent is None or model.latent_span == "step":
+            prior, posterior = model.prior(state), model.posterior(state, truth, step)
+            latent, divergence = _drawn(prior, posterior, batch, config)
+            divergences.append(divergence)
         state = model.advance(state, truth.ego[:, step], latent)
         states.append(state)
     futures = model.decode(states, observation, 1)
@@ -77,14 +84,30 @@ def world_model_loss(
 
 
 def _drawn(
-    posterior: Latent, batch: int, config: WorldModelLossConfig
+    prior: Latent | None, posterior: Latent, batch: int, config: WorldModelLossConfig
 ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, " batch"]]:
     """A latent for each clip, from the posterior or the prior, and what the former costs."""
-    sample = posterior.sample()
-    keep = torch.rand(batch, 1, device=sample.device) >= config.latent_dropout
-    latent = torch.where(keep, sample, torch.randn_like(sample))
-    paid = (posterior.divergence() - config.free_nats).clamp(min=0.0)
+    keep = torch.rand(batch, 1, device=posterior.mean.device) >= config.latent_dropout
+    other = prior or Latent.standard(posterior.mean)
+    latent = torch.where(keep, posterior.sample(), other.sample())
+    paid = (balanced_divergence(posterior, prior, config.balance) - config.free_nats).clamp(min=0.0)
     return latent, keep[:, 0] * paid
+
+
+def balanced_divergence(
+    posterior: Latent, prior: Latent | None, balance: float
+) -> Float[Tensor, " batch"]:
+    """KL divergence whose gradient is shared out between prior and posterior.
+
+    Hafner et al., 2021, "Mastering Atari with discrete world models", algorithm 2.  The value is
+    the divergence, whatever the balance; 0.5 leaves its gradient as it is, but for a factor of
+    one half.  A prior that is not learned takes no share.
+    """
+    if prior is None:
+        return posterior.divergence()
+    return balance * posterior.detach().divergence(prior) + (1.0 - balance) * posterior.divergence(
+        prior.detach()
+    )
 
 
 def image_errors(futures: Futures, truth: TrueImages) -> dict[str, Float[Tensor, ""]]:

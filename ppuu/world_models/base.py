@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,7 +18,7 @@ from ..track_futures import TrackFutures
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """A diagonal Gaussian over the latent of one step.
+    """A diagonal Gaussian over the latent of one step, or of a whole rollout.
 
     Attributes:
         mean, log_variance: ``(batch, latent)``.
@@ -26,14 +27,29 @@ class Latent:
     mean: Float[Tensor, "batch latent"]
     log_variance: Float[Tensor, "batch latent"]
 
+    @classmethod
+    def standard(cls, like: Float[Tensor, "batch latent"]) -> Latent:
+        """The standard normal."""
+        return cls(torch.zeros_like(like), torch.zeros_like(like))
+
+    def at(self, noise: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch latent"]:
+        """The sample that standard normal noise stands for."""
+        return self.mean + torch.exp(0.5 * self.log_variance) * noise
+
     def sample(self) -> Float[Tensor, "batch latent"]:
         """A reparameterised sample."""
-        return self.mean + torch.exp(0.5 * self.log_variance) * torch.randn_like(self.mean)
+        return self.at(torch.randn_like(self.mean))
 
-    def divergence(self) -> Float[Tensor, " batch"]:
-        """KL divergence from the standard normal, in nats."""
-        variance = self.log_variance.exp()
-        return 0.5 * (variance + self.mean**2 - 1.0 - self.log_variance).sum(-1)
+    def detach(self) -> Latent:
+        """The same without gradients."""
+        return Latent(self.mean.detach(), self.log_variance.detach())
+
+    def divergence(self, prior: Latent | None = None) -> Float[Tensor, " batch"]:
+        """KL divergence from a prior, the standard normal if none is given, in nats."""
+        prior = prior or Latent.standard(self.mean)
+        ratio = self.log_variance - prior.log_variance
+        apart = (self.mean - prior.mean).square() * (-prior.log_variance).exp()
+        return 0.5 * (ratio.exp() + apart - 1.0 - ratio).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +67,12 @@ class Truth:
     tracks: Float[Tensor, "batch slots time 4"] | None = None
     known: Bool[Tensor, "batch slots time"] | None = None
     images: TrueImages | None = None
+
+    def repeat(self, copies: int) -> Truth:
+        """Every element of the batch ``copies`` times in a row; of models that predict tracks."""
+        assert self.images is None, "pictures are compared with one future at a time"
+        tensors = (self.ego, self.tracks, self.known)
+        return Truth(*(t if t is None else t.repeat_interleave(copies, 0) for t in tensors))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,10 +158,12 @@ class WorldModel(nn.Module, Predictor):
 
     Attributes:
         latent_size: width of the latent of a step.
+        latent_span: whether every step has a latent of its own, or the rollout one.
         normalizer: statistics of the data, for models that want them.
     """
 
     latent_size: int
+    latent_span: Literal["step", "rollout"] = "step"
     normalizer: Normalizer | None
 
     @abstractmethod
@@ -159,6 +183,10 @@ class WorldModel(nn.Module, Predictor):
     ):
         """The state one step later, given the ego's state then and a latent."""
 
+    def prior(self, state) -> Latent | None:
+        """What the history tells of the latent that comes next; None for the standard normal."""
+        return None
+
     @abstractmethod
     def posterior(self, state, truth: Truth, step: int) -> Latent:
         """What the latent of a step must have been, given what followed."""
@@ -169,6 +197,21 @@ class WorldModel(nn.Module, Predictor):
     ) -> Futures | TrackFutures:
         """Several states in a row as surroundings; the batch holds ``futures`` alternatives."""
 
+    def step(
+        self,
+        state,
+        ego: Float[Tensor, "batch 4"] | None,
+        noise: Float[Tensor, "batch time latent"],
+        number: int,
+    ):
+        """Advances by step ``number``, with the latent that the prior makes of standard noise.
+
+        A latent that is shared by all steps is always made of the noise of the first.
+        """
+        now = noise[:, number if self.latent_span == "step" else 0]
+        prior = self.prior(state)
+        return self.advance(state, ego, now if prior is None else prior.at(now))
+
     def imagine(
         self,
         observation: Observation,
@@ -177,16 +220,21 @@ class WorldModel(nn.Module, Predictor):
         ego: Float[Tensor, "batch time 4"] | None = None,
         latents: Float[Tensor, "batch futures time latent"] | None = None,
     ) -> Futures | TrackFutures:
-        """Rolls out from the prior, or from given latents, all futures in one batch."""
+        """Rolls out from the prior, all futures in one batch.
+
+        Args:
+            observation, steps, futures, ego: as of every predictor.
+            latents: standard normal noise that the prior turns into latents, if not drawn anew.
+        """
         batch = len(observation.ego)
         if latents is None:
             latents = observation.ego.new_empty(batch, futures, steps, self.latent_size).normal_()
         latents = latents.flatten(0, 1)
         state = self.repeat(self.encode(observation), futures)
         states = []
-        for step in range(steps):
-            then = None if ego is None else ego[:, step].repeat_interleave(futures, 0)
-            state = self.advance(state, then, latents[:, step])
+        for number in range(steps):
+            then = None if ego is None else ego[:, number].repeat_interleave(futures, 0)
+            state = self.step(state, then, latents, number)
             states.append(state)
         return self.decode(states, observation, futures)
 

@@ -49,6 +49,7 @@ class Ensemble(WorldModel):
         self.frames_per_step, self.dt_s = first.frames_per_step, first.dt_s
         self.decoupled, self.predicts_images = first.decoupled, first.predicts_images
         self.observation, self.latent_size = first.observation, first.latent_size
+        self.latent_span = first.latent_span
         self.normalizer = None
         calls = [_Calls(model) for model in models]
         parameters, buffers = stack_module_state(calls)
@@ -89,14 +90,30 @@ class Ensemble(WorldModel):
         latent: Float[Tensor, "batch latent"],
     ) -> _State:
         """Every member advances the futures that are its own."""
-        dealt = [state, self._deal(latent, state.copies)]
-        if ego is None:
-            return self._each("advance", lambda call, own: call(own[0], None, own[1]), dealt,
-                              state.copies)  # fmt: skip
-        dealt.append(self._deal(ego, state.copies))
-        return self._each(
-            "advance", lambda call, own: call(own[0], own[2], own[1]), dealt, state.copies
-        )
+
+        def one(call: Callable, own: list) -> Any:
+            return call(own[0], own[2] if len(own) > 2 else None, own[1])
+
+        return self._each("advance", one, self._dealt(state, latent, ego), state.copies)
+
+    def step(
+        self,
+        state: _State,
+        ego: Float[Tensor, "batch 4"] | None,
+        noise: Float[Tensor, "batch time latent"],
+        number: int,
+    ) -> _State:
+        """Every member makes latents of the noise by a prior of its own."""
+
+        def one(call: Callable, own: list) -> Any:
+            return call(own[0], own[2] if len(own) > 2 else None, own[1][:, None], 0)
+
+        now = noise[:, number if self.latent_span == "step" else 0]
+        return self._each("step", one, self._dealt(state, now, ego), state.copies)
+
+    def _dealt(self, state: _State, latent: Tensor, ego: Tensor | None) -> list:
+        given = [latent] if ego is None else [latent, ego]
+        return [state, *(self._deal(value, state.copies) for value in given)]
 
     def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
         """There is none: each member explains what it sees in a latent of its own."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,6 +29,7 @@ from ..relations import PAIR_FEATURES, ROAD_FEATURES, pairs, present_action, rel
 from ..track_futures import TrackFutures
 from ..tracks import Tracks
 from .base import Latent, Truth, WorldModel, gliding_poses
+from .token_latents import MOMENTS, WENT, dealt, joined, moments, went
 
 _AHEAD_M = (0.0, 15.0)
 """Where a vehicle looks at the road."""
@@ -50,7 +52,10 @@ class TokensConfig:
         pair: width of what one vehicle sees of another.
         looks_at: how many of the others a vehicle looks at, the same ones over a rollout.
         heads: attention heads.
-        latent: width of a vehicle's latent at a step.
+        latent: width of a vehicle's own latent.
+        scene_latent: width of the latent that all vehicles share.
+        latent_span: whether every step has latents of its own, or a rollout one set.
+        prior: of the latents: the standard normal, or learned from the hidden states.
         dropout: probability, also for the replicas that measure uncertainty.
     """
 
@@ -62,15 +67,18 @@ class TokensConfig:
     looks_at: int = 8
     heads: int = 4
     latent: int = 2
+    scene_latent: int = 0
+    latent_span: Literal["step", "rollout"] = "step"
+    prior: Literal["standard", "learned"] = "standard"
     dropout: float = 0.1
 
     def __post_init__(self):
-        if (
-            min(
-                self.frames_per_step, self.hidden, self.pair, self.heads, self.latent, self.looks_at
+        if min(self.latent, self.scene_latent) < 0 or self.latent + self.scene_latent < 1:
+            raise InputError(
+                f"latent {self.latent} and scene_latent {self.scene_latent} of a token model must "
+                "not be negative, nor both 0"
             )
-            < 1
-        ):
+        if min(self.frames_per_step, self.hidden, self.pair, self.heads, self.looks_at) < 1:
             raise InputError("sizes and frames_per_step of a token model must be positive")
         if not self.dt_s > 0 or not 0.0 <= self.dropout < 1.0:
             raise InputError(f"dt_s {self.dt_s} or dropout {self.dropout} make no sense")
@@ -95,6 +103,8 @@ class _State:
     size_m: Float[Tensor, "batch tokens 2"]
     looks_at: Int[Tensor, "batch tokens seen"]
     visible: Bool[Tensor, "batch tokens seen"]
+    here: Bool[Tensor, "batch tokens"]
+    past: Float[Tensor, "batch tokens hidden"]
     road: Float[Tensor, "batch tokens hidden"]
     steps: int
 
@@ -111,7 +121,8 @@ class TokensWorldModel(WorldModel):
         self.observation = config.observation
         self.normalizer = None  # features are scaled by fixed units
         self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
-        self.latent_size = (1 + config.observation.vehicles) * config.latent
+        self.latent_size = config.scene_latent + (1 + config.observation.vehicles) * config.latent
+        self.latent_span = config.latent_span
         hidden, history = config.hidden, config.observation.frames * 6
         looks = ROAD_FEATURES * len(_AHEAD_M)
         self.past = nn.Sequential(
@@ -121,16 +132,23 @@ class TokensWorldModel(WorldModel):
         self.first = _Attention(config)
         self.settle = nn.Linear(2 * hidden + config.pair, hidden)
         self.attention = _Attention(config)
-        self.cell = nn.GRUCell(config.pair + _MOTION + config.latent, hidden)
+        width = config.scene_latent + config.latent
+        self.cell = nn.GRUCell(config.pair + _MOTION + width, hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.drive = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2))
         self.explain = nn.Sequential(
-            nn.Linear(hidden + 4, hidden), nn.ReLU(), nn.Linear(hidden, 2 * config.latent)
+            nn.Linear(hidden + WENT * (MOMENTS if config.latent_span == "rollout" else 1), hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 2 * width),
         )
+        self.expect = nn.Linear(hidden, 2 * width) if config.prior == "learned" else None
         nn.init.zeros_(self.drive[-1].weight)
         nn.init.zeros_(self.drive[-1].bias)
         # A narrow posterior at first: what it says must be audible before it can be heeded.
-        nn.init.constant_(self.explain[-1].bias[config.latent :], -2.0)
+        nn.init.constant_(self.explain[-1].bias[width:], -2.0)
+        if self.expect is not None:
+            nn.init.zeros_(self.expect.weight)
+            nn.init.zeros_(self.expect.bias)
 
     def encode(self, observation: Observation) -> _State:
         """Every vehicle's past as it sees it itself, the road beside it, and its neighbours."""
@@ -151,7 +169,9 @@ class TokensWorldModel(WorldModel):
         message = self.first(hidden, start, tracks.size_m, looks_at, visible)
         hidden = functional.relu(self.settle(torch.cat([hidden, road, message], dim=-1)))
         action = present_action(tracks, self.config.observation.stride * self.dt_s)
-        return _State(start, start, action, hidden, tracks.size_m, looks_at, visible, road, 0)
+        return _State(
+            start, start, action, hidden, tracks.size_m, looks_at, visible, here, hidden, road, 0
+        )
 
     def repeat(self, state: _State, copies: int) -> _State:
         """Every element ``copies`` times in a row."""
@@ -177,7 +197,7 @@ class TokensWorldModel(WorldModel):
             [moved[..., 0] / 30, moved[..., 1], moved[..., 2] * 4, state.now[..., 3] / 10,
              state.action[..., 0] / 3, state.action[..., 1] * 50], dim=-1,
         )  # fmt: skip
-        latent = latent.unflatten(1, (-1, self.config.latent))
+        latent = dealt(latent, state.here.shape[1], self.config.scene_latent)
         entering = torch.cat([self.dropout(message), motion, latent], dim=-1)
         hidden = self.cell(entering.flatten(0, 1), state.hidden.flatten(0, 1))
         hidden = hidden.view_as(state.hidden)
@@ -190,19 +210,27 @@ class TokensWorldModel(WorldModel):
         now = kinematic_step(state.now, action, self.step_s)
         return replace(state, now=now, action=action, hidden=hidden, steps=state.steps + 1)
 
+    def prior(self, state: _State) -> Latent | None:
+        """From each token's hidden state; of a rollout's latents, from that after the history."""
+        if self.expect is None:
+            return None
+        hidden = state.hidden if self.latent_span == "step" else state.past
+        return joined(self.expect(hidden), state.here, self.config.scene_latent)
+
     def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
-        """From each token's hidden state and where its vehicle really was a step later."""
+        """From each token's hidden state and where its vehicle went, in a step or all of them."""
         assert truth.tracks is not None
         assert truth.known is not None
-        then = torch.cat([truth.ego[:, None, step], truth.tracks[:, :, step]], dim=1)
-        known = functional.pad(truth.known[:, :, step], (1, 0), value=True)
-        seen = to_local(then, state.now)
-        glide = seen[..., 0] - state.now[..., 3] * self.step_s
-        seen = torch.stack([glide, seen[..., 1], 4 * seen[..., 2],
-                            seen[..., 3] - state.now[..., 3]], dim=-1)  # fmt: skip
-        seen = seen.clamp(-5.0, 5.0) * known[..., None]
-        mean, log_variance = self.explain(torch.cat([state.hidden, seen], dim=-1)).chunk(2, dim=-1)
-        return Latent(mean.flatten(1), log_variance.clamp(-8.0, 4.0).flatten(1))
+        tracks = torch.cat([truth.ego[:, None], truth.tracks], dim=1)
+        known = functional.pad(truth.known, (0, 0, 1, 0), value=True)
+        if self.latent_span == "step":
+            start, hidden, before, steps = state.now, state.hidden, step, [step]
+        else:
+            start, hidden, before, steps = state.start, state.past, 0, moments(known.shape[2])
+        seconds = self.step_s * torch.tensor([s + 1 - before for s in steps], device=start.device)
+        seen = went(start, tracks[:, :, steps], known[:, :, steps], seconds)
+        told = self.explain(torch.cat([hidden, seen], dim=-1))
+        return joined(told, state.here, self.config.scene_latent)
 
     def decode(self, states: list[_State], observation: Observation, futures: int) -> TrackFutures:
         """The others' states; the token in the ego's place stays untold."""

@@ -1,5 +1,7 @@
 """An ensemble is a loop over its members, in one batch; replicas share their latents."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -25,13 +27,18 @@ def members(config, count=3):
     return found
 
 
-@pytest.fixture(scope="module", params=[TOKENS, TINY_MODEL], ids=["tokens", "pixels"])
+EXPECTANT = replace(TOKENS, scene_latent=1, latent_span="rollout", prior="learned")
+
+
+@pytest.fixture(
+    scope="module", params=[TOKENS, EXPECTANT, TINY_MODEL], ids=["tokens", "learned", "pixels"]
+)
 def case(request):
     """Members, a batch of histories, and what holds the prediction."""
     config = request.param
     clips = tiny_clips([dense_recording(per_lane=3, frames=60)], 12, config.observation)
     observation = clips.batch(torch.arange(0, len(clips), 60)).observation
-    return members(config), observation, "states" if config is TOKENS else "vehicles"
+    return members(config), observation, "vehicles" if config is TINY_MODEL else "states"
 
 
 @pytest.mark.parametrize("futures", [3, 5, 2])

@@ -1,0 +1,184 @@
+"""Latents of scenes and vehicles: how they are dealt, what they may not do, what priors mean."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import distributions
+
+from ppuu.errors import InputError
+from ppuu.geometry import to_world
+from ppuu.observation import ObservationConfig
+from ppuu.world_models import Latent, TokensConfig
+from ppuu.world_models.token_latents import MOMENTS, dealt, joined, moments, went
+from tests.helpers import dense_recording
+from tests.rollouts import TINY, tiny_clips
+
+STEPS = 4
+SMALL = TokensConfig(
+    ObservationConfig(3, 3, TINY, vehicles=8), hidden=8, pair=8, scene_latent=1, dropout=0.0
+)
+CONFIGS = {
+    f"{span}-{prior}": replace(SMALL, latent_span=span, prior=prior)
+    for span in ("step", "rollout")
+    for prior in ("standard", "learned")
+}
+
+
+def perturbed(config):
+    """A model as after some training: nothing is zero."""
+    torch.manual_seed(0)
+    model = config.build().eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return model
+
+
+@pytest.fixture(scope="module")
+def batch():
+    clips = tiny_clips([dense_recording(per_lane=3, frames=60)], 3 * STEPS, SMALL.observation)
+    return clips, clips.batch(torch.arange(0, len(clips), 90), images=False)
+
+
+@pytest.fixture(scope="module", params=CONFIGS.values(), ids=CONFIGS.keys())
+def model(request):
+    return perturbed(request.param)
+
+
+def test_divergence_is_that_of_torch():
+    values = torch.randn(4, 7, 5, dtype=torch.float64)
+    posterior, prior = Latent(*values[:2]), Latent(*values[2:])
+
+    def normal(latent):
+        return distributions.Normal(latent.mean, (0.5 * latent.log_variance).exp())
+
+    expected = distributions.kl_divergence(normal(posterior), normal(prior)).sum(-1)
+    torch.testing.assert_close(posterior.divergence(prior), expected)
+    assert (posterior.divergence(posterior) == 0).all()
+
+
+def test_noise_stands_for_a_sample():
+    latent = Latent(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 2.0]]))
+    noise = torch.tensor([[0.5, -1.0]])
+    torch.testing.assert_close(latent.at(noise), torch.tensor([[1.5, -2.0 - torch.e]]))
+    assert not latent.detach().mean.requires_grad
+
+
+def test_a_scene_is_put_together_and_dealt_out():
+    told = torch.arange(12.0).view(1, 2, 6)  # two tokens; means and logarithms of 1 + 2 latents
+    here = torch.tensor([[True, True]])
+    latent = joined(told, here, scene=1)
+    torch.testing.assert_close(latent.mean, torch.tensor([[3.0, 1, 2, 7, 8]]))
+    given = dealt(latent.mean, 2, scene=1)
+    torch.testing.assert_close(given, torch.tensor([[[3.0, 1, 2], [3.0, 7, 8]]]))
+    # Of an empty slot nothing is told, which costs nothing; nor does it speak for the scene.
+    alone = joined(told, torch.tensor([[True, False]]), scene=1)
+    torch.testing.assert_close(alone.mean, torch.tensor([[0.0, 1, 2, 0, 0]]))
+    torch.testing.assert_close(alone.log_variance, torch.tensor([[3.0, 4, 4, 0, 0]]))
+    one = joined(told[:, :1], here[:, :1], scene=1)
+    torch.testing.assert_close(alone.divergence(), one.divergence())
+
+
+def test_who_glides_on_went_nowhere():
+    start = torch.tensor([[[100.0, 50.0, 0.3, 12.0]]])
+    seconds = torch.tensor([0.3, 3.0])
+    ahead = torch.stack([12.0 * seconds, 0 * seconds, 0 * seconds, 0 * seconds + 12.0], -1)
+    then = to_world(ahead, start[0])[None, None]
+    known = torch.ones(1, 1, 2, dtype=torch.bool)
+    torch.testing.assert_close(went(start, then, known, seconds), torch.zeros(1, 1, 8), atol=1e-4,
+                               rtol=0)  # fmt: skip
+    # A decimetre to the left is a decimetre, wherever on earth and whichever way it goes.
+    aside = to_world(ahead + torch.tensor([0.0, 0.1, 0.0, 0.0]), start[0])[None, None]
+    seen = went(start, aside, known, seconds)[0, 0]
+    torch.testing.assert_close(seen[[1, 5]], torch.tensor([0.1, 0.1]), atol=1e-3, rtol=0)
+    assert (went(start, aside, ~known, seconds) == 0).all()
+
+
+@pytest.mark.parametrize("steps", [1, 4, 10, 17])
+def test_moments_end_with_the_last(steps):
+    looked_at = moments(steps)
+    assert len(looked_at) == MOMENTS
+    assert looked_at == sorted(looked_at)
+    assert looked_at[0] >= 0 and looked_at[-1] == steps - 1
+
+
+def test_noise_becomes_latents_through_the_prior(model, batch):
+    """Rolling out by hand, a latent drawn at every step or only at the first."""
+    _, clip = batch
+    noise = torch.randn(len(clip.ego), 1, STEPS, model.latent_size)
+    told = model.imagine(clip.observation, STEPS, 1, latents=noise).states[:, 0]
+    state, latent = model.encode(clip.observation), None
+    for step in range(STEPS):
+        if latent is None or model.latent_span == "step":
+            prior = model.prior(state)
+            latent = noise[:, 0, step] if prior is None else prior.at(noise[:, 0, step])
+        state = model.advance(state, None, latent)
+        torch.testing.assert_close(told[:, step], state.now[:, 1:])
+
+
+def test_later_noise_is_for_latents_of_steps_alone(model, batch):
+    _, clip = batch
+    noise = torch.randn(len(clip.ego), 1, STEPS, model.latent_size)
+    other = noise.clone()
+    other[:, :, 1:] += 1.0
+    one, two = (
+        model.imagine(clip.observation, STEPS, 1, latents=latents).states
+        for latents in (noise, other)
+    )
+    assert torch.equal(one, two) == (model.latent_span == "rollout")
+    torch.testing.assert_close(one[:, :, 0], two[:, :, 0])
+
+
+def test_an_untrained_prior_is_the_standard_normal(batch):
+    _, clip = batch
+    model = CONFIGS["step-learned"].build()
+    prior = model.prior(model.encode(clip.observation))
+    assert (prior.mean == 0).all() and (prior.log_variance == 0).all()
+    fixed = CONFIGS["step-standard"].build()
+    assert fixed.prior(fixed.encode(clip.observation)) is None
+
+
+def test_the_scene_moves_all_and_a_vehicle_itself_first(batch):
+    """Everybody's latent reaches all at the first step, one's own only oneself."""
+    _, clip = batch
+    model = perturbed(CONFIGS["rollout-standard"])
+    here = clip.observation.tracks.here
+
+    def moved(which):
+        noise = torch.zeros(2, len(clip.ego), 1, 1, model.latent_size)
+        noise[1, ..., which] = 3.0
+        a, b = (model.imagine(clip.observation, 1, 1, latents=n).states[:, 0, 0] for n in noise)
+        return (a - b).abs().amax(-1) > 0
+
+    assert moved(0)[here].all()
+    # The ego's latents come first; this one is the first neighbour's.
+    own = moved(SMALL.scene_latent + SMALL.latent)
+    assert own[:, 0].all() and not own[:, 1:].any()
+
+
+def test_the_posterior_of_a_rollout_sees_all_of_it(model, batch):
+    clips, clip = batch
+    truth = clips.truth(clip, model, STEPS)
+    late = replace(truth, tracks=truth.tracks.clone())
+    late.tracks[:, :, -1, 1] += 2.0  # who changes lanes at the very end
+    state = model.encode(clip.observation)
+    first, then = (model.posterior(state, t, 0) for t in (truth, late))
+    assert torch.equal(first.mean, then.mean) == (model.latent_span == "step")
+    last = model.posterior(state, late, STEPS - 1)
+    assert torch.equal(last.mean, then.mean) == (model.latent_span == "rollout")
+
+
+@pytest.mark.parametrize("sizes", [{"latent": 0, "scene_latent": 0}, {"scene_latent": -1}])
+def test_some_latent_is_needed(sizes):
+    with pytest.raises(InputError, match="must not be negative, nor both 0"):
+        replace(SMALL, **sizes)
+
+
+def test_a_latent_for_the_scene_alone_will_do(batch):
+    _, clip = batch
+    model = perturbed(replace(SMALL, latent=0, scene_latent=3))
+    assert model.latent_size == 3
+    states = model.imagine(clip.observation, 2, 2).states
+    assert (states[:, 0] - states[:, 1])[clip.observation.tracks.here[:, None].expand(-1, 2, -1)
+                                         ].abs().max() > 0  # fmt: skip
