@@ -315,7 +315,8 @@ def main(
         recordings: files written by data.generate or data.prepare.
         json: where to write the table; printed either way.
         world_model: what planner plans in, each a row: run directories of train.world_model,
-            recorded (the true future), constant-velocity, constant-acceleration, idm, copy-last.
+            recorded (the true future), simulator (what others would do), constant-velocity,
+            constant-acceleration, idm, copy-last.
         split: test, or all for recordings that nothing was trained on.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         limit: drive only the first so many scenarios.

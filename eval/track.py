@@ -13,6 +13,7 @@ from data.splits import Part, Split, SplitManifest, part_of
 from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
 from envs.simulator import Simulator, SimulatorConfig, StepResult
 from envs.traffic.registry import traffic_by_name
+from envs.tryout import Tryout
 from envs.variation import Variation
 from ppuu.errors import InputError
 from ppuu.policies import Policy, Surroundings
@@ -103,6 +104,7 @@ def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
     surroundings = Surroundings(
         simulator.scene, simulator.vehicle, simulator.frame,
         others.boxes, others.speed_mps, others.present, simulator.road_map,
+        Tryout.of(simulator),
     )  # fmt: skip
     blind = policy.observation is None
     observation = simulator.present() if blind else simulator.observe()

@@ -3,5 +3,6 @@
 from .base import Foresight, World
 from .predicted import PredictedWorld
 from .recorded import RecordedWorld
+from .simulated import SimulatedWorld
 
-__all__ = ["Foresight", "PredictedWorld", "RecordedWorld", "World"]
+__all__ = ["Foresight", "PredictedWorld", "RecordedWorld", "SimulatedWorld", "World"]
