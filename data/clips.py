@@ -212,7 +212,7 @@ class Clips:
             clip: the clips.
             model: says whether images are wanted, and from where they are seen.
             steps: how many of the model's steps.
-            generator: chooses the step whose road is drawn; the last one without.
+            generator: chooses the step whose road is drawn where one will do; the last without.
         """
         ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
         ego = clip.future[:, ahead - 1]
@@ -222,11 +222,15 @@ class Clips:
             states, known = states_at(self.scene, tracks.vehicle, clip.frame[:, None] + ahead)
             return Truth(ego, states, known)
         poses = model.image_poses(clip.observation, ego)
+        vehicles = self.draw_vehicles(clip, ahead, poses)
+        if model.paints_images:
+            road = self.draw_road(clip, poses)
+            return Truth(ego, images=TrueImages(vehicles, road, torch.arange(steps)))
+        # The road hardly changes in models that carry it along: one step will do.
         road_step = torch.tensor([steps - 1])
         if generator is not None:
             road_step = torch.randint(steps, (1,), generator=generator)
         flow, known = self.flow(clip, ahead, poses)
-        vehicles = self.draw_vehicles(clip, ahead, poses)
         road = self.draw_road(clip, poses[:, road_step])
         return Truth(ego, images=TrueImages(vehicles, road, road_step, flow, known))
 

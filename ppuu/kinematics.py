@@ -17,9 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .errors import InputError
+from .geometry import wrap_angle
 
 _STILL_M = 1e-6
 """A displacement shorter than this carries no heading."""
+_CREEPING_M = 0.1
+"""Over a shorter way a turn says nothing about curvature."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,19 @@ def rollout(
     x = state[..., 0:1] + torch.cumsum(distance * torch.cos(middle), dim=-1)
     y = state[..., 1:2] + torch.cumsum(distance * torch.sin(middle), dim=-1)
     return torch.stack([x, y, heading, speed], dim=-1)
+
+
+def action_between(
+    before: Float[Tensor, "*batch 4"], after: Float[Tensor, "*batch 4"], dt_s: float
+) -> Float[Tensor, "*batch 2"]:
+    """The action that leads from a state to the next, by the change of speed and of heading.
+
+    The inverse of ``step``; positions are not looked at, and curvature fades below walking pace.
+    """
+    acceleration = (after[..., 3] - before[..., 3]) / dt_s
+    distance = (0.5 * (before[..., 3] + after[..., 3]) * dt_s).clamp(min=_CREEPING_M)
+    turn = wrap_angle(after[..., 2] - before[..., 2])
+    return torch.stack([acceleration, turn / distance], dim=-1)
 
 
 def infer_actions(

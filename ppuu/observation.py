@@ -199,3 +199,12 @@ class Normalizer(nn.Module):
     def ego(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
         """Ego features in units of their deviation, at most 10 away from the mean."""
         return ((features - self.ego_mean) / self.ego_deviation).clamp(-10.0, 10.0)
+
+    def path(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
+        """The same of ego features without the size at their end."""
+        mean, deviation = self.ego_mean[:-2], self.ego_deviation[:-2]
+        return ((features - mean) / deviation).clamp(-10.0, 10.0)
+
+    def action(self, action: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 2"]:
+        """Actions in units of their deviation, at most 10 away from the mean."""
+        return ((action - self.action_mean) / self.action_deviation).clamp(-10.0, 10.0)

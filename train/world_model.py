@@ -15,9 +15,15 @@ from ppuu.command import run
 from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
-from ppuu.observation import Observation
+from ppuu.observation import Observation, ObservationConfig
 from ppuu.runtime import seed_everything
-from ppuu.world_models import DecoupledConfig, TokensConfig, Truth, WorldModelConfig
+from ppuu.world_models import (
+    CoupledConfig,
+    DecoupledConfig,
+    TokensConfig,
+    Truth,
+    WorldModelConfig,
+)
 
 from .clips import ClipSource, ClipStream, Picked
 from .distributed import join
@@ -53,6 +59,9 @@ class WorldModelTraining:
 
 
 _PIXELS = WorldModelTraining(DecoupledConfig(), loop=LoopConfig(updates=300, learning_rate=2e-3))
+_COUPLED = WorldModelTraining(
+    CoupledConfig(), batch=16, loop=LoopConfig(updates=1500, learning_rate=1e-3)
+)
 
 PRESETS = {
     "debug": WorldModelTraining(
@@ -68,6 +77,21 @@ PRESETS = {
     "pixels": _PIXELS,
     "pixels-debug": replace(
         _PIXELS, model=DecoupledConfig(channels=(8, 8, 16)), batch=4, loop=LoopConfig(updates=20)
+    ),
+    "coupled": _COUPLED,
+    "coupled-debug": replace(
+        _COUPLED, model=CoupledConfig(features=8, latent=4), batch=4, loop=LoopConfig(updates=20)
+    ),
+    "paper": WorldModelTraining(
+        CoupledConfig(
+            ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
+        ),
+        steps=20,
+        batch=64,
+        loss=WorldModelLossConfig(divergence_weight=1e-6),
+        loop=LoopConfig(
+            updates=400_000, learning_rate=1e-4, schedule="constant", warmup_updates=0, clip_norm=5
+        ),
     ),
 }
 
@@ -88,7 +112,8 @@ def main(
         recordings: files written by data.generate or data.prepare.
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
         config: everything a preset fixes.
-        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
+        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
+            models of pixels: pixels, coupled, and paper, PPUU's own (a GPU, days).
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

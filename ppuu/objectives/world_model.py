@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
-from ..geometry import rotate
+from ..geometry import rotate, to_local
 from ..observation import Observation
 from ..rollout import Futures
 from ..track_futures import TrackFutures
@@ -29,6 +29,8 @@ class WorldModelLossConfig:
         balance: KL balancing with a learned prior: the share of the divergence's pull that draws
             the prior to the posterior; the rest draws the posterior to the prior.
         flow_weight: of the error of the vehicles' motion in metres, for models of pixels.
+        ego_weight: of the ego's squared error (metres, metres a second, tenths of a radian), for
+            models that move it.
         across_weight: of metres across the vehicle against metres along it, for models of tracks.
     """
 
@@ -37,6 +39,7 @@ class WorldModelLossConfig:
     free_nats: float = 0.0
     balance: float = 0.5
     flow_weight: float = 0.03
+    ego_weight: float = 0.01
     across_weight: float = 3.0
 
     def __post_init__(self):
@@ -44,7 +47,11 @@ class WorldModelLossConfig:
             raise InputError(f"latent_dropout {self.latent_dropout}: must be from 0 to 1")
         if not 0.0 < self.balance < 1.0:
             raise InputError(f"balance {self.balance}: must be between 0 and 1")
-        if min(self.divergence_weight, self.free_nats, self.flow_weight, self.across_weight) < 0:
+        weights = (
+            self.divergence_weight, self.free_nats, self.flow_weight, self.ego_weight,
+            self.across_weight,
+        )  # fmt: skip
+        if min(weights) < 0:
             raise InputError(f"weights of the world model's loss must not be negative: {self}")
 
 
@@ -79,6 +86,10 @@ def world_model_loss(
         total = named["vehicles"] + named["road"]
         if "flow" in named:
             total = total + config.flow_weight * named["flow"]
+    if model.predicts_ego:
+        told = torch.stack([model.ego(state) for state in states], dim=1)
+        named["ego"] = ego_error(told, truth.ego)
+        total = total + config.ego_weight * named["ego"]
     named["divergence"] = divergence
     return Terms(total + config.divergence_weight * divergence, named)
 
@@ -117,12 +128,23 @@ def image_errors(futures: Futures, truth: TrueImages) -> dict[str, Float[Tensor,
         "road": (futures.road[:, truth.road_step] - truth.road).square().mean(),
     }
     if futures.flow is not None:
+        assert truth.flow is not None
+        assert truth.flow_known is not None
         owner, pixel = futures.flow.owner, futures.flow.pixel
         target = truth.flow.flatten(3)[owner, :, :, pixel]
         sure = truth.flow_known.flatten(2)[owner, :, pixel]
         error = functional.smooth_l1_loss(futures.flow.metres[:, 0], target, reduction="none")
         named["flow"] = (error.sum(-1) * sure).sum() / sure.sum().clamp(min=1)
     return named
+
+
+def ego_error(
+    told: Float[Tensor, "batch time 4"], true: Float[Tensor, "batch time 4"]
+) -> Float[Tensor, ""]:
+    """Squared error of the ego's state, seen from its true pose; a tenth of a radian is a metre."""
+    off = to_local(told, true)
+    off = torch.cat([off[..., :2], 10.0 * off[..., 2:3], told[..., 3:] - true[..., 3:]], dim=-1)
+    return off.square().sum(-1).mean()
 
 
 def track_errors(

@@ -1,6 +1,7 @@
 """World models: one family a file, one interface (``base.WorldModel``)."""
 
 from .base import Latent, Predictor, TrueImages, Truth, WorldModel
+from .coupled import CoupledConfig, CoupledWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
 from .ensemble import Ensemble
 from .references import (
@@ -13,13 +14,15 @@ from .references import (
 from .replicas import replicas
 from .tokens import TokensConfig, TokensWorldModel
 
-WorldModelConfig = TokensConfig | DecoupledConfig
+WorldModelConfig = TokensConfig | DecoupledConfig | CoupledConfig
 """What can be trained; each config builds its model."""
 
 __all__ = [
     "ConstantAcceleration",
     "ConstantVelocity",
     "CopyLast",
+    "CoupledConfig",
+    "CoupledWorldModel",
     "DecoupledConfig",
     "DecoupledWorldModel",
     "Ensemble",

@@ -81,18 +81,19 @@ class TrueImages:
 
     Attributes:
         vehicles: ``(batch, time, rows, columns)``.
-        road: ``(batch, 1, 2, rows, columns)`` at one of the steps; it hardly changes.
-        road_step: ``(1,)`` which step that is.
+        road: ``(batch, some, 2, rows, columns)`` at some of the steps.
+        road_step: ``(some,)`` which steps those are.
         flow: ``(batch, time, 2, rows, columns)`` where each vehicle pixel of the last image went,
-            in metres; teaches models that carry pixels along what image errors alone teach slowly.
+            in metres; teaches models that carry pixels along what image errors alone teach slowly;
+            models that paint images have no use for it.
         flow_known: ``(batch, time, rows, columns)`` where the flow is known.
     """
 
     vehicles: Float[Tensor, "batch time rows columns"]
-    road: Float[Tensor, "batch 1 2 rows columns"]
-    road_step: Int[Tensor, " 1"]
-    flow: Float[Tensor, "batch time 2 rows columns"]
-    flow_known: Bool[Tensor, "batch time rows columns"]
+    road: Float[Tensor, "batch some 2 rows columns"]
+    road_step: Int[Tensor, " some"]
+    flow: Float[Tensor, "batch time 2 rows columns"] | None = None
+    flow_known: Bool[Tensor, "batch time rows columns"] | None = None
 
 
 class Predictor(ABC):
@@ -105,6 +106,8 @@ class Predictor(ABC):
         decoupled: whether the futures are the same whatever the ego does; then one set of them
             serves every candidate action.
         predicts_images: whether it returns ``Futures`` (images) or ``TrackFutures`` (boxes).
+        paints_images: whether it makes whole images out of features, instead of carrying pixels
+            along; it has to learn the road at every step, then.
         observation: the history it wants to see, and the size and scale of images.
         dt_s: seconds between recorded frames.
     """
@@ -112,6 +115,7 @@ class Predictor(ABC):
     frames_per_step: int
     decoupled: bool
     predicts_images: bool
+    paints_images: bool = False
     observation: ObservationConfig
     dt_s: float
 
@@ -160,11 +164,13 @@ class WorldModel(nn.Module, Predictor):
         latent_size: width of the latent of a step.
         latent_span: whether every step has a latent of its own, or the rollout one.
         normalizer: statistics of the data, for models that want them.
+        predicts_ego: whether the model moves the ego itself, instead of believing what it is told.
     """
 
     latent_size: int
     latent_span: Literal["step", "rollout"] = "step"
     normalizer: Normalizer | None
+    predicts_ego: bool = False
 
     @abstractmethod
     def encode(self, observation: Observation):
@@ -186,6 +192,10 @@ class WorldModel(nn.Module, Predictor):
     def prior(self, state) -> Latent | None:
         """What the history tells of the latent that comes next; None for the standard normal."""
         return None
+
+    def ego(self, state) -> Float[Tensor, "batch 4"]:
+        """The ego's state as the model has moved it; only where ``predicts_ego``."""
+        raise NotImplementedError(f"{type(self).__name__} does not move the ego")
 
     @abstractmethod
     def posterior(self, state, truth: Truth, step: int) -> Latent:

@@ -1,0 +1,408 @@
+"""PPUU's forward model: its size, what its images answer to, and where gradients run."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import train.world_model
+from ppuu.checkpoint import Checkpoint
+from ppuu.costs import DrivingCost
+from ppuu.errors import InputError
+from ppuu.geometry import to_world
+from ppuu.kinematics import action_between, rollout
+from ppuu.objectives import WorldModelLossConfig, world_model_loss
+from ppuu.observation import ObservationConfig
+from ppuu.raster import RasterConfig
+from ppuu.rollout import Rollout
+from ppuu.world_models import CoupledConfig, Ensemble, coupled, replicas
+from tests.helpers import dense_recording
+from tests.rollouts import tiny_clips
+
+RASTER = RasterConfig(64, 24)
+CONFIG = CoupledConfig(ObservationConfig(3, 3, RASTER), features=8, latent=4)
+KINDS = {
+    "coupled": CONFIG,
+    "kinematic": dataclasses.replace(CONFIG, ego="kinematic"),
+    "action-free": dataclasses.replace(CONFIG, ego="kinematic", action="state"),
+    "deterministic": dataclasses.replace(CONFIG, latent=0, repeats="values"),
+}
+STEPS = 3
+BATCH = 3
+
+
+@pytest.fixture(scope="module")
+def batch():
+    clips = tiny_clips([dense_recording()], config=CONFIG.observation)
+    return clips, clips.batch(torch.tensor([5, 400, 900]))
+
+
+def built(config, seed=0):
+    """A model whose latents and actions are audible, as after training."""
+    torch.manual_seed(seed)
+    model = config.build().eval()
+    model.normalizer.action_mean.fill_(0.3)  # no action of these clips is zero, then
+    with torch.no_grad():
+        for part in (model.paint, model.drive):
+            for weight in part.parameters():
+                weight.mul_(2.0)
+    return model
+
+
+@pytest.fixture(params=KINDS, ids=list(KINDS))
+def model(request):
+    return built(KINDS[request.param])
+
+
+def path_of(clip, steps=STEPS):
+    return clip.future[:, 2 : 3 * steps : 3]
+
+
+def imagined(model, clip, futures=2, path=None, seed=1):
+    torch.manual_seed(seed)
+    path = path_of(clip) if path is None else path
+    return model.imagine(clip.observation, path.shape[1], futures, ego=path)
+
+
+def parameters(**changes):
+    config = dataclasses.replace(train.world_model.PRESETS["paper"].model, **changes)
+    return sum(weight.numel() for weight in config.build().parameters())
+
+
+def test_at_its_published_size_it_has_the_published_weights():
+    """15.63 and 11.78 million are counted from the published code; exact sums by hand."""
+    assert parameters() == 15_633_543
+    assert parameters(latent=0) == 11_784_839
+    # Without the head that moves the ego, and with five numbers told instead of two.
+    assert parameters(ego="kinematic") == 15_633_543 - 1_509_380
+    assert parameters(ego="kinematic", action="state") == 15_633_543 - 1_509_380 + 3 * 256
+
+
+def test_futures_have_the_shapes_and_poses_of_their_kind(model, batch):
+    _, clip = batch
+    futures = imagined(model, clip)
+    assert futures.vehicles.shape == (BATCH, 2, STEPS, 64, 24)
+    assert futures.road.shape == (BATCH, STEPS, 2, 64, 24)
+    assert ((futures.vehicles >= 0) & (futures.vehicles <= 1)).all()
+    assert not model.decoupled
+    poses = model.image_poses(clip.observation, path_of(clip))
+    torch.testing.assert_close(poses, path_of(clip)[..., :3])
+    if not model.predicts_ego:
+        torch.testing.assert_close(futures.pose, poses)
+    else:
+        # The head is untrained: what it adds to gliding on is small.
+        assert 0 < (futures.pose - poses)[..., :2].abs().max() < 2.0
+
+
+def test_images_follow_the_ego(model, batch):
+    _, clip = batch
+    actions = torch.tensor([-4.0, 0.02]).expand(BATCH, 3 * STEPS, 2)
+    other = rollout(clip.observation.ego[:, -1], actions, 0.1)[:, 2::3]
+    here, there = imagined(model, clip), imagined(model, clip, path=other)
+    assert (here.vehicles - there.vehicles).abs().max() > 1e-3
+    with pytest.raises(AssertionError, match="where the ego goes"):
+        model.imagine(clip.observation, 1, 1)
+
+
+def test_the_prediction_does_not_depend_on_the_site(model, batch):
+    _, clip = batch
+    model.double()
+    seen = dataclasses.replace(
+        clip.observation,
+        **{key: getattr(clip.observation, key).double() for key in ("images", "ego", "size_m")},
+    )
+    moved = torch.tensor([300.0, -20.0, 2.0], dtype=torch.float64)
+    there = dataclasses.replace(seen, ego=to_world(seen.ego, moved))
+    path = path_of(clip).double()
+    torch.manual_seed(0)
+    latents = torch.randn(BATCH, 2, STEPS, model.latent_size, dtype=torch.float64)
+    first = model.imagine(seen, STEPS, 2, path, latents)
+    second = model.imagine(there, STEPS, 2, to_world(path, moved), latents)
+    torch.testing.assert_close(first.vehicles, second.vehicles)
+    torch.testing.assert_close(first.road, second.road)
+    expected = to_world(first.pose, moved)
+    torch.testing.assert_close(second.pose, expected)
+
+
+def test_the_seed_decides_and_futures_are_those_of_their_latents(model, batch):
+    _, clip = batch
+    first = imagined(model, clip).vehicles
+    torch.testing.assert_close(first, imagined(model, clip).vehicles, rtol=0, atol=0)
+    differ = (first[:, 0] - first[:, 1]).abs().max()
+    assert differ == 0 if model.latent_size == 0 else differ > 1e-4
+    latents = torch.randn(BATCH, 2, STEPS, model.latent_size)
+    path = path_of(clip)
+    together = model.imagine(clip.observation, STEPS, 2, path, latents)
+    for k in range(2):
+        alone = model.imagine(clip.observation, STEPS, 1, path, latents[:, k : k + 1])
+        torch.testing.assert_close(together.vehicles[:, k], alone.vehicles[:, 0])
+
+
+def test_step_by_step_is_the_same(model, batch):
+    _, clip = batch
+    latents = torch.randn(BATCH, 1, STEPS, model.latent_size)
+    path = path_of(clip)
+    together = model.imagine(clip.observation, STEPS, 1, path, latents)
+    state = model.encode(clip.observation)
+    for step in range(STEPS):
+        state = model.advance(state, path[:, step], latents[:, 0, step])
+        one = model.decode([state], clip.observation, 1)
+        torch.testing.assert_close(one.vehicles[:, :, 0], together.vehicles[:, :, step])
+        torch.testing.assert_close(one.road[:, 0], together.road[:, step])
+        torch.testing.assert_close(one.pose[:, 0], together.pose[:, step])
+
+
+def test_a_state_is_a_history_and_so_is_what_was_foreseen(model, batch):
+    """Encoding the foreseen images as if they had been seen goes on in the same way."""
+    _, clip = batch
+    latents = torch.randn(BATCH, 2, model.latent_size)
+    path = path_of(clip)
+    state = model.advance(model.encode(clip.observation), path[:, 0], latents[:, 0])
+    told = model.decode([state], clip.observation, 1)
+    lanes, offroad = told.road[:, 0].unbind(1)
+    image = torch.stack([lanes, told.vehicles[:, 0, 0], offroad], dim=1)
+    ego = model.ego(state) if model.predicts_ego else path[:, 0]
+    seen = dataclasses.replace(
+        clip.observation,
+        images=torch.cat([clip.observation.images[:, 1:], image[:, None]], dim=1),
+        ego=torch.cat([clip.observation.ego[:, 1:], ego[:, None]], dim=1),
+    )
+    later = model.advance(state, path[:, 1], latents[:, 1])
+    again = model.advance(model.encode(seen), path[:, 1], latents[:, 1])
+    torch.testing.assert_close(later.images, again.images)
+    torch.testing.assert_close(later.ego, again.ego)
+
+
+def cost_gradient(model, clip, weigh):
+    """Of weighted costs along a path, and how much of it comes through images alone."""
+    actions = torch.zeros(BATCH, 3 * STEPS, 2, requires_grad=True)
+    states = rollout(clip.observation.ego[:, -1], actions, 0.1)[:, 2::3]
+    latents = torch.zeros(BATCH, 1, STEPS, model.latent_size)
+    state, states_told, parts = model.encode(clip.observation), [], []
+    for step in range(STEPS):
+        state = model.advance(state, states[:, step], latents[:, 0, step])
+        states_told.append(model.ego(state) if model.predicts_ego else states[:, step])
+        parts.append(model.decode([state], clip.observation, 1))
+    futures = type(parts[0]).in_time(parts)
+    driven = Rollout(
+        torch.stack(states_told, dim=1), actions[:, ::3], clip.previous_action,
+        clip.observation.size_m, futures, 0.3,
+    )  # fmt: skip
+    (gradient,) = torch.autograd.grad(weigh(driven), actions)
+    return driven, gradient
+
+
+def test_the_gradient_of_a_cost_reaches_the_actions(model, batch):
+    _, clip = batch
+
+    def cost(driven):
+        return DrivingCost().evaluate(driven)[1].sum()
+
+    driven, gradient = cost_gradient(model, clip, cost)
+    assert gradient.isfinite().all()
+    assert (gradient[:, :3].abs().amax((1, 2)) > 0).all()
+    torch.testing.assert_close(driven.offset, torch.zeros_like(driven.offset))
+    # Images answer to the actions through the network.
+    _, through_images = cost_gradient(model, clip, lambda d: d.futures.vehicles[:, 0, -1].sum())
+    assert (through_images[:, :3].abs().amax((1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["coupled", "kinematic"])
+def test_masks_are_shifted_only_where_the_kinematics_move_the_ego(kind, batch):
+    _, clip = batch
+    _, gradient = cost_gradient(built(KINDS[kind]), clip, lambda d: d.offset[:, -1, 0].sum())
+    if kind == "coupled":
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-6, rtol=0)
+    else:
+        # Metres ahead that the last of nine frames' poses gains for each m/s2 in the first.
+        torch.testing.assert_close(
+            gradient[:, 0, 0], torch.full((BATCH,), 0.1 * 0.1 * (9 - 0.5)), atol=1e-4, rtol=1e-3
+        )
+
+
+def test_an_action_free_model_is_not_told_the_action(batch, monkeypatch):
+    _, clip = batch
+    model = built(KINDS["action-free"])
+    assert model.drive[0].in_features == 5
+
+    def refuse(*_):
+        raise RuntimeError("asked for the action")
+
+    monkeypatch.setattr(coupled, "action_between", refuse)
+    imagined(model, clip)
+    with pytest.raises(RuntimeError, match="asked for the action"):
+        imagined(built(KINDS["kinematic"]), clip)
+    # At standstill, where curvature means nothing, it is still told of a turn.
+    present = torch.tensor([[3.0, 1.0, 0.2, 0.0]])
+    told = model._told(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
+    torch.testing.assert_close(told, torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]]), atol=2e-4, rtol=0)
+
+
+def test_the_model_is_told_the_action_that_was_driven(batch):
+    _, clip = batch
+    model = built(CONFIG)
+    model.normalizer.fit(torch.randn(500, 2) * torch.tensor([1.0, 0.01]), torch.randn(50, 14))
+    actions = torch.tensor([[0.5, 0.004], [-1.0, -0.01], [0.0, 0.0]])
+    present = torch.tensor([[5.0, 1.0, 3.1, 8.0]]).expand(3, 4)
+    then = rollout(present, actions[:, None].expand(-1, 3, -1), 0.1)[:, -1]
+    torch.testing.assert_close(action_between(present, then, 0.3), actions, atol=1e-5, rtol=1e-3)
+    mean, deviation = model.normalizer.action_mean, model.normalizer.action_deviation
+    torch.testing.assert_close(
+        model._told(present, then), (actions - mean) / deviation, atol=1e-2, rtol=1e-2
+    )
+
+
+def test_a_history_is_encoded_once_for_all_futures(batch, monkeypatch):
+    _, clip = batch
+    model = built(CONFIG)
+    rows = []
+    model.see.register_forward_hook(lambda _, inputs, output: rows.append(len(output)))
+    imagined(model, clip, futures=5)
+    assert rows == [BATCH] + [5 * BATCH] * (STEPS - 1)
+    # In training each replica sees it with its own dropout.
+    rows.clear()
+    imagined(model.train(), clip, futures=5)
+    assert rows == [5 * BATCH] * STEPS
+
+
+def test_replicas_differ_by_dropout_alone(model, batch):
+    _, clip = batch
+    path = path_of(clip)
+    latents = torch.randn(BATCH, 1, STEPS, model.latent_size).expand(-1, 4, -1, -1)
+    agreed = model.imagine(clip.observation, STEPS, 4, path, latents).vehicles
+    torch.testing.assert_close(agreed, agreed[:, :1].expand_as(agreed))
+    varied = replicas(model, clip.observation, STEPS, 4, ego=path).vehicles
+    assert varied.var(1).amax((1, 2, 3)).min() > 1e-6
+    assert not model.training
+
+
+def test_an_ensemble_is_its_members(batch):
+    _, clip = batch
+    models = [built(CONFIG, seed).requires_grad_(False) for seed in range(2)]
+    together, path = Ensemble(models), path_of(clip)
+    latents = torch.randn(BATCH, 2, STEPS, together.latent_size)
+    told = together.imagine(clip.observation, STEPS, 2, path, latents)
+    for k, one in enumerate(models):
+        alone = one.imagine(clip.observation, STEPS, 1, path, latents[:, k : k + 1])
+        torch.testing.assert_close(told.vehicles[:, k], alone.vehicles[:, 0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        told.pose, models[0].imagine(clip.observation, STEPS, 1, path, latents[:, :1]).pose
+    )
+
+
+def loss_of(model, clips, clip, latent_dropout=0.5):
+    weights = WorldModelLossConfig(latent_dropout, divergence_weight=1e-4)
+    return world_model_loss(model, clip.observation, clips.truth(clip, model, STEPS), weights)
+
+
+def test_the_loss_is_the_sum_of_its_terms_and_teaches_every_weight(model, batch):
+    torch.manual_seed(0)
+    terms = loss_of(model, *batch)
+    named = terms.named
+    expected = named["vehicles"] + named["road"] + 1e-4 * named["divergence"]
+    expected = expected + 0.01 * named.get("ego", 0.0)
+    torch.testing.assert_close(terms.total, expected)
+    assert ("ego" in named) == model.predicts_ego
+    terms.total.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_the_truth_is_drawn_from_where_the_ego_then_was(model, batch):
+    clips, clip = batch
+    truth = clips.truth(clip, model, STEPS)
+    later = clips.batch(torch.tensor([5, 400, 900]) + 3 * STEPS)
+    torch.testing.assert_close(later.frame, clip.frame + 3 * STEPS)
+    images = later.observation.images[:, -1]
+    torch.testing.assert_close(truth.images.vehicles[:, -1], images[:, 1])
+    torch.testing.assert_close(truth.images.road[:, -1], images[:, [0, 2]])
+    assert truth.images.road.shape[1] == STEPS
+    assert truth.images.flow is None
+
+
+def test_with_z_dropout_the_posterior_is_not_listened_to(batch):
+    """At 1 only the prior is sampled: nothing teaches the posterior, and it costs nothing."""
+    clips, clip = batch
+    model = built(CONFIG)
+    terms = loss_of(model, clips, clip, latent_dropout=1.0)
+    assert terms.named["divergence"] == 0
+    terms.total.backward()
+    for part in (model.witness, model.explain):
+        assert all(weight.grad is None or (weight.grad == 0).all() for weight in part.parameters())
+    assert loss_of(model, clips, clip, latent_dropout=0.0).named["divergence"] > 0
+
+
+def test_the_posterior_looks_at_all_of_the_next_image(batch):
+    clips, clip = batch
+    model = built(CONFIG)
+    truth, state = clips.truth(clip, model, STEPS), model.encode(clip.observation)
+    seen = model.posterior(state, truth, 1).mean
+    for key in ("vehicles", "road"):
+        other = getattr(truth.images, key).clone()
+        other[:, 1] = 0.5
+        changed = dataclasses.replace(
+            truth, images=dataclasses.replace(truth.images, **{key: other})
+        )
+        assert (model.posterior(state, changed, 1).mean - seen).abs().max() > 1e-4
+        torch.testing.assert_close(
+            model.posterior(state, changed, 0).mean, model.posterior(state, truth, 0).mean
+        )
+
+
+def test_an_untrained_model_repeats_the_last_image(batch):
+    _, clip = batch
+    torch.manual_seed(0)
+    model = CONFIG.build().eval()
+    futures, last = imagined(model, clip, futures=1), clip.observation.images[:, -1]
+    assert (futures.vehicles[:, 0] - last[:, None, 1]).abs().mean() < 0.02
+    assert (futures.road - last[:, None, [0, 2]]).abs().mean() < 0.02
+
+
+def test_a_few_updates_lower_the_loss(model, batch):
+    clips, clip = batch
+    torch.manual_seed(0)
+    fresh = model.config.build()
+    optimizer = torch.optim.Adam(fresh.parameters(), lr=1e-2)
+    before = float(loss_of(fresh.eval(), clips, clip).total.detach())
+    fresh.train()
+    for _ in range(15):
+        terms = loss_of(fresh, clips, clip)
+        optimizer.zero_grad()
+        terms.total.backward()
+        optimizer.step()
+    assert loss_of(fresh.eval(), clips, clip).total < 0.9 * before
+
+
+def test_a_resumed_run_is_an_uninterrupted_one(tmp_path):
+    path = tmp_path / "dense.h5"
+    dense_recording(per_lane=3, frames=60).save(path)
+    preset = train.world_model.PRESETS["coupled-debug"]
+    config = dataclasses.replace(preset, model=CONFIG, steps=2, batch=2)
+
+    def fit(out, updates):
+        loop = dataclasses.replace(config.loop, updates=updates, schedule="constant", log_every=1)
+        train.world_model.main(
+            (path,), out, dataclasses.replace(config, loop=loop), split="all", device="cpu"
+        )
+        return Checkpoint.load(out).model
+
+    whole = fit(tmp_path / "whole", 4)
+    fit(tmp_path / "parts", 2)
+    parts = fit(tmp_path / "parts", 4)
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"latent": -1}, "latent not negative"),
+        ({"frames_per_step": 0}, "must be positive"),
+        ({"dropout": 1.0}, "dropout 1.0"),
+        ({"features": 10}, "multiple of 4"),
+    ],
+)
+def test_sizes_that_make_no_sense_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(CONFIG, **change)
