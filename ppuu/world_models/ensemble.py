@@ -50,6 +50,7 @@ class Ensemble(WorldModel):
         self.decoupled, self.predicts_images = first.decoupled, first.predicts_images
         self.observation, self.latent_size = first.observation, first.latent_size
         self.latent_span = first.latent_span
+        self.predicts_ego = first.predicts_ego
         self.normalizer = None
         calls = [_Calls(model) for model in models]
         parameters, buffers = stack_module_state(calls)
@@ -114,6 +115,13 @@ class Ensemble(WorldModel):
     def _dealt(self, state: _State, latent: Tensor, ego: Tensor | None) -> list:
         given = [latent] if ego is None else [latent, ego]
         return [state, *(self._deal(value, state.copies) for value in given)]
+
+    def ego(self, state: _State) -> Float[Tensor, "batch 4"]:
+        """Of each future, as its own member has moved it."""
+        (told,) = self._each("ego", lambda call, own: call(own[0]), [state], state.copies).tensors
+        rounds = -(-state.copies // self.members)
+        told = told.unflatten(1, (-1, rounds)).movedim(0, 2).flatten(1, 2)
+        return told[:, : state.copies].flatten(0, 1)
 
     def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
         """There is none: each member explains what it sees in a latent of its own."""

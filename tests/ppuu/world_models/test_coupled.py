@@ -281,13 +281,20 @@ def test_an_ensemble_is_its_members(batch):
     models = [built(CONFIG, seed).requires_grad_(False) for seed in range(2)]
     together, path = Ensemble(models), path_of(clip)
     latents = torch.randn(BATCH, 2, STEPS, together.latent_size)
-    told = together.imagine(clip.observation, STEPS, 2, path, latents)
+    told, moved = together.imagine(clip.observation, STEPS, 2, path, latents), []
     for k, one in enumerate(models):
         alone = one.imagine(clip.observation, STEPS, 1, path, latents[:, k : k + 1])
         torch.testing.assert_close(told.vehicles[:, k], alone.vehicles[:, 0], atol=1e-4, rtol=1e-4)
+        state = one.advance(one.encode(clip.observation), path[:, 0], latents[:, k, 0])
+        moved.append(one.ego(state))
     torch.testing.assert_close(
         told.pose, models[0].imagine(clip.observation, STEPS, 1, path, latents[:, :1]).pose
     )
+    state = together.repeat(together.encode(clip.observation), 2)
+    then = path[:, 0].repeat_interleave(2, 0)
+    state = together.advance(state, then, latents[:, :, 0].flatten(0, 1))
+    assert together.predicts_ego
+    torch.testing.assert_close(together.ego(state), torch.stack(moved, dim=1).flatten(0, 1))
 
 
 def loss_of(model, clips, clip, latent_dropout=0.5):
