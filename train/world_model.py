@@ -18,8 +18,10 @@ from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation, ObservationConfig
 from ppuu.runtime import seed_everything
 from ppuu.world_models import (
+    CortexNetConfig,
     CoupledConfig,
     DecoupledConfig,
+    RecurrentConfig,
     TokensConfig,
     Truth,
     WorldModelConfig,
@@ -93,6 +95,14 @@ PRESETS = {
             updates=400_000, learning_rate=1e-4, schedule="constant", warmup_updates=0, clip_norm=5
         ),
     ),
+    "recurrent": replace(_PIXELS, model=RecurrentConfig()),
+    "recurrent-debug": replace(
+        _PIXELS, model=RecurrentConfig(channels=(8, 8)), batch=4, loop=LoopConfig(updates=20)
+    ),
+    "cortexnet": replace(_PIXELS, model=CortexNetConfig()),
+    "cortexnet-debug": replace(
+        _PIXELS, model=CortexNetConfig(channels=(8, 8)), batch=4, loop=LoopConfig(updates=20)
+    ),
 }
 
 
@@ -113,7 +123,8 @@ def main(
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
         config: everything a preset fixes.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
-            models of pixels: pixels, coupled, and paper, PPUU's own (a GPU, days).
+            models of pixels: pixels, recurrent, cortexnet, coupled, and paper, PPUU's own (a GPU,
+            days).
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

@@ -2,8 +2,10 @@
 
 from .base import Latent, Predictor, TrueImages, Truth, WorldModel
 from .coupled import CoupledConfig, CoupledWorldModel
+from .cortexnet import CortexNetConfig, CortexNetWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
 from .ensemble import Ensemble
+from .recurrent import RecurrentConfig, RecurrentWorldModel
 from .references import (
     ConstantAcceleration,
     ConstantVelocity,
@@ -14,7 +16,9 @@ from .references import (
 from .replicas import replicas
 from .tokens import TokensConfig, TokensWorldModel
 
-WorldModelConfig = TokensConfig | DecoupledConfig | CoupledConfig
+WorldModelConfig = (
+    TokensConfig | DecoupledConfig | RecurrentConfig | CortexNetConfig | CoupledConfig
+)
 """What can be trained; each config builds its model."""
 
 __all__ = [
@@ -23,12 +27,16 @@ __all__ = [
     "CopyLast",
     "CoupledConfig",
     "CoupledWorldModel",
+    "CortexNetConfig",
+    "CortexNetWorldModel",
     "DecoupledConfig",
     "DecoupledWorldModel",
     "Ensemble",
     "IdmRollForward",
     "Latent",
     "Predictor",
+    "RecurrentConfig",
+    "RecurrentWorldModel",
     "Reference",
     "TokensConfig",
     "TokensWorldModel",

@@ -1,0 +1,186 @@
+"""The recurrent world model: each frame is encoded once, the rest happens among features.
+
+A convolutional GRU (Ballas et al., 2016, 1511.06432) reads the frames of the history, seen from
+the gliding frame, one by one; then it goes on without frames, nudged by a latent a step.  PPUU
+encoded a stack of 20 frames anew for every step, its own pictures among them; here no picture is
+made on the way.  Where one is wanted, the features are decoded into maps of velocities that carry
+the last image along (``carry``), as in the decoupled model, which encodes its history as a stack.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import InputError
+from ..observation import Normalizer, Observation, ObservationConfig
+from ..raster import LANES, OFFROAD
+from ..rollout import Futures
+from .base import Latent, Truth, WorldModel
+from .carry import MAPS, carry
+from .gliding import aligned_vehicles
+from .motion import seen_velocity
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """Size of the recurrent model.
+
+    Attributes:
+        observation: the history it sees.
+        frames_per_step: recorded frames one model step spans.
+        dt_s: seconds a recorded frame.
+        channels: of a frame's features at 1/2, and of frames and state at 1/4 of the resolution.
+        latent: width of the latent of a step.
+        dropout: probability, also for the replicas that measure uncertainty.
+    """
+
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
+    frames_per_step: int = 3
+    dt_s: float = 0.1
+    channels: tuple[int, int] = (16, 48)
+    latent: int = 16
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        if self.frames_per_step < 1 or self.latent < 1 or not self.dt_s > 0:
+            raise InputError("frames_per_step, latent and dt_s of a world model must be positive")
+        if not 0.0 <= self.dropout < 1.0 or min(self.channels) < 1:
+            raise InputError(f"dropout {self.dropout} or channels {self.channels} make no sense")
+
+    def build(self) -> RecurrentWorldModel:
+        """A freshly initialised model."""
+        return RecurrentWorldModel(self)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Features, and what is needed to decode them."""
+
+    features: Float[Tensor, "batch channels rows2 columns2"]
+    seen: Float[Tensor, "batch 2 rows columns"]
+    steps: int
+
+
+class RecurrentWorldModel(WorldModel):
+    """See the module's text.  Default: 0.4 M parameters."""
+
+    decoupled = True
+    predicts_images = True
+    normalizer: Normalizer
+
+    def __init__(self, config: RecurrentConfig):
+        super().__init__()
+        self.config = config
+        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
+        self.observation, self.latent_size = config.observation, config.latent
+        half, channels = config.channels
+        ego_features = config.observation.frames * 4 + 2
+        self.normalizer = Normalizer(ego_features)
+        self.frame = _encoder(1, half, channels)
+        self.ground = _encoder(4, half, channels)
+        self.ego = nn.Sequential(
+            nn.Linear(ego_features, channels), nn.ReLU(), nn.Linear(channels, channels)
+        )
+        self.gru = _ConvGru(channels, config.dropout)
+        with torch.no_grad():
+            blank = torch.zeros(1, 1, self.raster.rows, self.raster.columns)
+            self._size = self.frame(blank).shape[-2:]
+        self.nudge = nn.Linear(config.latent, channels * self._size[0] * self._size[1])
+        self.explain = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(2 * channels, 32, 4, 2, 1), nn.ReLU(), nn.Conv2d(32, 32, 3, 2, 1),
+            nn.ReLU(), nn.Flatten(), nn.LazyLinear(2 * config.latent),
+        )  # fmt: skip
+        self.explain(torch.zeros(1, 2 * channels, *self._size))
+        with torch.no_grad():
+            # A narrow posterior at first: what it says must be audible before it can be heeded.
+            self.explain[-1].bias[config.latent :] = -2.0
+        # Zero at first; two columns of maps for each column of features.
+        last = nn.Conv2d(32, 2 * MAPS, 3, 1, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.head = nn.Sequential(nn.Conv2d(channels, 32, 3, 1, 1), nn.ReLU(), last)
+
+    def encode(self, observation: Observation) -> _State:
+        """Reads the history frame by frame, then the road, the motion seen and the ego's path."""
+        seconds_ago = self.config.observation.lags(observation.ego.device) * self.config.dt_s
+        history = aligned_vehicles(observation, seconds_ago, self.raster)
+        frames = self.frame(history.flatten(0, 1)[:, None]).unflatten(0, history.shape[:2])
+        features = torch.zeros_like(frames[:, 0])
+        for number in range(len(seconds_ago)):
+            features = self.gru(frames[:, number], features)
+        seen = seen_velocity(history, seconds_ago, self.raster)
+        road = observation.images[:, -1, [LANES, OFFROAD]]
+        ground = self.ground(torch.cat([road, 0.3 * seen], dim=1))
+        ego = self.ego(self.normalizer.ego(observation.ego_features))
+        return _State(self.gru(ground + ego[:, :, None, None], features), seen, 0)
+
+    def repeat(self, state: _State, copies: int) -> _State:
+        """Every element ``copies`` times in a row."""
+        return _State(
+            state.features.repeat_interleave(copies, 0),
+            state.seen.repeat_interleave(copies, 0),
+            state.steps,
+        )
+
+    def advance(
+        self,
+        state: _State,
+        ego: Float[Tensor, "batch 4"] | None,
+        latent: Float[Tensor, "batch latent"],
+    ) -> _State:
+        """Features one step later; the ego plays no part."""
+        nudge = self.nudge(latent).view(len(latent), -1, *self._size)
+        features = self.gru(nudge, state.features)
+        return replace(state, features=features, steps=state.steps + 1)
+
+    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+        """From the features before the step and those of the frame after it."""
+        assert truth.images is not None
+        seen = self.frame(truth.images.vehicles[:, step, None])
+        told = self.explain(torch.cat([state.features, seen], dim=1))
+        mean, log_variance = told.chunk(2, dim=-1)
+        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+
+    def decode(self, states: list[_State], observation: Observation, futures: int) -> Futures:
+        """Carries the last image along; all steps and futures in one batch."""
+        features = torch.stack([state.features for state in states], dim=1)
+        maps = self.head(functional.relu(features.flatten(0, 1)))
+        maps = maps.unflatten(1, (MAPS, 2)).movedim(2, -1).flatten(-2)
+        maps = maps.unflatten(0, (len(observation.ego), futures, len(states)))
+        seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
+        return carry(observation, states[0].seen[::futures], maps, seconds, self.raster)
+
+
+def _encoder(images: int, half: int, channels: int) -> nn.Sequential:
+    """From images to features at a quarter of their resolution."""
+    return nn.Sequential(
+        nn.Conv2d(images, half, 4, 2, 1), nn.ReLU(), nn.Conv2d(half, channels, 4, 2, 1)
+    )
+
+
+class _ConvGru(nn.Module):
+    """A gated recurrent unit whose products are 3 x 3 convolutions; dropout on what is remembered
+    as a candidate, so that the state itself is never torn."""
+
+    def __init__(self, channels: int, dropout: float):
+        super().__init__()
+        self.gates = nn.Conv2d(2 * channels, 2 * channels, 3, 1, 1)
+        self.candidate = nn.Conv2d(2 * channels, channels, 3, 1, 1)
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(
+        self,
+        entering: Float[Tensor, "batch channels rows2 columns2"],
+        state: Float[Tensor, "batch channels rows2 columns2"],
+    ) -> Float[Tensor, "batch channels rows2 columns2"]:
+        """The next state."""
+        both = self.gates(torch.cat([entering, state], dim=1)).sigmoid()
+        update, reset = both.chunk(2, dim=1)
+        kept = torch.cat([entering, reset * state], dim=1)
+        candidate = self.candidate(self.dropout(kept)).tanh()
+        return torch.lerp(state, candidate, update)
