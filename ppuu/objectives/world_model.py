@@ -87,7 +87,7 @@ def world_model_loss(
         if "flow" in named:
             total = total + config.flow_weight * named["flow"]
     if model.predicts_ego:
-        told = torch.stack([model.ego(state) for state in states], dim=1)
+        told = torch.stack([model.predicted_ego(state) for state in states], dim=1)
         named["ego"] = ego_error(told, truth.ego)
         total = total + config.ego_weight * named["ego"]
     named["divergence"] = divergence

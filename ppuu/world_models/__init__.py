@@ -1,8 +1,8 @@
 """World models: one family a file, one interface (``base.WorldModel``)."""
 
 from .base import Latent, Predictor, TrueImages, Truth, WorldModel
-from .coupled import CoupledConfig, CoupledWorldModel
 from .cortexnet import CortexNetConfig, CortexNetWorldModel
+from .coupled import CoupledConfig, CoupledWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
 from .ensemble import Ensemble
 from .recurrent import RecurrentConfig, RecurrentWorldModel
@@ -25,10 +25,10 @@ __all__ = [
     "ConstantAcceleration",
     "ConstantVelocity",
     "CopyLast",
-    "CoupledConfig",
-    "CoupledWorldModel",
     "CortexNetConfig",
     "CortexNetWorldModel",
+    "CoupledConfig",
+    "CoupledWorldModel",
     "DecoupledConfig",
     "DecoupledWorldModel",
     "Ensemble",

@@ -193,7 +193,7 @@ class WorldModel(nn.Module, Predictor):
         """What the history tells of the latent that comes next; None for the standard normal."""
         return None
 
-    def ego(self, state) -> Float[Tensor, "batch 4"]:
+    def predicted_ego(self, state) -> Float[Tensor, "batch 4"]:
         """The ego's state as the model has moved it; only where ``predicts_ego``."""
         raise NotImplementedError(f"{type(self).__name__} does not move the ego")
 

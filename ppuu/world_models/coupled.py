@@ -135,7 +135,7 @@ class CoupledWorldModel(WorldModel):
         """Every image is drawn from where the ego then is."""
         return ego[..., :3]
 
-    def ego(self, state: _State) -> Float[Tensor, "batch 4"]:
+    def predicted_ego(self, state: _State) -> Float[Tensor, "batch 4"]:
         """Where the model believes the ego to be."""
         return state.ego[:, -1]
 

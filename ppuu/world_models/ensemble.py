@@ -116,9 +116,11 @@ class Ensemble(WorldModel):
         given = [latent] if ego is None else [latent, ego]
         return [state, *(self._deal(value, state.copies) for value in given)]
 
-    def ego(self, state: _State) -> Float[Tensor, "batch 4"]:
+    def predicted_ego(self, state: _State) -> Float[Tensor, "batch 4"]:
         """Of each future, as its own member has moved it."""
-        (told,) = self._each("ego", lambda call, own: call(own[0]), [state], state.copies).tensors
+        (told,) = self._each(
+            "predicted_ego", lambda call, own: call(own[0]), [state], state.copies
+        ).tensors
         rounds = -(-state.copies // self.members)
         told = told.unflatten(1, (-1, rounds)).movedim(0, 2).flatten(1, 2)
         return told[:, : state.copies].flatten(0, 1)

@@ -161,7 +161,7 @@ def test_a_state_is_a_history_and_so_is_what_was_foreseen(model, batch):
     told = model.decode([state], clip.observation, 1)
     lanes, offroad = told.road[:, 0].unbind(1)
     image = torch.stack([lanes, told.vehicles[:, 0, 0], offroad], dim=1)
-    ego = model.ego(state) if model.predicts_ego else path[:, 0]
+    ego = model.predicted_ego(state) if model.predicts_ego else path[:, 0]
     seen = dataclasses.replace(
         clip.observation,
         images=torch.cat([clip.observation.images[:, 1:], image[:, None]], dim=1),
@@ -181,7 +181,7 @@ def cost_gradient(model, clip, weigh):
     state, states_told, parts = model.encode(clip.observation), [], []
     for step in range(STEPS):
         state = model.advance(state, states[:, step], latents[:, 0, step])
-        states_told.append(model.ego(state) if model.predicts_ego else states[:, step])
+        states_told.append(model.predicted_ego(state) if model.predicts_ego else states[:, step])
         parts.append(model.decode([state], clip.observation, 1))
     futures = type(parts[0]).in_time(parts)
     driven = Rollout(
@@ -286,7 +286,7 @@ def test_an_ensemble_is_its_members(batch):
         alone = one.imagine(clip.observation, STEPS, 1, path, latents[:, k : k + 1])
         torch.testing.assert_close(told.vehicles[:, k], alone.vehicles[:, 0], atol=1e-4, rtol=1e-4)
         state = one.advance(one.encode(clip.observation), path[:, 0], latents[:, k, 0])
-        moved.append(one.ego(state))
+        moved.append(one.predicted_ego(state))
     torch.testing.assert_close(
         told.pose, models[0].imagine(clip.observation, STEPS, 1, path, latents[:, :1]).pose
     )
@@ -294,7 +294,9 @@ def test_an_ensemble_is_its_members(batch):
     then = path[:, 0].repeat_interleave(2, 0)
     state = together.advance(state, then, latents[:, :, 0].flatten(0, 1))
     assert together.predicts_ego
-    torch.testing.assert_close(together.ego(state), torch.stack(moved, dim=1).flatten(0, 1))
+    torch.testing.assert_close(
+        together.predicted_ego(state), torch.stack(moved, dim=1).flatten(0, 1)
+    )
 
 
 def loss_of(model, clips, clip, latent_dropout=0.5):
