@@ -139,8 +139,8 @@ class Clips:
                 "a model with --model.dt-s"
             )
 
-    def batch(self, index: Int[Tensor, " batch"], images: bool = True) -> Clip:
-        """The histories of some clips, drawn if there is somebody to look at images."""
+    def batch(self, index: Int[Tensor, " batch"], images: bool | None = None) -> Clip:
+        """The histories of some clips; drawn or not, if not as the configuration says."""
         index = index.to(self.ego.device)
         ego, frame = self.ego[index], self.frame[index]
         seen = observe(self.scene, self.road_map, self.config, ego, frame, images)

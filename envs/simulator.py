@@ -127,8 +127,9 @@ class Simulator:
         self._pending = real().new_zeros(envs, self.config.actuation.delay_frames, 2)
         self._past = real().new_zeros(envs * self._ring, 4)
         if self.config.observation is not None:
-            raster = self.config.observation.raster
-            size = (envs * self._ring, CHANNELS, raster.rows, raster.columns)
+            raster, drawn = self.config.observation.raster, self.config.observation.images
+            pixels = (raster.rows, raster.columns) if drawn else (0, 0)
+            size = (envs * self._ring, CHANNELS, *pixels)
             self._images = torch.zeros(size, dtype=torch.uint8, device=device)
             kept = self.config.observation.vehicles and (
                 self.config.observation.vehicles + _SPARE_TRACKS
@@ -195,17 +196,25 @@ class Simulator:
             if faults is not None:
                 late = torch.maximum(times - faults.latency_frames, self.scene.frame_offset[roads])
                 seen = faults.disturbed(self.scene.neighbours(late, egos), times)
-            draw_into(
-                self._images, rows, states[:, :3], seen, roads,
-                self.road_map, self.config.observation.raster,
-            )  # fmt: skip
-            self._remember(rows, seen)
+            self._see(rows, states[:, :3], seen, roads)
 
-    def _remember(self, places: Int[Tensor, " envs"], others: Neighbours) -> None:
-        """Keeps who is around, if the observation asks for tracks."""
+    def _see(
+        self,
+        places: Int[Tensor, " some"],
+        poses: Float[Tensor, "some 3"],
+        others: Neighbours,
+        roads: Int[Tensor, " some"],
+    ) -> None:
+        """Draws what the observation asks for into the rings, and keeps who is around."""
+        config = self.config.observation
+        assert config is not None
+        if config.images:
+            draw_into(
+                self._images, places, poses, others, roads, self.road_map, config.raster
+            )
         kept = self._known.shape[1]
         if kept:
-            around = remembered(others, self._past[places, :2], kept)
+            around = remembered(others, poses[:, :2], kept)
             self._known[places], self._known_states[places] = around
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -321,11 +330,7 @@ class Simulator:
             self.perception.add(envs, others)
             seen = self.perception.seen(envs, others.ego, frame)
         if self.config.observation is not None:
-            draw_into(
-                self._images, places, self._past[places, :3], seen, self._of(self.road, envs),
-                self.road_map, self.config.observation.raster,
-            )  # fmt: skip
-            self._remember(places, seen)
+            self._see(places, self._past[places, :3], seen, self._of(self.road, envs))
 
     def _move_by_tensors(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
@@ -464,7 +469,7 @@ class Simulator:
         """
         config, rows = self._seen()
         past = self._past.index_select(0, rows).view(self.envs, config.frames, 4)
-        if pixels:
+        if pixels and config.images:
             images = cpu_loops.take_shares(self._images, rows)
         else:
             images = past.new_empty(len(rows), CHANNELS, 0, 0)

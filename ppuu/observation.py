@@ -26,12 +26,14 @@ class ObservationConfig:
         stride: recorded frames from one image to the next (PPUU: 1).
         raster: size and scale of each image.
         vehicles: how many of the nearest vehicles are seen as tracks, too; 0 for none.
+        images: whether images are drawn at all; without, they have no pixels.
     """
 
     frames: int = 4
     stride: int = 3
     raster: RasterConfig = field(default_factory=RasterConfig)
     vehicles: int = 0
+    images: bool = True
 
     def __post_init__(self):
         if self.vehicles < 0:
@@ -41,6 +43,10 @@ class ObservationConfig:
                 f"observation of {self.frames} frames, stride {self.stride}: "
                 "at least two frames and a stride of one are needed to see motion"
             )
+
+    def fits(self, other: ObservationConfig) -> bool:
+        """Whether both look back as far, as often, at the same scale."""
+        return (self.frames, self.stride, self.raster) == (other.frames, other.stride, other.raster)
 
     @property
     def span(self) -> int:
@@ -134,12 +140,13 @@ def observe(
     config: ObservationConfig,
     ego: Int[Tensor, " batch"],
     frame: Int[Tensor, " batch"],
-    images: bool = True,
+    images: bool | None = None,
 ) -> Observation:
     """What recorded vehicles saw at global frames at least ``span`` into their tracks.
 
-    Without ``images`` none is drawn; they have no pixels then.
+    Without ``images`` (by default as the configuration says) none is drawn; they have no pixels.
     """
+    images = config.images if images is None else images
     times = frame[:, None] - config.lags(frame.device)
     states = scene.state(ego[:, None].expand_as(times), times)
     raster = config.raster

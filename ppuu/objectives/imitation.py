@@ -13,8 +13,6 @@ from .terms import Terms
 def imitation_loss(
     policy: NetworkPolicy, observation: Observation, actions: Float[Tensor, "batch 2"]
 ) -> Terms:
-    """Mean squared error of the next action, in units of the actions' deviation."""
-    error = (policy(observation) - actions) / policy.normalizer.action_deviation
-    acceleration, curvature = error.square().mean(0).unbind(-1)
-    total = acceleration + curvature
-    return Terms(total, {"acceleration": acceleration, "curvature": curvature})
+    """Mean surprise at the experts' next actions: squared error, or a negative log-likelihood."""
+    surprise = policy.surprise(observation, actions).mean()
+    return Terms(surprise, {"surprise": surprise})

@@ -1,9 +1,4 @@
-"""A small convolutional policy on the ego-centred images.
-
-The images are centred on the ego, so a column always means the same distance to its side: the
-first layer spans all columns at once (a lane is a pattern of its own) and only slides along the
-road.  That is several times cheaper than PPUU's three two-dimensional layers and learns faster.
-"""
+"""A policy that was learnt: features of what is seen, two layers that decide, an action."""
 
 from __future__ import annotations
 
@@ -13,10 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..kinematics import ActionBounds
 from ..observation import Normalizer, Observation, ObservationConfig
-from ..raster import VEHICLES
 from .base import Policy, Surroundings
+from .features import FeaturesConfig, TracksConfig
+from .heads import head
 
 
 @dataclass(frozen=True)
@@ -24,16 +21,28 @@ class NetworkPolicyConfig:
     """Size of the policy network.
 
     Attributes:
-        observation: what it sees.
-        channels: of the three convolutions along the road (PPUU, in two dimensions: 64, 128, 256).
+        features: what it looks at: tracks, pixels, or a world model's embedding.
         hidden: width of the two fully connected layers (PPUU: 256).
+        components: 0 for one action; 1 for a Gaussian of actions; more for a mixture of Gaussians.
         bounds: largest actions; the output is a tanh of this size.
     """
 
-    observation: ObservationConfig = field(default_factory=ObservationConfig)
-    channels: tuple[int, int, int] = (48, 48, 48)
+    features: FeaturesConfig = field(default_factory=TracksConfig)
     hidden: int = 128
+    components: int = 0
     bounds: ActionBounds = field(default_factory=ActionBounds)
+
+    def __post_init__(self):
+        if self.hidden < 1 or self.components < 0:
+            raise InputError(
+                f"a policy of hidden {self.hidden} and components {self.components}: at least 1 "
+                "and 0"
+            )
+
+    @property
+    def observation(self) -> ObservationConfig:
+        """What it sees."""
+        return self.features.observation
 
     def build(self) -> NetworkPolicy:
         """A freshly initialised policy; its first actions are zero."""
@@ -41,38 +50,33 @@ class NetworkPolicyConfig:
 
 
 class NetworkPolicy(nn.Module, Policy):
-    """Deterministic: vehicles of every frame and the present road in, bounded action out."""
+    """See the module's text."""
 
     def __init__(self, config: NetworkPolicyConfig):
         super().__init__()
-        self.config = config
-        self.observation = config.observation
-        raster = config.observation.raster
-        ego_features = config.observation.frames * 4 + 2
-        self.normalizer = Normalizer(ego_features)
-        images, (first, second, third) = config.observation.frames + 2, config.channels
-        self.vision = nn.Sequential(
-            nn.Conv2d(images, first, (5, raster.columns), (2, 1), (2, 0)), nn.ReLU(),
-            nn.Conv2d(first, second, (5, 1), (2, 1), (2, 0)), nn.ReLU(),
-            nn.Conv2d(second, third, (5, 1), (2, 1), (2, 0)), nn.ReLU(), nn.Flatten(),
-        )  # fmt: skip
-        with torch.no_grad():
-            seen = self.vision(torch.zeros(1, images, raster.rows, raster.columns)).shape[1]
+        self.config, self.observation = config, config.observation
+        self.normalizer = Normalizer(config.observation.frames * 4 + 2)
+        self.features = config.features.build()
         self.decide = nn.Sequential(
-            nn.Linear(seen + ego_features, config.hidden), nn.ReLU(),
+            nn.Linear(self.features.width, config.hidden), nn.ReLU(),
             nn.Linear(config.hidden, config.hidden), nn.ReLU(),
-            nn.Linear(config.hidden, 2),
         )  # fmt: skip
-        nn.init.zeros_(self.decide[-1].weight)
-        nn.init.zeros_(self.decide[-1].bias)
+        self.head = head(config.hidden, config.bounds, config.components)
+
+    def _thought(self, observation: Observation) -> Float[Tensor, "batch hidden"]:
+        ego = self.normalizer.ego(observation.ego_features)
+        return self.decide(self.features(observation, ego))
 
     def forward(self, observation: Observation) -> Float[Tensor, "batch 2"]:
-        """Actions in physical units, differentiable."""
-        images = observation.images
-        picture = torch.cat([images[:, :-1, VEHICLES], images[:, -1]], dim=1)
-        ego = self.normalizer.ego(observation.ego_features)
-        wish = self.decide(torch.cat([self.vision(picture), ego], dim=1))
-        return torch.tanh(wish) * self.config.bounds.largest(wish)
+        """Actions in physical units, differentiable; sampled, if there is chance, in training."""
+        return self.head(self._thought(observation), self.normalizer.action_deviation)
+
+    def surprise(
+        self, observation: Observation, action: Float[Tensor, "batch 2"]
+    ) -> Float[Tensor, " batch"]:
+        """How little an action was expected: negative log-likelihood up to a constant."""
+        deviation = self.normalizer.action_deviation
+        return self.head.surprise(self._thought(observation), action, deviation)
 
     @torch.no_grad()
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from ..errors import InputError
 from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import RasterConfig
 from ..rollout import Futures
@@ -165,9 +166,11 @@ class WorldModel(nn.Module, Predictor):
         latent_span: whether every step has a latent of its own, or the rollout one.
         normalizer: statistics of the data, for models that want them.
         predicts_ego: whether the model moves the ego itself, instead of believing what it is told.
+        embedding_size: width of what ``embedding`` gives; 0 if the model gives none.
     """
 
     latent_size: int
+    embedding_size: int = 0
     latent_span: Literal["step", "rollout"] = "step"
     normalizer: Normalizer | None
     predicts_ego: bool = False
@@ -175,6 +178,14 @@ class WorldModel(nn.Module, Predictor):
     @abstractmethod
     def encode(self, observation: Observation):
         """The state after seeing a history."""
+
+    def embedding(self, state) -> Float[Tensor, "batch features"]:
+        """What the model makes of the ego's situation, for a policy to decide upon.
+
+        Raises:
+            InputError: this kind of model gives none.
+        """
+        raise InputError(f"{type(self).__name__} has no embedding for a policy to look at")
 
     @abstractmethod
     def repeat(self, state, copies: int):
@@ -247,6 +258,18 @@ class WorldModel(nn.Module, Predictor):
             state = self.step(state, then, latents, number)
             states.append(state)
         return self.decode(states, observation, futures)
+
+
+@torch.no_grad()
+def explained(
+    model: WorldModel, observation: Observation, truth: Truth
+) -> Float[Tensor, "batch time latent"]:
+    """Latents that tell what really followed: samples of the posterior, step after step."""
+    state, latents = model.encode(observation), []
+    for step in range(truth.ego.shape[1]):
+        latents.append(model.posterior(state, truth, step).sample())
+        state = model.advance(state, truth.ego[:, step], latents[-1])
+    return torch.stack(latents, dim=1)
 
 
 def gliding_poses(

@@ -105,6 +105,7 @@ class DecoupledWorldModel(WorldModel):
             fine = self.middle(self.stem(blank))
             self._fine, self._coarse = fine.shape[-2:], self.top(fine).shape[-2:]
         positions = self._coarse[0] * self._coarse[1]
+        self.embedding_size = eighth * positions
         self.latent_in = nn.Linear(config.latent, eighth * positions)
         self.transition = _Residual(eighth, config.dropout)
         self.witness = nn.Sequential(
@@ -142,6 +143,10 @@ class DecoupledWorldModel(WorldModel):
         features = self.settle(self.top(detail) + ego[:, :, None, None])
         detail = self.recall(detail)
         return _State(features, detail, self._motion(self.present, features, detail), seen, 0)
+
+    def embedding(self, state: _State) -> Float[Tensor, "batch features"]:
+        """The coarsest features."""
+        return state.features.flatten(1)
 
     def repeat(self, state: _State, copies: int) -> _State:
         """Every element ``copies`` times in a row."""

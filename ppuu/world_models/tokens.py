@@ -123,6 +123,7 @@ class TokensWorldModel(WorldModel):
         self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
         self.latent_size = config.scene_latent + (1 + config.observation.vehicles) * config.latent
         self.latent_span = config.latent_span
+        self.embedding_size = 2 * config.hidden
         hidden, history = config.hidden, config.observation.frames * 6
         looks = ROAD_FEATURES * len(_AHEAD_M)
         self.past = nn.Sequential(
@@ -172,6 +173,10 @@ class TokensWorldModel(WorldModel):
         return _State(
             start, start, action, hidden, tracks.size_m, looks_at, visible, here, hidden, road, 0
         )
+
+    def embedding(self, state: _State) -> Float[Tensor, "batch features"]:
+        """Of the token in the ego's place, and the road beside it."""
+        return torch.cat([state.hidden[:, 0], state.road[:, 0]], dim=1)
 
     def repeat(self, state: _State, copies: int) -> _State:
         """Every element ``copies`` times in a row."""
