@@ -209,9 +209,7 @@ class Simulator:
         config = self.config.observation
         assert config is not None
         if config.images:
-            draw_into(
-                self._images, places, poses, others, roads, self.road_map, config.raster
-            )
+            draw_into(self._images, places, poses, others, roads, self.road_map, config.raster)
         kept = self._known.shape[1]
         if kept:
             around = remembered(others, poses[:, :2], kept)

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from tqdm import tqdm
 
-from data.clips import Clip
 from data.events import EventWeights
 from data.splits import Split
 from ppuu.checkpoint import Checkpoint
 from ppuu.command import run
 from ppuu.config import to_json
-from ppuu.costs import Uncertainty
 from ppuu.errors import InputError
-from ppuu.objectives import (
-    Terms,
-    UnrollConfig,
-    expert_replica_costs,
-    imitation_loss,
-    policy_loss,
-    replicas,
-    unroll,
-    varied_starts,
-)
+from ppuu.objectives import UnrollConfig
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
+from ppuu.policies.features import EmbeddingConfig, PixelsConfig, TracksConfig
+from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_world_model, weights_hash
 from ppuu.runtime import seed_everything
 from ppuu.world_models import WorldModel
 
-from .clips import ClipSource, ClipStream, drawn
+from .clips import ClipSource, ClipStream
 from .distributed import join
 from .loop import Recipe, train
 from .loop_config import LoopConfig
+from .policy_methods import (
+    Draw,
+    Loss,
+    distillation,
+    expert_regularised,
+    imitation,
+    multi_step_imitation,
+    uncertainty_regularised,
+)
 from .validation import held_out_loss
 
-Method = Literal["mpur", "mpur-without-uncertainty", "imitation"]
+Method = Literal[
+    "mpur", "mpur-without-uncertainty", "mper", "imitation", "multi-step-imitation", "distillation"
+]
+IN_MODEL = ("mpur", "mpur-without-uncertainty", "mper")
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class PolicyTraining:
 
     Attributes:
         policy: the network.
-        unroll: MPUR's unroll and costs; imitation has no use for it.
-        batch: clips an update; MPUR gives each several starts (``unroll.starts.copies``), imitation
-            takes as many more clips instead.
+        unroll: how far a policy is unrolled; MPUR's costs.
+        batch: clips an update; MPUR and distillation give each several starts
+            (``unroll.starts.copies``), the others take as many more clips instead.
         balance: how much more often clips with rare events are drawn; 1 is as often as others.
-        imitation_updates: of the imitation policy that MPUR starts from.
+        imitation_updates: of the imitation policy that other methods start from; 0 starts afresh.
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
         loop: budget and schedule.
     """
@@ -63,28 +63,41 @@ class PolicyTraining:
     unroll: UnrollConfig = field(default_factory=UnrollConfig)
     batch: int = 16
     balance: EventWeights = field(default_factory=EventWeights)
-    imitation_updates: int = 1000
+    imitation_updates: int = 300
     expert_clips: int = 256
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self):
-        if min(self.batch, self.imitation_updates) < 1 or self.expert_clips < 2:
+        if self.batch < 1 or self.imitation_updates < 0 or self.expert_clips < 2:
             raise InputError(
-                f"batch {self.batch} and imitation_updates {self.imitation_updates} must be "
-                f"positive, expert_clips {self.expert_clips} at least 2"
+                f"batch {self.batch} must be positive, imitation_updates "
+                f"{self.imitation_updates} not negative, expert_clips {self.expert_clips} at "
+                "least 2"
             )
 
 
+_PIXELS = PolicyTraining(
+    NetworkPolicyConfig(PixelsConfig()), imitation_updates=1000, loop=LoopConfig(updates=300)
+)
+
 PRESETS = {
     "debug": PolicyTraining(
-        NetworkPolicyConfig(channels=(8, 8, 8), hidden=16),
+        NetworkPolicyConfig(TracksConfig(hidden=8, heads=2), hidden=16),
         batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
     ),
-    "small": PolicyTraining(loop=LoopConfig(updates=300)),
-    "medium": PolicyTraining(imitation_updates=2000, loop=LoopConfig(updates=1500)),
+    "small": PolicyTraining(loop=LoopConfig(updates=1000)),
+    "medium": PolicyTraining(loop=LoopConfig(updates=4000)),
     "large": PolicyTraining(
-        NetworkPolicyConfig(channels=(64, 128, 256), hidden=256), UnrollConfig(replicas=10),
-        loop=LoopConfig(updates=100_000, learning_rate=1e-4, warmup_updates=1000),
+        NetworkPolicyConfig(TracksConfig(hidden=256), hidden=256), UnrollConfig(replicas=10),
+        batch=64, loop=LoopConfig(updates=100_000, learning_rate=3e-4, warmup_updates=1000),
+    ),
+    "pixels": _PIXELS,
+    "pixels-debug": replace(
+        _PIXELS, policy=NetworkPolicyConfig(PixelsConfig(channels=(8, 8, 8)), hidden=16),
+        batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
+    ),
+    "embedding": PolicyTraining(
+        NetworkPolicyConfig(EmbeddingConfig()), loop=LoopConfig(updates=1000)
     ),
 }  # fmt: skip
 
@@ -95,6 +108,7 @@ def main(
     out: Path,
     config: Annotated[PolicyTraining, tyro.conf.arg(name="")],
     world_model: Path | None = None,
+    teacher: str | None = None,
     init: Path | None = None,
     preset: str = "small",
     split: Split = "train",
@@ -106,15 +120,21 @@ def main(
 
     Args:
         method: mpur: unrolled through the world model, minimising driving costs and the model's
-            uncertainty; mpur-without-uncertainty: the same without the regulariser;
-            imitation: the recorded driver's next action.
+            uncertainty; mpur-without-uncertainty: the same without the regulariser; mper: unrolled
+            through the world model, following the recorded driver's path; imitation: the recorded
+            driver's next action; multi-step-imitation: its path, among everybody as recorded;
+            distillation: a planner's actions.
         recordings: files written by data.generate or data.prepare.
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
         config: everything a preset fixes.
-        world_model: run directory of train.world_model; imitation needs none.
-        init: run directory of a policy for MPUR to start from; without it, an imitation policy is
-            trained first, in OUT/imitation, which spares MPUR the long way from knowing nothing.
-        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU).
+        world_model: run directory of train.world_model; mpur, mpur-without-uncertainty and mper
+            need one, and so does a policy that looks at its embedding.
+        teacher: the planner to distil, such as planner:constant-acceleration.
+        init: run directory of a policy to start from; without it, all methods but imitation first
+            train an imitation policy, in OUT/imitation, which spares them the long way from
+            knowing nothing.
+        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
+            these look at tracks; pixels, pixels-debug and embedding look at those.
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.
@@ -122,39 +142,85 @@ def main(
     """
     where = join(device)
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
-    if method == "imitation":
-        train_imitation(source, out, config, where)
-        return
-    if world_model is None:
+    model = None if world_model is None else load_world_model(world_model).to(where)
+    if model is None and (method in IN_MODEL or _embeds(config)):
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
-    model = load_world_model(world_model).to(where)
-    _check_fit(model, config)
-    if init is None:
+    if model is not None:
+        config = _fitted(config, model, method in IN_MODEL)
+    if method == "imitation":
+        train_imitation(source, out, config, where, model)
+        return
+    if method == "distillation" and teacher is None:
+        raise InputError("--method distillation needs --teacher, such as planner:recorded")
+    start = None
+    if init is None and config.imitation_updates:
         init = out / "imitation"
         schooled = replace(config, loop=replace(config.loop, updates=config.imitation_updates))
-        train_imitation(source, init, schooled, where)
-    start = load_policy(init)
-    if start.config != config.policy:
-        raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
+        train_imitation(source, init, schooled, where, model)
+    if init is not None:
+        start = load_policy(init)
+        if start.config != config.policy:
+            raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
     if method == "mpur-without-uncertainty":
         bare = replace(config.unroll, uncertainty_weight=0.0, view_weight=0.0)
         config = replace(config, unroll=bare)
     seed_everything(config.loop.seed)
-    policy = config.policy.build().to(where)
-    policy.load_state_dict(start.state_dict())
-    horizon = config.unroll.steps * model.frames_per_step
-    stream = ClipStream(
-        source, config.policy.observation, horizon, config.batch, config.balance,
-        config.loop.seed, where,
-    )  # fmt: skip
-    stream.at(0)[0].require_rate(model.dt_s)
+    policy = new_policy(config.policy, model).to(where)
+    stream = _stream(source, config, method, model, where)
+    if start is not None:
+        policy.load_state_dict(start.state_dict())
+    else:
+        stream.fit(policy.normalizer)
     identity = {"method": method} | to_json(config) | {"data": stream.identity}
-    identity["init"] = _origin(init, start)
-    identity["world_model"] = _origin(world_model, model)
-    loss = mpur(policy, model, stream, config)
-    validate = held_out_loss(stream, drawn, loss, config.loop)
-    recipe = Recipe(stream.at, drawn, loss, validate)
+    if init is not None and start is not None:
+        identity["init"] = _origin(init, start)
+    if world_model is not None and model is not None:
+        identity["world_model"] = _origin(world_model, model)
+    if teacher is not None:
+        identity["teacher"] = teacher
+    draw, loss = _method(method, policy, model, stream, config, teacher)
+    recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
     train(out, "policy", identity, config.loop, policy, recipe, method)
+
+
+def _method(
+    method: Method,
+    policy: NetworkPolicy,
+    model: WorldModel | None,
+    stream: ClipStream,
+    config: PolicyTraining,
+    teacher: str | None,
+) -> tuple[Draw, Loss]:
+    unroll, dt_s = config.unroll, stream.at(0)[0].scene.dt_s
+    if method == "multi-step-imitation":
+        return multi_step_imitation(policy, unroll.steps, dt_s)
+    if method == "distillation":
+        assert teacher is not None
+        return distillation(policy, policy_by_name(teacher, "--teacher"), unroll, dt_s)
+    assert model is not None
+    stream.at(0)[0].require_rate(model.dt_s)
+    if method == "mper":
+        return expert_regularised(policy, model, unroll.steps)
+    return uncertainty_regularised(policy, model, stream, unroll, config.expert_clips)
+
+
+def _stream(
+    source: ClipSource,
+    config: PolicyTraining,
+    method: Method,
+    model: WorldModel | None,
+    device: torch.device,
+) -> ClipStream:
+    """Clips with all that policy and model want to see."""
+    seen = config.policy.observation
+    model_sees = model.observation if model is not None and method in IN_MODEL else seen
+    drawn = seen.images or (model is not None and method in IN_MODEL and model.predicts_images)
+    tracked = 24 if method in ("multi-step-imitation", "distillation") else 0
+    wanted = replace(seen, vehicles=max(seen.vehicles, model_sees.vehicles, tracked), images=drawn)
+    varied = method not in ("mper", "multi-step-imitation")
+    batch = config.batch * (1 if varied else config.unroll.starts.copies)
+    horizon = config.unroll.steps * seen.stride
+    return ClipStream(source, wanted, horizon, batch, config.balance, config.loop.seed, device)
 
 
 def _origin(run: Path, module: torch.nn.Module) -> dict[str, Any]:
@@ -165,11 +231,15 @@ def _origin(run: Path, module: torch.nn.Module) -> dict[str, Any]:
 
 
 def train_imitation(
-    source: ClipSource, out: Path, config: PolicyTraining, device: torch.device
+    source: ClipSource,
+    out: Path,
+    config: PolicyTraining,
+    device: torch.device,
+    model: WorldModel | None = None,
 ) -> None:
-    """Imitation from scratch: a method of its own, and where MPUR starts from."""
+    """Imitation from scratch: a method of its own, and where others start from."""
     seed_everything(config.loop.seed)
-    policy = config.policy.build().to(device)
+    policy = new_policy(config.policy, model).to(device)
     # No starts to multiply the batch by: as many clips as MPUR has rollouts.
     count = config.batch * config.unroll.starts.copies
     stream = ClipStream(
@@ -180,70 +250,47 @@ def train_imitation(
         "method": "imitation", "policy": to_json(config.policy), "batch": count,
         "balance": to_json(config.balance), "loop": to_json(config.loop), "data": stream.identity,
     }  # fmt: skip
-
-    def loss(clip: Clip) -> Terms:
-        return imitation_loss(policy, clip.observation, clip.actions[:, 0])
-
-    validate = held_out_loss(stream, drawn, loss, config.loop)
-    recipe = Recipe(stream.at, drawn, loss, validate)
+    draw, loss = imitation(policy)
+    recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
     train(out, "policy", identity, config.loop, policy, recipe, "imitation")
 
 
-def mpur(
-    policy: NetworkPolicy, model: WorldModel, stream: ClipStream, config: PolicyTraining
-) -> Callable[[Clip], Terms]:
-    """The loss of MPUR, after the experts have set the scale of disagreement."""
-    model.train()  # dropout is what makes the replicas differ
-    dt_s = model.dt_s
-    experts = _expert_costs(model, stream, config)
-    uncertainty = Uncertainty(config.unroll.steps, config.unroll.hinge).to(experts.device)
-    uncertainty.fit(experts)
-
-    def loss(clip: Clip) -> Terms:
-        seen = clip.observation
-        starts = varied_starts(
-            seen, config.unroll.starts, model.raster, dt_s, model.observation.stride
-        )
-        rollout = unroll(
-            policy,
-            replicas(model, seen, starts, config.unroll),
-            starts,
-            clip.previous_action.repeat_interleave(config.unroll.starts.copies, 0),
-            config.unroll.steps,
-            model.frames_per_step,
-            dt_s,
-        )
-        return policy_loss(rollout, uncertainty, config.unroll)
-
-    return loss
+def new_policy(config: NetworkPolicyConfig, model: WorldModel | None) -> NetworkPolicy:
+    """A policy yet to be trained; one that looks at an embedding takes the model's encoder."""
+    policy = config.build()
+    if isinstance(config.features, EmbeddingConfig):
+        assert model is not None
+        policy.features.world_model.load_state_dict(model.state_dict())
+    return policy
 
 
-def _expert_costs(model: WorldModel, stream: ClipStream, config: PolicyTraining) -> torch.Tensor:
-    clips, chosen = stream.sample(config.expert_clips)
-    steps = torch.arange(1, config.unroll.steps + 1, device=clips.ego.device)
-    ahead = steps * model.frames_per_step
-    costs = []
-    for index in tqdm(
-        chosen.split(config.batch),
-        desc="experts' uncertainty", disable=not sys.stderr.isatty(), leave=False,
-    ):  # fmt: skip
-        clip = clips.batch(index)
-        costs.append(
-            expert_replica_costs(
-                model, clip.observation, clip.future[:, ahead - 1], clip.actions[:, ahead - 1],
-                config.unroll, clips.scene.dt_s,
-            )
-        )  # fmt: skip
-    return torch.cat(costs)
+def _embeds(config: PolicyTraining) -> bool:
+    return isinstance(config.policy.features, EmbeddingConfig)
 
 
-def _check_fit(model: WorldModel, config: PolicyTraining) -> None:
+def _fitted(config: PolicyTraining, model: WorldModel, unrolled: bool) -> PolicyTraining:
+    """The configuration for this world model.
+
+    Raises:
+        InputError: policy and model do not see the same.
+    """
+    if _embeds(config):
+        features = EmbeddingConfig(model.config)
+        config = replace(config, policy=replace(config.policy, features=features))
     seen = config.policy.observation
-    if seen != model.observation:
+    if not unrolled:
+        return config
+    if not seen.fits(model.observation):
         raise InputError(
-            "the policy's observation (--policy.observation.*) differs from the one the world "
-            f"model was trained with: {model.observation}"
+            "the policy's observation (--policy.features.observation.*) differs from the one the "
+            f"world model was trained with: {model.observation}"
         )
+    if model.predicts_images and isinstance(config.policy.features, TracksConfig):
+        raise InputError(
+            "the world model predicts images, but the policy looks at tracks; choose --preset "
+            "pixels"
+        )
+    return config
 
 
 if __name__ == "__main__":

@@ -1,7 +1,16 @@
 """Pure losses: each returns named terms and their weighted total."""
 
+from .expert_path import expert_path_loss
 from .imitation import imitation_loss
-from .policy_unroll import UnrollConfig, expert_replica_costs, policy_loss, replicas, unroll
+from .policy_unroll import (
+    UnrollConfig,
+    expert_replica_costs,
+    from_prior,
+    policy_loss,
+    replicas,
+    unroll,
+)
+from .replayed import as_recorded
 from .starts import StartConfig, varied_starts
 from .terms import Terms
 from .world_model import WorldModelLossConfig, world_model_loss
@@ -11,7 +20,10 @@ __all__ = [
     "Terms",
     "UnrollConfig",
     "WorldModelLossConfig",
+    "as_recorded",
+    "expert_path_loss",
     "expert_replica_costs",
+    "from_prior",
     "imitation_loss",
     "policy_loss",
     "replicas",

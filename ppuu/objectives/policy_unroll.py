@@ -57,41 +57,58 @@ class UnrollConfig:
                 "and two replicas to disagree, are needed"
             )
 
+    @property
+    def copies(self) -> int:
+        """Replicas that are worth imagining: one, where nobody asks what they disagree about."""
+        return self.replicas if self.uncertainty_weight > 0 else 1
+
 
 Surroundings = Callable[[int, Float[Tensor, "batch 4"]], Futures | TrackFutures]
 """What the world looks like at a step (counted from 0), given where the ego then is."""
 
 
-def replicas(
-    model: WorldModel, observation: Observation, starts: Observation, config: UnrollConfig
-) -> Surroundings:
-    """One sampled future for each start, as seen by several dropout replicas of the model.
+def from_prior(
+    model: WorldModel, observation: Observation, steps: int
+) -> Float[Tensor, "batch time latent"]:
+    """Latents as the model draws them when it knows nothing of what follows."""
+    return observation.ego.new_empty(len(observation.ego), steps, model.latent_size).normal_()
 
-    The latents are drawn from the prior and shared by the replicas, so that replicas differ in
-    what the model does not know, not in what it cannot know.  The futures of a decoupled model
-    are imagined here and now, without gradients, since none can reach the actions through it; a
-    coupled model is advanced along the ego's path as the policy drives.
+
+def replicas(
+    model: WorldModel,
+    observation: Observation,
+    starts: Observation,
+    latents: Float[Tensor, "batch time latent"],
+    copies: int,
+) -> Surroundings:
+    """One future for each start, as seen by several dropout replicas of the model.
+
+    The latents are shared by the replicas, so that replicas differ in what the model does not
+    know, not in what it cannot know.  The futures of a decoupled model are imagined here and now,
+    without gradients, since none can reach the actions through it; a coupled model is advanced
+    along the ego's path as the policy drives.
 
     Args:
         model: any world model.
         observation: recorded histories.
         starts: ``varied_starts`` of them; a decoupled model's futures serve all of a history's.
-        config: how many steps and replicas.
+        latents: what decides between the futures, for each recorded history.
+        copies: replicas.
     """
-    observation = observation if model.decoupled else starts
-    batch, copies = len(observation.ego), config.replicas
-    latents = observation.ego.new_empty(batch, 1, config.steps, model.latent_size).normal_()
-    latents = latents.expand(-1, copies, -1, -1)
+    each = len(starts.ego) // len(observation.ego)
+    steps = latents.shape[1]
     if model.decoupled:
         with torch.no_grad():
-            futures = model.imagine(observation, config.steps, copies, latents=latents)
-        return lambda number, ego: futures.at(number).repeat(len(starts.ego) // batch)
-    state = model.repeat(model.encode(observation), copies)
+            shared = latents[:, None].expand(-1, copies, -1, -1)
+            futures = model.imagine(observation, steps, copies, latents=shared)
+        return lambda number, ego: futures.at(number).repeat(each)
+    state = model.repeat(model.encode(starts), copies)
+    latents = latents.repeat_interleave(each * copies, 0)
 
     def advance(number: int, ego: Float[Tensor, "batch 4"]) -> Futures | TrackFutures:
         nonlocal state
-        state = model.step(state, ego.repeat_interleave(copies, 0), latents.flatten(0, 1), number)
-        return model.decode([state], observation, copies)
+        state = model.step(state, ego.repeat_interleave(copies, 0), latents, number)
+        return model.decode([state], starts, copies)
 
     return advance
 
@@ -107,11 +124,11 @@ def unroll(
 ) -> Rollout:
     """Drives the policy through imagined surroundings.
 
-    The first replica's images, as seen from where the ego has got to, are what the policy sees
-    next; they enter as constants, so gradients run through actions, ego states and masks.
+    The first replica's surroundings, as seen from where the ego has got to, are what the policy
+    sees next; they enter as constants, so gradients run through actions, ego states and masks.
     """
     seen, ego = observation, observation.ego[:, -1]
-    states, actions, images = [], [], []
+    states, actions, futures = [], [], []
     for number in range(steps):
         action = policy(seen)
         for _ in range(frames_per_step):
@@ -119,7 +136,7 @@ def unroll(
         future = surroundings(number, ego)
         states.append(ego)
         actions.append(action)
-        images.append(future)
+        futures.append(future)
         if number + 1 < steps:
             seen = seen.followed_by(future, ego)
     return Rollout(
@@ -127,7 +144,7 @@ def unroll(
         actions=torch.stack(actions, dim=1),
         previous_action=previous_action,
         size_m=observation.size_m,
-        futures=in_time(images),
+        futures=in_time(futures),
         step_s=frames_per_step * dt_s,
     )
 
@@ -136,16 +153,15 @@ def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig
     """Discounted mean of driving costs and uncertainty along a rollout."""
     cost = DrivingCost(config.cost)
     terms, replica_costs = cost.evaluate(rollout)
-    disagreement = uncertainty.disagreement(replica_costs)
     beyond = uncertainty.beyond_view(rollout)
-    each = (
-        cost.total(terms) + config.uncertainty_weight * disagreement + config.view_weight * beyond
-    )
-    steps = each.shape[1]
-    discount = config.discount ** torch.arange(steps, device=each.device, dtype=each.dtype)
+    each = cost.total(terms) + config.view_weight * beyond
     named = {name: term.mean() for name, term in terms.items()}
-    named |= {"uncertainty": disagreement.mean(), "beyond_view": beyond.mean()}
-    named["speed_mps"] = rollout.states[..., 3].mean()
+    if config.copies > 1:
+        disagreement = uncertainty.disagreement(replica_costs)
+        each = each + config.uncertainty_weight * disagreement
+        named["uncertainty"] = disagreement.mean()
+    named |= {"beyond_view": beyond.mean(), "speed_mps": rollout.states[..., 3].mean()}
+    discount = config.discount ** torch.arange(each.shape[1], device=each.device, dtype=each.dtype)
     return Terms((each * discount).mean(), named)
 
 
@@ -159,15 +175,13 @@ def expert_replica_costs(
     dt_s: float,
 ) -> Float[Tensor, "batch replicas time"]:
     """What the replicas say about the recorded drivers' own paths: the scale of disagreement."""
-    latents = observation.ego.new_empty(
-        len(observation.ego), 1, config.steps, model.latent_size
-    ).normal_()
+    latents = from_prior(model, observation, config.steps)
     futures = model.imagine(
         observation,
         config.steps,
         config.replicas,
         ego=expert,
-        latents=latents.expand(-1, config.replicas, -1, -1),
+        latents=latents[:, None].expand(-1, config.replicas, -1, -1),
     )
     rollout = Rollout(
         expert, actions, actions[:, 0], observation.size_m, futures, model.frames_per_step * dt_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -55,9 +55,9 @@ def varied_starts(
         stride: recorded frames between two images.
     """
     copies, frames = config.copies, observation.ego.shape[1]
-    ego = observation.ego.repeat_interleave(copies, 0)
-    images = observation.images.repeat_interleave(copies, 0)
-    size_m = observation.size_m.repeat_interleave(copies, 0)
+    repeated = observation.repeat(copies)
+    ego = repeated.ego
+    images = repeated.images
     change = torch.randn(len(ego), 3, device=ego.device)
     change *= change.new_tensor([config.speed_mps, config.left_m, config.heading_rad])
     change[::copies] = 0.0
@@ -66,8 +66,9 @@ def varied_starts(
     ago = torch.arange(frames - 1, -1, -1, device=ego.device) * (stride * dt_s)
     moved = _shifted(ego, speed, change[:, 1], change[:, 2], ago)
     source, target = ego[..., :3].flatten(0, 1), moved[..., :3].flatten(0, 1)
-    warped = warp_image(images.flatten(0, 1), source, target, raster)
-    return Observation(warped.view(images.shape), moved, size_m)
+    if images.shape[-1] > 0:
+        images = warp_image(images.flatten(0, 1), source, target, raster).view(images.shape)
+    return replace(repeated, images=images, ego=moved)
 
 
 def _shifted(

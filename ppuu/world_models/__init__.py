@@ -1,6 +1,6 @@
 """World models: one family a file, one interface (``base.WorldModel``)."""
 
-from .base import Latent, Predictor, TrueImages, Truth, WorldModel
+from .base import Latent, Predictor, TrueImages, Truth, WorldModel, explained
 from .cortexnet import CortexNetConfig, CortexNetWorldModel
 from .coupled import CoupledConfig, CoupledWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
@@ -44,5 +44,6 @@ __all__ = [
     "Truth",
     "WorldModel",
     "WorldModelConfig",
+    "explained",
     "replicas",
 ]

@@ -37,6 +37,10 @@ class Latent:
         """The sample that standard normal noise stands for."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
+    def noise(self, sample: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch latent"]:
+        """The standard normal noise that stands for a sample."""
+        return (sample - self.mean) * torch.exp(-0.5 * self.log_variance)
+
     def sample(self) -> Float[Tensor, "batch latent"]:
         """A reparameterised sample."""
         return self.at(torch.randn_like(self.mean))
@@ -264,12 +268,15 @@ class WorldModel(nn.Module, Predictor):
 def explained(
     model: WorldModel, observation: Observation, truth: Truth
 ) -> Float[Tensor, "batch time latent"]:
-    """Latents that tell what really followed: samples of the posterior, step after step."""
-    state, latents = model.encode(observation), []
+    """The noise that stands for what really followed: samples of the posterior, step after step."""
+    state, noise, latent = model.encode(observation), [], None
     for step in range(truth.ego.shape[1]):
-        latents.append(model.posterior(state, truth, step).sample())
-        state = model.advance(state, truth.ego[:, step], latents[-1])
-    return torch.stack(latents, dim=1)
+        if latent is None or model.latent_span == "step":
+            latent = model.posterior(state, truth, step).sample()
+            prior = model.prior(state)
+            noise.append(latent if prior is None else prior.noise(latent))
+        state = model.advance(state, truth.ego[:, step], latent)
+    return torch.stack(noise, dim=1)
 
 
 def gliding_poses(

@@ -32,7 +32,9 @@ class Reference(Predictor):
         dt_s: seconds a recorded frame.
     """
 
-    observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(vehicles=24))
+    observation: ObservationConfig = field(
+        default_factory=lambda: ObservationConfig(vehicles=24, images=False)
+    )
     frames_per_step: int = 3
     dt_s: float = 0.1
 

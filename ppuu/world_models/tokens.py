@@ -59,7 +59,9 @@ class TokensConfig:
         dropout: probability, also for the replicas that measure uncertainty.
     """
 
-    observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(vehicles=24))
+    observation: ObservationConfig = field(
+        default_factory=lambda: ObservationConfig(vehicles=24, images=False)
+    )
     frames_per_step: int = 3
     dt_s: float = 0.1
     hidden: int = 64

@@ -25,7 +25,9 @@ class RecordedWorld(World):
         dt_s: seconds a recorded frame.
     """
 
-    observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(vehicles=24))
+    observation: ObservationConfig = field(
+        default_factory=lambda: ObservationConfig(vehicles=24, images=False)
+    )
     frames_per_step: int = 3
     dt_s: float = 0.1
 

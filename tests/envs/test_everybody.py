@@ -105,7 +105,7 @@ def test_each_driver_sees_what_an_ego_would_see():
 def test_a_batch_is_its_episodes_and_goes_on_where_it_was_saved():
     torch.manual_seed(0)
     policy = NetworkPolicyConfig().build().eval()
-    torch.nn.init.normal_(policy.decide[-1].weight, std=0.05)
+    torch.nn.init.normal_(policy.head.last.weight, std=0.05)
     world = dense_world()
     both, alone = among(policy, world, 2), among(policy, world, 1)
     for _ in range(3):

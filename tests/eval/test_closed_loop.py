@@ -18,6 +18,7 @@ from ppuu.checkpoint import FILE_NAME, Checkpoint
 from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.policies import NetworkPolicyConfig, NoAction, RecordedHuman
+from ppuu.policies.features import PixelsConfig
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY_OBSERVATION
 
@@ -114,9 +115,9 @@ def test_slots_do_not_matter(track, policy):
 
 def test_slots_do_not_matter_to_a_network(track):
     torch.manual_seed(0)
-    policy = NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8).build().eval()
+    policy = NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8).build().eval()
     with torch.no_grad():
-        policy.decide[-1].weight.normal_(0, 0.3)
+        policy.head.last.weight.normal_(0, 0.3)
     alone, together = (drive(policy, "net", track, slots=slots) for slots in (2, 64))
     assert outcomes(alone) == outcomes(together)
     for one, other in zip(alone, together, strict=True):
@@ -184,7 +185,7 @@ def test_what_could_not_be_measured_does_not_count():
 
 
 def test_the_command_writes_its_table_and_every_episode(folder, tmp_path, capsys):
-    policy = NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8)
+    policy = NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8)
     identity = {"policy": to_json(policy)}
     run = tmp_path / "runs" / "network"
     Checkpoint("policy", identity, policy.build().state_dict(), 1, {}).save(run / FILE_NAME)

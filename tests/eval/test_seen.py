@@ -12,6 +12,7 @@ from ppuu.checkpoint import FILE_NAME, Checkpoint
 from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
 
@@ -23,7 +24,7 @@ def files(tmp_path_factory):
     recording = dense_recording(per_lane=4, frames=700)
     recording.save(folder / "dense.h5")
     divide([recording], "vehicle").save(folder / "split.json")
-    policy = NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8)
+    policy = NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8)
     data = data_identity([(recording.content_hash, Part(window(recording, "train")))])
     for kind, key, config in (("policy", "policy", policy), ("world_model", "model", TINY_MODEL)):
         identity = {key: to_json(config), "data": {"recordings": data}}

@@ -13,6 +13,7 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.objectives.imitation import imitation_loss
 from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig
 from tests.helpers import Car, dense_recording, straight_recording
 from train.demonstrations import demonstrations
 
@@ -124,7 +125,7 @@ def test_demonstrations_are_in_metres_and_seconds(file):
 def test_a_policy_learns_from_demonstrations(file):
     export(file)
     torch.manual_seed(0)
-    policy = NetworkPolicyConfig(channels=(8, 8, 8), hidden=16).build()
+    policy = NetworkPolicyConfig(PixelsConfig(channels=(8, 8, 8)), hidden=16).build()
     first, *_ = demonstrations("road/human-v0")
     policy.normalizer.fit(first.actions, first.observation.ego_features)
     optimiser = torch.optim.Adam(policy.parameters(), 3e-3)

@@ -10,6 +10,7 @@ from ppuu.checkpoint import FILE_NAME, Checkpoint
 from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_policy, load_world_model
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
 
@@ -116,7 +117,7 @@ def test_a_failed_save_leaves_no_trace(tmp_path, monkeypatch, there_already):
 
 
 def test_a_policy_is_rebuilt_from_its_checkpoint_alone(tmp_path):
-    config = NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8)
+    config = NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8)
     policy = config.build()
     policy.normalizer.ego_mean.fill_(3.0)
     identity = {"policy": to_json(config)}

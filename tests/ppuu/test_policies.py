@@ -16,6 +16,7 @@ from ppuu.policies import (
     StraightIdm,
     Surroundings,
 )
+from ppuu.policies.features import PixelsConfig
 from ppuu.raster import RasterConfig, RoadMap
 from ppuu.road import Road
 from ppuu.scene import Scene
@@ -133,7 +134,7 @@ def test_idm_stops_behind_a_standing_vehicle():
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8).build()
+    return NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8).build()
 
 
 def random_observation(batch=16):
@@ -151,7 +152,7 @@ def test_a_fresh_network_does_nothing(network):
 
 def test_a_network_keeps_its_bounds(network):
     with torch.no_grad():
-        network.decide[-1].weight.normal_(0, 100.0)
+        network.head.last.weight.normal_(0, 100.0)
     observation = random_observation()
     actions = network(observation)
     largest = torch.tensor([6.0, 0.065])
@@ -164,7 +165,7 @@ def test_a_network_keeps_its_bounds(network):
 
 def test_a_network_sees_vehicles_road_and_its_own_motion(network):
     with torch.no_grad():
-        network.decide[-1].weight.normal_(0, 1.0)
+        network.head.last.weight.normal_(0, 1.0)
     observation = random_observation(2)
     observation.images.requires_grad_(), observation.ego.requires_grad_()
     network(observation).sum().backward()

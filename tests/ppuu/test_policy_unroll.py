@@ -12,7 +12,9 @@ from ppuu.kinematics import rollout as roll
 from ppuu.objectives import (
     StartConfig,
     UnrollConfig,
+    expert_path_loss,
     expert_replica_costs,
+    from_prior,
     imitation_loss,
     policy_loss,
     replicas,
@@ -20,6 +22,7 @@ from ppuu.objectives import (
     varied_starts,
 )
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig
 from ppuu.raster import warp
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, TINY_OBSERVATION, tiny_clips
@@ -50,15 +53,16 @@ def model():
 @pytest.fixture
 def policy():
     torch.manual_seed(0)
-    policy = NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8).build()
+    policy = NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8).build()
     with torch.no_grad():
-        policy.decide[-1].weight.normal_(0, 0.1)
+        policy.head.last.weight.normal_(0, 0.1)
     return policy
 
 
 def unrolled(policy, model, clip, config=CONFIG, seed=0):
     torch.manual_seed(seed)
-    surroundings = replicas(model, clip.observation, clip.observation, config)
+    latents = from_prior(model, clip.observation, config.steps)
+    surroundings = replicas(model, clip.observation, clip.observation, latents, config.replicas)
     return unroll(
         policy, surroundings, clip.observation, clip.previous_action, config.steps,
         model.frames_per_step, DT_S,
@@ -262,10 +266,8 @@ def test_imitation_by_hand(policy, clip):
     target = clip.actions[:, 0] + 0.1
     terms = imitation_loss(policy, clip.observation, target)
     error = (policy(clip.observation) - target).detach()
-    acceleration = (error[:, 0] / 2.0).square().mean()
-    curvature = (error[:, 1] / 0.01).square().mean()
-    torch.testing.assert_close(terms.total.detach(), acceleration + curvature)
-    torch.testing.assert_close(terms.named["curvature"].detach(), curvature)
+    squared = (error[:, 0] / 2.0).square() + (error[:, 1] / 0.01).square()
+    torch.testing.assert_close(terms.total.detach(), 0.5 * squared.mean())
 
 
 @pytest.mark.parametrize("wrong", [{"replicas": 1}, {"steps": 0}])
@@ -301,8 +303,23 @@ def test_starts_share_the_futures_of_their_clip(model, clip):
     config = dataclasses.replace(CONFIG, starts=StartConfig(copies=2))
     seen = clip.observation
     starts = varied_starts(seen, config.starts, TINY, DT_S, TINY_OBSERVATION.stride)
-    surroundings = replicas(model, seen, starts, config)
+    latents = from_prior(model, seen, config.steps)
+    surroundings = replicas(model, seen, starts, latents, 3)
     future = surroundings(1, starts.ego[:, -1])
     assert future.vehicles.shape[:3] == (12, 3, 1)
     torch.testing.assert_close(future.vehicles[::2], future.vehicles[1::2])
     torch.testing.assert_close(future.pose[::2], future.pose[1::2])
+
+
+def test_who_drives_the_experts_path_pays_nothing(model, clip):
+    """And a metre across costs more than one along."""
+    expert = clip.future[:, [2, 5, 8, 11]]
+    rollout = dataclasses.replace(unrolled(Fixed(fixed_actions()), model, clip), states=expert)
+    assert expert_path_loss(rollout, expert).total == 0
+    left = torch.stack([-expert[..., 2].sin(), expert[..., 2].cos()], dim=-1)
+    ahead = torch.stack([expert[..., 2].cos(), expert[..., 2].sin()], dim=-1)
+    paid = []
+    for direction in (left, ahead):
+        off = torch.cat([expert[..., :2] + direction, expert[..., 2:]], dim=-1)
+        paid.append(expert_path_loss(dataclasses.replace(rollout, states=off), expert).total)
+    assert paid[0] > 2 * paid[1] > 0

@@ -17,6 +17,7 @@ from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, UnrollConfig, WorldModelLossConfig
 from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_policy, load_world_model
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
@@ -26,7 +27,7 @@ WORLD_MODEL = dataclasses.replace(
 )
 POLICY = dataclasses.replace(
     train.policy.PRESETS["debug"],
-    policy=NetworkPolicyConfig(TINY_OBSERVATION, (4, 4, 4), 8),
+    policy=NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8),
     unroll=UnrollConfig(steps=3, replicas=2),
     batch=2,
     expert_clips=4,
@@ -89,6 +90,8 @@ RECIPES = {
     "world_model": lambda recording, out, world_model, **c: fit_world_model(recording, out, **c),
     "mpur": fit_policy("mpur"),
     "mpur-without-uncertainty": fit_policy("mpur-without-uncertainty"),
+    "mper": fit_policy("mper"),
+    "multi-step-imitation": fit_policy("multi-step-imitation"),
     "imitation": lambda recording, out, world_model, **c: fit_policy("imitation")(
         recording, out, **c
     ),
@@ -247,8 +250,8 @@ def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
     with pytest.raises(InputError, match="needs --world-model"):
         fit_policy("mpur")(recording, tmp_path / "run")
     observation = dataclasses.replace(TINY_OBSERVATION, frames=4)
-    policy = dataclasses.replace(POLICY.policy, observation=observation)
-    with pytest.raises(InputError, match=r"policy\.observation"):
+    policy = NetworkPolicyConfig(PixelsConfig(observation, (4, 4, 4)), 8)
+    with pytest.raises(InputError, match=r"policy\.features\.observation"):
         train.policy.main(
             "mpur", (recording,), tmp_path / "run", dataclasses.replace(POLICY, policy=policy),
             world_model, split="all", device="cpu",

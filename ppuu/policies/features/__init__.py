@@ -1,8 +1,8 @@
-"""What a policy looks at: one kind of eyes a file, all of them ``(observation, ego) → features``."""
+"""What a policy looks at, one kind a file: each maps observation and ego history to features."""
 
 from .embedding import EmbeddingConfig, EmbeddingFeatures
-from .pixels import PixelsConfig, PixelFeatures
-from .tracks import TracksConfig, TrackFeatures
+from .pixels import PixelFeatures, PixelsConfig
+from .tracks import TrackFeatures, TracksConfig
 
 FeaturesConfig = TracksConfig | PixelsConfig | EmbeddingConfig
 """Each builds its module, which knows its ``width``."""

@@ -1,0 +1,38 @@
+"""Surroundings as they were recorded, to unroll a policy through."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ..observation import Observation
+from ..track_futures import TrackFutures
+from ..world_models.base import Predictor, Truth
+from .policy_unroll import Surroundings
+
+
+def as_recorded(observation: Observation, truth: Truth, predictor: Predictor) -> Surroundings:
+    """The tracked vehicles where they really were, whatever the ego does.
+
+    Args:
+        observation: histories with tracks.
+        truth: of the same vehicles.
+        predictor: whose steps the truth was taken at.
+    """
+    tracks, road = observation.tracks, observation.road
+    assert tracks is not None
+    assert road is not None
+    assert truth.tracks is not None
+    futures = TrackFutures(
+        truth.tracks.transpose(1, 2)[:, None],
+        tracks.size_m,
+        tracks.here,
+        road,
+        predictor.image_poses(observation, truth.ego),
+        predictor.raster,
+    )
+
+    def at(number: int, ego: Float[Tensor, "batch 4"]) -> TrackFutures:
+        return futures.at(number)
+
+    return at

@@ -1,0 +1,184 @@
+"""What a policy can learn from: one loss a method, over shared parts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from tqdm import tqdm
+
+from data.clips import Clip, Clips
+from ppuu.costs import Uncertainty
+from ppuu.objectives import (
+    Terms,
+    UnrollConfig,
+    as_recorded,
+    expert_path_loss,
+    expert_replica_costs,
+    from_prior,
+    imitation_loss,
+    policy_loss,
+    replicas,
+    unroll,
+    varied_starts,
+)
+from ppuu.policies import NetworkPolicy, Policy, Surroundings
+from ppuu.world_models import CopyLast, Truth, WorldModel, explained
+
+from .clips import ClipStream, Picked
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A batch of clips, and what else a method wants to know of them.
+
+    Attributes:
+        clip: histories, and what the experts did.
+        clips: where they were cut from.
+        truth: what followed, for methods that compare with it.
+    """
+
+    clip: Clip
+    clips: Clips
+    truth: Truth | None = None
+
+
+Draw = Callable[[Picked, torch.Generator], Lesson]
+Loss = Callable[[Lesson], Terms]
+
+
+def draw(picked: Picked, generator: torch.Generator) -> Lesson:
+    """Histories and experts' actions."""
+    clips, index = picked
+    return Lesson(clips.batch(index), clips)
+
+
+def imitation(policy: NetworkPolicy) -> tuple[Draw, Loss]:
+    """The expert's next action."""
+
+    def loss(lesson: Lesson) -> Terms:
+        return imitation_loss(policy, lesson.clip.observation, lesson.clip.actions[:, 0])
+
+    return draw, loss
+
+
+def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tuple[Draw, Loss]:
+    """The expert's path, driven by the policy itself among everybody as recorded."""
+    seen = policy.observation
+    recorder = CopyLast(replace(seen, vehicles=max(seen.vehicles, 24)), seen.stride, dt_s)
+
+    def with_truth(picked: Picked, generator: torch.Generator) -> Lesson:
+        clips, index = picked
+        clip = clips.batch(index)
+        return Lesson(clip, clips, clips.truth(clip, recorder, steps))
+
+    def loss(lesson: Lesson) -> Terms:
+        clip, truth = lesson.clip, lesson.truth
+        assert truth is not None
+        surroundings = as_recorded(clip.observation, truth, recorder)
+        rollout = unroll(
+            policy, surroundings, clip.observation, clip.previous_action, steps, seen.stride, dt_s
+        )
+        return expert_path_loss(rollout, truth.ego)
+
+    return with_truth, loss
+
+
+def expert_regularised(policy: NetworkPolicy, model: WorldModel, steps: int) -> tuple[Draw, Loss]:
+    """MPER: the expert's path, driven by the policy in the model, which is told what happened."""
+
+    def with_truth(picked: Picked, generator: torch.Generator) -> Lesson:
+        clips, index = picked
+        clip = clips.batch(index)
+        return Lesson(clip, clips, clips.truth(clip, model, steps, generator))
+
+    def loss(lesson: Lesson) -> Terms:
+        clip, truth = lesson.clip, lesson.truth
+        assert truth is not None
+        latents = explained(model, clip.observation, truth)
+        rollout = unroll(
+            policy,
+            replicas(model, clip.observation, clip.observation, latents, 1),
+            clip.observation,
+            clip.previous_action,
+            steps,
+            model.frames_per_step,
+            model.dt_s,
+        )
+        return expert_path_loss(rollout, truth.ego)
+
+    return with_truth, loss
+
+
+def uncertainty_regularised(
+    policy: NetworkPolicy, model: WorldModel, stream: ClipStream, config: UnrollConfig, experts: int
+) -> tuple[Draw, Loss]:
+    """MPUR, after the experts have set the scale of disagreement."""
+    uncertainty = Uncertainty(config.steps, config.hinge)
+    if config.copies > 1:
+        model.train()  # dropout is what makes the replicas differ
+        uncertainty.fit(_expert_costs(model, stream, config, experts))
+    uncertainty.to(next(policy.parameters()).device)
+
+    def loss(lesson: Lesson) -> Terms:
+        clip = lesson.clip
+        starts = varied_starts(
+            clip.observation, config.starts, model.raster, model.dt_s, model.observation.stride
+        )
+        latents = from_prior(model, clip.observation, config.steps)
+        rollout = unroll(
+            policy,
+            replicas(model, clip.observation, starts, latents, config.copies),
+            starts,
+            clip.previous_action.repeat_interleave(config.starts.copies, 0),
+            config.steps,
+            model.frames_per_step,
+            model.dt_s,
+        )
+        return policy_loss(rollout, uncertainty, config)
+
+    return draw, loss
+
+
+def _expert_costs(
+    model: WorldModel, stream: ClipStream, config: UnrollConfig, count: int
+) -> torch.Tensor:
+    """What replicas say about recorded drivers' own paths, ``(clips, replicas, steps)``."""
+    clips, chosen = stream.sample(count)
+    ahead = torch.arange(1, config.steps + 1, device=clips.ego.device) * model.frames_per_step
+    costs = []
+    for index in tqdm(
+        chosen.split(16), desc="experts' uncertainty", disable=not sys.stderr.isatty(), leave=False
+    ):
+        clip = clips.batch(index)
+        costs.append(
+            expert_replica_costs(
+                model, clip.observation, clip.future[:, ahead - 1], clip.actions[:, ahead - 1],
+                config, clips.scene.dt_s,
+            )
+        )  # fmt: skip
+    return torch.cat(costs)
+
+
+def distillation(
+    policy: NetworkPolicy, teacher: Policy, config: UnrollConfig, dt_s: float
+) -> tuple[Draw, Loss]:
+    """What a planner would do, from the recorded start and from others beside it."""
+    seen = policy.observation
+
+    def loss(lesson: Lesson) -> Terms:
+        clip, scene = lesson.clip, lesson.clips.scene
+        starts = varied_starts(clip.observation, config.starts, seen.raster, dt_s, seen.stride)
+        ego = clip.ego.repeat_interleave(config.starts.copies)
+        frame = clip.frame.repeat_interleave(config.starts.copies)
+        others = scene.neighbours(frame, ego)
+        around = Surroundings(
+            scene, ego, frame, others.boxes, others.speed_mps, others.present,
+            lesson.clips.road_map,
+        )  # fmt: skip
+        teacher.reset(torch.ones_like(ego, dtype=torch.bool))
+        return imitation_loss(policy, starts, teacher.act(starts, around).detach())
+
+    return draw, loss
