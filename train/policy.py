@@ -17,7 +17,7 @@ from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.objectives import UnrollConfig
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
-from ppuu.policies.features import EmbeddingConfig, PixelsConfig, TracksConfig
+from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_world_model, weights_hash
 from ppuu.runtime import seed_everything
@@ -258,7 +258,7 @@ def train_imitation(
 def new_policy(config: NetworkPolicyConfig, model: WorldModel | None) -> NetworkPolicy:
     """A policy yet to be trained; one that looks at an embedding takes the model's encoder."""
     policy = config.build()
-    if isinstance(config.features, EmbeddingConfig):
+    if isinstance(policy.features, EmbeddingFeatures):
         assert model is not None
         policy.features.world_model.load_state_dict(model.state_dict())
     return policy

@@ -66,7 +66,7 @@ def imitation(policy: NetworkPolicy) -> tuple[Draw, Loss]:
 
 def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tuple[Draw, Loss]:
     """The expert's path, driven by the policy itself among everybody as recorded."""
-    seen = policy.observation
+    seen = policy.config.observation
     recorder = CopyLast(replace(seen, vehicles=max(seen.vehicles, 24)), seen.stride, dt_s)
 
     def with_truth(picked: Picked, generator: torch.Generator) -> Lesson:
@@ -166,7 +166,7 @@ def distillation(
     policy: NetworkPolicy, teacher: Policy, config: UnrollConfig, dt_s: float
 ) -> tuple[Draw, Loss]:
     """What a planner would do, from the recorded start and from others beside it."""
-    seen = policy.observation
+    seen = policy.config.observation
 
     def loss(lesson: Lesson) -> Terms:
         clip, scene = lesson.clip, lesson.clips.scene

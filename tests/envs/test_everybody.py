@@ -13,7 +13,7 @@ from envs.traffic.everybody import Everybody
 from envs.traffic.registry import traffic_by_name
 from envs.world import World
 from ppuu.errors import InputError
-from ppuu.observation import observe
+from ppuu.observation import ObservationConfig, observe
 from ppuu.policies import NetworkPolicyConfig, NoAction, Policy
 from tests.helpers import Car, straight_recording
 
@@ -81,7 +81,7 @@ class Keeps(Policy):
 def test_each_driver_sees_what_an_ego_would_see():
     """At an episode's start everybody stands as recorded, so everybody sees the recording."""
     world, keeps = dense_world(), Keeps()
-    seen = NetworkPolicyConfig().observation
+    seen = ObservationConfig(vehicles=24)
     keeps.observation = seen
     simulator = among(keeps, world, 1)
     # Of the newest comers, what was before their tracks is made up.
@@ -98,6 +98,8 @@ def test_each_driver_sees_what_an_ego_would_see():
     apart = (keeps.shown.images[chosen] - true.images).abs()
     torch.testing.assert_close(apart[:, -1], torch.zeros_like(apart[:, -1]), atol=2e-4, rtol=0)
     assert (apart.flatten(1).amax(1) < 2e-4).float().mean() > 0.5
+    assert torch.equal(keeps.shown.tracks.here[chosen], true.tracks.here)
+    torch.testing.assert_close(keeps.shown.tracks.now[chosen], true.tracks.now)
     around = keeps.surroundings
     assert torch.equal(around.visible[chosen].sum(1), torch.full((len(chosen),), len(vehicle)))
 

@@ -37,8 +37,9 @@ def run(request, tmp_path):
 
 def test_an_unknown_key_is_named(run):
     whole, key, refused = run
-    config = {key: whole.config[key] | {"chanels": 3}}
-    assert "unknown key 'chanels'; did you mean 'channels'?" in refused(config=config)
+    known = list(whole.config[key])[-1]
+    config = {key: whole.config[key] | {f"{known}s": 3}}
+    assert f"unknown key '{known}s'; did you mean '{known}'?" in refused(config=config)
 
 
 def test_a_configuration_that_is_missing_is_named(run):
