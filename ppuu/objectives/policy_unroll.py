@@ -6,8 +6,8 @@ Driving in Dense Traffic (ICLR 2019), section 3.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -63,8 +63,18 @@ class UnrollConfig:
         return self.replicas if self.uncertainty_weight > 0 else 1
 
 
-Surroundings = Callable[[int, Float[Tensor, "batch 4"]], Futures | TrackFutures]
-"""What the world looks like at a step (counted from 0), given where the ego then is."""
+@runtime_checkable
+class Surroundings(Protocol):
+    """What the world looks like at a step (counted from 0)."""
+
+    def __call__(
+        self, number: int, ego: Float[Tensor, "batch 4"], action: Float[Tensor, "batch 2"]
+    ) -> tuple[Futures | TrackFutures, Float[Tensor, "batch 4"]]:
+        """The surroundings and the ego's state, given where the kinematics move the ego.
+
+        The state is the given one, unless a model moves the ego itself.
+        """
+        ...
 
 
 def from_prior(
@@ -101,16 +111,32 @@ def replicas(
         with torch.no_grad():
             shared = latents[:, None].expand(-1, copies, -1, -1)
             futures = model.imagine(observation, steps, copies, latents=shared)
-        return lambda number, ego: futures.at(number).repeat(each)
+        return lambda number, ego, action: (futures.at(number).repeat(each), ego)
     state = model.repeat(model.encode(starts), copies)
     latents = latents.repeat_interleave(each * copies, 0)
 
-    def advance(number: int, ego: Float[Tensor, "batch 4"]) -> Futures | TrackFutures:
+    def advance(
+        number: int, ego: Float[Tensor, "batch 4"], action: Float[Tensor, "batch 2"]
+    ) -> tuple[Futures | TrackFutures, Float[Tensor, "batch 4"]]:
         nonlocal state
-        state = model.step(state, ego.repeat_interleave(copies, 0), latents, number)
-        return model.decode([state], starts, copies)
+        told = ego.repeat_interleave(copies, 0)
+        if model.predicts_ego:  # each replica has an ego of its own; all of them do the same
+            action = action.repeat_interleave(copies, 0)
+            told = held(model.ego(state), action, model.frames_per_step, model.dt_s)
+        state = model.step(state, told, latents, number)
+        ego = model.ego(state)[::copies] if model.predicts_ego else ego
+        return model.decode([state], starts, copies), ego
 
     return advance
+
+
+def held(
+    ego: Float[Tensor, "batch 4"], action: Float[Tensor, "batch 2"], frames: int, dt_s: float
+) -> Float[Tensor, "batch 4"]:
+    """The ego's state after an action was held for some frames."""
+    for _ in range(frames):
+        ego = step(ego, action, dt_s)
+    return ego
 
 
 def unroll(
@@ -131,9 +157,8 @@ def unroll(
     states, actions, futures = [], [], []
     for number in range(steps):
         action = policy(seen)
-        for _ in range(frames_per_step):
-            ego = step(ego, action, dt_s)
-        future = surroundings(number, ego)
+        moved = held(ego, action, frames_per_step, dt_s)
+        future, ego = surroundings(number, moved, action)
         states.append(ego)
         actions.append(action)
         futures.append(future)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
-from torch import Tensor
-
 from ..observation import Observation
 from ..track_futures import TrackFutures
 from ..world_models.base import Predictor, Truth
@@ -32,7 +29,4 @@ def as_recorded(observation: Observation, truth: Truth, predictor: Predictor) ->
         predictor.raster,
     )
 
-    def at(number: int, ego: Float[Tensor, "batch 4"]) -> TrackFutures:
-        return futures.at(number)
-
-    return at
+    return lambda number, ego, action: (futures.at(number), ego)

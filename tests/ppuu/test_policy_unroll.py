@@ -305,7 +305,7 @@ def test_starts_share_the_futures_of_their_clip(model, clip):
     starts = varied_starts(seen, config.starts, TINY, DT_S, TINY_OBSERVATION.stride)
     latents = from_prior(model, seen, config.steps)
     surroundings = replicas(model, seen, starts, latents, 3)
-    future = surroundings(1, starts.ego[:, -1])
+    future, _ = surroundings(1, starts.ego[:, -1], torch.zeros(12, 2))
     assert future.vehicles.shape[:3] == (12, 3, 1)
     torch.testing.assert_close(future.vehicles[::2], future.vehicles[1::2])
     torch.testing.assert_close(future.pose[::2], future.pose[1::2])
