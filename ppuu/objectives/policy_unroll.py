@@ -122,9 +122,9 @@ def replicas(
         told = ego.repeat_interleave(copies, 0)
         if model.predicts_ego:  # each replica has an ego of its own; all of them do the same
             action = action.repeat_interleave(copies, 0)
-            told = held(model.ego(state), action, model.frames_per_step, model.dt_s)
+            told = held(model.predicted_ego(state), action, model.frames_per_step, model.dt_s)
         state = model.step(state, told, latents, number)
-        ego = model.ego(state)[::copies] if model.predicts_ego else ego
+        ego = model.predicted_ego(state)[::copies] if model.predicts_ego else ego
         return model.decode([state], starts, copies), ego
 
     return advance
