@@ -1,5 +1,6 @@
 """Pure losses: each returns named terms and their weighted total."""
 
+from ..terms import Terms
 from .expert_path import expert_path_loss
 from .imitation import imitation_loss
 from .policy_unroll import (
@@ -12,7 +13,6 @@ from .policy_unroll import (
 )
 from .replayed import as_recorded
 from .starts import StartConfig, varied_starts
-from .terms import Terms
 from .world_model import WorldModelLossConfig, world_model_loss
 
 __all__ = [

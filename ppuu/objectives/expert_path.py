@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..geometry import to_local
 from ..rollout import Rollout
-from .terms import Terms
+from ..terms import Terms
 
 _ALONG_M, _ACROSS_M, _SPEED_MPS = 2.0, 0.5, 1.0
 """Differences that count alike."""

@@ -19,10 +19,10 @@ from ..kinematics import step
 from ..observation import Observation
 from ..policies.network import NetworkPolicy
 from ..rollout import Futures, Rollout, in_time
+from ..terms import Terms
 from ..track_futures import TrackFutures
 from ..world_models.base import WorldModel
 from .starts import StartConfig
-from .terms import Terms
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from ..errors import InputError
 from ..geometry import rotate, to_local
 from ..observation import Observation
 from ..rollout import Futures
+from ..terms import Terms
 from ..track_futures import TrackFutures
 from ..world_models.base import Latent, TrueImages, Truth, WorldModel
-from .terms import Terms
 
 
 @dataclass(frozen=True)

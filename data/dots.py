@@ -1,0 +1,120 @@
+"""Moving dots before noise: the task that shows what slow features do to joint embeddings.
+
+After "Joint Embedding Predictive Architectures Focus on Slow Features" (2211.10831): images of
+28 x 28, sequences of 17, steps of at most 4 pixels.  Noise is new in every frame, or one
+pattern that stays for a sequence: then it is the easiest thing to predict.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ppuu.errors import InputError
+
+SIDE = 28
+STEP_PIXELS = 4.0
+_MARGIN_PIXELS = 2.0
+_DOT_PIXELS = 1.3
+_PATCHES = 4
+
+Noise = Literal["none", "uniform", "structured"]
+Task = Literal["single", "three"]
+
+
+@dataclass(frozen=True)
+class DotsConfig:
+    """What is to be seen.
+
+    Attributes:
+        task: ``single``: a dot that the action moves; ``three``: beside it, each in a channel of
+            its own, one that moves by chance and one that stands still.
+        noise: independent pixels, or smooth patterns, in [0, 1].
+        fixed: one pattern for a sequence; new ones in every frame without.
+        strength: of the noise; a dot is 1 at its centre.
+        steps: actions of a sequence; it has one image more.
+    """
+
+    task: Task = "single"
+    noise: Noise = "none"
+    fixed: bool = False
+    strength: float = 1.0
+    steps: int = 16
+
+    def __post_init__(self):
+        if self.strength < 0 or self.steps < 1:
+            raise InputError(
+                f"dots: strength {self.strength} must not be negative, steps {self.steps} positive"
+            )
+
+    @property
+    def dots(self) -> int:
+        """How many, and how many channels."""
+        return 1 if self.task == "single" else 3
+
+
+@dataclass(frozen=True, eq=False)
+class Dots:
+    """A batch of sequences.
+
+    Attributes:
+        images: ``(batch, time, dots, 28, 28)``.
+        actions: ``(batch, time - 1, 2)`` displacement of the first dot, 1 is four pixels.
+        positions: ``(batch, time, dots, 2)`` row and column, as a share of the side.
+    """
+
+    images: Float[Tensor, "batch time dots rows columns"]
+    actions: Float[Tensor, "batch steps 2"]
+    positions: Float[Tensor, "batch time dots 2"]
+
+
+def draw_dots(config: DotsConfig, batch: int, generator: torch.Generator) -> Dots:
+    """Sequences at random.
+
+    A step has a random direction and length; where it would leave the image it ends at the
+    border, and the action is what was really done.
+    """
+    places = [_uniform(generator, batch, config.dots, 2) * (SIDE - 2 * _MARGIN_PIXELS)]
+    for _ in range(config.steps):
+        angle = 2.0 * math.pi * _uniform(generator, batch, config.dots)
+        length = STEP_PIXELS * _uniform(generator, batch, config.dots)
+        length[:, 2:] = 0.0
+        step = length[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
+        places.append((places[-1] + step).clamp(0.0, SIDE - 2 * _MARGIN_PIXELS))
+    pixels = torch.stack(places, dim=1) + _MARGIN_PIXELS
+    images = _spots(pixels)
+    if config.noise != "none":
+        images = images + config.strength * _noise(config, images.shape, generator)
+    return Dots(images, pixels[:, :, 0].diff(dim=1) / STEP_PIXELS, pixels / SIDE)
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.rand(shape, generator=generator)
+
+
+def _spots(pixels: Float[Tensor, "batch time dots 2"]) -> Float[Tensor, "batch time dots 28 28"]:
+    """Gaussian blobs."""
+    centres = torch.arange(SIDE) + 0.5
+    rows, columns = (
+        torch.exp(-0.5 * ((centres - place[..., None]) / _DOT_PIXELS).square())
+        for place in pixels.unbind(-1)
+    )
+    return rows[..., :, None] * columns[..., None, :]
+
+
+def _noise(
+    config: DotsConfig, shape: torch.Size, generator: torch.Generator
+) -> Float[Tensor, "batch frames dots 28 28"]:
+    """One pattern a frame, or one a sequence."""
+    batch, frames = shape[0], 1 if config.fixed else shape[1]
+    if config.noise == "uniform":
+        return _uniform(generator, batch, frames, *shape[2:])
+    coarse = _uniform(generator, batch * frames, config.dots, _PATCHES, _PATCHES)
+    smooth = functional.interpolate(coarse, (SIDE, SIDE), mode="bilinear")
+    return smooth.unflatten(0, (batch, frames))

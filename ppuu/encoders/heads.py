@@ -1,0 +1,99 @@
+"""From an encoder's map to the embedding: a map of places, or one vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+
+def _require_width(features: int) -> None:
+    if features < 1:
+        raise InputError(f"an embedding of {features} features: must be positive")
+
+
+@dataclass(frozen=True)
+class MapHead:
+    """Keeps the map: an embedding for each place.
+
+    Attributes:
+        features: width of the embedding at a place.
+    """
+
+    features: int = 32
+
+    def __post_init__(self):
+        _require_width(self.features)
+
+    def build(self, features: int, grid: tuple[int, int]) -> nn.Module:
+        """From maps ``(batch, features, rows, columns)`` to embeddings of the same grid."""
+        return nn.Conv2d(features, self.features, 1)
+
+    def grid(self, grid: tuple[int, int]) -> tuple[int, int]:
+        """Of the embedding."""
+        return grid
+
+
+@dataclass(frozen=True)
+class VectorHead:
+    """One global vector, kept as a map of one place.
+
+    Attributes:
+        features: width of the embedding.
+    """
+
+    features: int = 512
+
+    def __post_init__(self):
+        _require_width(self.features)
+
+    def build(self, features: int, grid: tuple[int, int]) -> nn.Module:
+        """From maps ``(batch, features, rows, columns)`` to ``(batch, features, 1, 1)``."""
+        return _Vector(features * grid[0] * grid[1], self.features)
+
+    def grid(self, grid: tuple[int, int]) -> tuple[int, int]:
+        """Of the embedding."""
+        return (1, 1)
+
+
+class _Vector(nn.Linear):
+    """A linear layer on the whole map."""
+
+    def forward(
+        self, input: Float[Tensor, "batch features rows columns"]
+    ) -> Float[Tensor, "batch features2 1 1"]:
+        """One place."""
+        return super().forward(input.flatten(1))[..., None, None]
+
+
+class LinearProduct(nn.Module):
+    """Linear layers in a row, without bias and without anything between (IRMAE, 2010.00679).
+
+    As a function they are one matrix; gradient descent through the product favours low rank.
+
+    Args:
+        features: width.
+        layers: how many; none is the identity.
+    """
+
+    def __init__(self, features: int, layers: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(features, features, 1, bias=False) for _ in range(layers))
+        )
+
+    def forward(
+        self, maps: Float[Tensor, "batch features rows columns"]
+    ) -> Float[Tensor, "batch features rows columns"]:
+        """The same matrix at every place."""
+        return self.layers(maps)
+
+    def merged(self) -> Float[Tensor, "features features"]:
+        """The one matrix they are."""
+        first, *rest = [layer.weight[..., 0, 0] for layer in self.layers]  # type: ignore[index]
+        for matrix in rest:
+            first = matrix @ first
+        return first

@@ -1,0 +1,66 @@
+"""Maximal coding rate reduction (2006.08558), each prediction and its target a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from ...errors import InputError
+from ...terms import Terms
+from ..unrolled import Unrolled
+from .base import Regularizer, by_moment
+
+
+@dataclass(frozen=True)
+class Mcr2Config:
+    """Settings.
+
+    Attributes:
+        precision: squared distance up to which embeddings of length 1 are coded (epsilon^2).
+    """
+
+    precision: float = 0.5
+
+    def __post_init__(self):
+        if not self.precision > 0:
+            raise InputError(f"precision {self.precision} of MCR2: must be positive")
+
+    def build(self, features: int) -> Regularizer:
+        """The loss."""
+        return _Mcr2(self.precision)
+
+
+class _Mcr2(Regularizer):
+    def __init__(self, precision: float):
+        super().__init__()
+        self.precision = precision
+
+    def forward(self, unrolled: Unrolled) -> Terms:
+        pairs = torch.stack(
+            [
+                functional.normalize(by_moment(unrolled.predicted[:, 1:]), dim=-1),
+                functional.normalize(by_moment(unrolled.target[:, 1:]), dim=-1),
+            ],
+            dim=2,
+        )
+        # All classes are of one size, so the mean of their rates is the weighted sum.
+        named = {
+            "rate": coding_rate(pairs.flatten(1, 2), self.precision).mean(),
+            "rate_of_pairs": coding_rate(pairs, self.precision).mean(),
+        }
+        return Terms(named["rate_of_pairs"] - named["rate"], named)
+
+
+def coding_rate(
+    samples: Float[Tensor, "*shape n features"], precision: float
+) -> Float[Tensor, "*shape"]:
+    """Nats to code the samples up to a distance: ``1/2 log det(I + D / (n eps^2) Z' Z)``."""
+    n, features = samples.shape[-2:]
+    # Both products have the same determinant; the smaller one is cheaper.
+    products = samples @ samples.mT if n < features else samples.mT @ samples
+    eye = torch.eye(products.shape[-1], device=samples.device, dtype=samples.dtype)
+    return 0.5 * torch.logdet(eye + features / (n * precision) * products)

@@ -1,0 +1,69 @@
+"""A small vision transformer (2010.11929) whose tokens are the places of a map."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import InputError
+from .images import ImageEncoder
+
+
+@dataclass(frozen=True)
+class VitConfig:
+    """Size of the transformer.
+
+    Attributes:
+        patch: rows and columns of pixels a token; images are padded with zeros to whole patches.
+        width: of a token.
+        depth: layers.
+        heads: of attention.
+    """
+
+    patch: tuple[int, int] = (9, 8)
+    width: int = 64
+    depth: int = 3
+    heads: int = 4
+
+    def __post_init__(self):
+        if min(*self.patch, self.width, self.depth, self.heads) < 1 or self.width % self.heads:
+            raise InputError(
+                f"a transformer of width {self.width}, depth {self.depth}, {self.heads} heads and "
+                f"patches {self.patch}: all must be positive, and heads must divide the width"
+            )
+
+    def build(self, channels: int, rows: int, columns: int) -> VitEncoder:
+        """A freshly initialised encoder for images of a shape."""
+        return VitEncoder(self, channels, rows, columns)
+
+
+class VitEncoder(ImageEncoder):
+    """Patches to tokens, learned positions, pre-norm layers without dropout."""
+
+    def __init__(self, config: VitConfig, channels: int, rows: int, columns: int):
+        super().__init__()
+        self.features, self._patch = config.width, config.patch
+        self._grid = (math.ceil(rows / config.patch[0]), math.ceil(columns / config.patch[1]))
+        self.embed = nn.Conv2d(channels, config.width, config.patch, config.patch)
+        tokens = self._grid[0] * self._grid[1]
+        self.position = nn.Parameter(0.02 * torch.randn(1, tokens, config.width))
+        layer = nn.TransformerEncoderLayer(
+            config.width, config.heads, 4 * config.width, 0.0, "gelu",
+            batch_first=True, norm_first=True,
+        )  # fmt: skip
+        self.layers = nn.TransformerEncoder(layer, config.depth, enable_nested_tensor=False)
+
+    def forward(
+        self, images: Float[Tensor, "batch channels rows columns"]
+    ) -> Float[Tensor, "batch features rows2 columns2"]:
+        """A place for each patch."""
+        (rows, columns), size = self._grid, images.shape[-2:]
+        missing = (columns * self._patch[1] - size[1], rows * self._patch[0] - size[0])
+        tokens = self.embed(functional.pad(images, (0, missing[0], 0, missing[1])))
+        tokens = self.layers(tokens.flatten(2).mT + self.position)
+        return tokens.mT.unflatten(2, self._grid)

@@ -1,0 +1,194 @@
+"""Every named failure is made to happen, and its warning is raised."""
+
+from functools import cache
+
+import pytest
+import torch
+from torch.nn import functional
+
+from data.dots import DotsConfig, draw_dots
+from ppuu.encoders import (
+    Assembly,
+    AssemblyConfig,
+    ConvConfig,
+    GruConfig,
+    ResidualConfig,
+    Unrolled,
+    VectorHead,
+)
+from ppuu.encoders.regularizers import InverseDynamics, VicRegConfig, prediction_error
+from ppuu.encoders.telemetry import (
+    FAILURES,
+    image_telemetry,
+    input_telemetry,
+    raised,
+    spectrum,
+    telemetry,
+)
+
+WIDTH = 32
+CLEAN = DotsConfig(steps=4)
+
+
+def seen(task, batch, generator):
+    """Dots, four pixels averaged into one, so that a test takes a second."""
+    dots = draw_dots(task, batch, generator)
+    images = functional.avg_pool2d(dots.images.flatten(0, 1), 4).unflatten(0, (batch, -1))
+    return 4.0 * images, dots.actions
+
+
+@cache
+def learned(regularizer=None, task=CLEAN, updates=80, inverse=False):
+    """An assembly after some updates, and what telemetry says."""
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
+    config = AssemblyConfig(ConvConfig((16, 32), "batch"), VectorHead(WIDTH), GruConfig())
+    model, read = Assembly(config, task.dots, 7, 7, 2), InverseDynamics(WIDTH, 2)
+    loss = None if regularizer is None else regularizer.build(WIDTH)
+    optimizer = torch.optim.Adam([*model.parameters(), *read.parameters()], 3e-3)
+
+    def unrolled(batch):
+        images, actions = seen(task, batch, generator)
+        targets = model.targets(images)
+        states = model.unroll(targets[:, 0], actions)
+        return images, actions, targets, model.through_projector(states, targets)
+
+    for _ in range(updates):
+        _, actions, _, made = unrolled(32)
+        total = prediction_error(made) if loss is None else loss(made).total
+        if inverse:
+            total = total + read(made.target, actions)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    model.eval()
+    images, actions, targets, made = unrolled(256)
+    values = telemetry(made) | image_telemetry(model, images[:, 0])
+    values |= input_telemetry(model, targets, actions)
+    return model, {name: value.item() for name, value in values.items()}
+
+
+def test_a_healthy_embedding_raises_nothing():
+    assert raised(learned(VicRegConfig())[1]) == []
+
+
+def test_fixed_noise_ends_in_slow_features():
+    """On the full images; each of their pixels is noise of its own."""
+    torch.manual_seed(0)
+    task = DotsConfig(noise="uniform", fixed=True, steps=4)
+    generator = torch.Generator().manual_seed(0)
+    config = AssemblyConfig(ConvConfig((4, 8, 16), "batch"), VectorHead(WIDTH), GruConfig())
+    model, loss = Assembly(config, 1, 28, 28, 2), VicRegConfig().build(WIDTH)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(50):
+        dots = draw_dots(task, 48, generator)
+        targets = model.targets(dots.images)
+        made = model.through_projector(model.unroll(targets[:, 0], dots.actions), targets)
+        total = loss(made).total
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+    values = {name: value.item() for name, value in telemetry(made).items()}
+    assert "slow-features" in raised(values)
+    assert "collapse" not in raised(values)  # which is why nobody notices
+    assert "unpredictive" not in raised(values)
+
+
+def test_inverse_dynamics_alone_has_tunnel_vision():
+    three = DotsConfig(task="three", steps=4)
+    values = learned(task=three, updates=120, inverse=True)[1]
+    assert "tunnel-vision" in raised(values)
+    assert "collapse" not in raised(values)
+
+
+def test_prediction_alone_collapses():
+    assert "collapse" in raised(learned(updates=150)[1])
+
+
+def test_without_covariance_few_directions_are_left():
+    values = learned(VicRegConfig(covariance=0.0))[1]
+    assert "dimensional-collapse" in raised(values)
+    assert "collapse" not in raised(values)
+
+
+def test_weights_out_of_balance_predict_nothing():
+    """Noise fills more axes than the dot, so that is what gets encoded."""
+    config = VicRegConfig(prediction=0.01, variance=100.0, covariance=100.0)
+    values = learned(config, DotsConfig(noise="uniform", steps=4))[1]
+    assert "unpredictive" in raised(values)
+    assert "collapse" not in raised(values)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_deterministic_predictor_averages_over_a_fork(told):
+    """Half of the sequences go left, half right; nobody can know, unless a latent says so."""
+    torch.manual_seed(0)
+    start = 0.3 * torch.randn(256, 1, 1, 4)
+    side = (torch.arange(256) % 2 * 2.0 - 1.0)[:, None]
+    target = torch.cat([start, start + side[:, None, None]], dim=1)
+    predictor = ResidualConfig(16, dropout=0.0).build(4, 1, (1, 1))
+    optimizer = torch.optim.Adam(predictor.parameters(), 1e-2)
+    for _ in range(100):
+        state = start[:, 0, 0, :, None, None]
+        ahead = predictor(state, side if told else 0.0 * side)[..., 0, 0]
+        made = Unrolled(torch.cat([start, ahead[:, None, None]], dim=1), target)
+        optimizer.zero_grad()
+        prediction_error(made).backward()
+        optimizer.step()
+    values = {name: value.item() for name, value in telemetry(made).items()}
+    assert ("averaging" in raised(values)) != told
+
+
+def test_distances_that_do_not_grow_with_time_are_saturated():
+    """All times of a sequence equally apart, as strong contrast within sequences leaves them."""
+    apart = 3.0 * torch.eye(6)[None, :, None] + torch.randn(16, 1, 1, 6)
+    values = {name: value.item() for name, value in telemetry(Unrolled(apart, apart)).items()}
+    assert "saturated-distance" in raised(values)
+    walk = torch.randn(16, 6, 1, 6).cumsum(1)
+    values = {name: value.item() for name, value in telemetry(Unrolled(walk, walk)).items()}
+    assert "saturated-distance" not in raised(values)
+
+
+def test_batch_statistics_leak_while_training_only():
+    model, _ = learned(VicRegConfig())
+    images, _ = seen(CLEAN, 16, torch.Generator().manual_seed(3))
+
+    def leak():
+        values = image_telemetry(model, images[:, 0])
+        return raised({name: value.item() for name, value in values.items()})
+
+    assert "batch-leak" not in leak()
+    model.train()
+    assert "batch-leak" in leak()
+    model.eval()
+
+
+def test_a_predictor_deaf_to_its_input_and_one_that_copies():
+    model, _ = learned(VicRegConfig())
+    images, actions = seen(CLEAN, 16, torch.Generator().manual_seed(3))
+    targets = model.targets(images)
+    model.predictor.input.weight.data.zero_()
+    values = input_telemetry(model, targets, actions)
+    assert raised({name: value.item() for name, value in values.items()}) == ["input-ignored"]
+    learned.cache_clear()
+    kept = targets[:, :1].expand_as(targets)
+    values = telemetry(model.through_projector(kept, targets))
+    assert "copying" in raised({name: value.item() for name, value in values.items()})
+
+
+def test_every_failure_is_one_number_away():
+    """No warning without its number, and none for numbers in between."""
+    for failure in FAILURES:
+        beyond = failure.below - 1.0 if failure.below > -1e9 else failure.above + 1.0
+        assert raised({failure.value: beyond}) == [failure.name]
+        within = failure.below if failure.below > -1e9 else failure.above
+        assert raised({failure.value: within}) == []
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8])
+def test_the_effective_rank_of_equal_axes_is_their_number(rank):
+    covariance = torch.diag(torch.cat([torch.ones(rank), torch.zeros(8 - rank)])).double()
+    values = spectrum(covariance)
+    assert values["rank"].item() == pytest.approx(rank)
+    assert values["rank_share"].item() == pytest.approx(rank / 8)
+    assert values["off_diagonal"].item() == pytest.approx(0.0, abs=1e-9)

@@ -1,0 +1,273 @@
+"""``python -m train.slow_features``: what joint embeddings keep of moving dots before noise.
+
+A small form of the study of 2211.10831.  Every cell (task, method, seed) is trained and
+probed on its own and leaves a file; the same command goes on where it stopped.
+``python -m eval.slow_features`` makes the table.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from data.dots import SIDE, Dots, DotsConfig, draw_dots
+from ppuu.command import run
+from ppuu.config import to_json
+from ppuu.encoders import Assembly, AssemblyConfig, ConvConfig, GruConfig, VectorHead
+from ppuu.encoders.regularizers import (
+    InfoNceConfig,
+    InverseDynamics,
+    Painter,
+    RegularizerConfig,
+    VicRegConfig,
+    prediction_error,
+)
+from ppuu.encoders.telemetry import telemetry
+from ppuu.errors import InputError
+from ppuu.files import written_whole
+from ppuu.runtime import seed_everything, source_commit
+
+Method = Literal[
+    "random", "vicreg", "simclr", "reconstruction", "inverse-dynamics", "supervised",
+    "vicreg-temporal", "simclr-within", "vicreg-inverse-dynamics",
+]  # fmt: skip
+"""What is trained; the last three are counter-measures."""
+
+TASKS = {
+    "clean": DotsConfig(),
+    "changing-uniform": DotsConfig(noise="uniform"),
+    "fixed-uniform": DotsConfig(noise="uniform", fixed=True),
+    "changing-structured": DotsConfig(noise="structured"),
+    "fixed-structured": DotsConfig(noise="structured", fixed=True),
+    "three-dots": DotsConfig(task="three"),
+}
+_PROBE_SEED = 10**6
+_RIDGE = 1e-6
+
+
+@dataclass(frozen=True)
+class Study:
+    """Its scale.
+
+    Attributes:
+        updates, batch: of training; every sequence is new.
+        steps: actions of a sequence.
+        learning_rate: peak of Adam's one-cycle schedule.
+        channels: of the encoder.
+        features: of the embedding.
+        vicreg, simclr: the objectives.
+        probe_sequences, test_sequences: for the linear probe, and to judge it.
+    """
+
+    updates: int = 400
+    batch: int = 64
+    steps: int = 8
+    learning_rate: float = 1e-3
+    channels: tuple[int, ...] = (8, 16, 32)
+    features: int = 64
+    vicreg: VicRegConfig = field(default_factory=VicRegConfig)
+    simclr: InfoNceConfig = field(default_factory=InfoNceConfig)
+    probe_sequences: int = 2048
+    test_sequences: int = 1024
+
+    def __post_init__(self):
+        if min(self.updates, self.steps, self.probe_sequences, self.test_sequences) < 1:
+            raise InputError(f"{self}: nothing may be zero")
+        if self.batch < 2:
+            raise InputError(f"--study.batch {self.batch}: contrast needs two sequences or more")
+
+
+class Learner(nn.Module):
+    """An assembly and what teaches it.
+
+    Args:
+        method: the teacher.
+        study: sizes.
+        dots: how many, and how many channels.
+    """
+
+    def __init__(self, method: Method, study: Study, dots: int):
+        super().__init__()
+        config = AssemblyConfig(
+            ConvConfig(study.channels, "batch"), VectorHead(study.features), GruConfig()
+        )
+        self.assembly = Assembly(config, dots, SIDE, SIDE, 2)
+        self.method = method
+        chosen = _regularizer(method, study)
+        self.regularizer = None if chosen is None else chosen.build(study.features)
+        self.painter = self.inverse = self.position = None
+        if method == "reconstruction":
+            self.painter = Painter(study.features, (1, 1), dots, SIDE, SIDE, width=8)
+        if method.endswith("inverse-dynamics"):
+            self.inverse = InverseDynamics(study.features, 2)
+        if method == "supervised":
+            self.position = nn.Linear(study.features, 2 * dots)
+
+    def forward(self, seen: Dots) -> Float[Tensor, ""]:
+        """What to lower."""
+        model = self.assembly
+        states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
+        if self.painter is not None:
+            painted = self.painter(states.flatten(0, 1))
+            return functional.mse_loss(painted, seen.images.flatten(0, 1))
+        if self.position is not None:
+            return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
+        unrolled = model.through_projector(states, model.targets(seen.images))
+        loss = unrolled.target.new_zeros(())
+        if self.regularizer is not None:
+            loss = loss + self.regularizer(unrolled).total
+        if self.inverse is not None:
+            read = self.inverse(unrolled.target, seen.actions)
+            alone = self.regularizer is None
+            loss = loss + read * (1.0 if alone else 10.0)
+            loss = loss + prediction_error(unrolled) if alone else loss
+        return loss
+
+
+def _regularizer(method: Method, study: Study) -> RegularizerConfig | None:
+    if method.startswith("vicreg"):
+        temporal = 10.0 if method == "vicreg-temporal" else 0.0
+        return replace(study.vicreg, temporal_variance=temporal)
+    if method.startswith("simclr"):
+        within = method == "simclr-within"
+        return replace(study.simclr, negatives="both" if within else "cross_sequence")
+    return None
+
+
+def trained(method: Method, task: DotsConfig, study: Study, seed: int) -> Learner:
+    """A learner after its updates; ``random`` gets none."""
+    seed_everything(seed)
+    learner = Learner(method, study, task.dots)
+    if method == "random":
+        return learner
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(learner.parameters(), study.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, study.learning_rate, total_steps=study.updates
+    )
+    for _ in range(study.updates):
+        loss = learner(draw_dots(task, study.batch, generator))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return learner
+
+
+@torch.no_grad()
+def probed(model: Assembly, task: DotsConfig, study: Study) -> dict[str, list[float] | float]:
+    """Root mean square errors of one linear probe on all predicted embeddings.
+
+    The probe is least squares on ``[z_0, zhat_1, ..., zhat_T]``, all unrolled from the first image.
+
+    Returns:
+        ``rmse``: of each dot's coordinates, over all times, in sides of the image; ``by_time``:
+        likewise, over all dots; ``centre``: of always answering with the mean place; and telemetry.
+    """
+    model.eval()
+
+    def looked_at(count: int, seed: int) -> tuple[Tensor, Tensor]:
+        generator, parts = torch.Generator().manual_seed(seed), []
+        for batch in torch.arange(count).split(256):
+            seen = draw_dots(task, len(batch), generator)
+            states = model.unroll(model.encode(seen.images[:, 0]), seen.actions).flatten(2)
+            one = torch.ones_like(states[..., :1])
+            parts.append((torch.cat([states, one], -1).double(), seen.positions.double()))
+        states, places = zip(*parts, strict=True)
+        return torch.cat(states), torch.cat(places)
+
+    states, places = looked_at(study.probe_sequences, _PROBE_SEED)
+    flat, answer = states.flatten(0, 1), places.flatten(2).flatten(0, 1)
+    ridge = _RIDGE * len(flat) * torch.eye(flat.shape[1], dtype=flat.dtype)
+    probe = torch.linalg.solve(flat.mT @ flat + ridge, flat.mT @ answer)
+    states, places = looked_at(study.test_sequences, _PROBE_SEED + 1)
+    wrong = ((states @ probe).view_as(places) - places).square()
+    middle = answer.mean(0).view(places.shape[2:])
+    return {
+        "rmse": wrong.mean((0, 1, 3)).sqrt().tolist(),
+        "by_time": wrong.mean((0, 2, 3)).sqrt().tolist(),
+        "centre": (places - middle).square().mean((0, 1, 3)).sqrt().tolist(),
+        **_told(model, task),
+    }
+
+
+def _told(model: Assembly, task: DotsConfig) -> dict[str, float]:
+    seen = draw_dots(task, 256, torch.Generator().manual_seed(_PROBE_SEED + 2))
+    states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
+    values = telemetry(model.through_projector(states, model.targets(seen.images)))
+    return {name: values[name].item() for name in ("temporal_ratio", "rank", "unexplained")}
+
+
+def main(
+    out: Path,
+    tasks: tuple[str, ...] = tuple(TASKS),
+    methods: tuple[Method, ...] = (
+        "random",
+        "vicreg",
+        "simclr",
+        "reconstruction",
+        "inverse-dynamics",
+        "supervised",
+    ),
+    strengths: tuple[float, ...] = (1.0,),
+    seeds: int = 3,
+    study: Study = Study(),
+) -> None:
+    """Trains and probes every task with every method; run again to go on.
+
+    Args:
+        out: folder of one file a cell.
+        tasks: clean, changing-uniform, fixed-uniform, changing-structured, fixed-structured,
+            three-dots.
+        methods: what is trained.
+        strengths: of the noise; a dot is 1 at its centre.
+        seeds: how many, from 0.
+        study: the scale.
+    """  # fmt: skip
+    unknown = [name for name in tasks if name not in TASKS]
+    if unknown or seeds < 1:
+        raise InputError(f"--tasks {' '.join(unknown)}, --seeds {seeds}: not {', '.join(TASKS)}")
+    out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    for seed in range(seeds):
+        for name in tasks:
+            noisy = TASKS[name].noise != "none"
+            for strength in strengths if noisy else (0.0,):
+                task = replace(TASKS[name], strength=strength, steps=study.steps)
+                for method in methods:
+                    _cell(out, name, task, method, study, seed)
+
+
+def _cell(out: Path, name: str, task: DotsConfig, method: Method, study: Study, seed: int) -> None:
+    """One file, unless it is there."""
+    path = out / f"{name}-{task.strength:g}-{method}-{seed}.json"
+    identity = {"task": name, "strength": task.strength, "method": method, "seed": seed,
+                "study": to_json(study)}  # fmt: skip
+    if path.is_file():
+        if json.loads(path.read_text())["study"] != identity["study"]:
+            raise InputError(f"{path}: from a study of another scale; choose another --out")
+        return
+    began = time.process_time()
+    learner = trained(method, task, study, seed)
+    seconds = {"train_cpu_s": round(time.process_time() - began, 2)}
+    found = probed(learner.assembly, task, study)
+    with written_whole(path) as temporary:
+        content = identity | found | seconds | {"commit": source_commit()}
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    errors = " ".join(f"{error:.3f}" for error in found["rmse"])  # type: ignore[union-attr]
+    sys.stdout.write(f"{path.stem}: {errors} ({seconds['train_cpu_s']:.0f} s)\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run(main)
