@@ -12,6 +12,7 @@ import tyro
 from ppuu.command import run
 
 from .benchmarks.data import DataBenchmark
+from .benchmarks.planning import PlanningBenchmark
 from .benchmarks.raster import RasterBenchmark
 from .benchmarks.simulator import SimulatorBenchmark
 from .results import format_table, write_results
@@ -20,6 +21,7 @@ Benchmark = (
     Annotated[SimulatorBenchmark, tyro.conf.subcommand("simulator")]
     | Annotated[RasterBenchmark, tyro.conf.subcommand("raster")]
     | Annotated[DataBenchmark, tyro.conf.subcommand("data")]
+    | Annotated[PlanningBenchmark, tyro.conf.subcommand("planning")]
 )
 """One member a benchmark; each has ``run() -> rows``."""
 

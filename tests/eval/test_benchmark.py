@@ -11,6 +11,7 @@ from eval import benchmark
 from eval.benchmarks import data
 from eval.benchmarks.crowds import crowd
 from eval.benchmarks.data import DataBenchmark
+from eval.benchmarks.planning import PlanningBenchmark
 from eval.benchmarks.raster import RasterBenchmark
 from eval.benchmarks.simulator import SimulatorBenchmark
 from ppuu.command import run
@@ -37,6 +38,18 @@ def test_simulator(tmp_path, capsys):
     assert {row["vehicles"] for row in report["rows"]} == {30, 200}
     assert report["config"]["environments"] == [1, 3]
     assert "env_steps_per_s" in capsys.readouterr().out
+
+
+def test_planning():
+    rows = PlanningBenchmark(
+        ("tokens,futures=2,steps=3,iterations=2", "recorded,planner=random,samples=8"),
+        (1, 2), seconds=15.0, decisions=3, warm_up=1,
+    ).run()  # fmt: skip
+    kinds = [(row["planner"], row["world"], row["environments"]) for row in rows]
+    assert kinds == [(p, w, n) for p, w in (("gradient", "tokens"), ("random", "recorded"))
+                     for n in (1, 2)]  # fmt: skip
+    assert all(0 < row["ms_median"] <= row["ms_p95"] for row in rows)
+    assert rows[0]["horizon_frames"] == 9 and rows[0]["futures"] == 2
 
 
 def test_raster():

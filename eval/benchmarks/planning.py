@@ -1,0 +1,112 @@
+"""How long a planner takes for a decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from data.traffic import PRESETS, generate
+from envs.scenario import ScenarioConfig, list_scenarios
+from ppuu.policies.named import policy_by_name
+from ppuu.policies.planner_names import PREFIX, PlannerName
+from ppuu.policies.planning import PlanningPolicy
+from ppuu.recording import Recording
+from ppuu.scene import Scene
+from ppuu.world_models import TokensConfig, WorldModel
+from ppuu.worlds import PredictedWorld
+
+from ..results import Row
+from ..track import Track, choose_action, simulator_for
+
+UNTRAINED: dict[str, Callable[[], WorldModel]] = {"tokens": lambda: TokensConfig().build()}
+"""World models built afresh: what they foresee is wrong, how fast is not."""
+
+
+@dataclass(frozen=True)
+class PlanningBenchmark:
+    """Milliseconds of a decision in generated dense traffic, what is seen included.
+
+    Attributes:
+        planners: by name, as after ``planner:``; a world (``tokens`` is an untrained token model,
+            or a run directory, or what needs no training) and settings.
+        environments: how many decide at once.
+        seconds: of traffic.
+        decisions: timed, after ``warm_up`` others.
+        warm_up: untimed decisions.
+        threads: of torch; 0 leaves the number to it.
+    """
+
+    planners: tuple[str, ...] = (
+        "tokens,futures=3", "tokens,futures=3,planner=icem", "tokens,futures=3,planner=mppi",
+        "constant-acceleration", "recorded",
+    )  # fmt: skip
+    environments: tuple[int, ...] = (1, 64)
+    seconds: float = 40.0
+    decisions: int = 50
+    warm_up: int = 5
+    threads: int = 0
+
+    def run(self) -> list[Row]:
+        """One row for each planner and number of environments."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        track = _track(generate(PRESETS["dense"], self.seconds, seed=0))
+        return [
+            self._row(name, _policy(name), track, environments)
+            for name in self.planners
+            for environments in self.environments
+        ]
+
+    def _row(self, name: str, policy: PlanningPolicy, track: Track, environments: int) -> Row:
+        spent = np.array(self._seconds(policy, track, environments))
+        parsed, config = PlannerName.parse(PREFIX + name), policy.config
+        return {
+            "name": f"{name}, {environments}",
+            "planner": dict(parsed.settings).get("planner", "gradient"),
+            "world": parsed.world,
+            "environments": environments,
+            "horizon_frames": config.steps * policy.world.frames_per_step,
+            "futures": config.futures,
+            "ms_median": float(1e3 * np.median(spent)),
+            "ms_p95": float(1e3 * np.quantile(spent, 0.95)),
+            "decisions_per_s": float(environments / np.median(spent)),
+            "threads": torch.get_num_threads(),
+        }
+
+    @torch.no_grad()
+    def _seconds(self, policy: PlanningPolicy, track: Track, environments: int) -> list[float]:
+        """Of each timed decision; the egos drive on between them, and from the start if need be."""
+        scenarios = track.scenarios[np.arange(environments) % len(track.scenarios)]
+        simulator = simulator_for(policy, track)
+        spent: list[float] = []
+        simulator.reset(scenarios)
+        for number in range(self.warm_up + self.decisions):
+            if bool(simulator.done.any()):
+                simulator.reset(scenarios)
+                policy.reset(torch.ones(environments, dtype=torch.bool))
+            start = time.perf_counter()
+            action = choose_action(policy, simulator)
+            if number >= self.warm_up:
+                spent.append(time.perf_counter() - start)
+            simulator.step(action)
+        return spent
+
+
+def _policy(name: str) -> PlanningPolicy:
+    parsed = PlannerName.parse(PREFIX + name)
+    if parsed.world in UNTRAINED:
+        torch.manual_seed(0)
+        model = UNTRAINED[parsed.world]().requires_grad_(False).eval()
+        return PlanningPolicy(PredictedWorld(model), parsed.config(PREFIX + name))
+    policy = policy_by_name(PREFIX + name, "--planners")
+    assert isinstance(policy, PlanningPolicy)
+    return policy
+
+
+def _track(recording: Recording) -> Track:
+    scenarios = list_scenarios(recording, ScenarioConfig(distance_m=60.0))
+    return Track([recording], [], Scene.build([recording]), scenarios)
