@@ -51,6 +51,12 @@ class PredictedWorld(World):
         generator: torch.Generator,
     ) -> Foresight:
         """Sampled futures; the true surroundings are not looked at."""
+        return self.imagine(observation, steps, futures, generator)
+
+    def imagine(
+        self, observation: Observation, steps: int, futures: int, generator: torch.Generator
+    ) -> Foresight:
+        """The same, for those who have nothing but an observation."""
         model = self.predictor
         if not isinstance(model, WorldModel):
             return self._along(observation, lambda seen, ego: model.imagine(seen, steps, futures))
