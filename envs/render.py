@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from ppuu.geometry import box_corners
+from ppuu.policies.thought import Thought
 from ppuu.recording import Recording
 from ppuu.road import Road
 from ppuu.runtime import import_opencv
@@ -29,6 +30,8 @@ _EGO = (236, 82, 76)
 _HUMAN = (255, 214, 102)
 _GOAL = (120, 214, 140)
 _HIT = (229, 139, 255)
+_FORESEEN = (176, 222, 255)
+_DEAR = (214, 40, 120)
 _GLASS = (32, 36, 42)
 _BAR = (24, 27, 31)
 _TEXT = (238, 240, 243)
@@ -76,7 +79,8 @@ class Renderer:
 
     Traffic is blue where it stands and turns to mint at 20 m/s; the ego is red, the recorded
     human's box a yellow outline, the line to reach and a planned path green, whom the ego has hit
-    framed in violet.
+    framed in violet.  Of a planner: paths it considered from yellow (cheap) to purple (dear), and
+    outlines of where it expects the others, the later the fainter.
     """
 
     def __init__(self, recordings: Sequence[Recording], config: RenderConfig | None = None):
@@ -92,6 +96,7 @@ class Renderer:
         caption: str = "",
         bars: Mapping[str, float] | None = None,
         plan_m: Float[np.ndarray, "points 2"] | None = None,
+        thought: Thought | None = None,
     ) -> UInt8[np.ndarray, "rows columns 3"]:
         """One episode's present moment.
 
@@ -101,6 +106,7 @@ class Renderer:
             caption: shown at the bottom left, e.g. the driver's name.
             bars: costs or rewards by name, shown at the top left.
             plan_m: where the driver means to go.
+            thought: what else it considered, and what it expects of the others.
         """
         number = int(simulator.road[env])
         if number not in self._markings:
@@ -117,7 +123,11 @@ class Renderer:
         hit = int(simulator.hit_vehicle[env])
         for _, other, speed_mps in others:
             canvas.car(other, _speed_colour(speed_mps))
+        if thought is not None:
+            canvas.foreseen(thought)
         canvas.car(box, _EGO)
+        if thought is not None:
+            canvas.candidates(thought)
         if plan_m is not None:
             canvas.lines(plan_m[None], _GOAL, 2)
         human = simulator.human_state[env, :3].cpu()
@@ -266,6 +276,19 @@ class _Canvas:
     def outline(self, box: torch.Tensor, colour: tuple, width: int) -> None:
         self.lines(box_corners(box).numpy()[None], colour, width, closed=True)
 
+    def foreseen(self, thought: Thought) -> None:
+        """Where others are expected, the later the fainter."""
+        for box, ahead in zip(torch.from_numpy(thought.boxes), thought.ahead, strict=True):
+            colour = _mixed(_FORESEEN, _ASPHALT, 0.75 * float(ahead))
+            self.outline(box, colour, 1)
+
+    def candidates(self, thought: Thought) -> None:
+        """Paths that were considered, from cheap (yellow) to dear (red); the cheapest on top."""
+        dearest = max(float(np.ptp(thought.costs)), 1e-6)
+        for path, cost in zip(thought.candidates_m[::-1], thought.costs[::-1], strict=True):
+            share = float(cost - thought.costs[0]) / dearest
+            self.lines(path[None], _mixed(_HUMAN, _DEAR, share), 1)
+
     def number(self, number: int, box: torch.Tensor) -> None:
         """A vehicle's number above its box."""
         x, y = (self.pixels(box[None, :2].numpy())[0] >> _SHIFT).tolist()
@@ -322,6 +345,11 @@ class _Canvas:
         left -= self._width(text, scale) // 2 if centred else 0
         font, smooth = self.cv2.FONT_HERSHEY_SIMPLEX, self.cv2.LINE_AA
         self.cv2.putText(self.image, text, (left, baseline), font, scale, colour, 1, smooth)
+
+
+def _mixed(one: tuple, other: tuple, share: float) -> tuple[int, ...]:
+    """A colour between two."""
+    return tuple(round(a + share * (b - a)) for a, b in zip(one, other, strict=True))
 
 
 def _placed(points: list[tuple[float, float]], x: float, y: float, heading: float) -> np.ndarray:

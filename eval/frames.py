@@ -17,6 +17,8 @@ from envs.termination import CollisionKind, Outcome
 from ppuu.costs import DrivingCost
 from ppuu.errors import InputError
 from ppuu.policies import Policy
+from ppuu.policies.planning import Decision, PlanningPolicy
+from ppuu.policies.thought import Thought, thoughts
 from ppuu.raster import LANES, OFFROAD, VEHICLES, RasterConfig, draw
 from ppuu.rollout import Futures, Rollout
 
@@ -36,6 +38,27 @@ class Planning(Protocol):
     """
 
     planned_path_m: Float[Tensor, "batch points 2"]
+
+
+class Mind:
+    """What a planner has in mind for each environment, until it plans anew there.
+
+    Args:
+        policy: any; only planners have anything in mind.
+    """
+
+    def __init__(self, policy: Policy):
+        self._policy = policy
+        self._seen: Decision | None = None
+        self._thoughts: dict[int, Thought] = {}
+
+    def look(self) -> dict[int, Thought]:
+        """By environment."""
+        decision = self._policy.decision if isinstance(self._policy, PlanningPolicy) else None
+        if decision is not None and decision is not self._seen:
+            self._seen = decision
+            self._thoughts |= thoughts(decision)
+        return self._thoughts
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +92,7 @@ class Drive:
             the driving cost (``cost/NAME``) and of the reward (``reward/NAME``).
         others: the vehicles nearby.
         plans: ``(points, 2)`` a frame, without the last; empty if the policy offers none.
+        thoughts: what a planner considered, likewise.
     """
 
     policy: str
@@ -82,6 +106,7 @@ class Drive:
     signals: dict[str, np.ndarray]
     others: Others
     plans: list[np.ndarray]
+    thoughts: list[Thought]
 
     @property
     def failed(self) -> bool:
@@ -111,7 +136,7 @@ def record(policy: Policy, name: str, track: Track, scenarios: Sequence[int]) ->
     simulator = simulator_for(policy, track)
     simulator.reset(track.scenarios[list(scenarios)])
     policy.reset(torch.ones(simulator.envs, dtype=torch.bool))
-    takes = [_Take() for _ in scenarios]
+    takes, mind = [_Take() for _ in scenarios], Mind(policy)
     nothing = {f"reward/{term}": torch.zeros(simulator.envs) for term in DEFAULT_WEIGHTS}
     signals = _signals(simulator) | driving_costs(simulator, torch.zeros_like(simulator.action))
     _append(takes, range(simulator.envs), simulator, signals | nothing)
@@ -122,6 +147,9 @@ def record(policy: Policy, name: str, track: Track, scenarios: Sequence[int]) ->
         if isinstance(policy, Planning):
             for env in running:
                 takes[env].plans.append(policy.planned_path_m[env].cpu().numpy().copy())
+        for env, thought in mind.look().items():
+            if env in running:
+                takes[env].thoughts.append(thought)
         step = Step(simulator, simulator.step(chosen), before)
         signals = _signals(simulator) | driving_costs(simulator, before.action) | _rewards(step)
         _append(takes, running, simulator, signals)
@@ -135,7 +163,7 @@ class _Take:
     """One episode while it is being driven."""
 
     def __init__(self):
-        self.states, self.humans, self.plans = [], [], []
+        self.states, self.humans, self.plans, self.thoughts = [], [], [], []
         self.signals: dict[str, list[float]] = {}
         self.vehicles, self.boxes = [], []
 
@@ -156,6 +184,7 @@ class _Take:
             signals={name: np.array(values) for name, values in self.signals.items()},
             others=Others(vehicle[order], frame[order], np.concatenate(self.boxes)[order]),
             plans=self.plans,
+            thoughts=self.thoughts,
         )
 
 

@@ -19,6 +19,7 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy
+from ppuu.policies.thought import Thought
 from ppuu.road import Road
 
 from .frames import Drive, chosen_scenarios, record
@@ -113,6 +114,7 @@ def _drive(drive: Drive, vehicle_id: np.ndarray) -> dict:
             "planX": (points[:, 0], _METRES),
             "planY": (points[:, 1], _METRES),
         }
+    columns |= _thoughts(drive.thoughts)
     return {
         "outcome": drive.outcome,
         "kind": drive.collision_kind,
@@ -121,6 +123,28 @@ def _drive(drive: Drive, vehicle_id: np.ndarray) -> dict:
         "hit": int(vehicle_id[drive.hit_vehicle]) if drive.hit_vehicle >= 0 else None,
         "frames": len(drive.state),
         "packed": pack(columns),
+    }
+
+
+def _thoughts(thoughts: Sequence[Thought]) -> dict[str, tuple[np.ndarray, float]]:
+    """Candidate paths, their costs, and foreseen boxes, all frames one after the other."""
+    if not thoughts:
+        return {}
+    paths = np.concatenate([one.candidates_m for one in thoughts])
+    boxes = np.concatenate([one.boxes for one in thoughts])
+    return {
+        "pathCount": (np.array([len(one.costs) for one in thoughts]), 1),
+        "pathPoints": (np.array([paths.shape[1]]), 1),
+        "pathX": (paths[..., 0].ravel(), _METRES),
+        "pathY": (paths[..., 1].ravel(), _METRES),
+        "pathCost": (np.concatenate([one.costs for one in thoughts]), _VALUES),
+        "foreseenCount": (np.array([len(one.boxes) for one in thoughts]), 1),
+        "foreseenX": (boxes[:, 0], _METRES),
+        "foreseenY": (boxes[:, 1], _METRES),
+        "foreseenHeading": (boxes[:, 2], _RADIANS),
+        "foreseenLength": (boxes[:, 3], _METRES),
+        "foreseenWidth": (boxes[:, 4], _METRES),
+        "foreseenAhead": (np.concatenate([one.ahead for one in thoughts]), _VALUES),
     }
 
 

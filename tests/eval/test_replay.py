@@ -19,6 +19,10 @@ from eval.frames import chosen_scenarios, record
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.policies import NoAction, RecordedHuman
+from ppuu.policies.named import policy_by_name
+from ppuu.policies.thought import _foreseen
+from ppuu.raster import RasterConfig
+from ppuu.rollout import Futures
 from tests.helpers import Car, straight_recording
 
 
@@ -327,3 +331,47 @@ def test_the_page_works_in_a_browser(file, tmp_path, browser):
     assert found["pictures"] == 5
     assert any("proximity" in key for key in found["charts"])
     assert any("recorded human" in key for key in found["charts"])
+
+
+def test_what_a_planner_considers_comes_with_each_frame(track):
+    policy = policy_by_name("planner:constant-velocity,iterations=2,steps=4,replan_every=2")
+    drives = record(policy, "planner", track, [0, 1])
+    for drive in drives:
+        assert len(drive.thoughts) == len(drive.plans) == len(drive.state) - 1
+        # Between two plans the thought stays.
+        assert drive.thoughts[0] is drive.thoughts[1] is not drive.thoughts[2]
+        first = drive.thoughts[0]
+        np.testing.assert_allclose(
+            first.candidates_m[:, 0], [drive.state[0, :2]] * len(first.costs)
+        )
+        assert (np.diff(first.costs) >= 0).all()
+        # At constant velocity the last box is where its vehicle will be 1.2 s later.
+        last = first.boxes[first.ahead == 1.0]
+        now = drive.others.box[drive.others.frame == 0]
+        later = (
+            now[:, 0]
+            + 1.2 * np.array([12.0, 4.0, 10.0])[drive.others.vehicle[drive.others.frame == 0]]
+        )
+        np.testing.assert_allclose(sorted(last[:, 0]), sorted(later), atol=0.3)
+    columns = unpacked(replay._drive(drives[0], np.arange(100, 103))["packed"])
+    counts = columns["pathCount"].astype(int)
+    assert len(counts) == len(drives[0].thoughts)
+    expected = np.concatenate([one.candidates_m for one in drives[0].thoughts])
+    np.testing.assert_allclose(columns["pathX"], expected[..., 0].ravel(), atol=0.006)
+    assert columns["pathPoints"][0] == expected.shape[1]
+    assert columns["foreseenCount"].sum() == len(columns["foreseenX"]) > 0
+
+
+def test_predicted_images_are_foreseen_as_runs_of_pixels():
+    raster = RasterConfig()
+    vehicles = torch.zeros(1, 1, 3, raster.rows, raster.columns)
+    vehicles[0, 0, 2, 10:17, 4] = 1.0
+    road = torch.zeros(1, 3, 2, raster.rows, raster.columns)
+    pose = torch.tensor([[[5.0, 2.0, 0.0]] * 3])
+    boxes, ahead = _foreseen(Futures(vehicles, road, pose, raster), 0)
+    metres = raster.metres_per_pixel
+    assert ahead.tolist() == [1.0]
+    x = 5.0 + (0.5 * (raster.rows - 1) - 13) * metres
+    y = 2.0 + (0.5 * (raster.columns - 1) - 4) * metres
+    expected = torch.tensor([[x, y, 0.0, 7 * metres, metres]])
+    torch.testing.assert_close(boxes, expected, atol=1e-4, rtol=1e-4)

@@ -11,6 +11,7 @@ from eval.closed_loop import Track
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.policies import NoAction
+from ppuu.policies.named import policy_by_name
 from tests.helpers import Car, straight_recording
 
 
@@ -88,3 +89,19 @@ def test_wrong_arguments_are_named(file, tmp_path):
         video.main(("human",), (file,), tmp_path / "out.mp4", "all", scenario=(7,))
     with pytest.raises(InputError, match="neither a run directory nor"):
         video.main(("absent",), (file,), tmp_path / "out.mp4", "all")
+
+
+def test_what_a_planner_considers_is_drawn(file):
+    """Candidate paths ahead of the ego, and outlines of where others are expected."""
+    track = Track.load([file], "all")
+    name = "planner:constant-velocity,iterations=2,steps=4"
+    plain = next(video.frames(NoAction(), "a", track, 0)).astype(int)
+    thought = next(video.frames(policy_by_name(name), "a", track, 0)).astype(int)
+    changed = (plain != thought).any(-1)[: plain.shape[0] - 28]
+    rows, columns = np.nonzero(changed)
+    # Ahead of the ego at 35 % of 960 columns, up to 4 x 0.3 s at 10 m/s; the other stands ahead.
+    assert columns.min() > 300 and 380 < columns.max() < 700
+    assert np.ptp(rows) > 10
+    shade = thought[rows, columns]
+    outline = np.abs(shade - np.array([176, 222, 255])).max(1) < 90
+    assert outline.sum() > 20
