@@ -142,9 +142,18 @@ class Clips:
     def batch(self, index: Int[Tensor, " batch"], images: bool | None = None) -> Clip:
         """The histories of some clips; drawn or not, if not as the configuration says."""
         index = index.to(self.ego.device)
-        ego, frame = self.ego[index], self.frame[index]
+        return self.at(self.ego[index], self.frame[index], self.horizon, images)
+
+    def at(
+        self,
+        ego: Int[Tensor, " batch"],
+        frame: Int[Tensor, " batch"],
+        horizon: int,
+        images: bool | None = None,
+    ) -> Clip:
+        """Clips that begin where one likes; the tracks must reach far enough."""
         seen = observe(self.scene, self.road_map, self.config, ego, frame, images)
-        return Clip(ego, frame, seen, *recorded(self.scene, self.actions, ego, frame, self.horizon))
+        return Clip(ego, frame, seen, *recorded(self.scene, self.actions, ego, frame, horizon))
 
     def draw_vehicles(
         self, clip: Clip, frames_ahead: Int[Tensor, " time"], poses: Float[Tensor, "batch time 3"]

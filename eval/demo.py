@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ppuu.command import run
@@ -18,23 +13,9 @@ from ppuu.files import written_whole
 
 from .closed_loop import short_row
 from .results import format_table
+from .steps import Step, carry_out
 
 _POLICIES = ("human", "mpur", "mpur-without-uncertainty", "imitation", "no-action", "idm")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of the path.
-
-    Attributes:
-        title: what it does, for the reader.
-        words: the command, after ``python -m``.
-        product: the file it leaves; a step whose product is there is not run again.
-    """
-
-    title: str
-    words: tuple[str, ...]
-    product: Path
 
 
 def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) -> list[list[Step]]:
@@ -142,64 +123,6 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
             )
         ],
     ]  # fmt: skip
-
-
-def _start(step: Step, line: int) -> subprocess.Popen:
-    environment = os.environ | {
-        # Two steps side by side on a core each beat one step on both.
-        "OMP_NUM_THREADS": "1",
-        "OMP_WAIT_POLICY": "passive",
-        "OPENCV_LOG_LEVEL": "ERROR",
-        "TQDM_POSITION": str(line),
-    }
-    sys.stderr.write(f"\n== {step.title}\n   python -m {' '.join(step.words)}\n")
-    return subprocess.Popen([sys.executable, "-m", *step.words], env=environment)
-
-
-def carry_out(stages: Sequence[Sequence[Step]]) -> dict[str, float]:
-    """Runs what is not there yet; returns the seconds each title took.
-
-    Raises:
-        InputError: a command failed; what is done stays, so running again goes on from there.
-    """
-    seconds: dict[str, float] = {}
-    for number, stage in enumerate(stages):
-        todo = [step for step in stage if not step.product.exists()]
-        for step in stage:
-            if step not in todo:
-                sys.stderr.write(f"== {step.title}: done already\n")
-        if not todo:
-            continue
-        # Whatever was made from older products is stale, also if this run is interrupted.
-        for later in (step for stage in stages[number + 1 :] for step in stage):
-            later.product.unlink(missing_ok=True)
-        began = time.monotonic()
-        _side_by_side(todo)
-        for step in todo:
-            step.product.parent.mkdir(parents=True, exist_ok=True)
-            step.product.touch()
-            seconds[step.title] = round(time.monotonic() - began, 1)
-    return seconds
-
-
-def _side_by_side(steps: Sequence[Step]) -> None:
-    """Runs steps at the same time; if one fails or we are stopped, the others are stopped, too."""
-    running = {step: _start(step, line) for line, step in enumerate(steps)}
-    try:
-        waiting = set(running)
-        while waiting:
-            time.sleep(0.2)
-            for step in [step for step in waiting if running[step].poll() is not None]:
-                waiting.remove(step)
-                if running[step].returncode != 0:
-                    raise InputError(
-                        f"'{step.title}' failed (see above); run the same command again to go on"
-                    )
-    finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.wait()
 
 
 def main(

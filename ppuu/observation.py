@@ -141,14 +141,22 @@ def observe(
     ego: Int[Tensor, " batch"],
     frame: Int[Tensor, " batch"],
     images: bool | None = None,
+    driven: Float[Tensor, "batch frames 4"] | None = None,
 ) -> Observation:
     """What recorded vehicles saw at global frames at least ``span`` into their tracks.
 
-    Without ``images`` (by default as the configuration says) none is drawn; they have no pixels.
+    Args:
+        scene: the recordings.
+        road_map: their roads.
+        config: how much is seen.
+        ego: the vehicles.
+        frame: the present.
+        images: whether to draw any, if not as the configuration says; else they have no pixels.
+        driven: where the egos were, if somebody else drove them than the recorded human.
     """
     images = config.images if images is None else images
     times = frame[:, None] - config.lags(frame.device)
-    states = scene.state(ego[:, None].expand_as(times), times)
+    states = scene.state(ego[:, None].expand_as(times), times) if driven is None else driven
     raster = config.raster
     rows, columns = (raster.rows, raster.columns) if images else (0, 0)
     drawn = states.new_empty(len(ego), config.frames, CHANNELS, rows, columns)
@@ -168,7 +176,9 @@ def observe(
         drawn,
         states,
         scene.size_m[ego],
-        recorded_tracks(scene, ego, frame, config.lags(frame.device), config.vehicles)
+        recorded_tracks(
+            scene, ego, states[:, -1, :2], frame, config.lags(frame.device), config.vehicles
+        )
         if tracked
         else None,
         LocalRoad(road_map, scene.vehicle_recording[ego]) if tracked else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -147,6 +147,13 @@ class Rollout:
     size_m: Float[Tensor, "batch 2"]
     futures: Futures | TrackFutures
     step_s: float
+
+    def every(self, stride: int) -> Rollout:
+        """The first of every ``stride`` elements of the batch, without its surroundings."""
+        return replace(
+            self, states=self.states[::stride], actions=self.actions[::stride],
+            previous_action=self.previous_action[::stride], size_m=self.size_m[::stride],
+        )  # fmt: skip
 
     @property
     def images(self) -> Futures:

@@ -74,21 +74,23 @@ def nearest(
 def recorded_tracks(
     scene: Scene,
     ego: Int[Tensor, " batch"],
+    ego_m: Float[Tensor, "batch 2"],
     frame: Int[Tensor, " batch"],
     lags: Int[Tensor, " frames"],
     slots: int,
 ) -> Tracks:
-    """Histories of those who are nearest to a recorded vehicle at a frame.
+    """Histories of those who are nearest to an ego at a frame.
 
     Args:
         scene: the recordings.
-        ego: whose surroundings.
+        ego: the recorded vehicle that does not count.
+        ego_m: where the ego is.
         frame: the present, a global frame.
         lags: how many frames ago each entry of the history was.
         slots: how many vehicles.
     """
     found = scene.neighbours(frame, ego)
-    column, there = nearest(found, scene.state(ego, frame)[:, :2], slots)
+    column, there = nearest(found, ego_m, slots)
     vehicle = torch.where(there, found.vehicle.gather(1, column), -1)
     states, present = states_at(scene, vehicle, frame[:, None] - lags)
     size = scene.size_m[vehicle.clamp(min=0)]

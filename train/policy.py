@@ -19,9 +19,9 @@ from ppuu.objectives import UnrollConfig
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
-from ppuu.runs import load_policy, load_world_model, weights_hash
+from ppuu.runs import load_policy, load_world_models, weights_hash
 from ppuu.runtime import seed_everything
-from ppuu.world_models import WorldModel
+from ppuu.world_models import Ensemble, WorldModel
 
 from .clips import ClipSource, ClipStream
 from .distributed import join
@@ -107,7 +107,7 @@ def main(
     recordings: tuple[Path, ...],
     out: Path,
     config: Annotated[PolicyTraining, tyro.conf.arg(name="")],
-    world_model: Path | None = None,
+    world_model: tuple[Path, ...] = (),
     teacher: str | None = None,
     init: Path | None = None,
     preset: str = "small",
@@ -128,7 +128,8 @@ def main(
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
         config: everything a preset fixes.
         world_model: run directory of train.world_model; mpur, mpur-without-uncertainty and mper
-            need one, and so does a policy that looks at its embedding.
+            need one, and so does a policy that looks at its embedding. To mpur, several are an
+            ensemble, whose members' disagreement is the uncertainty.
         teacher: the planner to distil, such as planner:constant-acceleration.
         init: run directory of a policy to start from; without it, all methods but imitation first
             train an imitation policy, in OUT/imitation, which spares them the long way from
@@ -142,7 +143,9 @@ def main(
     """
     where = join(device)
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
-    model = None if world_model is None else load_world_model(world_model).to(where)
+    model = load_world_models(world_model).to(where) if world_model else None
+    if isinstance(model, Ensemble) and method != "mpur":
+        raise InputError(f"--world-model: {method} takes one, only mpur takes an ensemble")
     if model is None and (method in IN_MODEL or _embeds(config)):
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
     if model is not None:
@@ -174,8 +177,9 @@ def main(
     identity = {"method": method} | to_json(config) | {"data": stream.identity}
     if init is not None and start is not None:
         identity["init"] = _origin(init, start)
-    if world_model is not None and model is not None:
-        identity["world_model"] = _origin(world_model, model)
+    if world_model and model is not None:
+        origins = [_origin(run, model) for run in world_model]
+        identity["world_model"] = origins[0] if len(origins) == 1 else origins
     if teacher is not None:
         identity["teacher"] = teacher
     draw, loss = _method(method, policy, model, stream, config, teacher)
@@ -215,11 +219,13 @@ def _stream(
     seen = config.policy.observation
     model_sees = model.observation if model is not None and method in IN_MODEL else seen
     drawn = seen.images or (model is not None and method in IN_MODEL and model.predicts_images)
-    tracked = 24 if method in ("multi-step-imitation", "distillation") else 0
+    among_recorded = method in ("multi-step-imitation", "distillation") or method.startswith("mpur")
+    tracked = 24 if among_recorded else 0
     wanted = replace(seen, vehicles=max(seen.vehicles, model_sees.vehicles, tracked), images=drawn)
     varied = method not in ("mper", "multi-step-imitation")
     batch = config.batch * (1 if varied else config.unroll.starts.copies)
-    horizon = config.unroll.steps * seen.stride
+    driven = config.unroll.starts.drive_steps if method.startswith("mpur") else 0
+    horizon = (driven + config.unroll.steps) * seen.stride
     return ClipStream(source, wanted, horizon, batch, config.balance, config.loop.seed, device)
 
 

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
 from data.clips import Clip, Clips
-from ppuu.costs import Uncertainty
+from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.objectives import (
     Terms,
     UnrollConfig,
     as_recorded,
+    dreamt,
     expert_path_loss,
     expert_replica_costs,
     from_prior,
@@ -24,10 +27,13 @@ from ppuu.objectives import (
     unroll,
     varied_starts,
 )
+from ppuu.observation import Observation
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
-from ppuu.world_models import CopyLast, Truth, WorldModel, explained
+from ppuu.rollout import Rollout
+from ppuu.world_models import CopyLast, Ensemble, Truth, WorldModel, explained
 
 from .clips import ClipStream, Picked
+from .driven_starts import driven_starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,25 +124,46 @@ def uncertainty_regularised(
     """MPUR, after the experts have set the scale of disagreement."""
     uncertainty = Uncertainty(config.steps, config.hinge)
     if config.copies > 1:
-        model.train()  # dropout is what makes the replicas differ
+        # Dropout is what makes the replicas of a single model differ.
+        model.train(not isinstance(model, Ensemble))
         uncertainty.fit(_expert_costs(model, stream, config, experts))
     uncertainty.to(next(policy.parameters()).device)
+    explains = config.latents == "posterior"
 
-    def loss(lesson: Lesson) -> Terms:
-        clip = lesson.clip
-        starts = varied_starts(
-            clip.observation, config.starts, model.raster, model.dt_s, model.observation.stride
-        )
-        latents = from_prior(model, clip.observation, config.steps)
-        rollout = unroll(
+    def driven(
+        lesson: Lesson,
+        starts: Observation,
+        previous_action: Float[Tensor, "starts 2"],
+        latents: Float[Tensor, "batch time latent"],
+    ) -> Rollout:
+        return unroll(
             policy,
-            replicas(model, clip.observation, starts, latents, config.copies),
+            replicas(model, lesson.clip.observation, starts, latents, config.copies),
             starts,
-            clip.previous_action.repeat_interleave(config.starts.copies, 0),
+            previous_action,
             config.steps,
             model.frames_per_step,
             model.dt_s,
         )
+
+    def loss(lesson: Lesson) -> Terms:
+        steps = int(torch.randint(config.starts.drive_steps + 1, ()))
+        clip, starts, previous = driven_starts(
+            policy, lesson.clips, lesson.clip, config.starts, steps
+        )
+        lesson = replace(lesson, clip=clip)
+        if explains:
+            truth = lesson.clips.truth(clip, model, config.steps)
+            latents = explained(model, clip.observation, truth)
+        else:
+            latents = from_prior(model, clip.observation, config.steps)
+        rollout = driven(lesson, starts, previous, latents)
+        if config.dream.every and int(torch.randint(config.dream.every, ())) == 0:
+            latents = dreamt(
+                model, clip.observation, latents, rollout.every(config.starts.copies),
+                DrivingCost(config.cost), config.dream,
+            )  # fmt: skip
+            rollout = driven(lesson, starts, previous, latents)
         return policy_loss(rollout, uncertainty, config)
 
     return draw, loss

@@ -37,7 +37,7 @@ class Uncertainty(nn.Module):
 
     def fit(self, replica_costs: Float[Tensor, "samples replicas time"]) -> None:
         """Takes mean and deviation of the variance along expert paths."""
-        variance = replica_costs.var(1)
+        variance = _variance(replica_costs)
         self.expert_mean.copy_(variance.mean(0))
         self.expert_deviation.copy_(variance.std(0).clamp(min=1e-6))
 
@@ -46,7 +46,9 @@ class Uncertainty(nn.Module):
     ) -> Float[Tensor, "batch time"]:
         """Standardised variance above the hinge."""
         steps = replica_costs.shape[-1]
-        standard = (replica_costs.var(1) - self.expert_mean[:steps]) / self.expert_deviation[:steps]
+        standard = (_variance(replica_costs) - self.expert_mean[:steps]) / self.expert_deviation[
+            :steps
+        ]
         return (standard - self.hinge).clamp(min=0.0)
 
     def beyond_view(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
@@ -57,3 +59,9 @@ class Uncertainty(nn.Module):
         )  # fmt: skip
         inside = limit - 0.5 * rollout.size_m[:, None]
         return (rollout.offset[..., :2].abs() - inside).clamp(min=0.0).sum(-1)
+
+
+def _variance(
+    replica_costs: Float[Tensor, "batch replicas time"],
+) -> Float[Tensor, "batch time"]:
+    return (1.0 - torch.exp(-replica_costs)).var(1)

@@ -1,6 +1,7 @@
 """Pure losses: each returns named terms and their weighted total."""
 
 from ..terms import Terms
+from .dreaming import DreamConfig, dreamt
 from .expert_path import expert_path_loss
 from .imitation import imitation_loss
 from .policy_unroll import (
@@ -16,11 +17,13 @@ from .starts import StartConfig, varied_starts
 from .world_model import WorldModelLossConfig, world_model_loss
 
 __all__ = [
+    "DreamConfig",
     "StartConfig",
     "Terms",
     "UnrollConfig",
     "WorldModelLossConfig",
     "as_recorded",
+    "dreamt",
     "expert_path_loss",
     "expert_replica_costs",
     "from_prior",

@@ -7,7 +7,7 @@ Driving in Dense Traffic (ICLR 2019), section 3.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,7 +21,8 @@ from ..policies.network import NetworkPolicy
 from ..rollout import Futures, Rollout, in_time
 from ..terms import Terms
 from ..track_futures import TrackFutures
-from ..world_models.base import WorldModel
+from ..world_models import Ensemble, WorldModel
+from .dreaming import DreamConfig
 from .starts import StartConfig
 
 
@@ -38,7 +39,9 @@ class UnrollConfig:
         view_weight: of leaving the predicted image, in metres.
         hinge: standard deviations of disagreement that are free.
         discount: a model step's.
+        latents: drawn from the prior, or from the posterior, which knows what followed.
         starts: beginnings of each clip.
+        dream: how dangerous dreams become; see ``DreamConfig``.
     """
 
     steps: int = 10
@@ -48,7 +51,9 @@ class UnrollConfig:
     view_weight: float = 0.1
     hinge: float = 0.5
     discount: float = 0.97
+    latents: Literal["prior", "posterior"] = "prior"
     starts: StartConfig = field(default_factory=StartConfig)
+    dream: DreamConfig = field(default_factory=DreamConfig)
 
     def __post_init__(self):
         if self.steps < 1 or self.replicas < 2:
@@ -80,7 +85,12 @@ class Surroundings(Protocol):
 def from_prior(
     model: WorldModel, observation: Observation, steps: int
 ) -> Float[Tensor, "batch time latent"]:
-    """Latents as the model draws them when it knows nothing of what follows."""
+    """Noise for latents as the model draws them when it knows nothing of what follows.
+
+    To an ensemble's members the same latent means different things; they get its mean.
+    """
+    if isinstance(model, Ensemble):
+        return observation.ego.new_zeros(len(observation.ego), steps, model.latent_size)
     return observation.ego.new_empty(len(observation.ego), steps, model.latent_size).normal_()
 
 

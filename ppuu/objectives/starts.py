@@ -27,15 +27,19 @@ class StartConfig:
         speed_mps: standard deviation of the change of speed.
         left_m: of the shift sideways.
         heading_rad: of the turn.
+        drive_steps: model steps, at most, that the policy itself has driven before an update's
+            beginnings, among everybody as recorded; drawn anew for each update.
     """
 
     copies: int = 4
     speed_mps: float = 1.5
     left_m: float = 0.3
     heading_rad: float = 0.02
+    drive_steps: int = 0
 
     def __post_init__(self):
-        if self.copies < 1 or min(self.speed_mps, self.left_m, self.heading_rad) < 0:
+        smallest = min(self.speed_mps, self.left_m, self.heading_rad, self.drive_steps)
+        if self.copies < 1 or smallest < 0:
             raise InputError(f"starts: copies must be positive and deviations not negative: {self}")
 
 

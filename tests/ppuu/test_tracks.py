@@ -18,7 +18,8 @@ def test_the_nearest_by_brute_force():
     ego = torch.tensor([3, len(scene.first_frame) // 2])
     frame = scene.first_frame[ego] + 8
     lags = torch.tensor([4, 2, 0])
-    tracks = recorded_tracks(scene, ego, frame, lags, 12)
+    here = scene.state(ego, frame)[:, :2]
+    tracks = recorded_tracks(scene, ego, here, frame, lags, 12)
     for k in range(2):
         here = scene.state(ego[k], frame[k])[:2]
         apart = {}

@@ -1,0 +1,95 @@
+"""Commands in stages: what is done stays done, whatever is interrupted goes on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ppuu.errors import InputError
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a longer path.
+
+    Attributes:
+        title: what it does, for the reader.
+        words: the command, after ``python -m``.
+        product: the file it leaves; a step whose product is there is not run again.
+    """
+
+    title: str
+    words: tuple[str, ...]
+    product: Path
+
+
+def _start(step: Step, line: int) -> subprocess.Popen:
+    environment = os.environ | {
+        # Two steps side by side on a core each beat one step on both.
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "passive",
+        "OPENCV_LOG_LEVEL": "ERROR",
+        "TQDM_POSITION": str(line),
+    }
+    sys.stderr.write(f"\n== {step.title}\n   python -m {' '.join(step.words)}\n")
+    return subprocess.Popen([sys.executable, "-m", *step.words], env=environment)
+
+
+def carry_out(stages: Sequence[Sequence[Step]], at_once: int | None = None) -> dict[str, float]:
+    """Runs what is not there yet; returns the seconds each title took.
+
+    Args:
+        stages: one after the other; the steps of a stage run side by side.
+        at_once: how many steps, at most; all of a stage if not given.
+
+    Raises:
+        InputError: a command failed; what is done stays, so running again goes on from there.
+    """
+    seconds: dict[str, float] = {}
+    for number, stage in enumerate(stages):
+        todo = [step for step in stage if not step.product.exists()]
+        for step in stage:
+            if step not in todo:
+                sys.stderr.write(f"== {step.title}: done already\n")
+        if not todo:
+            continue
+        # Whatever was made from older products is stale, also if this run is interrupted.
+        for later in (step for stage in stages[number + 1 :] for step in stage):
+            later.product.unlink(missing_ok=True)
+        seconds |= _side_by_side(todo, at_once or len(todo))
+    return seconds
+
+
+def _side_by_side(steps: Sequence[Step], at_once: int) -> dict[str, float]:
+    """Runs steps at the same time; if one fails or we are stopped, the others are stopped, too."""
+    waiting, running = list(steps), {}
+    seconds: dict[str, float] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                step = waiting.pop(0)
+                line = min(set(range(at_once)) - {line for _, line, _ in running.values()})
+                running[step] = _start(step, line), line, time.monotonic()
+            time.sleep(0.2)
+            for step, (process, _, began) in list(running.items()):
+                if process.poll() is None:
+                    continue
+                if process.returncode != 0:
+                    raise InputError(
+                        f"'{step.title}' failed (see above); run the same command again to go on"
+                    )
+                del running[step]
+                step.product.parent.mkdir(parents=True, exist_ok=True)
+                step.product.touch()
+                seconds[step.title] = round(time.monotonic() - began, 1)
+        return seconds
+    finally:
+        for process, _, _ in running.values():
+            process.terminate()
+        for process, _, _ in running.values():
+            process.wait()

@@ -1,0 +1,268 @@
+"""``python -m eval.table``: train every row of a table over several seeds, score it, write it."""
+
+from __future__ import annotations
+
+import csv
+import json as json_
+import re
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.files import written_whole
+
+from .clustered import clustered_means
+from .results import Metric, Row, format_table, write_results
+from .steps import Step, carry_out
+from .table_rows import FAMILIES, PRESETS, WORLDS, Learned, TablePreset
+
+SUCCESSES = ("arrived", "survived")
+
+
+def slug(name: str) -> str:
+    """A row's name as a folder's."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")
+
+
+def policy_dir(out: Path, row: Learned, seed: int) -> Path:
+    """Where a row's policy is kept."""
+    return out / "policies" / f"{slug(row.name)}-seed{seed}"
+
+
+def world_dir(out: Path, family: str, world: str, seed: int) -> Path:
+    """Where a world model is kept."""
+    return out / "world-models" / f"{family}-{world}-seed{seed}"
+
+
+def imitation_row(family: str) -> Learned:
+    """Where all policies of a family start from."""
+    return Learned(f"imitation for {family}", "imitation", family)
+
+
+def plan(
+    out: Path,
+    preset: TablePreset,
+    recordings: Sequence[Path],
+    test: Sequence[Path],
+    seeds: Sequence[int],
+    scale: Mapping[str, tuple[str, ...]],
+    others: Sequence[str],
+    limit: int | None,
+) -> list[list[Step]]:
+    """The commands, in stages: world models, imitation, policies, scores.
+
+    Args:
+        out: directory of everything.
+        preset: the rows.
+        recordings, test: what is learnt from, and driven in.
+        seeds: of trainings.
+        scale: further words for ``train.world_model`` and ``train.policy``.
+        others: how others move.
+        limit: most scenarios.
+    """
+    learnt = ("--split", "all", "--recordings", *map(str, recordings))
+    in_model = [row for row in preset.learned if row.method != "imitation"]
+    worlds = dict.fromkeys((row.family, row.world) for row in in_model)
+    models, starts, policies = [], [], []
+    for seed in seeds:
+        kept = ("--loop.seed", str(seed))
+        for family, world in worlds:
+            where = world_dir(out, family, world, seed)
+            words = (
+                "train.world_model", "--preset", FAMILIES[family].world_model, *learnt, "--out",
+                str(where), *kept, *WORLDS[world], *scale["world_model"],
+            )  # fmt: skip
+            models.append(Step(f"world model {where.name}", words, where / ".done"))
+        for family in dict.fromkeys(row.family for row in preset.learned):
+            where = policy_dir(out, imitation_row(family), seed)
+            words = (
+                "train.policy", "--method", "imitation", "--preset", FAMILIES[family].policy,
+                *learnt, "--out", str(where), *kept, *scale["imitation"],
+            )  # fmt: skip
+            starts.append(Step(f"{where.name}", words, where / ".done"))
+        for row in in_model:
+            where = policy_dir(out, row, seed)
+            words = (
+                "train.policy", "--method", row.method, "--preset", FAMILIES[row.family].policy,
+                *learnt, "--out", str(where), *kept, "--world-model",
+                str(world_dir(out, row.family, row.world, seed)), "--init",
+                str(policy_dir(out, imitation_row(row.family), seed)), *row.options,
+                *scale["policy"],
+            )  # fmt: skip
+            policies.append(Step(f"{where.name}", words, where / ".done"))
+    drivers = ["human", "no-action", "idm"]
+    first = str(world_dir(out, "tokens", "stochastic", seeds[0]))
+    drivers += [planner.format(world_model=first) for planner in preset.planners]
+    for row in preset.learned:
+        drivers += [str(trained(out, row, seed)) for seed in seeds]
+    scored = out / "closed_loop.json"
+    words = (
+        "eval.closed_loop", "--policy", *drivers, "--recordings", *map(str, test), "--split",
+        "all", "--others", *others, "--json", str(scored),
+        *(() if limit is None else ("--limit", str(limit))),
+    )  # fmt: skip
+    return [models, starts, policies, [Step("drive in other traffic", words, scored)]]
+
+
+def trained(out: Path, row: Learned, seed: int) -> Path:
+    """The run of a row; imitation is trained once a family, for the rows that start from it."""
+    return policy_dir(out, imitation_row(row.family) if row.method == "imitation" else row, seed)
+
+
+def tabulate(
+    episodes: Sequence[Mapping[str, str]], rows: Mapping[str, tuple[Sequence[str], str]]
+) -> list[Row]:
+    """One line for each row and kind of others, over all of its seeds.
+
+    Args:
+        episodes: as ``eval.closed_loop`` keeps them.
+        rows: the drivers' labels of each row, one a seed, and what was published.
+    """
+    table: list[Row] = []
+    for others in dict.fromkeys(episode["others"] for episode in episodes):
+        among = [episode for episode in episodes if episode["others"] == others]
+        for name, (labels, published) in rows.items():
+            driven = [[e for e in among if e["policy"] == label] for label in labels]
+            table.append(_row(name, others, driven, published))
+    return table
+
+
+def _row(
+    name: str, others: str, driven: Sequence[Sequence[Mapping[str, str]]], published: str
+) -> Row:
+    scenario, values = [], []
+    for episodes in driven:
+        for episode in episodes:
+            scenario.append(f"{episode['recording']}/{episode['vehicle_id']}")
+            succeeded = episode["outcome"] in SUCCESSES
+            struck = episode["outcome"] == "collision" and episode["at_fault"] == "False"
+            values.append(
+                (succeeded, np.nan if struck else succeeded, float(episode["distance_m"]))
+            )
+    _, cluster = np.unique(scenario, return_inverse=True)
+    success, forgiven, distance = clustered_means(np.array(values, float), cluster)
+    rates = [np.mean([e["outcome"] in SUCCESSES for e in episodes]) for episodes in driven]
+    return {
+        "name": name,
+        "others": others,
+        "seeds": len(driven),
+        "success": success,
+        "seed_deviation": float(np.std(rates, ddof=1)) if len(rates) > 1 else None,
+        "success_alt": forgiven,
+        "distance_m": distance,
+        "published_i80": published,
+    }
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table for a README."""
+    lines = [
+        "| driver | others | success, % | sd of seeds | forgiven, % | distance, m | "
+        "I-80, published: % / m |",
+        "| --- | --- | --: | --: | --: | --: | --: |",
+    ]
+    for row in rows:
+        success, forgiven, distance = (row[key] for key in ("success", "success_alt", "distance_m"))
+        assert isinstance(success, Metric)
+        assert isinstance(forgiven, Metric)
+        assert isinstance(distance, Metric)
+        spread = row["seed_deviation"]
+        lines.append(
+            f"| {row['name']} | {row['others']} | {_percent(success)} | "
+            f"{'' if spread is None else f'{100 * float(spread):.1f}'} | {_percent(forgiven)} | "
+            f"{distance.value:.0f} ({distance.low:.0f}-{distance.high:.0f}) | "
+            f"{row['published_i80']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _percent(share: Metric) -> str:
+    return f"{100 * share.value:.1f} ({100 * share.low:.1f}-{100 * share.high:.1f})"
+
+
+def main(
+    recordings: tuple[Path, ...],
+    test: tuple[Path, ...],
+    out: Path,
+    preset: str = "core",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    others: tuple[str, ...] = ("replay", "reactive"),
+    world_model_updates: int | None = None,
+    policy_updates: int | None = None,
+    imitation_updates: int | None = None,
+    limit: int | None = None,
+    at_once: int = 2,
+) -> None:
+    """Trains every row of a table over several seeds, drives held-out traffic, writes the table.
+
+    What is trained already is picked up, and an interrupted run goes on.  OUT/table.json holds the
+    rows, OUT/table.md the table for people: success and distance over all seeds with 95 %
+    intervals (scenarios resampled), the deviation between seeds, and what was published for I-80,
+    which is another data set.
+
+    Args:
+        recordings: what is learnt from, all of it.
+        test: what is driven in; nothing may be learnt from it.
+        out: directory of everything.
+        preset: ppuu (all that was published: main table, coupled models, rollout lengths,
+            ablations; a GPU's work), core (the main table in the default world model), coupled,
+            sweep, ablations, debug.
+        seeds: one training of world model and policy each.
+        others: how others move: replay, until-disturbed, reactive.
+        world_model_updates: instead of the preset's.
+        policy_updates: instead of the preset's.
+        imitation_updates: instead of the policies' updates, for imitation.
+        limit: drive only the first so many scenarios.
+        at_once: commands at a time; each uses one core.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"--preset {preset}: not one of {', '.join(PRESETS)}")
+    if not seeds or at_once < 1:
+        raise InputError(f"--seeds {seeds}, --at-once {at_once}: at least one of each")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen, config = PRESETS[preset], {
+        "preset": preset, "recordings": list(map(str, recordings)), "test": list(map(str, test)),
+        "seeds": list(seeds), "others": list(others), "limit": limit,
+        "world_model_updates": world_model_updates, "policy_updates": policy_updates,
+        "imitation_updates": imitation_updates,
+    }  # fmt: skip
+    scale = {
+        "world_model": _updates(world_model_updates),
+        "policy": _updates(policy_updates),
+        "imitation": _updates(imitation_updates),
+    }
+    stages = plan(out, chosen, recordings, test, seeds, scale, others, limit)
+    took = carry_out(stages, at_once)
+    scored = out / "closed_loop.json"
+    with open(scored.with_suffix(".episodes.csv"), newline="") as file:
+        episodes = list(csv.DictReader(file))
+    labels = dict.fromkeys(episode["policy"] for episode in episodes)
+    rows = {
+        label: ([label], chosen.published.get(label, ""))
+        for label in labels
+        if not (out / "policies" / label).is_dir()
+    }
+    rows |= {
+        row.name: ([trained(out, row, seed).name for seed in seeds], row.published)
+        for row in chosen.learned
+    }
+    table = tabulate(episodes, rows)
+    compared = json_.loads(scored.read_text()).get("comparisons", ())
+    write_results(out / "table.json", "eval.table", config | {"seconds": took}, table, compared)
+    with written_whole(out / "table.md") as temporary:
+        temporary.write_text(markdown(table))
+    print(format_table(table))
+    sys.stdout.write(f"\n{out / 'table.json'}\n{out / 'table.md'}\n")
+
+
+def _updates(count: int | None) -> tuple[str, ...]:
+    return () if count is None else ("--loop.updates", str(count))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,129 @@
+"""Which drivers stand in a table, how each is learnt, and what the papers say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Presets that belong together.
+
+    Attributes:
+        world_model: of ``train.world_model``.
+        policy: of ``train.policy``, for policies in such a world model.
+    """
+
+    world_model: str
+    policy: str
+
+
+FAMILIES = {
+    "tokens": Family("small", "small"),
+    "pixels": Family("pixels", "pixels"),
+    "coupled": Family("coupled", "pixels"),
+    "debug": Family("debug", "debug"),
+}
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A row whose policy is trained once a seed.
+
+    Attributes:
+        name: in the table.
+        method: of ``train.policy``.
+        family: of the world model.
+        world: a variant of the world model, one of ``WORLDS``.
+        options: further words for ``train.policy``.
+        published: success in per cent and mean distance in metres on I-80, as published.
+    """
+
+    name: str
+    method: str
+    family: str = "tokens"
+    world: str = "stochastic"
+    options: Words = ()
+    published: str = ""
+
+
+WORLDS: dict[str, Words] = {
+    "stochastic": (),
+    "deterministic": ("--loss.latent-dropout", "1"),
+    "without-z-dropout": ("--loss.latent-dropout", "0"),
+}
+"""Variants of a world model: words for ``train.world_model``."""
+
+
+@dataclass(frozen=True)
+class TablePreset:
+    """A table.
+
+    Attributes:
+        learned: rows that are trained.
+        planners: worlds to plan in, as ``planner:WORLD``; ``{world_model}`` is the tokens' of the
+            first seed.
+        published: of drivers that need no training.
+    """
+
+    learned: tuple[Learned, ...]
+    planners: Words = ()
+    published: dict[str, str] = field(
+        default_factory=lambda: {"human": "100.0 / 209.4", "no-action": "16.2 / 87.3"}
+    )
+
+
+MPUR = Learned("MPUR", "mpur", published="74.8 ± 3.0 / 171.2")
+CORE = (
+    MPUR,
+    Learned("MPUR without uncertainty (SVG)", "mpur-without-uncertainty", published="0.0 / 17.1"),
+    Learned("MPER", "mper", published="4.6 ± 2.1 / 70.0"),
+    Learned("1-step imitation", "imitation", published="7.3 ± 4.1 / 73.8"),
+)
+"""The published main table: Henaff et al., 2019, table 1, stochastic model with z-dropout."""
+
+_SWEEP = {
+    1: ("0.3", "9.8 (1 frame), 16.2 (3)"), 2: ("0.6", "22.4 (5 frames)"), 3: ("0.9", "58.3 (10)"),
+    7: ("2.1", "59.2 (20)"), 13: ("3.9", "74.9 (40)"),
+}  # fmt: skip
+SWEEP = tuple(
+    replace(
+        MPUR, name=f"MPUR, {seconds} s unrolled", options=("--unroll.steps", str(steps)),
+        published=published,
+    )
+    for steps, (seconds, published) in _SWEEP.items()
+)  # fmt: skip
+"""How far the policy is unrolled; the published sweep counts frames of 0.1 s."""
+
+ABLATIONS = (
+    replace(MPUR, name="MPUR, deterministic model", world="deterministic", published="69.1 ± 1.6"),
+    replace(MPUR, name="MPUR, no z-dropout", world="without-z-dropout", published="63.6"),
+    replace(
+        MPUR, name="MPUR, latents of the posterior",
+        options=("--unroll.latents", "posterior"), published="30.8",
+    ),
+    Learned(
+        "VG: deterministic, no uncertainty", "mpur-without-uncertainty", world="deterministic",
+        published="0.0 / 11.9",
+    ),
+    Learned("MPER, deterministic model", "mper", world="deterministic", published="63.7 ± 0.5"),
+)  # fmt: skip
+
+_SIMPLE = ("planner:constant-acceleration", "planner:recorded", "planner:{world_model}")
+
+PRESETS = {
+    "ppuu": TablePreset(
+        (*CORE, *(replace(row, name=f"{row.name}, coupled", family="coupled") for row in CORE[:3]),
+         *SWEEP, *ABLATIONS),
+        _SIMPLE,
+    ),
+    "core": TablePreset(CORE, _SIMPLE),
+    "coupled": TablePreset(
+        tuple(replace(row, name=f"{row.name}, coupled", family="coupled") for row in CORE[:3])
+    ),
+    "sweep": TablePreset(SWEEP),
+    "ablations": TablePreset((MPUR, *ABLATIONS)),
+    "debug": TablePreset((replace(MPUR, family="debug"),), ("planner:constant-acceleration",)),
+}  # fmt: skip
