@@ -83,10 +83,10 @@ def test_gradients_of_the_whole():
 def test_gradients_of_disagreement():
     rollout = generic(futures=4)
     uncertainty = Uncertainty(2, hinge=0.0).double()
-    uncertainty.expert_mean.fill_(1e-6)
+    uncertainty.expert_mean.fill_(-1e-3)
 
     def disagreement(rollout):
-        return uncertainty.disagreement(DrivingCost().evaluate(rollout)[1])
+        return uncertainty.disagreement(0.1 * DrivingCost().evaluate(rollout)[1])
 
     assert (disagreement(rollout) > 1e-4).all()
     check_gradients(disagreement, rollout, ("states",))
@@ -315,7 +315,8 @@ def test_disagreement_is_standardised_along_expert_paths():
     costs = torch.rand(200, 5, 3, generator=generator) * torch.tensor([1.0, 2.0, 4.0])
     uncertainty = Uncertainty(3, hinge=0.5)
     uncertainty.fit(costs)
-    variance = ((costs - costs.mean(1, keepdim=True)) ** 2).sum(1) / 4
+    bounded = 1 - torch.exp(-costs)
+    variance = ((bounded - bounded.mean(1, keepdim=True)) ** 2).sum(1) / 4
     torch.testing.assert_close(uncertainty.expert_mean, variance.mean(0))
     torch.testing.assert_close(uncertainty.expert_deviation, variance.std(0))
     free = Uncertainty(3, hinge=-100.0)

@@ -60,7 +60,8 @@ def fit_world_model(recording, out, **changes):
 def fit_policy(method):
     def fit(recording, out, world_model=None, **changes):
         config = with_loop(POLICY, updates=6, log_every=1, **changes)
-        train.policy.main(method, (recording,), out, config, world_model, split="all", device="cpu")
+        models = () if world_model is None else (world_model,)
+        train.policy.main(method, (recording,), out, config, models, split="all", device="cpu")
 
     return fit
 
@@ -254,7 +255,7 @@ def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
     with pytest.raises(InputError, match=r"policy\.features\.observation"):
         train.policy.main(
             "mpur", (recording,), tmp_path / "run", dataclasses.replace(POLICY, policy=policy),
-            world_model, split="all", device="cpu",
+            (world_model,), split="all", device="cpu",
         )  # fmt: skip
     assert not (tmp_path / "run").exists()
 
