@@ -17,6 +17,7 @@ from ppuu.errors import InputError
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation, ObservationConfig
 from ppuu.runtime import seed_everything
+from ppuu.track_noise import TrackNoise
 from ppuu.world_models import (
     CortexNetConfig,
     CoupledConfig,
@@ -44,6 +45,7 @@ class WorldModelTraining:
         steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
         batch: clips an update.
         balance: how much more often clips with rare events are drawn; 1 is as often as others.
+        noise: errors of measurement on histories, for models of tracks.
         loss: weights of the loss.
         loop: budget and schedule.
     """
@@ -52,6 +54,7 @@ class WorldModelTraining:
     steps: int = 10
     batch: int = 32
     balance: EventWeights = field(default_factory=EventWeights)
+    noise: TrackNoise = field(default_factory=TrackNoise)
     loss: WorldModelLossConfig = field(default_factory=WorldModelLossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
@@ -152,7 +155,10 @@ def main(
     def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Truth]:
         clips, index = picked
         clip = clips.batch(index, images=model.predicts_images)
-        return clip.observation, clips.truth(clip, model, config.steps, generator)
+        seen, truth = clip.observation, clips.truth(clip, model, config.steps, generator)
+        if seen.tracks is not None:
+            seen = replace(seen, tracks=config.noise.blurred(seen.tracks, generator))
+        return seen, truth
 
     def loss(drawn: tuple[Observation, Truth]) -> Terms:
         return world_model_loss(model, *drawn, config.loss)

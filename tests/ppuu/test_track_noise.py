@@ -1,0 +1,55 @@
+"""Noise on tracks: how much, on what, and decided by whom."""
+
+import pytest
+import torch
+
+from ppuu.errors import InputError
+from ppuu.track_noise import TrackNoise
+from ppuu.tracks import Tracks
+
+NOISE = TrackNoise(position_m=0.1, heading_rad=0.01, speed_mps=0.3)
+
+
+def tracks(batch=400, slots=8, frames=4, speed_mps=10.0):
+    states = torch.zeros(batch, slots, frames, 4)
+    states[..., 3] = speed_mps
+    there = torch.ones(batch, slots, frames, dtype=torch.bool)
+    return Tracks(states, there, torch.ones(batch, slots, 2), torch.arange(slots).repeat(batch, 1))
+
+
+def blurred(seed=0, noise=NOISE, **given):
+    exact = tracks(**given)
+    return noise.blurred(exact, torch.Generator().manual_seed(seed)).states - exact.states
+
+
+def test_deviations_are_a_share_between_none_and_all():
+    error = blurred()
+    whole = torch.tensor([0.1, 0.1, 0.01, 0.3])
+    share = error.flatten(1, 2).std(1) / whole
+    # Evenly between 0 and 1, and the same for all four quantities of a scene.
+    assert share.amax() < 1.5 and share.amin() < 0.05
+    torch.testing.assert_close(share.mean(0), torch.full((4,), 0.5), atol=0.05, rtol=0)
+    assert torch.corrcoef(share.T).min() > 0.8
+    torch.testing.assert_close(error.mean((0, 1, 2)), torch.zeros(4), atol=0.01, rtol=0)
+
+
+def test_errors_have_no_memory():
+    error = blurred(batch=2000)[..., 0]
+    assert torch.corrcoef(error.flatten(0, 1).T).fill_diagonal_(0).abs().max() < 0.05
+
+
+def test_the_seed_decides_and_nothing_is_nothing():
+    assert torch.equal(blurred(1), blurred(1))
+    assert not torch.equal(blurred(1), blurred(2))
+    exact = tracks()
+    assert TrackNoise().blurred(exact, torch.Generator()) is exact
+
+
+def test_who_stands_does_not_reverse():
+    error = blurred(speed_mps=0.0)[..., 3]
+    assert error.min() == 0 < error.max()
+
+
+def test_noise_is_not_negative():
+    with pytest.raises(InputError, match="speed_mps=-1"):
+        TrackNoise(speed_mps=-1.0)
