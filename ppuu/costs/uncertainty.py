@@ -41,15 +41,19 @@ class Uncertainty(nn.Module):
         self.expert_mean.copy_(variance.mean(0))
         self.expert_deviation.copy_(variance.std(0).clamp(min=1e-6))
 
+    def standardised(
+        self, replica_costs: Float[Tensor, "batch replicas time"]
+    ) -> Float[Tensor, "batch time"]:
+        """Variance in experts' deviations above their mean."""
+        steps = replica_costs.shape[-1]
+        above = _variance(replica_costs) - self.expert_mean[:steps]
+        return above / self.expert_deviation[:steps]
+
     def disagreement(
         self, replica_costs: Float[Tensor, "batch replicas time"]
     ) -> Float[Tensor, "batch time"]:
         """Standardised variance above the hinge."""
-        steps = replica_costs.shape[-1]
-        standard = (_variance(replica_costs) - self.expert_mean[:steps]) / self.expert_deviation[
-            :steps
-        ]
-        return (standard - self.hinge).clamp(min=0.0)
+        return (self.standardised(replica_costs) - self.hinge).clamp(min=0.0)
 
     def beyond_view(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
         """Metres by which the ego's box leaves the predicted image."""

@@ -1,0 +1,230 @@
+"""``python -m eval.uncertainty``: does the price that MPUR puts on ignorance rise with error?"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from tqdm import tqdm
+
+from data.clips import Clip, Clips
+from data.splits import Split
+from ppuu.command import run
+from ppuu.costs import DrivingCost, Uncertainty
+from ppuu.errors import InputError
+from ppuu.files import check_output
+from ppuu.objectives import UnrollConfig, expert_replica_costs, from_prior, replicas, unroll
+from ppuu.policies import NetworkPolicy
+from ppuu.rollout import Futures, Rollout
+from ppuu.runs import load_policy, load_world_models
+from ppuu.runtime import seed_everything
+from ppuu.track_futures import TrackFutures
+from ppuu.tracks import states_at
+from ppuu.world_models import Ensemble, WorldModel
+
+from .clustered import clustered_means, clustered_rank_correlation
+from .held_out import held_out
+from .policies import labels
+from .results import Row, format_table, write_results
+
+EXPERT = "recorded human"
+_BATCH = 32
+
+
+def true_futures(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -> Futures | TrackFutures:
+    """What really surrounded the paths: recorded traffic, which nobody's driving changes.
+
+    Args:
+        clips: where the clips were cut from.
+        clip: where the paths begin.
+        rollout: the paths in predicted surroundings.
+        frames: recorded frames from one entry of a rollout to the next.
+    """
+    steps = rollout.states.shape[1]
+    ahead = torch.arange(1, steps + 1, device=clip.frame.device) * frames
+    told, tracks = rollout.futures, clip.observation.tracks
+    if isinstance(told, TrackFutures):
+        assert tracks is not None
+        states, _ = states_at(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
+        return replace(told, states=states.transpose(1, 2)[:, None])
+    vehicles = clips.draw_vehicles(clip, ahead, told.pose)[:, None]
+    return replace(told, vehicles=vehicles, road=clips.draw_road(clip, told.pose), flow=None)
+
+
+def traffic_cost(rollout: Rollout, config: UnrollConfig) -> Float[Tensor, "batch futures time"]:
+    """The bounded cost of others, whose variance the regulariser looks at."""
+    return 1.0 - torch.exp(-DrivingCost(config.cost).evaluate(rollout)[1])
+
+
+@torch.no_grad()
+def judged(
+    policy: NetworkPolicy | None,
+    model: WorldModel,
+    clips: Clips,
+    index: Int[Tensor, " clips"],
+    uncertainty: Uncertainty,
+    config: UnrollConfig,
+) -> tuple[Float[np.ndarray, "clips time"], Float[np.ndarray, "clips time"]]:
+    """Uncertainty in experts' deviations above their mean, and the model's error, step by step.
+
+    Args:
+        policy: who drives in the model; the recorded human without one.
+        model: in the mode that makes its replicas differ.
+        clips, index: where.
+        uncertainty: fitted to experts.
+        config: of the unroll.
+    """
+    found, wrong = [], []
+    frames = model.frames_per_step
+    ahead = torch.arange(1, config.steps + 1) * frames - 1
+    for part in tqdm(index.split(_BATCH), desc="unroll", disable=not sys.stderr.isatty()):
+        clip = clips.batch(part)
+        seen = clip.observation
+        latents = from_prior(model, seen, config.steps)
+        if policy is None:
+            shared = latents[:, None].expand(-1, config.replicas, -1, -1)
+            path = clip.future[:, ahead]
+            futures = model.imagine(seen, config.steps, config.replicas, ego=path, latents=shared)
+            rollout = Rollout(
+                path, clip.actions[:, ahead], clip.previous_action, seen.size_m, futures,
+                model.step_s,
+            )  # fmt: skip
+        else:
+            rollout = unroll(
+                policy, replicas(model, seen, seen, latents, config.replicas), seen,
+                clip.previous_action, config.steps, frames, model.dt_s,
+            )  # fmt: skip
+        told = traffic_cost(rollout, config)
+        real = traffic_cost(
+            replace(rollout, futures=true_futures(clips, clip, rollout, frames)), config
+        )
+        found.append(uncertainty.standardised(DrivingCost(config.cost).evaluate(rollout)[1]))
+        wrong.append((told.mean(1) - real[:, 0]).abs())
+    return torch.cat(found).numpy(), torch.cat(wrong).numpy()
+
+
+def row(
+    name: str,
+    found: Float[np.ndarray, "clips time"],
+    wrong: Float[np.ndarray, "clips time"],
+    hinge: float,
+    cluster: Int[np.ndarray, " clips"],
+) -> Row:
+    """Mean uncertainty, mean error, and how one ranks the other; whole vehicles resampled."""
+    steps = found.shape[1]
+    priced = np.maximum(found - hinge, 0.0)
+    means = clustered_means(np.stack([priced.mean(1), wrong.mean(1)], axis=1), cluster)
+    every = np.repeat(cluster, steps)
+    # Ranks within a step: that both grow with the horizon is no merit.
+    ranks = [_ranked(values) for values in (found, wrong)]
+    return {
+        "name": name,
+        "uncertainty": means[0],
+        "cost_error": means[1],
+        "rank_correlation": clustered_rank_correlation(ranks[0], ranks[1], every),
+        "rank_correlation_of_clips": clustered_rank_correlation(
+            found.mean(1), wrong.mean(1), cluster
+        ),
+    }
+
+
+def _ranked(values: Float[np.ndarray, "clips time"]) -> Float[np.ndarray, " rows"]:
+    order = values.argsort(0, kind="stable").argsort(0, kind="stable")
+    return order.astype(float).flatten()
+
+
+def main(
+    world_model: tuple[Path, ...],
+    recordings: tuple[Path, ...],
+    policy: tuple[Path, ...] = (),
+    json: Path | None = None,
+    split: Split = "test",
+    split_manifest: Path | None = None,
+    clips: int = 512,
+    steps: int = 10,
+    replicas: int = 10,
+    hinge: float = 0.5,
+    seed: int = 0,
+) -> None:
+    """Drives policies inside a world model and compares MPUR's uncertainty with the true error.
+
+    Recorded traffic does not react, so what really surrounded a policy's imagined path is known:
+    the error is the difference of the bounded cost of others in predicted and in recorded
+    surroundings.  Uncertainty is the variance of that cost between replicas, in deviations above
+    the mean of recorded drivers on other clips; the table has what exceeds the hinge, and how well
+    it ranks the errors (Spearman, steps apart, and clip by clip).
+
+    Args:
+        world_model: a run directory of train.world_model, or several (an ensemble).
+        recordings: traffic that nothing was trained on.
+        policy: run directories of train.policy; the recorded human is always a row.
+        json: where to write the rows; printed either way.
+        split: test, or all for recordings that nothing was trained on.
+        split_manifest: file of data.splits that says what belongs to the split; by time without.
+        clips: how many, drawn at random; as many others set the scale.
+        steps: of the model.
+        replicas: of the model.
+        hinge: deviations that are free.
+        seed: of clips, latents and dropout.
+    """
+    if clips < 2:
+        raise InputError(f"--clips {clips}: at least 2")
+    check_output(json)
+    began = time.monotonic()
+    config = UnrollConfig(steps=steps, replicas=replicas, hinge=hinge)
+    model = load_world_models(world_model)
+    model.train(not isinstance(model, Ensemble))
+    names = labels([str(path) for path in policy])
+    drivers = {names[str(path)]: load_policy(path) for path in policy}
+    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    held = held_out([model], runs, recordings, split, split_manifest, steps)
+    chosen = held.chosen(2 * clips, seed)
+    scale, index = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
+    seed_everything(seed)
+    uncertainty = fitted(model, held.clips, scale, config)
+    cluster = held.clips.ego[index].numpy()
+    rows: list[Row] = []
+    for name, driver in {EXPERT: None, **drivers}.items():
+        seed_everything(seed)
+        found, wrong = judged(driver, model, held.clips, index, uncertainty, config)
+        rows.append(row(name, found, wrong, hinge, cluster))
+    print(format_table(rows))
+    if json is not None:
+        settings: Mapping = {
+            "world_model": {name: str(path) for name, path in runs.items()}, **held.identity,
+            "seen_in_training": held.seen, "clips": len(index), "steps": steps,
+            "replicas": replicas, "hinge": hinge, "seed": seed,
+            "seconds": round(time.monotonic() - began, 1),
+        }  # fmt: skip
+        write_results(json, "eval.uncertainty", settings, rows)
+
+
+@torch.no_grad()
+def fitted(
+    model: WorldModel, clips: Clips, index: Int[Tensor, " clips"], config: UnrollConfig
+) -> Uncertainty:
+    """The regulariser, its scale set by recorded drivers."""
+    ahead = torch.arange(1, config.steps + 1) * model.frames_per_step - 1
+    costs = []
+    for part in index.split(_BATCH):
+        clip = clips.batch(part)
+        costs.append(
+            expert_replica_costs(
+                model, clip.observation, clip.future[:, ahead], clip.actions[:, ahead], config,
+                model.dt_s,
+            )
+        )  # fmt: skip
+    uncertainty = Uncertainty(config.steps, config.hinge)
+    uncertainty.fit(torch.cat(costs))
+    return uncertainty
+
+
+if __name__ == "__main__":
+    run(main)

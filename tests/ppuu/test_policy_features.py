@@ -1,0 +1,159 @@
+"""What a policy looks at: invariances, gradients, and what is frozen."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from ppuu.observation import ObservationConfig
+from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import EmbeddingConfig, PixelsConfig, TracksConfig
+from ppuu.world_models import TokensConfig
+from tests.helpers import dense_recording
+from tests.rollouts import TINY_MODEL, TINY_OBSERVATION, tiny_clips
+
+SEEN = ObservationConfig(frames=3, stride=3, raster=TINY_OBSERVATION.raster, vehicles=8)
+BLIND = dataclasses.replace(SEEN, images=False)
+
+
+@pytest.fixture(scope="module")
+def observation():
+    clips = tiny_clips([dense_recording()], config=SEEN)
+    torch.manual_seed(0)
+    return clips.batch(torch.randint(len(clips), (5,))).observation
+
+
+def policy_on(features, components=0):
+    torch.manual_seed(0)
+    policy = NetworkPolicyConfig(features, hidden=16, components=components).build().eval()
+    with torch.no_grad():
+        policy.head.last.weight.normal_(0, 0.3)
+    return policy
+
+
+@pytest.fixture
+def on_tracks():
+    return policy_on(TracksConfig(BLIND, hidden=8, heads=2))
+
+
+def with_tracks(observation, **changes):
+    return dataclasses.replace(
+        observation, tracks=dataclasses.replace(observation.tracks, **changes)
+    )
+
+
+def test_the_order_of_vehicles_does_not_matter(on_tracks, observation):
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(1))
+    tracks = observation.tracks
+    shuffled = with_tracks(
+        observation,
+        **{name: value[:, order] for name, value in vars(tracks).items()},
+    )
+    torch.testing.assert_close(on_tracks(shuffled), on_tracks(observation), atol=1e-5, rtol=1e-4)
+
+
+def test_free_slots_do_not_matter(on_tracks, observation):
+    """But the vehicles in the others do."""
+    present = observation.tracks.present.clone()
+    present[:, 5:] = False
+    states = observation.tracks.states.clone()
+    states[:, 5:] += 7.0
+    alone = with_tracks(observation, present=present)
+    torch.testing.assert_close(
+        on_tracks(with_tracks(observation, present=present, states=states)), on_tracks(alone)
+    )
+    states = observation.tracks.states.clone()
+    states[:, 0, :, 0] += 3.0
+    assert (on_tracks(with_tracks(alone, states=states)) != on_tracks(alone)).any()
+
+
+def test_actions_do_not_depend_on_where_traffic_is_going(on_tracks, observation):
+    """Turned and shifted as a whole, road aside, traffic asks for the same actions."""
+    angle, shift = 0.7, torch.tensor([120.0, -40.0])
+    cos, sin = math.cos(angle), math.sin(angle)
+
+    def moved(states):
+        x, y = states[..., 0], states[..., 1]
+        place = torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1) + shift
+        return torch.cat([place, states[..., 2:3] + angle, states[..., 3:]], dim=-1)
+
+    with torch.no_grad():
+        on_tracks.features.road[0].weight.zero_()
+    turned = with_tracks(observation, states=moved(observation.tracks.states))
+    turned = dataclasses.replace(turned, ego=moved(observation.ego))
+    torch.testing.assert_close(on_tracks(turned), on_tracks(observation), atol=1e-3, rtol=1e-3)
+
+
+def test_the_road_is_seen(on_tracks, observation):
+    beside = observation.ego.clone()
+    beside[..., 1] += 1.2
+    tracks = observation.tracks.states.clone()
+    tracks[..., 1] += 1.2
+    shifted = with_tracks(dataclasses.replace(observation, ego=beside), states=tracks)
+    assert (on_tracks(shifted) - on_tracks(observation)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("features", [
+    TracksConfig(BLIND, hidden=8, heads=2),
+    EmbeddingConfig(TokensConfig(BLIND, hidden=8, pair=4, heads=2)),
+    EmbeddingConfig(dataclasses.replace(TINY_MODEL, observation=SEEN)),
+    PixelsConfig(SEEN, (4, 4, 4)),
+])  # fmt: skip
+def test_gradients_reach_the_ego(features, observation):
+    ego = observation.ego.clone().requires_grad_()
+    action = policy_on(features)(dataclasses.replace(observation, ego=ego))
+    assert action.shape == (5, 2)
+    (slope,) = torch.autograd.grad(action.sum(), ego)
+    assert (slope[:, -1].abs().sum(1) > 0).all() and slope.isfinite().all()
+
+
+def test_the_encoder_of_an_embedding_stays_frozen(observation):
+    policy = policy_on(EmbeddingConfig(TokensConfig(BLIND, hidden=8, pair=4, heads=2, dropout=0.5)))
+    policy.train()
+    assert torch.equal(policy(observation), policy(observation))  # no dropout
+    policy(observation).sum().backward()
+    learns = {name for name, p in policy.named_parameters() if p.grad is not None}
+    assert learns and not any("world_model" in name for name in learns)
+
+
+def test_a_gaussian_s_surprise_is_its_negative_log_likelihood(observation):
+    policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=1)
+    deviation = torch.tensor([0.8, 0.01])
+    policy.normalizer.action_deviation.copy_(deviation)
+    action = torch.randn(5, 2) * deviation
+    told = policy.head.last(policy._thought(observation)).detach()
+    mean = torch.tanh(told[:, 1:3]) * policy.config.bounds.largest(told)
+    spread = told[:, 3:].clamp(-4.0, 1.0).exp() * deviation
+    likely = torch.distributions.Normal(mean, spread).log_prob(action).sum(1)
+    # In units of the experts' deviation.
+    expected = -likely - deviation.log().sum()
+    torch.testing.assert_close(policy.surprise(observation, action).detach(), expected)
+
+
+def test_a_mixture_s_surprise_is_torch_s(observation):
+    policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=3)
+    action = torch.randn(5, 2)
+    told = policy.head.last(policy._thought(observation)).detach().view(5, 3, 5)
+    mean = torch.tanh(told[..., 1:3]) * policy.config.bounds.largest(told)
+    parts = torch.distributions.Normal(mean, told[..., 3:].clamp(-4.0, 1.0).exp())
+    mixture = torch.distributions.MixtureSameFamily(
+        torch.distributions.Categorical(logits=told[..., 0]),
+        torch.distributions.Independent(parts, 1),
+    )
+    torch.testing.assert_close(policy.surprise(observation, action), -mixture.log_prob(action))
+
+
+def test_chance_is_for_training(observation):
+    policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=1)
+    assert torch.equal(policy(observation), policy(observation))
+    steady = policy(observation).detach()
+    policy.train()
+    torch.manual_seed(0)
+    many = torch.stack([policy(observation).detach() for _ in range(300)])
+    told = policy.head.last(policy._thought(observation)).detach()
+    spread = told[:, 3:].clamp(-4.0, 1.0).exp()
+    torch.testing.assert_close(many[..., 0].std(0), spread[:, 0], rtol=0.2, atol=0.02)
+    torch.testing.assert_close(
+        many[..., 0].mean(0), steady[:, 0], atol=4 * float(spread[:, 0].max()) / 300**0.5, rtol=0
+    )
