@@ -16,6 +16,7 @@ def run(
     main: Callable,
     argv: list[str] | None = None,
     presets: Mapping[str, Any] | None = None,
+    chosen_by: str = "preset",
 ) -> None:
     """Parses the command line into ``main``'s arguments (tyro) and calls it.
 
@@ -27,11 +28,12 @@ def run(
         argv: the words after the command's name.
         presets: if given, ``--preset NAME`` chooses the default of ``main``'s argument
             ``config``; every further option then changes one value of it.
+        chosen_by: the option that does, if it is called otherwise.
     """
     words = sys.argv[1:] if argv is None else argv
     try:
         if presets is not None:
-            main = functools.partial(main, config=_preset(presets, main, words))
+            main = functools.partial(main, config=_preset(presets, main, words, chosen_by))
         arguments, options = _parse(main, words)
         main(*arguments, **options)
     except InputError as error:
@@ -75,15 +77,15 @@ def _module(main: Callable) -> str:
     return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).name
 
 
-def _preset(presets: Mapping[str, Any], main: Callable, words: list[str]) -> Any:
+def _preset(presets: Mapping[str, Any], main: Callable, words: list[str], chosen_by: str) -> Any:
     import inspect
 
-    name = inspect.signature(main).parameters["preset"].default
+    name = inspect.signature(main).parameters[chosen_by].default
     for position, word in enumerate(words):
-        if word == "--preset" and position + 1 < len(words):
+        if word == f"--{chosen_by}" and position + 1 < len(words):
             name = words[position + 1]
-        elif word.startswith("--preset="):
+        elif word.startswith(f"--{chosen_by}="):
             name = word.partition("=")[2]
     if name not in presets:
-        raise InputError(f"--preset {name}: not one of {', '.join(presets)}")
+        raise InputError(f"--{chosen_by} {name}: not one of {', '.join(presets)}")
     return presets[name]

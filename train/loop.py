@@ -38,6 +38,7 @@ class Recipe(Generic[Picked, Drawn]):
         loss: what to lower, given those.
         validate: a loss on the validation split, if there is one.
         pictures: of what the module makes of a batch, ``(3, rows, columns)`` in [0, 1], by name.
+        watch: numbers that tell how the module is, logged beside the loss's terms.
     """
 
     pick: Callable[[int], Picked]
@@ -45,6 +46,7 @@ class Recipe(Generic[Picked, Drawn]):
     loss: Callable[[Drawn], Terms]
     validate: Callable[[], float] | None = None
     pictures: Callable[[Picked], Mapping[str, Tensor]] | None = None
+    watch: Callable[[Picked], Mapping[str, float]] | None = None
 
 
 def train(
@@ -186,6 +188,9 @@ class _Training:
                 progress.save_best()
         if values or self._due(loop.log_every):
             values = mean_terms(terms) | {"gradient_norm": norm} | values
+            if self._recipe.watch is not None:
+                with progress.judged():
+                    values |= distributed.mean(self._recipe.watch(picked))
             journal.scalars(progress.step, values, self._watch.shares())
         if self._due(loop.pictures_every) and self._recipe.pictures is not None:
             with progress.judged():

@@ -98,7 +98,9 @@ class Learner(nn.Module):
     def __init__(self, method: Method, study: Study, dots: int):
         super().__init__()
         config = AssemblyConfig(
-            ConvConfig(study.channels, "batch"), VectorHead(study.features), GruConfig()
+            ConvConfig(study.channels, len(study.channels), "batch"),
+            VectorHead(study.features),
+            GruConfig(),
         )
         self.assembly = Assembly(config, dots, SIDE, SIDE, 2)
         self.method = method

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol
 
 import torch
 import tyro
@@ -25,6 +26,7 @@ from ppuu.world_models import (
     RecurrentConfig,
     TokensConfig,
     Truth,
+    WorldModel,
     WorldModelConfig,
 )
 
@@ -109,6 +111,84 @@ PRESETS = {
 }
 
 
+class Training(Protocol):
+    """What the configuration of a recipe for world models says."""
+
+    @property
+    def model(self) -> WorldModelConfig: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def batch(self) -> int: ...
+    @property
+    def balance(self) -> EventWeights: ...
+    @property
+    def loop(self) -> LoopConfig: ...
+
+
+def fit(
+    source: ClipSource,
+    out: Path,
+    config: Training,
+    device: str,
+    loss_of: Callable[[Any, Observation, Truth], Terms],
+    watch: Callable[[Any, Observation, Truth], Mapping[str, float]] | None = None,
+    see: Callable[[Observation, torch.Generator], Observation] = lambda seen, _: seen,
+) -> None:
+    """Trains a world model of any kind in the loop.
+
+    Args:
+        source: recordings.
+        out: run directory.
+        config: a frozen dataclass; all of it becomes part of what makes the run this run.
+        device: as the command line names it.
+        loss_of: the model's loss on some clips.
+        watch: numbers to log beside it.
+        see: what the model gets to see of a history.
+
+    Raises:
+        InputError: the history's stride is not the model's step, or recordings do not fit.
+    """
+    where = join(device)
+    seed_everything(config.loop.seed)
+    model = config.model.build().to(where)
+    frames = model.frames_per_step
+    if config.model.observation.stride != frames:
+        raise InputError(
+            f"--model.frames-per-step is {frames} and --model.observation.stride "
+            f"{config.model.observation.stride}; they must be equal, so that an imagined step "
+            "can join the history"
+        )
+    stream = ClipStream(
+        source, config.model.observation, config.steps * frames, config.batch, config.balance,
+        config.loop.seed, where,
+    )  # fmt: skip
+    stream.at(0)[0].require_rate(model.dt_s)
+    if model.normalizer is not None:
+        stream.fit(model.normalizer)
+
+    def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Truth]:
+        clips, index = picked
+        clip = clips.batch(index, images=model.predicts_images)
+        truth = clips.truth(clip, model, config.steps, generator)
+        return see(clip.observation, generator), truth
+
+    def loss(drawn: tuple[Observation, Truth]) -> Terms:
+        return loss_of(model, *drawn)
+
+    def watched(picked: Picked) -> Mapping[str, float]:
+        assert watch is not None
+        return watch(model, *draw(picked, torch.Generator()))
+
+    identity = to_json(config) | {"data": stream.identity}
+    recipe = Recipe(
+        stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop),
+        lambda picked: {"futures": film_strip(model, picked, config.steps)},
+        None if watch is None else watched,
+    )  # fmt: skip
+    train(out, "world_model", identity, config.loop, model, recipe, "world model")
+
+
 def main(
     recordings: tuple[Path, ...],
     out: Path,
@@ -133,42 +213,17 @@ def main(
         resident_recordings: at most so many recordings in memory, taking turns; all without.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
-    where = join(device)
-    seed_everything(config.loop.seed)
-    model = config.model.build().to(where)
-    frames = model.frames_per_step
-    if config.model.observation.stride != frames:
-        raise InputError(
-            f"--model.frames-per-step is {frames} and --model.observation.stride "
-            f"{config.model.observation.stride}; they must be equal, so that an imagined step "
-            "can join the history"
-        )
-    stream = ClipStream(
-        ClipSource(recordings, split, split_manifest, resident_recordings),
-        config.model.observation, config.steps * frames, config.batch, config.balance,
-        config.loop.seed, where,
-    )  # fmt: skip
-    stream.at(0)[0].require_rate(model.dt_s)
-    if model.normalizer is not None:
-        stream.fit(model.normalizer)
+    source = ClipSource(recordings, split, split_manifest, resident_recordings)
 
-    def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Truth]:
-        clips, index = picked
-        clip = clips.batch(index, images=model.predicts_images)
-        seen, truth = clip.observation, clips.truth(clip, model, config.steps, generator)
-        if seen.tracks is not None:
-            seen = replace(seen, tracks=config.noise.blurred(seen.tracks, generator))
-        return seen, truth
+    def loss(model: WorldModel, observation: Observation, truth: Truth) -> Terms:
+        return world_model_loss(model, observation, truth, config.loss)
 
-    def loss(drawn: tuple[Observation, Truth]) -> Terms:
-        return world_model_loss(model, *drawn, config.loss)
+    def blurred(seen: Observation, generator: torch.Generator) -> Observation:
+        if seen.tracks is None:
+            return seen
+        return replace(seen, tracks=config.noise.blurred(seen.tracks, generator))
 
-    identity = to_json(config) | {"data": stream.identity}
-    recipe = Recipe(
-        stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop),
-        lambda picked: {"futures": film_strip(model, picked, config.steps)},
-    )  # fmt: skip
-    train(out, "world_model", identity, config.loop, model, recipe, "world model")
+    fit(source, out, config, device, loss, see=blurred)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ Norm = Literal["none", "group", "layer", "batch"]
 class JointBatchNorm(nn.Module):
     """Batch normalisation of maps with the statistics of all ranks.
 
+    Once frozen (no gradient), it keeps to its running statistics, whatever the mode.
+
     Args:
         features: channels of the maps.
         momentum: share of a new batch in the running statistics, which evaluation uses.
@@ -38,7 +40,7 @@ class JointBatchNorm(nn.Module):
     ) -> Float[Tensor, "batch features rows columns"]:
         """Normalised maps of the same shape."""
         mean, variance = self.mean, self.variance
-        if self.training:
+        if self.training and self.scale.requires_grad:
             moments = torch.stack([maps.mean((0, 2, 3)), maps.square().mean((0, 2, 3))])
             mean, square = gathered(moments[None]).mean(0)
             variance = (square - mean.square()).clamp(min=0.0)

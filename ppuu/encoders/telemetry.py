@@ -162,19 +162,24 @@ def image_telemetry(
 
     Returns:
         ``least_channel``: squared change of embeddings when a channel is taken from another image,
-            in units of the change when all are; of the channel with the least.
+            per squared change of the channel; of the channel with the least, as a share of the
+            mean.  Channels that are alike in all images do not count.
         ``batch_leak``: relative change of embeddings when half of the batch is absent.
     """
     encoded = as_places(assembly.encode(images))
-    everything = (encoded - encoded.roll(1, 0)).square().mean()
-    traces = []
+    gains = []
     for channel in range(images.shape[1]):
-        mixed = images.clone()
-        mixed[:, channel] = images[:, channel].roll(1, 0)
-        traces.append((as_places(assembly.encode(mixed)) - encoded).square().mean())
+        other = images[:, channel].roll(1, 0)
+        differs = (images[:, channel] - other).square().mean()
+        if differs > _TINY:
+            mixed = images.clone()
+            mixed[:, channel] = other
+            changed = (as_places(assembly.encode(mixed)) - encoded).square().mean()
+            gains.append(changed / differs)
+    gain = torch.stack(gains) if gains else images.new_ones(1)
     half = images[: max(1, len(images) // 2)]
     leak = (as_places(assembly.encode(half)) - encoded[: len(half)]).square().mean()
     return {
-        "least_channel": torch.stack(traces).min() / (everything + _TINY),
+        "least_channel": gain.min() / (gain.mean() + _TINY),
         "batch_leak": (leak / (encoded.square().mean() + _TINY)).sqrt(),
     }

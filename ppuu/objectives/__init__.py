@@ -4,6 +4,7 @@ from ..terms import Terms
 from .dreaming import DreamConfig, dreamt
 from .expert_path import expert_path_loss
 from .imitation import imitation_loss
+from .jepa import JepaLossConfig, jepa_loss, jepa_telemetry
 from .policy_unroll import (
     UnrollConfig,
     expert_replica_costs,
@@ -18,6 +19,7 @@ from .world_model import WorldModelLossConfig, world_model_loss
 
 __all__ = [
     "DreamConfig",
+    "JepaLossConfig",
     "StartConfig",
     "Terms",
     "UnrollConfig",
@@ -28,6 +30,8 @@ __all__ = [
     "expert_replica_costs",
     "from_prior",
     "imitation_loss",
+    "jepa_loss",
+    "jepa_telemetry",
     "policy_loss",
     "replicas",
     "unroll",

@@ -71,7 +71,7 @@ def world_model_loss(
     for step in range(steps):
         if latent is None or model.latent_span == "step":
             prior, posterior = model.prior(state), model.posterior(state, truth, step)
-            latent, divergence = _drawn(prior, posterior, batch, config)
+            latent, divergence = drawn_latent(prior, posterior, batch, config)
             divergences.append(divergence)
         state = model.advance(state, truth.ego[:, step], latent)
         states.append(state)
@@ -94,7 +94,7 @@ def world_model_loss(
     return Terms(total + config.divergence_weight * divergence, named)
 
 
-def _drawn(
+def drawn_latent(
     prior: Latent | None, posterior: Latent, batch: int, config: WorldModelLossConfig
 ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, " batch"]]:
     """A latent for each clip, from the posterior or the prior, and what the former costs."""

@@ -5,6 +5,7 @@ from .cortexnet import CortexNetConfig, CortexNetWorldModel
 from .coupled import CoupledConfig, CoupledWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
 from .ensemble import Ensemble
+from .jepa import JepaConfig, JepaWorldModel
 from .recurrent import RecurrentConfig, RecurrentWorldModel
 from .references import (
     ConstantAcceleration,
@@ -17,7 +18,7 @@ from .replicas import replicas
 from .tokens import TokensConfig, TokensWorldModel
 
 WorldModelConfig = (
-    TokensConfig | DecoupledConfig | RecurrentConfig | CortexNetConfig | CoupledConfig
+    TokensConfig | DecoupledConfig | RecurrentConfig | CortexNetConfig | CoupledConfig | JepaConfig
 )
 """What can be trained; each config builds its model."""
 
@@ -33,6 +34,8 @@ __all__ = [
     "DecoupledWorldModel",
     "Ensemble",
     "IdmRollForward",
+    "JepaConfig",
+    "JepaWorldModel",
     "Latent",
     "Predictor",
     "RecurrentConfig",

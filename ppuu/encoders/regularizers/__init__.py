@@ -5,9 +5,9 @@ from .base import Regularizer, prediction_error
 from .dcl import DclConfig
 from .direct_clr import DirectClrConfig
 from .info_nce import InfoNceConfig
-from .inverse_dynamics import InverseDynamics
+from .inverse_dynamics import InverseDynamics, InverseMotion
 from .mcr2 import Mcr2Config
-from .reconstruction import Painter
+from .reconstruction import Painter, ReconstructionConfig
 from .sigreg import SigRegConfig
 from .tico import TiCoConfig
 from .time_similarity import time_similarity
@@ -15,7 +15,7 @@ from .vicreg import VicRegConfig
 
 RegularizerConfig = (
     VicRegConfig | InfoNceConfig | DclConfig | BarlowTwinsConfig | TiCoConfig | DirectClrConfig
-    | SigRegConfig | Mcr2Config
+    | SigRegConfig | Mcr2Config | ReconstructionConfig
 )  # fmt: skip
 """What can be chosen; each config builds its loss."""
 
@@ -25,8 +25,10 @@ __all__ = [
     "DirectClrConfig",
     "InfoNceConfig",
     "InverseDynamics",
+    "InverseMotion",
     "Mcr2Config",
     "Painter",
+    "ReconstructionConfig",
     "Regularizer",
     "RegularizerConfig",
     "SigRegConfig",

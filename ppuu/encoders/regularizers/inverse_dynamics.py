@@ -32,3 +32,39 @@ class InverseDynamics(nn.Module):
         flat = embeddings.flatten(2)
         read = self.read(torch.cat([flat[:, :-1], flat[:, 1:]], dim=-1))
         return functional.mse_loss(read, actions)
+
+
+class InverseMotion(nn.Module):
+    """Inverse dynamics without an action: how the vehicles at each place move, read there.
+
+    In images that do not follow the ego there is no trace of its actions; what others do shows.
+
+    Args:
+        features: width of an embedding at each place.
+        grid: rows and columns of places.
+    """
+
+    def __init__(self, features: int, grid: tuple[int, int]):
+        super().__init__()
+        self._grid = grid
+        self.read = nn.Conv2d(2 * features, 2, 1)
+
+    def forward(
+        self,
+        before: Float[Tensor, "batch features rows columns"],
+        after: Float[Tensor, "batch features rows columns"],
+        motion: Float[Tensor, "batch 2 rows2 columns2"],
+        weight: Float[Tensor, "batch rows2 columns2"],
+    ) -> Float[Tensor, ""]:
+        """Mean squared error of the motion of what weighs; places that see nothing do not count.
+
+        Args:
+            before, after: embeddings.
+            motion: of each pixel, any unit.
+            weight: of each pixel.
+        """
+        seen = functional.adaptive_avg_pool2d(weight[:, None], self._grid)
+        mean = functional.adaptive_avg_pool2d(motion * weight[:, None], self._grid)
+        mean = mean / seen.clamp(min=1e-6)
+        error = (self.read(torch.cat([before, after], dim=1)) - mean).square().sum(1, keepdim=True)
+        return (error * seen).sum() / seen.sum().clamp(min=1e-6)

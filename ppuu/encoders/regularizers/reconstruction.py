@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ...terms import Terms
+from ..unrolled import Unrolled
+from .base import Regularizer, prediction_error
+
+
+@dataclass(frozen=True)
+class ReconstructionConfig:
+    """Embeddings learn from what is made of them alone: the readout's gradient reaches them."""
+
+    def build(self, features: int) -> Regularizer:
+        """A loss that asks nothing of embeddings themselves."""
+        return _Nothing()
+
+
+class _Nothing(Regularizer):
+    def forward(self, unrolled: Unrolled) -> Terms:
+        error = prediction_error(unrolled)
+        return Terms(0.0 * error, {"prediction": error})
 
 
 class Painter(nn.Module):

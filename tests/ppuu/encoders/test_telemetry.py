@@ -42,7 +42,7 @@ def learned(regularizer=None, task=CLEAN, updates=80, inverse=False):
     """An assembly after some updates, and what telemetry says."""
     torch.manual_seed(0)
     generator = torch.Generator().manual_seed(0)
-    config = AssemblyConfig(ConvConfig((16, 32), "batch"), VectorHead(WIDTH), GruConfig())
+    config = AssemblyConfig(ConvConfig((16, 32), 2, "batch"), VectorHead(WIDTH), GruConfig())
     model, read = Assembly(config, task.dots, 7, 7, 2), InverseDynamics(WIDTH, 2)
     loss = None if regularizer is None else regularizer.build(WIDTH)
     optimizer = torch.optim.Adam([*model.parameters(), *read.parameters()], 3e-3)
@@ -77,7 +77,7 @@ def test_fixed_noise_ends_in_slow_features():
     torch.manual_seed(0)
     task = DotsConfig(noise="uniform", fixed=True, steps=4)
     generator = torch.Generator().manual_seed(0)
-    config = AssemblyConfig(ConvConfig((4, 8, 16), "batch"), VectorHead(WIDTH), GruConfig())
+    config = AssemblyConfig(ConvConfig((4, 8, 16), 3, "batch"), VectorHead(WIDTH), GruConfig())
     model, loss = Assembly(config, 1, 28, 28, 2), VicRegConfig().build(WIDTH)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(50):

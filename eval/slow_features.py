@@ -1,0 +1,86 @@
+"""``python -m eval.slow_features``: the table of the slow-features study."""
+
+from __future__ import annotations
+
+import json as json_format
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.files import check_output
+
+from .results import Metric, Row, format_table, write_results
+
+_STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""Two-sided 95 % points of Student's t, by the number of seeds."""
+
+DOTS = ("action dot", "random dot", "stationary dot")
+
+
+def over_seeds(values: Sequence[float]) -> Metric:
+    """Mean over seeds, with Student's 95 % interval."""
+    count = len(values)
+    middle = float(np.mean(values))
+    if count not in _STUDENT:
+        return Metric(middle, math.nan, math.nan, count)
+    half = _STUDENT[count] * float(np.std(values, ddof=1)) / math.sqrt(count)
+    return Metric(middle, max(0.0, middle - half), middle + half, count)
+
+
+def table(cells: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """A row for each task and method, seeds together.
+
+    Args:
+        cells: what ``train.slow_features`` left, a file each.
+    """
+    groups: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
+    for cell in cells:
+        groups[cell["task"], cell["strength"], cell["method"]].append(cell)
+    rows = []
+    for (task, strength, method), group in groups.items():
+        names = ["action dot"] if len(group[0]["rmse"]) == 1 else DOTS
+        errors = np.array([cell["rmse"] for cell in group])
+        row: dict[str, Any] = {"name": f"{task} {strength:g}", "method": method}
+        row |= {name: over_seeds(errors[:, k]) for k, name in enumerate(names)}
+        row["centre"] = float(np.mean([cell["centre"] for cell in group]))
+        row["temporal_ratio"] = float(np.mean([cell["temporal_ratio"] for cell in group]))
+        row["train_cpu_s"] = float(np.mean([cell["train_cpu_s"] for cell in group]))
+        rows.append(row)
+    return rows
+
+
+def main(cells: Path, json: Path | None = None) -> None:
+    """Puts the cells of a study together.
+
+    Errors are root mean squares of a coordinate, in sides of the image; ``centre`` is the error of
+    always answering with the mean place.  Intervals are Student's, over seeds.
+
+    Args:
+        cells: folder that ``train.slow_features`` wrote.
+        json: where to write the table; it is printed either way.
+    """
+    check_output(json)
+    found = [json_format.loads(path.read_text()) for path in sorted(cells.glob("*.json"))]
+    if not found:
+        raise InputError(f"{cells}: holds no cell; run python -m train.slow_features --out {cells}")
+    rows = table(found)
+    sys.stdout.write(format_table(rows) + "\n")
+    if json is not None:
+        config = {
+            "cells": str(cells),
+            "study": found[0]["study"],
+            "commits": sorted({cell["commit"] for cell in found}),
+            "seeds": sorted({cell["seed"] for cell in found}),
+        }
+        write_results(json, "eval.slow_features", config, rows)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,102 @@
+"""Learning to predict embeddings, and beside it to read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from ..encoders import gather
+from ..encoders.regularizers import time_similarity
+from ..encoders.telemetry import image_telemetry, input_telemetry, telemetry
+from ..encoders.unrolled import as_places
+from ..errors import InputError
+from ..observation import Observation
+from ..terms import Terms
+from ..world_models.base import Truth
+from ..world_models.jepa import JepaWorldModel
+from .world_model import WorldModelLossConfig, drawn_latent, image_errors
+
+_WATCHED_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class JepaLossConfig:
+    """Weights of the loss; those of the regulariser are its own.
+
+    Attributes:
+        time_similarity: of the squared step from one target to the next.
+        inverse_motion: of reading, from the first two embeddings, how vehicles moved between them,
+            in metres.
+        other: how latents are drawn and paid for, and the readout's weights.
+    """
+
+    time_similarity: float = 0.0
+    inverse_motion: float = 0.0
+    other: WorldModelLossConfig = field(
+        default_factory=lambda: WorldModelLossConfig(divergence_weight=1e-3)
+    )
+
+    def __post_init__(self):
+        if min(self.time_similarity, self.inverse_motion) < 0:
+            raise InputError(f"weights of the loss must not be negative: {self}")
+
+
+def jepa_loss(
+    model: JepaWorldModel, observation: Observation, truth: Truth, config: JepaLossConfig
+) -> Terms:
+    """One unroll from the present's embedding, each step's latent from the posterior or the prior.
+
+    The readout's errors have no part in what embeddings learn, unless they learn by nothing else.
+    """
+    assert truth.images is not None
+    if model.training:
+        model.assembly.follow()
+    state = model.encode(observation)
+    targets = model.targets(state, truth)
+    states, divergences = [state], []
+    for step in range(targets.shape[1] - 1):
+        posterior = model.explain(state.embedding, targets[:, step + 1])
+        latent, paid = drawn_latent(None, posterior, len(targets), config.other)
+        divergences.append(paid)
+        state = model.advance(state, None, latent)
+        states.append(state)
+    embeddings = torch.stack([state.embedding for state in states], dim=1)
+    taught = model.regularizer(gather(model.assembly.through_projector(embeddings, targets)))
+    read = image_errors(model.decode(states[1:], observation, 1), truth.images)
+    named = taught.named | read
+    named["divergence"] = torch.stack(divergences, dim=1).sum(1).mean()
+    named["time_similarity"] = time_similarity(as_places(targets))
+    total = taught.total + read["vehicles"] + read["road"] + config.other.flow_weight * read["flow"]
+    total = total + config.other.divergence_weight * named["divergence"]
+    if config.time_similarity:
+        total = total + config.time_similarity * named["time_similarity"]
+    if config.inverse_motion:
+        assert truth.images.flow is not None
+        named["inverse_motion"] = model.inverse_motion(
+            targets[:, 0], targets[:, 1], truth.images.flow[:, 0],
+            states[0].history[:, -1] * truth.images.flow_known[:, 0],
+        )  # fmt: skip
+        total = total + config.inverse_motion * named["inverse_motion"]
+    return Terms(total, named)
+
+
+@torch.no_grad()
+def jepa_telemetry(
+    model: JepaWorldModel, observation: Observation, truth: Truth
+) -> dict[str, float]:
+    """How the embeddings of some clips are; predictions are told the posterior's latents."""
+    start = model.encode(observation)
+    targets = model.targets(start, truth)
+    states, told = [start], []
+    for step in range(targets.shape[1] - 1):
+        latent = model.explain(states[-1].embedding, targets[:, step + 1]).mean
+        told.append(model.told(states[-1], latent))
+        states.append(model.advance(states[-1], None, latent))
+    embeddings = torch.stack([state.embedding for state in states], dim=1)
+    values = telemetry(model.assembly.through_projector(embeddings, targets))
+    if model.latent_size:
+        values |= input_telemetry(model.assembly, targets, torch.stack(told, dim=1))
+    shown = torch.cat([start.history, start.road], dim=1)[:_WATCHED_IMAGES]
+    values |= image_telemetry(model.assembly, shown)
+    return {name: value.item() for name, value in values.items()}

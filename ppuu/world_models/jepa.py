@@ -1,0 +1,258 @@
+"""A world model without pixels: embeddings of the surroundings predict embeddings.
+
+What is encoded is a short stack of images in the gliding frame, with the road; what is predicted is
+the embedding of the stack that ends a step later.  The ego is no part of it: its motion is
+kinematics.  Embeddings learn from a regulariser (``ppuu.encoders.regularizers``), never from
+images.  A readout that is trained beside them, and whose gradient ends at the embeddings, turns
+them into maps of velocities that carry the last image along, so that costs can be computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..encoders import Assembly, AssemblyConfig
+from ..encoders.regularizers import (
+    InverseMotion,
+    ReconstructionConfig,
+    RegularizerConfig,
+    VicRegConfig,
+)
+from ..errors import InputError
+from ..observation import Observation, ObservationConfig
+from ..raster import LANES, OFFROAD
+from ..rollout import Futures
+from .base import Latent, Truth, WorldModel
+from .carry import MAPS, carried_road, carry
+from .gliding import aligned_vehicles
+from .motion import seen_velocity
+
+_SPEED_MPS = 20.0
+"""Unit of the gliding frame's speed."""
+
+
+@dataclass(frozen=True)
+class JepaConfig:
+    """Parts of the joint-embedding model.
+
+    Attributes:
+        observation: the history it sees.
+        frames_per_step: recorded frames one model step spans.
+        dt_s: seconds a recorded frame.
+        assembly: encoder and predictor.
+        regularizer: what the embeddings learn from.
+        latent: width of the latent of a step; 0 for a deterministic predictor.
+        readout: width of the maps between embeddings and velocities.
+    """
+
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
+    frames_per_step: int = 3
+    dt_s: float = 0.1
+    assembly: AssemblyConfig = field(default_factory=AssemblyConfig)
+    regularizer: RegularizerConfig = field(default_factory=VicRegConfig)
+    latent: int = 8
+    readout: int = 32
+
+    def __post_init__(self):
+        if self.frames_per_step < 1 or self.readout < 1 or not self.dt_s > 0 or self.latent < 0:
+            raise InputError(
+                "frames_per_step, readout and dt_s of a joint-embedding model must be positive, "
+                "latent not negative"
+            )
+
+    def build(self) -> JepaWorldModel:
+        """A freshly initialised model."""
+        return JepaWorldModel(self)
+
+
+@dataclass(frozen=True, eq=False)
+class JepaState:
+    """An embedding, and what stays fixed over a rollout.
+
+    Attributes:
+        embedding: of now.
+        first: of the present.
+        history: vehicles in the gliding frame.
+        road: lane lines and off-road area, as seen last.
+        seen: velocity of each pixel of the last image.
+        speed_mps: of the gliding frame.
+        steps: from the present to now.
+    """
+
+    embedding: Float[Tensor, "batch features places_x places_y"]
+    first: Float[Tensor, "batch features places_x places_y"]
+    history: Float[Tensor, "batch frames rows columns"]
+    road: Float[Tensor, "batch 2 rows columns"]
+    seen: Float[Tensor, "batch 2 rows columns"]
+    speed_mps: Float[Tensor, " batch"]
+    steps: int
+
+
+class JepaWorldModel(WorldModel):
+    """See the module's text."""
+
+    decoupled = True
+    predicts_images = True
+    normalizer = None
+
+    def __init__(self, config: JepaConfig):
+        super().__init__()
+        self.config = config
+        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
+        self.observation, self.latent_size = config.observation, config.latent
+        channels = config.observation.frames + 2
+        self.assembly = Assembly(
+            config.assembly, channels, self.raster.rows, self.raster.columns, config.latent + 1
+        )
+        features, grid = self.assembly.features, self.assembly.grid
+        self.embedding_size = features * grid[0] * grid[1]
+        self.regularizer = config.regularizer.build(self.assembly.projected)
+        self.reconstructs = isinstance(config.regularizer, ReconstructionConfig)
+        self.inverse_motion = InverseMotion(features, grid)
+        self.explain = _Explain(features, grid, config.latent)
+        self.readout = _Readout(features, grid, config.readout)
+
+    def encode(self, observation: Observation) -> JepaState:
+        """Aligns the history in the gliding frame and encodes it."""
+        seconds_ago = self.config.observation.lags(observation.ego.device) * self.config.dt_s
+        history = aligned_vehicles(observation, seconds_ago, self.raster)
+        road = observation.images[:, -1, [LANES, OFFROAD]]
+        embedding = self.assembly.encode(torch.cat([history, road], dim=1))
+        seen = seen_velocity(history, seconds_ago, self.raster)
+        return JepaState(embedding, embedding, history, road, seen, observation.ego[:, -1, 3], 0)
+
+    def stacks(
+        self, state: JepaState, vehicles: Float[Tensor, "batch time rows columns"]
+    ) -> Float[Tensor, "batch time1 channels rows columns"]:
+        """What the encoder is shown at the present and at each time after it.
+
+        The road is the last one seen, slid along: it does not move but for the gliding frame.
+
+        Args:
+            state: the present.
+            vehicles: as seen from the gliding frame, step after step from the present.
+        """
+        frames = state.history.shape[1]
+        film = torch.cat([state.history, vehicles], dim=1)
+        windows = film.unfold(1, frames, 1).movedim(-1, 2)
+        seconds = torch.arange(windows.shape[1], device=film.device) * self.step_s
+        still = torch.zeros_like(state.road)[:, None].expand(-1, len(seconds), -1, -1, -1)
+        road = carried_road(state.road, still, seconds, state.speed_mps, self.raster)
+        return torch.cat([windows, road], dim=2)
+
+    def targets(
+        self, state: JepaState, truth: Truth
+    ) -> Float[Tensor, "batch time1 features places_x places_y"]:
+        """Embeddings of the present and of what followed."""
+        assert truth.images is not None
+        return self.assembly.targets(self.stacks(state, truth.images.vehicles))
+
+    def embedding(self, state: JepaState) -> Float[Tensor, "batch features"]:
+        """All places side by side."""
+        return state.embedding.flatten(1)
+
+    def repeat(self, state: JepaState, copies: int) -> JepaState:
+        """Every element ``copies`` times in a row."""
+        tensors = {
+            name: value.repeat_interleave(copies, 0)
+            for name, value in vars(state).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(state, **tensors)
+
+    def advance(
+        self,
+        state: JepaState,
+        ego: Float[Tensor, "batch 4"] | None,
+        latent: Float[Tensor, "batch latent"],
+    ) -> JepaState:
+        """The embedding one step later; the ego plays no part."""
+        ahead = self.assembly.predict(state.embedding, self.told(state, latent))
+        return replace(state, embedding=ahead, steps=state.steps + 1)
+
+    def told(
+        self, state: JepaState, latent: Float[Tensor, "batch latent"]
+    ) -> Float[Tensor, "batch inputs"]:
+        """What the predictor is told: the latent, and how fast the road slides by."""
+        return torch.cat([latent, state.speed_mps[:, None] / _SPEED_MPS], dim=1)
+
+    def posterior(self, state: JepaState, truth: Truth, step: int) -> Latent:
+        """From the embedding before the step and that of what followed."""
+        assert truth.images is not None
+        then = self.stacks(state, truth.images.vehicles[:, : step + 1])[:, -1]
+        return self.explain(state.embedding, self.assembly.encode(then))
+
+    def decode(self, states: list[JepaState], observation: Observation, futures: int) -> Futures:
+        """Carries the last image along; all steps and futures in one batch."""
+        first = states[0].first.repeat_interleave(len(states), 0)
+        ahead = torch.stack([state.embedding for state in states], dim=1).flatten(0, 1)
+        if not self.reconstructs:
+            first, ahead = first.detach(), ahead.detach()
+        maps = self.readout(first, ahead)
+        maps = maps.unflatten(0, (len(observation.ego), futures, len(states)))
+        seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
+        return carry(observation, states[0].seen[::futures], maps, seconds, self.raster)
+
+
+class _Explain(nn.Module):
+    """The latent of a step, from embeddings before and after it."""
+
+    def __init__(self, features: int, grid: tuple[int, int], latent: int):
+        super().__init__()
+        self.latent = latent
+        if not latent:
+            return
+        self.layers = nn.Sequential(
+            nn.Conv2d(2 * features, 32, 1), nn.ReLU(), nn.Flatten(),
+            nn.Linear(32 * grid[0] * grid[1], 2 * latent),
+        )  # fmt: skip
+        with torch.no_grad():
+            # A narrow posterior at first: what it says must be audible before it can be heeded.
+            self.layers[-1].bias[latent:] = -2.0
+
+    def forward(
+        self,
+        before: Float[Tensor, "batch features rows columns"],
+        after: Float[Tensor, "batch features rows columns"],
+    ) -> Latent:
+        """A Gaussian; the encoder shall not be bent to make its own targets easy to tell."""
+        if not self.latent:
+            nothing = before.new_zeros(len(before), 0)
+            return Latent(nothing, nothing)
+        told = self.layers(torch.cat([before, after.detach()], dim=1))
+        mean, log_variance = told.chunk(2, dim=-1)
+        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+
+
+class _Readout(nn.Module):
+    """From two embeddings to the maps of ``carry``; all 0 at first, which is constant velocity."""
+
+    def __init__(self, features: int, grid: tuple[int, int], width: int):
+        super().__init__()
+        self._start = grid if grid != (1, 1) else (14, 6)
+        places = self._start[0] * self._start[1]
+        self.spread: nn.Module = nn.Conv2d(2 * features, width, 1)
+        if grid == (1, 1):
+            self.spread = nn.Sequential(
+                nn.Flatten(), nn.Linear(2 * features, width * places),
+                nn.Unflatten(1, (width, *self._start)),
+            )  # fmt: skip
+        self.middle = nn.Conv2d(width, width, 3, 1, 1)
+        self.last = nn.Conv2d(width, 2 * MAPS, 3, 1, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self,
+        first: Float[Tensor, "batch features rows columns"],
+        ahead: Float[Tensor, "batch features rows columns"],
+    ) -> Float[Tensor, "batch maps rows2 columns2"]:
+        """Two columns of maps for each column of places."""
+        hidden = functional.relu(self.spread(torch.cat([first, ahead], dim=1)))
+        maps = self.last(functional.relu(self.middle(hidden)))
+        return maps.unflatten(1, (MAPS, 2)).movedim(2, -1).flatten(-2)

@@ -1,0 +1,50 @@
+"""The study at the smallest scale, from training to table."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from eval.slow_features import main as tabulate
+from eval.slow_features import over_seeds
+from ppuu.errors import InputError
+from train.slow_features import Study
+from train.slow_features import main as study
+
+TINY = Study(
+    updates=2, batch=4, steps=2, channels=(4, 4), features=8, probe_sequences=64, test_sequences=32
+)
+METHODS = (
+    "random", "vicreg", "simclr-within", "reconstruction", "inverse-dynamics", "supervised",
+    "vicreg-inverse-dynamics",
+)  # fmt: skip
+
+
+def test_a_study_leaves_cells_resumes_and_makes_a_table(tmp_path, capsys):
+    out, seeds = tmp_path / "cells", 2
+    run = {"tasks": ("three-dots", "fixed-uniform"), "methods": METHODS, "study": TINY}
+    study(out, seeds=1, **run)
+    first = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    study(out, seeds=seeds, **run)
+    assert {name: (out / name).stat().st_mtime_ns for name in first} == first
+    tabulate(out, tmp_path / "table.json")
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert len(rows) == 2 * len(METHODS)
+    dots = next(row for row in rows if row["name"].startswith("three"))
+    assert all(dots[name]["n"] == seeds for name in ("action dot", "random dot", "stationary dot"))
+    assert "vicreg-inverse-dynamics" in capsys.readouterr().out
+    with pytest.raises(InputError, match="another scale"):
+        study(out, seeds=1, tasks=("three-dots",), methods=("random",), study=Study())
+
+
+def test_intervals_are_students():
+    values = [0.1, 0.25, 0.2]
+    metric = over_seeds(values)
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert (metric.low, metric.high) == pytest.approx((max(low, 0.0), high), rel=1e-3)
+
+
+def test_an_empty_folder_says_what_to_run(tmp_path):
+    with pytest.raises(InputError, match=r"train\.slow_features"):
+        tabulate(tmp_path)

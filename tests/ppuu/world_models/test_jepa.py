@@ -1,0 +1,192 @@
+"""The joint-embedding world model: what it encodes, what depends on what, and that it learns."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from ppuu.config import from_json, to_json
+from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig, VectorHead
+from ppuu.encoders.regularizers import (
+    InfoNceConfig,
+    InverseMotion,
+    ReconstructionConfig,
+    SigRegConfig,
+    VicRegConfig,
+)
+from ppuu.encoders.telemetry import FAILURES
+from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
+from ppuu.world_models import JepaConfig, WorldModelConfig, explained, replicas
+from tests.helpers import dense_recording
+from tests.rollouts import TINY_OBSERVATION, tiny_clips
+
+ASSEMBLY = AssemblyConfig(ConvConfig((4, 8), 2), MapHead(6), ResidualConfig(8))
+TINY = JepaConfig(TINY_OBSERVATION, assembly=ASSEMBLY, latent=3, readout=8)
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def data():
+    clips = tiny_clips([dense_recording()])
+    clip = clips.batch(torch.arange(0, 200, 25))
+    return clips, clip
+
+
+def model_of(config=TINY, seed=0):
+    torch.manual_seed(seed)
+    return config.build()
+
+
+def truth_of(data, model):
+    clips, clip = data
+    return clips.truth(clip, model, STEPS, torch.Generator().manual_seed(0))
+
+
+def test_the_encoder_is_shown_what_will_be_seen(data):
+    """Windows of true images, and a road that slides as it is drawn; away from the edges."""
+    clips, clip = data
+    model = model_of()
+    truth = truth_of(data, model)
+    stacks = model.stacks(model.encode(clip.observation), truth.images.vehicles)
+    frames = TINY_OBSERVATION.frames
+    assert stacks.shape[1:3] == (STEPS + 1, frames + 2)
+    for step in range(1, STEPS + 1):
+        assert torch.equal(stacks[:, step, frames - 1], truth.images.vehicles[:, step - 1])
+        if step > 1:
+            assert torch.equal(stacks[:, step, frames - 2], truth.images.vehicles[:, step - 2])
+    poses = model.image_poses(clip.observation, truth.ego)
+    road = clips.draw_road(clip, poses)
+    assert (stacks[:, 1:, frames:] - road).abs().mean() < 0.02
+
+
+def test_the_first_target_is_the_present(data):
+    model = model_of().eval()
+    state = model.encode(data[1].observation)
+    targets = model.targets(state, truth_of(data, model))
+    torch.testing.assert_close(targets[:, 0], state.embedding, rtol=1e-4, atol=1e-5)
+
+
+def test_untrained_it_predicts_the_velocities_seen(data):
+    model, observation = model_of().eval(), data[1].observation
+    futures, state = model.imagine(observation, 2, 1), model.encode(observation)
+    owner, pixel = futures.flow.owner, futures.flow.pixel
+    seen = state.seen.flatten(2)[owner, :, pixel]
+    torch.testing.assert_close(futures.flow.metres[:, 0, 1], 2 * model.step_s * seen)
+
+
+def test_the_ego_plays_no_part(data):
+    model, observation = model_of().eval(), data[1].observation
+    latents = torch.randn(len(observation.ego), 1, 2, 3)
+    away = torch.full((len(observation.ego), 2, 4), 7.0)
+    ours = model.imagine(observation, 2, 1, latents=latents)
+    theirs = model.imagine(observation, 2, 1, ego=away, latents=latents)
+    assert torch.equal(ours.vehicles, theirs.vehicles)
+
+
+def test_two_steps_are_a_step_and_a_step(data):
+    model, observation = model_of().eval(), data[1].observation
+    with torch.no_grad():
+        torch.nn.init.normal_(model.readout.last.weight)
+    latents = torch.randn(len(observation.ego), 2, 2, 3)
+    futures = model.imagine(observation, 2, 2, latents=latents)
+    state = model.repeat(model.encode(observation), 2)
+    for number in range(2):
+        state = model.advance(state, None, latents.flatten(0, 1)[:, number])
+        alone = model.decode([state], observation, 2)
+        torch.testing.assert_close(
+            alone.vehicles[:, :, 0], futures.vehicles[:, :, number], rtol=1e-4, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("reconstruct", [False, True])
+def test_the_readouts_gradient_ends_at_the_embeddings(data, reconstruct):
+    config = dataclasses.replace(TINY, regularizer=ReconstructionConfig()) if reconstruct else TINY
+    model, observation = model_of(config), data[1].observation
+    with torch.no_grad():
+        torch.nn.init.normal_(model.readout.last.weight)
+    model.imagine(observation, 2, 1).vehicles.square().sum().backward()
+    reached = [p.grad is not None and p.grad.abs().sum() > 0 for p in model.assembly.parameters()]
+    assert any(reached) == reconstruct
+    assert model.readout.middle.weight.grad.abs().sum() > 0
+
+
+def test_the_posterior_is_that_of_the_true_embedding(data):
+    model = model_of().eval()
+    truth, state = truth_of(data, model), model.encode(data[1].observation)
+    targets = model.targets(state, truth)
+    ours, theirs = model.posterior(state, truth, 2), model.explain(state.embedding, targets[:, 3])
+    torch.testing.assert_close(ours.mean, theirs.mean, rtol=1e-3, atol=1e-4)
+    assert explained(model, data[1].observation, truth).shape == (8, STEPS, 3)
+
+
+@pytest.mark.parametrize(
+    "regularizer",
+    [VicRegConfig(), InfoNceConfig(), SigRegConfig(directions=16), ReconstructionConfig()],
+    ids=lambda c: type(c).__name__,
+)
+def test_a_few_updates_lower_the_loss(data, regularizer):
+    config = dataclasses.replace(TINY, regularizer=regularizer)
+    model = model_of(config)
+    truth, observation = truth_of(data, model), data[1].observation
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    losses = []
+    for _ in range(12):
+        torch.manual_seed(0)
+        terms = jepa_loss(model, observation, truth, JepaLossConfig(inverse_motion=0.1))
+        optimizer.zero_grad()
+        terms.total.backward()
+        optimizer.step()
+        losses.append(terms.total.item())
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("latent", [0, 3])
+@pytest.mark.parametrize("head", [MapHead(6), VectorHead(6)], ids=["map", "vector"])
+def test_every_shape_is_told_about_itself_and_comes_back_from_json(data, latent, head):
+    assembly = dataclasses.replace(ASSEMBLY, head=head, target_momentum=0.9, projector=7)
+    config = dataclasses.replace(TINY, latent=latent, assembly=assembly)
+    assert from_json(WorldModelConfig, to_json(config)) == config
+    model = model_of(config)
+    truth, observation = truth_of(data, model), data[1].observation
+    jepa_loss(model, observation, truth, JepaLossConfig()).total.backward()
+    values = jepa_telemetry(model.eval(), observation, truth)
+    silent = {"input_share"} if not latent else set()
+    assert {failure.value for failure in FAILURES} - silent <= set(values)
+    other = model_of(config, seed=1).eval()
+    other.load_state_dict(model.state_dict())
+    latents = torch.randn(8, 1, 2, latent)
+    ours, theirs = (m.imagine(observation, 2, 1, latents=latents) for m in (model, other))
+    assert torch.equal(ours.vehicles, theirs.vehicles)
+    assert model.embedding(model.encode(observation)).shape == (8, model.embedding_size)
+
+
+def test_replicas_differ_by_the_predictors_dropout_alone(data):
+    model, observation = model_of().eval(), data[1].observation
+    with torch.no_grad():
+        torch.nn.init.normal_(model.readout.last.weight)
+    drawn = replicas(model, observation, 2, 3).vehicles
+    assert (drawn[:, 0] - drawn[:, 1]).abs().max() > 1e-4
+    still = dataclasses.replace(
+        TINY, assembly=dataclasses.replace(ASSEMBLY, predictor=ResidualConfig(8, dropout=0.0))
+    )
+    model = model_of(still).eval()
+    with torch.no_grad():
+        torch.nn.init.normal_(model.readout.last.weight)
+    drawn = replicas(model, observation, 2, 2).vehicles
+    torch.testing.assert_close(drawn[:, 0], drawn[:, 1])
+
+
+def test_inverse_motion_counts_only_where_something_is_seen():
+    loss = InverseMotion(3, (2, 2))
+    torch.nn.init.zeros_(loss.read.weight)
+    torch.nn.init.zeros_(loss.read.bias)
+    embedding, motion, weight = (
+        torch.randn(1, 3, 2, 2),
+        torch.zeros(1, 2, 8, 8),
+        torch.zeros(1, 8, 8),
+    )
+    assert loss(embedding, embedding, motion, weight).item() == 0.0
+    weight[:, 1:3, 1:3] = 0.5
+    motion[:, 0] = 3.0
+    motion[:, :, 4:] = 1000.0
+    assert loss(embedding, embedding, motion, weight).item() == pytest.approx(9.0)

@@ -1,0 +1,73 @@
+"""Joint-embedding world models in the training loop: telemetry, resuming, and what they are for."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+import train.encoder
+from ppuu.checkpoint import Checkpoint
+from ppuu.config import from_json, to_json
+from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
+from ppuu.errors import InputError
+from ppuu.runs import load_world_model
+from ppuu.world_models import JepaConfig
+from tests.helpers import dense_recording
+from tests.rollouts import TINY_OBSERVATION, tiny_clips
+
+MODEL = JepaConfig(
+    TINY_OBSERVATION,
+    assembly=AssemblyConfig(
+        ConvConfig((4, 8), 2), MapHead(6), ResidualConfig(8), target_momentum=0.9
+    ),
+    latent=3,
+    readout=8,
+)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    path = tmp_path_factory.mktemp("recordings") / "dense.h5"
+    dense_recording(per_lane=4, frames=60).save(path)
+    return path
+
+
+def fit(recording, out, updates=6, objective="tico", **changes):
+    config = train.encoder.OBJECTIVES[objective]
+    model = dataclasses.replace(MODEL, regularizer=config.model.regularizer)
+    loop = dataclasses.replace(config.loop, updates=updates, log_every=1, **changes)
+    config = dataclasses.replace(config, model=model, steps=3, batch=4, loop=loop)
+    train.encoder.main((recording,), out, config, split="all", device="cpu")
+
+
+def log(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_is_a_world_model_with_telemetry_and_resumes(recording, tmp_path, capsys):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    fit(recording, whole, schedule="constant")
+    assert "warning: " in capsys.readouterr().err  # nothing is healthy after six updates
+    assert {"rank", "temporal_ratio", "warning_slow-features", "variance"} - set(log(whole)[0]) == {
+        "variance"
+    }
+    fit(recording, parts, updates=3, schedule="constant")
+    fit(recording, parts, schedule="constant")
+    ours, theirs = Checkpoint.load(whole).model, Checkpoint.load(parts).model
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    model = load_world_model(whole)
+    clip = tiny_clips([dense_recording()]).batch(torch.arange(4))
+    futures = model.imagine(clip.observation, 3, 2)
+    assert torch.isfinite(futures.vehicles).all()
+
+
+@pytest.mark.parametrize("name", train.encoder.OBJECTIVES)
+def test_every_objective_comes_back_from_json(name):
+    config = train.encoder.OBJECTIVES[name]
+    assert from_json(train.encoder.EncoderTraining, to_json(config)) == config
+
+
+def test_a_batch_of_one_is_refused():
+    with pytest.raises(InputError, match="compared"):
+        train.encoder.EncoderTraining(batch=1)

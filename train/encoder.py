@@ -1,0 +1,159 @@
+"""``python -m train.encoder``: a world model without pixels, from recordings alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from data.events import EventWeights
+from data.splits import Split
+from ppuu.command import run
+from ppuu.encoders.regularizers import (
+    BarlowTwinsConfig,
+    DclConfig,
+    DirectClrConfig,
+    InfoNceConfig,
+    Mcr2Config,
+    ReconstructionConfig,
+    SigRegConfig,
+    TiCoConfig,
+    VicRegConfig,
+)
+from ppuu.encoders.telemetry import FAILURES, raised
+from ppuu.errors import InputError
+from ppuu.objectives import JepaLossConfig, Terms, jepa_loss, jepa_telemetry
+from ppuu.observation import Observation
+from ppuu.world_models import JepaConfig, JepaWorldModel, Truth
+
+from .clips import ClipSource
+from .loop_config import LoopConfig
+from .world_model import fit
+
+
+@dataclass(frozen=True)
+class EncoderTraining:
+    """How a joint-embedding world model is trained.
+
+    Attributes:
+        model: the network, its regulariser included.
+        steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
+        batch: clips an update, on each process; statistics are of all processes.
+        balance: how much more often clips with rare events are drawn; 1 is as often as others.
+        loss: weights of everything else.
+        loop: budget and schedule.
+    """
+
+    model: JepaConfig = field(default_factory=JepaConfig)
+    steps: int = 10
+    batch: int = 32
+    balance: EventWeights = field(default_factory=EventWeights)
+    loss: JepaLossConfig = field(default_factory=JepaLossConfig)
+    loop: LoopConfig = field(
+        default_factory=lambda: LoopConfig(updates=1000, learning_rate=1e-3, clip_norm=5.0)
+    )
+
+    def __post_init__(self):
+        if self.steps < 1 or self.batch < 2:
+            raise InputError(
+                f"steps {self.steps} must be positive; batch {self.batch}: 2 or more, since "
+                "embeddings are compared with those of other clips"
+            )
+
+
+_MODEL = JepaConfig()
+_REGULARIZERS = {
+    "vicreg": VicRegConfig(),
+    "simclr": InfoNceConfig(),
+    "dcl": DclConfig(),
+    "dcl-weighted": DclConfig(weight_deviation=0.5),
+    "barlow-twins": BarlowTwinsConfig(),
+    "tico": TiCoConfig(),
+    "direct-clr": DirectClrConfig(),
+    "sigreg": SigRegConfig(),
+    "mcr2": Mcr2Config(),
+    "reconstruction": ReconstructionConfig(),
+    "vicreg-temporal": VicRegConfig(temporal_variance=10.0),
+    "simclr-within": InfoNceConfig(negatives="both"),
+}
+OBJECTIVES = {
+    name: EncoderTraining(replace(_MODEL, regularizer=regularizer))
+    for name, regularizer in _REGULARIZERS.items()
+}
+OBJECTIVES["sigreg"] = EncoderTraining(
+    replace(
+        _MODEL, regularizer=SigRegConfig(), assembly=replace(_MODEL.assembly, norm="batch")
+    )
+)  # fmt: skip
+OBJECTIVES["vicreg-motion"] = EncoderTraining(loss=JepaLossConfig(inverse_motion=1.0))
+OBJECTIVES["debug"] = EncoderTraining(batch=4, loop=LoopConfig(updates=20))
+
+
+_PATIENCE = 3
+"""Looks in a row that must show a failure: at first every embedding looks ill."""
+
+
+class _Watch:
+    """Telemetry, and a word when a failure has been seen several times in a row."""
+
+    def __init__(self):
+        self._seen = dict.fromkeys((failure.name for failure in FAILURES), 0)
+
+    def __call__(
+        self, model: JepaWorldModel, observation: Observation, truth: Truth
+    ) -> Mapping[str, float]:
+        values = jepa_telemetry(model, observation, truth)
+        names = set(raised(values))
+        for failure in FAILURES:
+            self._seen[failure.name] += 1
+            if failure.name not in names:
+                self._seen[failure.name] = 0
+            elif self._seen[failure.name] == _PATIENCE:
+                sys.stderr.write(
+                    f"warning: {failure.name}: {failure.meaning} ({failure.value} "
+                    f"{values[failure.value]:.3g})\n"
+                )
+        return values | {f"warning_{f.name}": float(f.name in names) for f in FAILURES}
+
+
+def main(
+    recordings: tuple[Path, ...],
+    out: Path,
+    config: Annotated[EncoderTraining, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands],
+    objective: str = "vicreg",
+    split: Split = "train",
+    split_manifest: Path | None = None,
+    resident_recordings: int | None = None,
+    device: str = "auto",
+) -> None:
+    """Trains encoder, predictor and readout; run the same command again to resume.
+
+    The run directory holds a world model like any other.  Telemetry of the embeddings is logged
+    beside the loss; what looks like a known failure is said once, by name.
+
+    Args:
+        recordings: files written by data.generate or data.prepare.
+        out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
+        config: everything an objective fixes.
+        objective: vicreg, simclr, dcl, dcl-weighted, barlow-twins, tico, direct-clr, sigreg, mcr2,
+            reconstruction; vicreg-temporal, simclr-within, vicreg-motion (against slow features);
+            debug (seconds).
+        split: which part of each recording to learn from; ``all`` for short recordings.
+        split_manifest: file of data.splits that says what belongs to the split; by time without.
+        resident_recordings: at most so many recordings in memory, taking turns; all without.
+        device: auto (a GPU if there is one), cpu, cuda, …
+    """
+
+    def loss(model: JepaWorldModel, observation: Observation, truth: Truth) -> Terms:
+        return jepa_loss(model, observation, truth, config.loss)
+
+    source = ClipSource(recordings, split, split_manifest, resident_recordings)
+    fit(source, out, config, device, loss, _Watch())
+
+
+if __name__ == "__main__":
+    run(main, presets=OBJECTIVES, chosen_by="objective")
