@@ -73,6 +73,7 @@ def jepa_loss(
         total = total + config.time_similarity * named["time_similarity"]
     if config.inverse_motion:
         assert truth.images.flow is not None
+        assert truth.images.flow_known is not None
         named["inverse_motion"] = model.inverse_motion(
             targets[:, 0], targets[:, 1], truth.images.flow[:, 0],
             states[0].history[:, -1] * truth.images.flow_known[:, 0],
