@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
-from ..geometry import rotate, to_local
+from ..geometry import to_local
 from ..observation import Observation
 from ..rollout import Futures
 from ..terms import Terms
 from ..track_futures import TrackFutures
 from ..world_models.base import Latent, TrueImages, Truth, WorldModel
+from .energy_score import deviations, energy_scores
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class WorldModelLossConfig:
     """Weights of the loss.
 
     Attributes:
+        samples: 1 for the variational loss; more for the energy score of so many futures of each
+            clip, for models of tracks.
+        scene_weight: of the score of whole scenes against that of single vehicles.
         latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
         divergence_weight: of the KL divergence (beta), in nats summed over latent and time.
         free_nats: divergence of a step that costs nothing, so that the latent is not given up.
@@ -34,6 +38,8 @@ class WorldModelLossConfig:
         across_weight: of metres across the vehicle against metres along it, for models of tracks.
     """
 
+    samples: int = 1
+    scene_weight: float = 0.3
     latent_dropout: float = 0.5
     divergence_weight: float = 1e-5
     free_nats: float = 0.0
@@ -43,6 +49,8 @@ class WorldModelLossConfig:
     across_weight: float = 3.0
 
     def __post_init__(self):
+        if self.samples < 1:
+            raise InputError(f"samples {self.samples} of a world model's loss: at least 1")
         if not 0.0 <= self.latent_dropout <= 1.0:
             raise InputError(f"latent_dropout {self.latent_dropout}: must be from 0 to 1")
         if not 0.0 < self.balance < 1.0:
@@ -60,12 +68,17 @@ def world_model_loss(
 ) -> Terms:
     """One unroll over the horizon, each step's latent taken from the posterior or the prior.
 
+    With several ``samples``, all latents come from the prior, and the energy score is the loss.
+
     z-dropout (Henaff et al., 2019, section 3.1): with probability ``latent_dropout`` a step's
     latent is a sample of the prior instead, so the model cannot hide in the latent what the
     history already tells, and its predictions stay sane when the latent is sampled.  A latent
     that lasts for the rollout is drawn, dropped and paid for once.
     """
     batch, steps = truth.ego.shape[:2]
+    if config.samples > 1:
+        futures = model.imagine(observation, steps, config.samples, ego=truth.ego)
+        return _scored(futures, truth, config)
     state = model.encode(observation)
     states, divergences, latent = [], [], None
     for step in range(steps):
@@ -92,6 +105,21 @@ def world_model_loss(
         total = total + config.ego_weight * named["ego"]
     named["divergence"] = divergence
     return Terms(total + config.divergence_weight * divergence, named)
+
+
+def _scored(futures: Futures | TrackFutures, truth: Truth, config: WorldModelLossConfig) -> Terms:
+    """Energy scores, and how far the futures' mean is off, along and across."""
+    if not isinstance(futures, TrackFutures):
+        raise InputError(
+            f"--loss.samples {config.samples}: energy scores are of tracks; models of pixels are "
+            "trained with 1"
+        )
+    off, weight = deviations(futures, truth)
+    named = energy_scores(off, weight, config.across_weight)
+    mean = off.mean(1).abs() * weight[..., None] / weight.sum().clamp(min=1.0)
+    total = named["vehicle_score"] + config.scene_weight * named["scene_score"]
+    along, across = mean.sum((0, 1, 2)).detach()
+    return Terms(total, named | {"along": along, "across": across})
 
 
 def drawn_latent(
@@ -152,16 +180,10 @@ def track_errors(
 ) -> dict[str, Float[Tensor, ""]]:
     """Huber errors along and across each vehicle, in metres, where the recording knows it.
 
-    A metre across decides between lanes, so it weighs more than one along.  Vehicles far away
-    matter less: weight 1 at the ego, a half at 30 m.
+    A metre across decides between lanes, so it weighs more than one along.
     """
-    assert truth.tracks is not None
-    assert truth.known is not None
-    true = truth.tracks.transpose(1, 2)
-    off = futures.states[:, 0, ..., :2] - true[..., :2]
-    along, across = rotate(off, -true[..., 2]).unbind(-1)
-    apart = (true[..., :2] - truth.ego[:, :, None, :2]).norm(dim=-1)
-    weight = truth.known.transpose(1, 2) / (1.0 + apart / 30.0)
+    off, weight = deviations(futures, truth)
+    along, across = off[:, 0].unbind(-1)
     total = weight.sum().clamp(min=1.0)
 
     def mean(error: Tensor) -> Float[Tensor, ""]:
