@@ -15,7 +15,7 @@ from ppuu.checkpoint import Checkpoint
 from ppuu.command import run
 from ppuu.config import to_json
 from ppuu.errors import InputError
-from ppuu.objectives import UnrollConfig
+from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
@@ -79,14 +79,15 @@ class PolicyTraining:
 _PIXELS = PolicyTraining(
     NetworkPolicyConfig(PixelsConfig()), imitation_updates=1000, loop=LoopConfig(updates=300)
 )
+_SHORT = UnrollConfig(steps=4, replicas=2, starts=StartConfig(drive_steps=2))
 
 PRESETS = {
     "debug": PolicyTraining(
-        NetworkPolicyConfig(TracksConfig(hidden=8, heads=2), hidden=16),
+        NetworkPolicyConfig(TracksConfig(hidden=8, heads=2), hidden=16), _SHORT,
         batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
     ),
-    "small": PolicyTraining(loop=LoopConfig(updates=1000)),
-    "medium": PolicyTraining(loop=LoopConfig(updates=4000)),
+    "small": PolicyTraining(loop=LoopConfig(updates=2000)),
+    "medium": PolicyTraining(batch=32, loop=LoopConfig(updates=8000)),
     "large": PolicyTraining(
         NetworkPolicyConfig(TracksConfig(hidden=256), hidden=256), UnrollConfig(replicas=10),
         batch=64, loop=LoopConfig(updates=100_000, learning_rate=3e-4, warmup_updates=1000),
@@ -94,10 +95,11 @@ PRESETS = {
     "pixels": _PIXELS,
     "pixels-debug": replace(
         _PIXELS, policy=NetworkPolicyConfig(PixelsConfig(channels=(8, 8, 8)), hidden=16),
+        unroll=_SHORT,
         batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
     ),
     "embedding": PolicyTraining(
-        NetworkPolicyConfig(EmbeddingConfig()), loop=LoopConfig(updates=1000)
+        NetworkPolicyConfig(EmbeddingConfig()), loop=LoopConfig(updates=2000)
     ),
 }  # fmt: skip
 

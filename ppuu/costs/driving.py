@@ -35,7 +35,7 @@ class DrivingCostConfig:
     lane_weight: float = 0.2
     offroad_weight: float = 3.0
     comfort_weight: float = 0.02
-    pace_weight: float = 0.15
+    pace_weight: float = 0.5
     proximity: Proximity = field(default_factory=Proximity)
     contact: Contact = field(default_factory=Contact)
     lane: Lane = field(default_factory=Lane)

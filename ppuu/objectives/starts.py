@@ -32,10 +32,10 @@ class StartConfig:
     """
 
     copies: int = 4
-    speed_mps: float = 1.5
-    left_m: float = 0.3
-    heading_rad: float = 0.02
-    drive_steps: int = 0
+    speed_mps: float = 3.0
+    left_m: float = 0.6
+    heading_rad: float = 0.05
+    drive_steps: int = 15
 
     def __post_init__(self):
         smallest = min(self.speed_mps, self.left_m, self.heading_rad, self.drive_steps)

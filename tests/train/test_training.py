@@ -15,7 +15,7 @@ import train.world_model
 from data.events import EventWeights
 from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
-from ppuu.objectives import Terms, UnrollConfig, WorldModelLossConfig
+from ppuu.objectives import StartConfig, Terms, UnrollConfig, WorldModelLossConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_policy, load_world_model
@@ -28,7 +28,7 @@ WORLD_MODEL = dataclasses.replace(
 POLICY = dataclasses.replace(
     train.policy.PRESETS["debug"],
     policy=NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8),
-    unroll=UnrollConfig(steps=3, replicas=2),
+    unroll=UnrollConfig(steps=3, replicas=2, starts=StartConfig(drive_steps=2)),
     batch=2,
     expert_clips=4,
 )
