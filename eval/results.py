@@ -21,6 +21,9 @@ from ppuu.runtime import source_commit
 _Z = 1.959963984540054
 """Two-sided 95 % of the normal distribution."""
 
+_STUDENT = {2: 12.7062, 3: 4.30265, 4: 3.18245, 5: 2.77645}
+"""Two-sided 95 % points of Student's t, by the number of observations."""
+
 RESAMPLES = 2000
 _AT_A_TIME = 1_000_000
 """Numbers drawn at once, to bound the memory."""
@@ -92,6 +95,16 @@ def ratio(above: Sequence[float] | np.ndarray, below: Sequence[float] | np.ndarr
     ])  # fmt: skip
     low, high = np.percentile(sums[:, 0] / np.maximum(sums[:, 1], 1e-12), [2.5, 97.5])
     return Metric(value, float(low), float(high), n)
+
+
+def over_seeds(values: Sequence[float] | np.ndarray) -> Metric:
+    """The mean over two to five seeds, with Student's 95 % interval; without one for others."""
+    values = np.asarray(values, float)
+    middle, count = float(values.mean()), len(values)
+    if count not in _STUDENT:
+        return Metric(middle, math.nan, math.nan, count)
+    half = _STUDENT[count] * float(values.std(ddof=1)) / math.sqrt(count)
+    return Metric(middle, middle - half, middle + half, count)
 
 
 def median_and_range(values: Sequence[float] | np.ndarray) -> Metric:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import math
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,22 +15,9 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output
 
-from .results import Metric, Row, format_table, write_results
-
-_STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""Two-sided 95 % points of Student's t, by the number of seeds."""
+from .results import Row, format_table, over_seeds, write_results
 
 DOTS = ("action dot", "random dot", "stationary dot")
-
-
-def over_seeds(values: Sequence[float]) -> Metric:
-    """Mean over seeds, with Student's 95 % interval."""
-    count = len(values)
-    middle = float(np.mean(values))
-    if count not in _STUDENT:
-        return Metric(middle, math.nan, math.nan, count)
-    half = _STUDENT[count] * float(np.std(values, ddof=1)) / math.sqrt(count)
-    return Metric(middle, max(0.0, middle - half), middle + half, count)
 
 
 def table(cells: Sequence[Mapping[str, Any]]) -> list[Row]:

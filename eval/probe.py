@@ -1,0 +1,242 @@
+"""``python -m eval.probe``: what a world model's embeddings know, and for how long."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from data.clips import Clips
+from data.splits import Split
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.files import check_output
+from ppuu.lanes import LaneField
+from ppuu.runs import load_world_model
+from ppuu.runtime import seed_everything
+from ppuu.world_models import WorldModel
+
+from .foresight import step_at
+from .held_out import HeldOut, held_out
+from .policies import labels
+from .probe_targets import KINDS, TargetReader
+from .probes import Reader, linear_probe, mlp_probe
+from .results import Row, format_table, over_seeds, write_results
+
+HORIZONS_S = (0.0, 1.0, 2.0, 3.0)
+_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Embeddings along rollouts, and what they should tell.
+
+    Attributes:
+        embeddings: ``(clips, time, features)`` of the present and each predicted step.
+        targets: ``(clips, time, targets)`` in the order of ``KINDS``, NaN where there is none.
+    """
+
+    embeddings: Float[Tensor, "clips time features"]
+    targets: Float[Tensor, "clips time targets"]
+
+
+@torch.no_grad()
+def seen(model: WorldModel, clips: Clips, index: Tensor, steps: int) -> Seen:
+    """Unrolls a model from each clip's present; what is left to chance takes its mean, 0."""
+    reader = TargetReader(
+        clips.scene, LaneField.build([recording.road for recording in clips.recordings])
+    )
+    number = torch.arange(steps + 1)
+    ahead = number * model.frames_per_step
+    embeddings, targets = [], []
+    for part in tqdm(index.split(_BATCH), desc="unroll", disable=not sys.stderr.isatty()):
+        clip = clips.batch(part, images=model.predicts_images)
+        state = model.encode(clip.observation)
+        states = [model.embedding(state)]
+        still = torch.zeros(len(part), steps, model.latent_size)
+        for step in range(steps):
+            ego = clip.future[:, ahead[step + 1] - 1]
+            state = model.step(state, ego, still, step)
+            states.append(model.embedding(state))
+        embeddings.append(torch.stack(states, dim=1))
+        targets.append(reader.at(clip, number * model.step_s, ahead, model.dt_s))
+    return Seen(torch.cat(embeddings), torch.cat(targets))
+
+
+def explained(reader: Reader, found: Seen) -> Float[np.ndarray, "time1 targets"]:
+    """Share of each target's variance that is read right: at each time, and over all times."""
+    clips, times = found.targets.shape[:2]
+    read = reader(found.embeddings.flatten(0, 1)).view_as(found.targets)
+    return shares(read, found.targets)
+
+
+def shares(
+    read: Float[Tensor, "clips time targets"], true: Float[Tensor, "clips time targets"]
+) -> Float[np.ndarray, "time1 targets"]:
+    """One less squared errors in units of the squared deviations; the last row is over all times.
+
+    What does not vary by more than a thousandth has no share: NaN.
+    """
+    known = true.isfinite() & read.isfinite()
+    wrong = torch.where(known, (read - true).square(), 0.0)
+    count = known.sum(0)
+    mean = torch.where(known, true, 0.0).sum(0) / count
+    all_mean = torch.where(known, true, 0.0).sum((0, 1)) / count.sum(0)
+    apart = torch.where(known, (true - mean).square(), 0.0).sum(0)
+    all_apart = torch.where(known, (true - all_mean).square(), 0.0).sum((0, 1))
+    by_time = 1.0 - wrong.sum(0) / apart.masked_fill(apart < 1e-6 * count, torch.nan)
+    flat = all_apart < 1e-6 * count.sum(0)
+    overall = 1.0 - wrong.sum((0, 1)) / all_apart.masked_fill(flat, torch.nan)
+    return torch.cat([by_time, overall[None]]).numpy()
+
+
+def rows_of(
+    name: str, probe: str, found: Sequence[Float[np.ndarray, "time1 targets"]], step_s: float
+) -> list[Row]:
+    """A row for each kind of factor and for each target, seeds together.
+
+    Args:
+        name, probe: of the model and its reader.
+        found: of ``shares``, one a seed.
+        step_s: seconds from one time to the next.
+    """
+    values, kinds = np.stack(found), np.array(list(KINDS.values()))
+    at = {f"r2_{s:g}s": 0 if s == 0 else step_at(s, step_s) + 1 for s in HORIZONS_S}
+    at = {key: time for key, time in at.items() if time < values.shape[1] - 1} | {"r2": -1}
+    rows: list[Row] = []
+    for kind in dict.fromkeys(KINDS.values()):
+        some = np.nanmean(values[:, :, kinds == kind], axis=2)
+        row: dict[str, Any] = {"name": name, "probe": probe, "target": kind}
+        rows.append(row | {key: over_seeds(some[:, time]) for key, time in at.items()})
+    for number, (target, kind) in enumerate(KINDS.items()):
+        row = {"name": name, "probe": probe, "target": target, "kind": kind}
+        rows.append(row | {k: over_seeds(values[:, time, number]) for k, time in at.items()})
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """What probes learn from and are judged on.
+
+    Attributes:
+        learn, judge: clips of two splits.
+        probe_clips, clips: how many of each.
+        steps: of the model, to predict.
+        seeds: how many probes.
+    """
+
+    learn: HeldOut
+    judge: HeldOut
+    probe_clips: int
+    clips: int
+    steps: int
+    seeds: int
+
+    def rows(self, name: str, model: WorldModel) -> list[Row]:
+        """All rows of one model; each seed draws its own clips to learn from."""
+        index = self.judge.chosen(self.clips, 0)
+        test = seen(model, self.judge.clips, index, self.steps)
+        found: dict[str, list] = {"linear": [], "mlp": []}
+        for seed in range(self.seeds):
+            seed_everything(seed)
+            index = self.learn.chosen(self.probe_clips, seed)
+            part = seen(model, self.learn.clips, index, self.steps)
+            flat = part.embeddings.flatten(0, 1), part.targets.flatten(0, 1)
+            found["linear"].append(explained(linear_probe(*flat), test))
+            found["mlp"].append(explained(mlp_probe(*flat, seed), test))
+        rows = [row for key in found for row in rows_of(name, key, found[key], model.step_s)]
+        return rows + unchanged(test.targets, model.step_s)
+
+
+def unchanged(targets: Float[Tensor, "clips time targets"], step_s: float) -> list[Row]:
+    """What one knows of later times from the present's true values alone."""
+    return rows_of(
+        "unchanged", "truth", [shares(targets[:, :1].expand_as(targets), targets)], step_s
+    )
+
+
+def main(
+    world_model: tuple[Path, ...],
+    recordings: tuple[Path, ...],
+    json: Path | None = None,
+    split: Split = "test",
+    split_manifest: Path | None = None,
+    probe_clips: int = 1500,
+    clips: int = 500,
+    horizon_s: float = 3.0,
+    seeds: int = 3,
+    untrained: bool = False,
+) -> None:
+    """Reads neighbours, lanes and own motion from predicted embeddings.
+
+    One probe, shared by all times, learns on the training split of the recordings to read frozen
+    embeddings of the present and of each predicted step; the shares of variance that it explains
+    on another split are reported, fast, slow and own factors apart, for each horizon.  Linear
+    says what is accessible, an MLP what is present.  ``unchanged`` is the present's truth, kept.
+
+    Args:
+        world_model: run directories, of models that have embeddings.
+        recordings: files written by data.generate or data.prepare.
+        json: where to write the table; a part of it is printed either way.
+        split: what the probe is judged on.
+        split_manifest: file of data.splits that says what belongs to the splits; by time without.
+        probe_clips: clips to learn from.
+        clips: clips to judge on.
+        horizon_s: how far to predict.
+        seeds: probes, each with its own clips and weights; intervals are over them.
+        untrained: judge the same networks with random weights, too.
+    """
+    if min(clips, probe_clips, seeds) < 1 or not horizon_s > 0:
+        raise InputError("--clips, --probe-clips, --seeds and --horizon-s must be positive")
+    check_output(json)
+    began = time.monotonic()
+    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
+    for name, model in models.items():
+        if not model.embedding_size:
+            raise InputError(f"{runs[name]}: this kind of model has no embedding to probe")
+    first = next(iter(models.values()))
+    # A frame more than the horizon, so that the last acceleration is known.
+    steps = max(1, round(horizon_s / first.step_s))
+    learn, judge = (
+        held_out(list(models.values()), runs, recordings, part, split_manifest, steps + 1)
+        for part in ("train" if split != "all" else "all", split)
+    )
+    exam, rows = Exam(learn, judge, probe_clips, clips, steps, seeds), []
+    for name, model in models.items():
+        rows += exam.rows(name, model)
+        if untrained:
+            rows += exam.rows(f"{name} untrained", _fresh(model))
+    rows = list({(row["name"], row["probe"], row["target"]): row for row in rows}.values())
+    sys.stdout.write(format_table([row for row in rows if "kind" not in row]) + "\n")
+    if json is not None:
+        config: Mapping[str, Any] = {
+            "world_model": {name: str(path) for name, path in runs.items()},
+            **judge.identity,
+            "seen_in_training": judge.seen,
+            "probe_clips": probe_clips, "clips": clips, "seeds": seeds,
+            "horizon_s": steps * first.step_s, "seconds": round(time.monotonic() - began, 1),
+        }  # fmt: skip
+        write_results(json, "eval.probe", config, rows)
+
+
+def _fresh(model: WorldModel) -> WorldModel:
+    """The same network before training; a normaliser keeps its statistics."""
+    seed_everything(0)
+    fresh = model.config.build()  # type: ignore[attr-defined]
+    if model.normalizer is not None:
+        fresh.normalizer.load_state_dict(model.normalizer.state_dict())
+    return fresh.requires_grad_(False).eval()
+
+
+if __name__ == "__main__":
+    run(main)
