@@ -23,7 +23,7 @@ class Family:
 FAMILIES = {
     "tokens": Family("small", "small"),
     "pixels": Family("pixels", "pixels"),
-    "coupled": Family("coupled", "pixels"),
+    "coupled": Family("coupled", "coupled"),
     "debug": Family("debug", "debug"),
 }
 

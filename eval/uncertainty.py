@@ -20,7 +20,7 @@ from ppuu.command import run
 from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.errors import InputError
 from ppuu.files import check_output
-from ppuu.objectives import UnrollConfig, expert_replica_costs, from_prior, replicas, unroll
+from ppuu.objectives import UnrollConfig, expert_variances, from_prior, replicas, unroll
 from ppuu.policies import NetworkPolicy
 from ppuu.rollout import Futures, Rollout
 from ppuu.runs import load_policy, load_world_models
@@ -105,7 +105,9 @@ def judged(
         real = traffic_cost(
             replace(rollout, futures=true_futures(clips, clip, rollout, frames)), config
         )
-        found.append(uncertainty.standardised(DrivingCost(config.cost).evaluate(rollout)[1]))
+        costs = DrivingCost(config.cost).evaluate(rollout)[1]
+        variances = uncertainty.variances(rollout, costs)
+        found.append(uncertainty.standardised(variances).mean(1))
         wrong.append((told.mean(1) - real[:, 0]).abs())
     return torch.cat(found).numpy(), torch.cat(wrong).numpy()
 
@@ -212,17 +214,15 @@ def fitted(
 ) -> Uncertainty:
     """The regulariser, its scale set by recorded drivers."""
     ahead = torch.arange(1, config.steps + 1) * model.frames_per_step - 1
-    costs = []
+    uncertainty = Uncertainty(
+        config.steps, config.hinge, model.predicts_images and not model.decoupled
+    )
+    found = []
     for part in index.split(_BATCH):
         clip = clips.batch(part)
-        costs.append(
-            expert_replica_costs(
-                model, clip.observation, clip.future[:, ahead], clip.actions[:, ahead], config,
-                model.dt_s,
-            )
-        )  # fmt: skip
-    uncertainty = Uncertainty(config.steps, config.hinge)
-    uncertainty.fit(torch.cat(costs))
+        path, actions = clip.future[:, ahead], clip.actions[:, ahead]
+        found.append(expert_variances(model, clip.observation, path, actions, config, uncertainty))
+    uncertainty.fit(torch.cat(found))
     return uncertainty
 
 

@@ -98,6 +98,10 @@ PRESETS = {
         unroll=_SHORT,
         batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
     ),
+    "coupled": replace(
+        _PIXELS, unroll=UnrollConfig(starts=StartConfig(copies=2, drive_steps=5)), batch=8,
+        loop=LoopConfig(updates=500),
+    ),
     "embedding": PolicyTraining(
         NetworkPolicyConfig(EmbeddingConfig()), loop=LoopConfig(updates=2000)
     ),
@@ -137,7 +141,8 @@ def main(
             train an imitation policy, in OUT/imitation, which spares them the long way from
             knowing nothing.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
-            these look at tracks; pixels, pixels-debug and embedding look at those.
+            these look at tracks; pixels, pixels-debug and embedding look at those; coupled:
+            pixels in a coupled world model.
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

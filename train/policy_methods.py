@@ -19,7 +19,7 @@ from ppuu.objectives import (
     as_recorded,
     dreamt,
     expert_path_loss,
-    expert_replica_costs,
+    expert_variances,
     from_prior,
     imitation_loss,
     policy_loss,
@@ -122,11 +122,13 @@ def uncertainty_regularised(
     policy: NetworkPolicy, model: WorldModel, stream: ClipStream, config: UnrollConfig, experts: int
 ) -> tuple[Draw, Loss]:
     """MPUR, after the experts have set the scale of disagreement."""
-    uncertainty = Uncertainty(config.steps, config.hinge)
+    # Images of a decoupled model do not answer to actions; nor do boxes.
+    of_images = model.predicts_images and not model.decoupled
+    uncertainty = Uncertainty(config.steps, config.hinge, of_images)
     if config.copies > 1:
         # Dropout is what makes the replicas of a single model differ.
         model.train(not isinstance(model, Ensemble))
-        uncertainty.fit(_expert_costs(model, stream, config, experts))
+        uncertainty.fit(_expert_variances(model, stream, config, uncertainty, experts))
     uncertainty.to(next(policy.parameters()).device)
     explains = config.latents == "posterior"
 
@@ -169,24 +171,24 @@ def uncertainty_regularised(
     return draw, loss
 
 
-def _expert_costs(
-    model: WorldModel, stream: ClipStream, config: UnrollConfig, count: int
-) -> torch.Tensor:
-    """What replicas say about recorded drivers' own paths, ``(clips, replicas, steps)``."""
+def _expert_variances(
+    model: WorldModel,
+    stream: ClipStream,
+    config: UnrollConfig,
+    uncertainty: Uncertainty,
+    count: int,
+) -> Float[Tensor, "clips kinds time"]:
+    """What replicas disagree about along recorded drivers' own paths."""
     clips, chosen = stream.sample(count)
     ahead = torch.arange(1, config.steps + 1, device=clips.ego.device) * model.frames_per_step
-    costs = []
+    found = []
     for index in tqdm(
         chosen.split(16), desc="experts' uncertainty", disable=not sys.stderr.isatty(), leave=False
     ):
         clip = clips.batch(index)
-        costs.append(
-            expert_replica_costs(
-                model, clip.observation, clip.future[:, ahead - 1], clip.actions[:, ahead - 1],
-                config, clips.scene.dt_s,
-            )
-        )  # fmt: skip
-    return torch.cat(costs)
+        path, actions = clip.future[:, ahead - 1], clip.actions[:, ahead - 1]
+        found.append(expert_variances(model, clip.observation, path, actions, config, uncertainty))
+    return torch.cat(found)
 
 
 def distillation(

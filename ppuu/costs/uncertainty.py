@@ -10,13 +10,15 @@ from ..rollout import Rollout
 
 
 class Uncertainty(nn.Module):
-    """MPUR's regulariser (Henaff et al., 2019, section 3.2), for costs instead of pixels.
+    """MPUR's regulariser (Henaff et al., 2019, section 3.2): what dropout replicas disagree about.
 
-    The paper penalises the variance of predicted images and states across dropout replicas.  In
-    a decoupled model the images do not depend on the actions, so their variance has no gradient
-    with respect to them; what the ego can change is *where it goes*: the variance of the cost at
-    its own pose.  That variance is standardised by its mean and deviation along expert paths, one
-    pair for each step of the horizon, and only what exceeds the hinge counts.
+    The paper penalises the variance of predicted images, states and costs.  In a decoupled model
+    the images do not depend on the actions, so their variance has no gradient with respect to
+    them; what the ego can change is *where it goes*: the variance of the cost at its own pose, the
+    cost c bounded as 1 - exp(-c) (a wreck is a wreck, however deep).  A coupled model's images
+    answer to the actions, so their variance counts as well.  Each kind of variance is standardised
+    by its mean and deviation along expert paths, one pair for each step of the horizon, and only
+    what exceeds the hinge counts.
 
     Leaving the field of view is unknown territory as well: the replicas agree there (on an empty
     road), so it gets a term of its own, the metres by which the ego's box leaves the image.
@@ -24,36 +26,45 @@ class Uncertainty(nn.Module):
     Args:
         steps: length of the horizon.
         hinge: deviations above the experts' mean that are free (released code: 0.5).
+        of_images: whether images count, besides costs.
     """
 
     expert_mean: Tensor
     expert_deviation: Tensor
 
-    def __init__(self, steps: int, hinge: float = 0.5):
+    def __init__(self, steps: int, hinge: float = 0.5, of_images: bool = False):
         super().__init__()
-        self.hinge = hinge
-        self.register_buffer("expert_mean", torch.zeros(steps))
-        self.register_buffer("expert_deviation", torch.ones(steps))
+        self.hinge, self.of_images = hinge, of_images
+        kinds = 2 if of_images else 1
+        self.register_buffer("expert_mean", torch.zeros(kinds, steps))
+        self.register_buffer("expert_deviation", torch.ones(kinds, steps))
 
-    def fit(self, replica_costs: Float[Tensor, "samples replicas time"]) -> None:
-        """Takes mean and deviation of the variance along expert paths."""
-        variance = _variance(replica_costs)
-        self.expert_mean.copy_(variance.mean(0))
-        self.expert_deviation.copy_(variance.std(0).clamp(min=1e-6))
+    def variances(
+        self, rollout: Rollout, replica_costs: Float[Tensor, "batch replicas time"]
+    ) -> Float[Tensor, "batch kinds time"]:
+        """What the replicas disagree about: costs, and images (mean over pixels) if they count."""
+        kinds = [(1.0 - torch.exp(-replica_costs)).var(1)]
+        if self.of_images:
+            kinds.append(rollout.images.vehicles.var(1).mean((-2, -1)))
+        return torch.stack(kinds, dim=1)
+
+    def fit(self, variances: Float[Tensor, "samples kinds time"]) -> None:
+        """Takes mean and deviation along expert paths."""
+        self.expert_mean.copy_(variances.mean(0))
+        self.expert_deviation.copy_(variances.std(0).clamp(min=1e-6))
 
     def standardised(
-        self, replica_costs: Float[Tensor, "batch replicas time"]
-    ) -> Float[Tensor, "batch time"]:
-        """Variance in experts' deviations above their mean."""
-        steps = replica_costs.shape[-1]
-        above = _variance(replica_costs) - self.expert_mean[:steps]
-        return above / self.expert_deviation[:steps]
+        self, variances: Float[Tensor, "batch kinds time"]
+    ) -> Float[Tensor, "batch kinds time"]:
+        """In experts' deviations above their mean."""
+        steps = variances.shape[-1]
+        return (variances - self.expert_mean[:, :steps]) / self.expert_deviation[:, :steps]
 
     def disagreement(
-        self, replica_costs: Float[Tensor, "batch replicas time"]
+        self, variances: Float[Tensor, "batch kinds time"]
     ) -> Float[Tensor, "batch time"]:
-        """Standardised variance above the hinge."""
-        return (self.standardised(replica_costs) - self.hinge).clamp(min=0.0)
+        """Standardised variances above the hinge, summed over the kinds."""
+        return (self.standardised(variances) - self.hinge).clamp(min=0.0).sum(1)
 
     def beyond_view(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
         """Metres by which the ego's box leaves the predicted image."""
@@ -63,9 +74,3 @@ class Uncertainty(nn.Module):
         )  # fmt: skip
         inside = limit - 0.5 * rollout.size_m[:, None]
         return (rollout.offset[..., :2].abs() - inside).clamp(min=0.0).sum(-1)
-
-
-def _variance(
-    replica_costs: Float[Tensor, "batch replicas time"],
-) -> Float[Tensor, "batch time"]:
-    return (1.0 - torch.exp(-replica_costs)).var(1)

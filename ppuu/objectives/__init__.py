@@ -7,7 +7,7 @@ from .imitation import imitation_loss
 from .jepa import JepaLossConfig, jepa_loss, jepa_telemetry
 from .policy_unroll import (
     UnrollConfig,
-    expert_replica_costs,
+    expert_variances,
     from_prior,
     policy_loss,
     replicas,
@@ -27,7 +27,7 @@ __all__ = [
     "as_recorded",
     "dreamt",
     "expert_path_loss",
-    "expert_replica_costs",
+    "expert_variances",
     "from_prior",
     "imitation_loss",
     "jepa_loss",

@@ -192,7 +192,8 @@ def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig
     each = cost.total(terms) + config.view_weight * beyond
     named = {name: term.mean() for name, term in terms.items()}
     if config.copies > 1:
-        disagreement = uncertainty.disagreement(replica_costs)
+        variances = uncertainty.variances(rollout, replica_costs)
+        disagreement = uncertainty.disagreement(variances)
         each = each + config.uncertainty_weight * disagreement
         named["uncertainty"] = disagreement.mean()
     named |= {"beyond_view": beyond.mean(), "speed_mps": rollout.states[..., 3].mean()}
@@ -201,15 +202,15 @@ def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig
 
 
 @torch.no_grad()
-def expert_replica_costs(
+def expert_variances(
     model: WorldModel,
     observation: Observation,
     expert: Float[Tensor, "batch time 4"],
     actions: Float[Tensor, "batch time 2"],
     config: UnrollConfig,
-    dt_s: float,
-) -> Float[Tensor, "batch replicas time"]:
-    """What the replicas say about the recorded drivers' own paths: the scale of disagreement."""
+    uncertainty: Uncertainty,
+) -> Float[Tensor, "batch kinds time"]:
+    """What replicas disagree about along the recorded drivers' own paths: the scale of it."""
     latents = from_prior(model, observation, config.steps)
     futures = model.imagine(
         observation,
@@ -218,7 +219,5 @@ def expert_replica_costs(
         ego=expert,
         latents=latents[:, None].expand(-1, config.replicas, -1, -1),
     )
-    rollout = Rollout(
-        expert, actions, actions[:, 0], observation.size_m, futures, model.frames_per_step * dt_s
-    )
-    return DrivingCost(config.cost).evaluate(rollout)[1]
+    rollout = Rollout(expert, actions, actions[:, 0], observation.size_m, futures, model.step_s)
+    return uncertainty.variances(rollout, DrivingCost(config.cost).evaluate(rollout)[1])

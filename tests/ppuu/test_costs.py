@@ -86,7 +86,8 @@ def test_gradients_of_disagreement():
     uncertainty.expert_mean.fill_(-1e-3)
 
     def disagreement(rollout):
-        return uncertainty.disagreement(0.1 * DrivingCost().evaluate(rollout)[1])
+        costs = 0.1 * DrivingCost().evaluate(rollout)[1]
+        return uncertainty.disagreement(uncertainty.variances(rollout, costs))
 
     assert (disagreement(rollout) > 1e-4).all()
     check_gradients(disagreement, rollout, ("states",))
@@ -313,22 +314,29 @@ def test_comfort_by_hand():
 def test_disagreement_is_standardised_along_expert_paths():
     generator = torch.Generator().manual_seed(0)
     costs = torch.rand(200, 5, 3, generator=generator) * torch.tensor([1.0, 2.0, 4.0])
-    uncertainty = Uncertainty(3, hinge=0.5)
-    uncertainty.fit(costs)
+    images = torch.rand(200, 5, 3, 4, 2, generator=generator)
+    raster = RasterConfig(4, 2)
+    nowhere = rollout_among(states=[(0, 0, 0, 1.0)] * 3, raster=raster)
+    futures = dataclasses.replace(nowhere.futures.repeat(200), vehicles=images)
+    rollout = dataclasses.replace(nowhere, futures=futures)
+    uncertainty = Uncertainty(3, hinge=0.5, of_images=True)
+    told = uncertainty.variances(rollout, costs)
     bounded = 1 - torch.exp(-costs)
     variance = ((bounded - bounded.mean(1, keepdim=True)) ** 2).sum(1) / 4
-    torch.testing.assert_close(uncertainty.expert_mean, variance.mean(0))
-    torch.testing.assert_close(uncertainty.expert_deviation, variance.std(0))
-    free = Uncertainty(3, hinge=-100.0)
-    free.fit(costs)
-    standard = free.disagreement(costs) - 100.0
-    torch.testing.assert_close(standard.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
-    torch.testing.assert_close(standard.std(0), torch.ones(3), atol=1e-4, rtol=0)
-    found = uncertainty.disagreement(costs)
-    torch.testing.assert_close(found, (standard - 0.5).clamp(min=0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(told[:, 0], variance)
+    pixels = ((images - images.mean(1, keepdim=True)) ** 2).sum(1) / 4
+    torch.testing.assert_close(told[:, 1], pixels.mean((2, 3)))
+    uncertainty.fit(told)
+    torch.testing.assert_close(uncertainty.expert_mean, told.mean(0))
+    torch.testing.assert_close(uncertainty.expert_deviation, told.std(0))
+    standard = uncertainty.standardised(told)
+    torch.testing.assert_close(standard.mean(0), torch.zeros(2, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(standard.std(0), torch.ones(2, 3), atol=1e-4, rtol=0)
+    found = uncertainty.disagreement(told)
+    torch.testing.assert_close(found, (standard - 0.5).clamp(min=0).sum(1), atol=1e-4, rtol=0)
     # Replicas that agree cost nothing; a shorter horizon uses the first steps.
-    assert (uncertainty.disagreement(costs[:, :1].expand(-1, 5, -1)) == 0).all()
-    torch.testing.assert_close(uncertainty.disagreement(costs[..., :2]), found[:, :2])
+    assert (Uncertainty(3).variances(rollout, costs[:, :1].expand(-1, 5, -1)) == 0).all()
+    torch.testing.assert_close(uncertainty.disagreement(told[..., :2]), found[:, :2])
 
 
 def test_metres_beyond_the_view():

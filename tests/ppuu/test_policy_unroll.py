@@ -13,7 +13,7 @@ from ppuu.objectives import (
     StartConfig,
     UnrollConfig,
     expert_path_loss,
-    expert_replica_costs,
+    expert_variances,
     from_prior,
     imitation_loss,
     policy_loss,
@@ -246,19 +246,16 @@ def test_the_loss_is_the_discounted_sum_of_its_terms(model, clip):
 
 def test_experts_set_the_scale(model, clip):
     ahead = torch.arange(1, STEPS + 1) * model.frames_per_step - 1
-    torch.manual_seed(0)
-    costs = expert_replica_costs(
-        model, clip.observation, clip.future[:, ahead], clip.actions[:, ahead], CONFIG, DT_S
-    )
-    assert costs.shape == (6, 3, STEPS)
-    assert not costs.requires_grad
-    assert costs.var(1).amax() > 0
+    path = clip.future[:, ahead], clip.actions[:, ahead]
+    told = expert_variances(model, clip.observation, *path, CONFIG, Uncertainty(STEPS))
+    assert told.shape == (6, 1, STEPS)
+    assert not told.requires_grad
+    assert told.amax() > 0
+    of_images = Uncertainty(STEPS, of_images=True)
+    assert expert_variances(model, clip.observation, *path, CONFIG, of_images)[:, 1].amax() > 0
     model.eval()
-    torch.manual_seed(0)
-    agreed = expert_replica_costs(
-        model, clip.observation, clip.future[:, ahead], clip.actions[:, ahead], CONFIG, DT_S
-    )
-    torch.testing.assert_close(agreed, agreed[:, :1].expand_as(agreed))
+    agreed = expert_variances(model, clip.observation, *path, CONFIG, of_images)
+    torch.testing.assert_close(agreed, torch.zeros_like(agreed), atol=1e-8, rtol=0)
 
 
 def test_imitation_by_hand(policy, clip):
