@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from .checkpoint import Checkpoint
 from .config import from_json
+from .learned_costs import CostModel, CostModelConfig, ValueConfig, ValueFunction
 from .policies.network import NetworkPolicy, NetworkPolicyConfig
 from .world_models import Ensemble, WorldModel, WorldModelConfig
 
@@ -56,3 +58,28 @@ def load_policy(run: str | Path) -> NetworkPolicy:
     ).build()
     checkpoint.restore(policy, run)
     return policy.requires_grad_(False).eval()
+
+
+def load_value(run: str | Path) -> ValueFunction:
+    """The trained value function of a run, frozen, in evaluation mode.
+
+    Raises:
+        InputError: no such run, or it does not hold a value function this program can build.
+    """
+    return _load_judge(run, "value", ValueConfig)
+
+
+def load_cost_model(run: str | Path) -> CostModel:
+    """The trained cost model of a run, frozen, in evaluation mode.
+
+    Raises:
+        InputError: no such run, or it does not hold a cost model this program can build.
+    """
+    return _load_judge(run, "cost_model", CostModelConfig)
+
+
+def _load_judge(run: str | Path, kind: str, config: type[CostModelConfig]) -> Any:
+    checkpoint = Checkpoint.load(run, kind)
+    judge = from_json(config, checkpoint.config.get("judge"), f"{run}: judge").build()
+    checkpoint.restore(judge, run)
+    return judge.requires_grad_(False).eval()

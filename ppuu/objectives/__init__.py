@@ -5,6 +5,7 @@ from .dreaming import DreamConfig, dreamt
 from .expert_path import expert_path_loss
 from .imitation import imitation_loss
 from .jepa import JepaLossConfig, jepa_loss, jepa_telemetry
+from .learned_costs import cost_model_loss, present, recorded_rollout, value_loss
 from .policy_unroll import (
     UnrollConfig,
     expert_variances,
@@ -25,6 +26,7 @@ __all__ = [
     "UnrollConfig",
     "WorldModelLossConfig",
     "as_recorded",
+    "cost_model_loss",
     "dreamt",
     "expert_path_loss",
     "expert_variances",
@@ -33,8 +35,11 @@ __all__ = [
     "jepa_loss",
     "jepa_telemetry",
     "policy_loss",
+    "present",
+    "recorded_rollout",
     "replicas",
     "unroll",
+    "value_loss",
     "varied_starts",
     "world_model_loss",
 ]

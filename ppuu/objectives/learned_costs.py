@@ -1,0 +1,93 @@
+"""Learning costs from recordings: regression on what recorded drivers paid."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..costs import DrivingCost
+from ..learned_costs import CostModel, ValueFunction
+from ..observation import Observation
+from ..raster import RasterConfig
+from ..rollout import Rollout
+from ..terms import Terms
+from ..track_futures import TrackFutures
+from ..world_models.base import Truth
+
+_AWAY_M = 1e5
+"""Where a vehicle is put that the recording has lost: out of everybody's way."""
+
+
+def recorded_rollout(
+    observation: Observation,
+    truth: Truth,
+    actions: Float[Tensor, "batch time 2"],
+    previous_action: Float[Tensor, "batch 2"],
+    step_s: float,
+    raster: RasterConfig,
+) -> Rollout:
+    """The recorded driver among the tracked vehicles as they were.
+
+    Args:
+        observation: histories with tracks and road.
+        truth: of the ego and the same vehicles.
+        actions: that led to each state of the ego.
+        previous_action: the one before.
+        step_s: seconds a step.
+        raster: size and scale of images, should somebody draw any.
+    """
+    tracks, road = observation.tracks, observation.road
+    assert tracks is not None
+    assert road is not None
+    assert truth.tracks is not None
+    assert truth.known is not None
+    states = truth.tracks.clone()
+    states[..., 0] += _AWAY_M * ~truth.known
+    told = states.transpose(1, 2)[:, None]
+    futures = TrackFutures(told, tracks.size_m, tracks.here, road, truth.ego[..., :3], raster)
+    return Rollout(truth.ego, actions, previous_action, observation.size_m, futures, step_s)
+
+
+def discounted_sum(costs: Float[Tensor, "batch time"], discount: float) -> Float[Tensor, " batch"]:
+    """The first cost counts whole, each later one ``discount`` times the one before."""
+    times = torch.arange(costs.shape[1], device=costs.device, dtype=costs.dtype)
+    return (costs * discount**times).sum(1)
+
+
+def value_loss(
+    value: ValueFunction, observation: Observation, driven: Rollout, cost: DrivingCost
+) -> Terms:
+    """Squared error against what the recorded driver paid, so the mean of it is learned.
+
+    The share of the variance that is left unexplained is named, too.
+    """
+    with torch.no_grad():
+        paid = discounted_sum(cost.total(cost.evaluate(driven)[0]), value.config.discount)
+    error = (value(observation) - paid).square().mean()
+    unexplained = error.detach() / paid.var().clamp(min=1e-12)
+    return Terms(error, {"unexplained": unexplained, "paid": paid.mean()})
+
+
+def present(observation: Observation, raster: RasterConfig) -> Rollout:
+    """The ego where it is, among everybody as seen; no action leads there."""
+    tracks, road = observation.tracks, observation.road
+    assert tracks is not None
+    assert road is not None
+    now, still = observation.ego[:, -1:], observation.ego.new_zeros(len(observation.ego), 1, 2)
+    told = tracks.now[:, None, None]
+    futures = TrackFutures(told, tracks.size_m, tracks.here, road, now[..., :3], raster)
+    return Rollout(now, still, still[:, 0], observation.size_m, futures, 1.0)
+
+
+def cost_model_loss(
+    model: CostModel, observation: Observation, now: Rollout, cost: DrivingCost
+) -> Terms:
+    """Squared errors of the present costs."""
+    with torch.no_grad():
+        terms, _ = cost.evaluate(now)
+    named = {
+        name: (told - terms[name][:, 0]).square().mean()
+        for name, told in model(observation).items()
+    }
+    return Terms(torch.stack(list(named.values())).sum(), named)
