@@ -128,9 +128,9 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
 def main(
     out: Path = Path("runs/demo"),
     seconds: float = 300.0,
-    world_model_updates: int = 240,
-    policy_updates: int = 180,
-    imitation_updates: int = 1000,
+    world_model_updates: int = 600,
+    policy_updates: int = 1200,
+    imitation_updates: int = 300,
     seed: int = 0,
 ) -> None:
     """Records traffic, learns a world model, learns to drive in it, scores it and writes a report.

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from . import pretrained
 from .errors import InputError
 from .files import written_whole
 
@@ -47,10 +48,14 @@ class Checkpoint:
     def load(cls, path: str | Path, kind: str | None = None) -> Checkpoint:
         """Reads a checkpoint file, or the one in a run directory, onto the CPU.
 
+        Args:
+            path: of either; ``pretrained`` is what comes with the package.
+            kind: what it must hold.
+
         Raises:
             InputError: missing, damaged, of another version or another kind.
         """
-        path = Path(path)
+        path = pretrained.file_of(kind) if str(path) == pretrained.NAME else Path(path)
         if path.is_dir():
             path = path / FILE_NAME
         if not path.is_file():

@@ -183,9 +183,9 @@ def main(
         stream.fit(policy.normalizer)
     identity = {"method": method} | to_json(config) | {"data": stream.identity}
     if init is not None and start is not None:
-        identity["init"] = _origin(init, start)
+        identity["init"] = _origin(init, start, "policy")
     if world_model and model is not None:
-        origins = [_origin(run, model) for run in world_model]
+        origins = [_origin(run, model, "world_model") for run in world_model]
         identity["world_model"] = origins[0] if len(origins) == 1 else origins
     if teacher is not None:
         identity["teacher"] = teacher
@@ -236,9 +236,9 @@ def _stream(
     return ClipStream(source, wanted, horizon, batch, config.balance, config.loop.seed, device)
 
 
-def _origin(run: Path, module: torch.nn.Module) -> dict[str, Any]:
+def _origin(run: Path, module: torch.nn.Module, kind: str) -> dict[str, Any]:
     """What a policy owes to an earlier run: its weights, and the data that they have seen."""
-    config = Checkpoint.load(run).config
+    config = Checkpoint.load(run, kind).config
     seen = {key: config[key] for key in ("data", "init", "world_model") if key in config}
     return {"weights": weights_hash(module)} | seen
 

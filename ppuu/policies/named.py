@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
+from ..pretrained import is_run
 from ..runs import load_policy
 from .base import Policy
 from .baselines import NoAction, RecordedHuman, StraightIdm
@@ -33,9 +34,9 @@ def policy_by_name(name: str, option: str = "--policy") -> Policy:
         return BASELINES[name]()
     if name.startswith(PREFIX):
         return PlannerName.parse(name, option).build(f"{option} {name}")
-    if not Path(name).exists():
+    if not is_run(name):
         raise InputError(
             f"{option} {name}: neither a run directory nor one of {', '.join(BASELINES)}, "
-            f"{PREFIX}WORLD"
+            f"{PREFIX}WORLD, pretrained"
         )
     return load_policy(Path(name))

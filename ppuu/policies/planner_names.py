@@ -11,6 +11,7 @@ from typing import Any
 from ..config import nearest, with_setting
 from ..errors import InputError
 from ..planners import PLANNERS
+from ..pretrained import is_run
 from ..runs import load_world_model
 from ..world_models import ConstantAcceleration, ConstantVelocity, CopyLast, IdmRollForward
 from ..worlds import PredictedWorld, RecordedWorld, SimulatedWorld, World
@@ -101,7 +102,7 @@ class PlannerName:
         config = self.config(where)
         if self.run is None:
             return PlanningPolicy(WORLDS[self.world](), config)
-        if not self.run.exists():
+        if not is_run(self.run):
             raise InputError(
                 f"{where}: world '{self.world}' is neither a run directory of train.world_model "
                 f"nor one of {', '.join(WORLDS)}; did you mean '{nearest(self.world, [*WORLDS])}'?"

@@ -1,0 +1,36 @@
+"""``python -m train.publish``: put a world model and a policy into the package, as ``pretrained``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from ppuu import pretrained
+from ppuu.checkpoint import Checkpoint
+from ppuu.command import run
+from ppuu.files import written_whole
+
+
+def main(world_model: Path, policy: Path) -> None:
+    """Copies two trained runs into ppuu/pretrained_runs, without the state that resuming needs.
+
+    Afterwards say in the README there how they were trained.
+
+    Args:
+        world_model: run directory of train.world_model.
+        policy: run directory of train.policy.
+    """
+    hashes = {}
+    pretrained.FOLDER.mkdir(exist_ok=True)
+    for kind, source in (("world_model", world_model), ("policy", policy)):
+        target = pretrained.FOLDER / f"{kind}.pt"
+        replace(Checkpoint.load(source, kind), training={}).save(target)
+        hashes[kind] = pretrained.sha256(target)
+        print(f"{target}: {target.stat().st_size / 2**10:.0f} KiB, SHA-256 {hashes[kind]}")
+    with written_whole(pretrained.HASHES) as temporary:
+        temporary.write_text(json.dumps(hashes, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)
