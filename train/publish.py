@@ -1,4 +1,4 @@
-"""``python -m train.publish``: put a world model and a policy into the package, as ``pretrained``."""
+"""``python -m train.publish``: put a world model and a policy into the package."""
 
 from __future__ import annotations
 

@@ -1,0 +1,92 @@
+"""The table of policies: what is trained for it, and how its numbers come about."""
+
+from pathlib import Path
+
+import pytest
+
+import eval.table_rows
+import train.policy
+import train.world_model
+from eval.steps import Step, carry_out
+from eval.table import markdown, plan, tabulate
+from eval.table_rows import FAMILIES, PRESETS
+from ppuu.errors import InputError
+
+
+def planned(preset, seeds=(0, 1)):
+    scale = {"world_model": ("--loop.updates", "7"), "policy": (), "imitation": ()}
+    return plan(
+        Path("out"), PRESETS[preset], [Path("a.h5")], [Path("t.h5")], seeds, scale, ("replay",), 9
+    )
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_row_is_trained_once_a_seed(preset):
+    models, starts, policies, (score,) = planned(preset)
+    rows = [row for row in PRESETS[preset].learned if row.method != "imitation"]
+    assert len(policies) == 2 * len(rows)
+    for stage in (models, starts, policies):
+        assert len({step.product for step in stage}) == len(stage)
+    for model in models:
+        assert model.words[-2:] == ("--loop.updates", "7")
+    # What a policy needs is made in an earlier stage, from the same seed.
+    made = {str(step.product.parent) for step in (*models, *starts)}
+    for policy in policies:
+        words = policy.words
+        assert words[words.index("--world-model") + 1] in made
+        assert words[words.index("--init") + 1] in made
+        assert words[words.index("--world-model") + 1][-1] == words[words.index("--init") + 1][-1]
+    assert score.words[0] == "eval.closed_loop" and "no-action" in score.words
+
+
+def test_the_presets_that_rows_name_exist():
+    for family in FAMILIES.values():
+        assert family.world_model in train.world_model.PRESETS
+        assert family.policy in train.policy.PRESETS
+    for preset in PRESETS.values():
+        for row in preset.learned:
+            assert row.world in eval.table_rows.WORLDS and row.family in FAMILIES
+            assert row.method in train.policy.Method.__args__
+
+
+def episode(policy, vehicle, outcome, distance, at_fault="True", others="replay"):
+    return {
+        "policy": policy, "others": others, "recording": "r", "vehicle_id": str(vehicle),
+        "outcome": outcome, "at_fault": at_fault, "distance_m": str(distance),
+    }  # fmt: skip
+
+
+def test_rows_pool_their_seeds():
+    episodes = [
+        episode("a-seed0", 1, "arrived", 200), episode("a-seed0", 2, "collision", 100),
+        episode("a-seed1", 1, "arrived", 200),
+        episode("a-seed1", 2, "collision", 60, at_fault="False"),
+        episode("human", 1, "arrived", 210), episode("human", 2, "survived", 190),
+    ]  # fmt: skip
+    rows = {"human": (["human"], "100"), "A": (["a-seed0", "a-seed1"], "7")}
+    human, ours = tabulate(episodes, rows)
+    assert (human["success"].value, human["distance_m"].value) == (1.0, 200.0)
+    assert human["seed_deviation"] is None
+    assert ours["seeds"] == 2
+    assert ours["success"].value == 0.5 and ours["seed_deviation"] == 0.0
+    # The hit from behind is not counted at all.
+    assert ours["success_alt"].value == pytest.approx(2 / 3)
+    assert ours["distance_m"].value == 140.0
+    # Two scenarios, one always and one never passed: that is all we know.
+    assert (ours["success"].low, ours["success"].high) == (0.0, 1.0)
+    text = markdown([human, ours])
+    assert "| A | replay | 50.0 (0.0-100.0) | 0.0 | 66.7" in text and text.count("\n") == 4
+
+
+def test_steps_are_taken_once_and_a_failure_is_named(tmp_path):
+    first = Step("first", ("platform",), tmp_path / "first")
+    second = Step("second", ("platform",), tmp_path / "second")
+    assert set(carry_out([[first, second]], 1)) == {"first", "second"}
+    assert carry_out([[first, second]]) == {}
+    # What was made from something older is stale.
+    first.product.unlink()
+    assert set(carry_out([[first], [second]])) == {"first", "second"}
+    broken = Step("broken", ("no.such.module",), tmp_path / "broken")
+    with pytest.raises(InputError, match="'broken' failed"):
+        carry_out([[broken]])
+    assert not broken.product.exists()
