@@ -139,6 +139,8 @@ class Rollout:
         size_m: ``(batch, 2)`` the ego's length and width.
         futures: the surroundings.
         step_s: seconds from one entry to the next.
+        value: ``(batch,)`` what driving on from the last state is expected to cost, if anybody was
+            asked.
     """
 
     states: Float[Tensor, "batch time 4"]
@@ -147,6 +149,7 @@ class Rollout:
     size_m: Float[Tensor, "batch 2"]
     futures: Futures | TrackFutures
     step_s: float
+    value: Float[Tensor, " batch"] | None = None
 
     def every(self, stride: int) -> Rollout:
         """The first of every ``stride`` elements of the batch, without its surroundings."""

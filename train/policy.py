@@ -15,11 +15,12 @@ from ppuu.checkpoint import Checkpoint
 from ppuu.command import run
 from ppuu.config import to_json
 from ppuu.errors import InputError
+from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
-from ppuu.runs import load_policy, load_world_models, weights_hash
+from ppuu.runs import load_policy, load_value, load_world_models, weights_hash
 from ppuu.runtime import seed_everything
 from ppuu.world_models import Ensemble, WorldModel
 
@@ -115,6 +116,7 @@ def main(
     config: Annotated[PolicyTraining, tyro.conf.arg(name="")],
     world_model: tuple[Path, ...] = (),
     teacher: str | None = None,
+    value: Path | None = None,
     init: Path | None = None,
     preset: str = "small",
     split: Split = "train",
@@ -137,6 +139,7 @@ def main(
             need one, and so does a policy that looks at its embedding. To mpur, several are an
             ensemble, whose members' disagreement is the uncertainty.
         teacher: the planner to distil, such as planner:constant-acceleration.
+        value: run directory of train.value, whose function mpur asks what follows the rollout.
         init: run directory of a policy to start from; without it, all methods but imitation first
             train an imitation policy, in OUT/imitation, which spares them the long way from
             knowing nothing.
@@ -189,7 +192,10 @@ def main(
         identity["world_model"] = origins[0] if len(origins) == 1 else origins
     if teacher is not None:
         identity["teacher"] = teacher
-    draw, loss = _method(method, policy, model, stream, config, teacher)
+    judge = None if value is None else load_value(value).to(where)
+    if value is not None and judge is not None:
+        identity["value"] = weights_hash(judge)
+    draw, loss = _method(method, policy, model, stream, config, teacher, judge)
     recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
     train(out, "policy", identity, config.loop, policy, recipe, method)
 
@@ -201,6 +207,7 @@ def _method(
     stream: ClipStream,
     config: PolicyTraining,
     teacher: str | None,
+    value: ValueFunction | None,
 ) -> tuple[Draw, Loss]:
     unroll, dt_s = config.unroll, stream.at(0)[0].scene.dt_s
     if method == "multi-step-imitation":
@@ -212,7 +219,7 @@ def _method(
     stream.at(0)[0].require_rate(model.dt_s)
     if method == "mper":
         return expert_regularised(policy, model, unroll.steps)
-    return uncertainty_regularised(policy, model, stream, unroll, config.expert_clips)
+    return uncertainty_regularised(policy, model, stream, unroll, config.expert_clips, value)
 
 
 def _stream(

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from data.clips import Clip, Clips
 from ppuu.costs import DrivingCost, Uncertainty
+from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import (
     Terms,
     UnrollConfig,
@@ -119,9 +120,23 @@ def expert_regularised(policy: NetworkPolicy, model: WorldModel, steps: int) -> 
 
 
 def uncertainty_regularised(
-    policy: NetworkPolicy, model: WorldModel, stream: ClipStream, config: UnrollConfig, experts: int
+    policy: NetworkPolicy,
+    model: WorldModel,
+    stream: ClipStream,
+    config: UnrollConfig,
+    experts: int,
+    value: ValueFunction | None,
 ) -> tuple[Draw, Loss]:
-    """MPUR, after the experts have set the scale of disagreement."""
+    """MPUR, after the experts have set the scale of disagreement.
+
+    Args:
+        policy: learns.
+        model: where it drives.
+        stream: of clips.
+        config: of the unroll.
+        experts: how many clips set the scale.
+        value: judges where a rollout ends, if given.
+    """
     # Images of a decoupled model do not answer to actions; nor do boxes.
     of_images = model.predicts_images and not model.decoupled
     uncertainty = Uncertainty(config.steps, config.hinge, of_images)
@@ -146,6 +161,7 @@ def uncertainty_regularised(
             config.steps,
             model.frames_per_step,
             model.dt_s,
+            value,
         )
 
     def loss(lesson: Lesson) -> Terms:

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..costs import DrivingCost, DrivingCostConfig, Uncertainty
 from ..errors import InputError
 from ..kinematics import step
+from ..learned_costs import ValueFunction
 from ..observation import Observation
 from ..policies.network import NetworkPolicy
 from ..rollout import Futures, Rollout, in_time
@@ -157,8 +158,9 @@ def unroll(
     steps: int,
     frames_per_step: int,
     dt_s: float,
+    value: ValueFunction | None = None,
 ) -> Rollout:
-    """Drives the policy through imagined surroundings.
+    """Drives the policy through imagined surroundings; a value function judges where it ends.
 
     The first replica's surroundings, as seen from where the ego has got to, are what the policy
     sees next; they enter as constants, so gradients run through actions, ego states and masks.
@@ -172,7 +174,7 @@ def unroll(
         states.append(ego)
         actions.append(action)
         futures.append(future)
-        if number + 1 < steps:
+        if number + 1 < steps or value is not None:
             seen = seen.followed_by(future, ego)
     return Rollout(
         states=torch.stack(states, dim=1),
@@ -181,11 +183,15 @@ def unroll(
         size_m=observation.size_m,
         futures=in_time(futures),
         step_s=frames_per_step * dt_s,
+        value=None if value is None else value(seen),
     )
 
 
 def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig) -> Terms:
-    """Discounted mean of driving costs and uncertainty along a rollout."""
+    """Discounted mean of driving costs and uncertainty along a rollout.
+
+    A value at its end counts as the costs of further steps.
+    """
     cost = DrivingCost(config.cost)
     terms, replica_costs = cost.evaluate(rollout)
     beyond = uncertainty.beyond_view(rollout)
@@ -198,7 +204,12 @@ def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig
         named["uncertainty"] = disagreement.mean()
     named |= {"beyond_view": beyond.mean(), "speed_mps": rollout.states[..., 3].mean()}
     discount = config.discount ** torch.arange(each.shape[1], device=each.device, dtype=each.dtype)
-    return Terms((each * discount).mean(), named)
+    total = (each * discount).mean()
+    if rollout.value is not None:
+        steps = each.shape[1]
+        named["value"] = rollout.value.mean()
+        total = total + config.discount**steps * named["value"] / steps
+    return Terms(total, named)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.errors import InputError
 from ppuu.geometry import to_local
 from ppuu.kinematics import rollout as roll
+from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import (
     StartConfig,
     UnrollConfig,
@@ -320,3 +321,32 @@ def test_who_drives_the_experts_path_pays_nothing(model, clip):
         off = torch.cat([expert[..., :2] + direction, expert[..., 2:]], dim=-1)
         paid.append(expert_path_loss(dataclasses.replace(rollout, states=off), expert).total)
     assert paid[0] > 2 * paid[1] > 0
+
+
+def test_a_value_counts_as_the_steps_that_follow(model, clip):
+    class Judge(ValueFunction):
+        """Ten times the speed at the end."""
+
+        def __init__(self):
+            torch.nn.Module.__init__(self)
+
+        def forward(self, observation):
+            return 10.0 * observation.ego[:, -1, 3]
+
+    actions = fixed_actions()
+    rollout = unrolled(Fixed(actions), model, clip)
+    torch.manual_seed(0)
+    latents = from_prior(model, clip.observation, STEPS)
+    judged = unroll(
+        Fixed(actions), replicas(model, clip.observation, clip.observation, latents, 3),
+        clip.observation, clip.previous_action, STEPS, model.frames_per_step, DT_S, Judge(),
+    )  # fmt: skip
+    torch.testing.assert_close(judged.value, 10.0 * rollout.states[:, -1, 3])
+    uncertainty = Uncertainty(STEPS)
+    more = (
+        policy_loss(judged, uncertainty, CONFIG).total
+        - policy_loss(dataclasses.replace(judged, value=None), uncertainty, CONFIG).total
+    )
+    expected = CONFIG.discount**STEPS * judged.value.mean() / STEPS
+    torch.testing.assert_close(more, expected)
+    assert torch.autograd.grad(more, actions)[0][:, 0, 0].abs().min() > 0
