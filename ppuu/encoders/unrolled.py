@@ -24,6 +24,10 @@ class Unrolled:
     predicted: Float[Tensor, "batch time places features"]
     target: Float[Tensor, "batch time places features"]
 
+    def float(self) -> Unrolled:
+        """In single precision."""
+        return Unrolled(self.predicted.float(), self.target.float())
+
 
 def as_places(
     maps: Float[Tensor, "*shape features rows columns"],

@@ -62,7 +62,9 @@ def jepa_loss(
         state = model.advance(state, None, latent)
         states.append(state)
     embeddings = torch.stack([state.embedding for state in states], dim=1)
-    taught = model.regularizer(gather(model.assembly.through_projector(embeddings, targets)))
+    made = model.assembly.through_projector(embeddings, targets)
+    with torch.autocast(targets.device.type, enabled=False):  # statistics want all digits
+        taught = model.regularizer(gather(made.float()))
     read = image_errors(model.decode(states[1:], observation, 1), truth.images)
     named = taught.named | read
     named["divergence"] = torch.stack(divergences, dim=1).sum(1).mean()

@@ -62,6 +62,12 @@ def test_a_run_is_a_world_model_with_telemetry_and_resumes(recording, tmp_path, 
     assert torch.isfinite(futures.vehicles).all()
 
 
+@pytest.mark.parametrize("objective", ["mcr2", "sigreg"])
+def test_statistics_keep_their_digits_in_bfloat16(recording, tmp_path, objective):
+    fit(recording, tmp_path / "run", 2, objective, precision="bfloat16")
+    assert all(torch.isfinite(torch.tensor(line["loss"])) for line in log(tmp_path / "run"))
+
+
 @pytest.mark.parametrize("name", train.encoder.OBJECTIVES)
 def test_every_objective_comes_back_from_json(name):
     config = train.encoder.OBJECTIVES[name]
