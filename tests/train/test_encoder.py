@@ -7,14 +7,19 @@ import pytest
 import torch
 
 import train.encoder
+import train.policy
 from ppuu.checkpoint import Checkpoint
 from ppuu.config import from_json, to_json
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
 from ppuu.errors import InputError
+from ppuu.objectives import UnrollConfig
+from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_world_model
 from ppuu.world_models import JepaConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips
+from train.loop_config import LoopConfig
 
 MODEL = JepaConfig(
     TINY_OBSERVATION,
@@ -60,6 +65,23 @@ def test_a_run_is_a_world_model_with_telemetry_and_resumes(recording, tmp_path, 
     clip = tiny_clips([dense_recording()]).batch(torch.arange(4))
     futures = model.imagine(clip.observation, 3, 2)
     assert torch.isfinite(futures.vehicles).all()
+
+
+def test_a_policy_learns_inside_it(recording, tmp_path):
+    fit(recording, tmp_path / "model", 2)
+    config = dataclasses.replace(
+        train.policy.PRESETS["debug"],
+        policy=NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8),
+        unroll=UnrollConfig(steps=3, replicas=2),
+        loop=LoopConfig(updates=2, log_every=1),
+        batch=2,
+        expert_clips=4,
+    )
+    train.policy.main(
+        "mpur", (recording,), tmp_path / "policy", config, tmp_path / "model", split="all",
+        device="cpu",
+    )  # fmt: skip
+    assert torch.isfinite(torch.tensor([line["loss"] for line in log(tmp_path / "policy")])).all()
 
 
 @pytest.mark.parametrize("objective", ["mcr2", "sigreg"])
