@@ -78,7 +78,7 @@ def test_a_policy_learns_inside_it(recording, tmp_path):
         expert_clips=4,
     )
     train.policy.main(
-        "mpur", (recording,), tmp_path / "policy", config, tmp_path / "model", split="all",
+        "mpur", (recording,), tmp_path / "policy", config, (tmp_path / "model",), split="all",
         device="cpu",
     )  # fmt: skip
     assert torch.isfinite(torch.tensor([line["loss"] for line in log(tmp_path / "policy")])).all()
