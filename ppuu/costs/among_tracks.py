@@ -32,7 +32,7 @@ class AmongTracks:
     Attributes:
         contact, proximity: ``(batch, futures, time)``.
         lane, offroad: ``(batch, time)``.
-        pace_mps: ``(batch, time)`` of the ego's lane; its own speed where nobody is there.
+        pace_mps: ``(batch, time)`` of the ego's lane, or else of all.
     """
 
     contact: Float[Tensor, "batch futures time"]

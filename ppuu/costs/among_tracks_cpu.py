@@ -33,7 +33,8 @@ def traffic(
         others_size: ``(rows, slots, 2)``.
         here: ``(rows, slots)``.
         contact, proximity: ``(rows, futures, time)`` to write.
-        pace: ``(rows, time)`` to write; the ego's own speed where nobody is in its lane.
+        pace: ``(rows, time)`` to write; of all lanes where nobody is in the ego's, its own speed
+            where nobody is at all.
         d_contact, d_proximity: ``(rows, futures, time, 4)`` to write, by the ego's state.
         contact_by: margins along and across.
         proximity_by: headway and gap ahead, headway and gap behind, reach to the side.
@@ -51,7 +52,7 @@ def traffic(
             ahead_by = headway_ahead * speed + gap_ahead
             behind_by = headway_behind * speed + gap_behind
             reach_most = max(max(ahead_by, behind_by), margin_along)
-            paced, count = zero, 0
+            paced, count, flowing, around = zero, 0, zero, 0
             for k in range(futures):
                 c, c_x, c_y, c_h = zero, zero, zero, zero
                 p, p_x, p_y, p_h, p_v = zero, zero, zero, zero, zero
@@ -61,9 +62,12 @@ def traffic(
                     east, north = others[r, k, t, j, 0] - x, others[r, k, t, j, 1] - y
                     ahead, left = cos * east + sin * north, cos * north - sin * east
                     from_middle, from_side = abs(ahead), abs(left)
-                    if from_side < half_lane and from_middle < lane_reach:
-                        paced += others[r, k, t, j, 3]
-                        count += 1
+                    if from_middle < lane_reach:
+                        flowing += others[r, k, t, j, 3]
+                        around += 1
+                        if from_side < half_lane:
+                            paced += others[r, k, t, j, 3]
+                            count += 1
                     half_l, half_w = half * others_size[r, j, 0], half * others_size[r, j, 1]
                     widest = half_l + half_w
                     if from_middle > half * size[r, 0] + widest + reach_most:
@@ -125,7 +129,10 @@ def traffic(
                 d_contact[r, k, t, 2], d_contact[r, k, t, 3] = c_h, zero
                 d_proximity[r, k, t, 0], d_proximity[r, k, t, 1] = p_x, p_y
                 d_proximity[r, k, t, 2], d_proximity[r, k, t, 3] = p_h, p_v
-            pace[r, t] = paced / count if count > 0 else speed
+            if count > 0:
+                pace[r, t] = paced / count
+            else:
+                pace[r, t] = flowing / around if around > 0 else speed
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)

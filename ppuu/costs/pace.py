@@ -18,7 +18,8 @@ class Pace:
     """Square of the difference to the pace of the ego's lane.
 
     PPUU has no such term: its policies are free to fall behind, and the traffic of a recording,
-    which cannot react, then runs into them.
+    which cannot react, then runs into them.  Where nobody is in the ego's lane the pace is that of
+    all lanes: who has the end of a lane to himself must not come to rest there.
 
     Attributes:
         difference_mps: a difference that costs 1.
@@ -44,10 +45,13 @@ class Pace:
         return ((rollout.states[..., 3] - pace_mps) / self.difference_mps) ** 2
 
     def _of_tracks(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
-        """Mean speed of those who are then in the ego's lane; its own where there are none."""
+        """Mean speed of those who are then in the ego's lane, else of all, else its own."""
         others = rollout.others
-        in_lane = (others.left_m.abs() < 0.5 * LANE_WIDTH_M) & (others.ahead_m.abs() < self.reach_m)
-        weight = (in_lane & others.here).to(others.speed_mps.dtype)
-        total = weight.sum((1, 3))
-        mean = (weight * others.speed_mps).sum((1, 3)) / total.clamp(min=1.0)
-        return torch.where(total > 0, mean, rollout.states[..., 3])
+        near = (others.ahead_m.abs() < self.reach_m) & others.here
+        mean = rollout.states[..., 3]
+        for counted in (near, near & (others.left_m.abs() < 0.5 * LANE_WIDTH_M)):
+            weight = counted.to(others.speed_mps.dtype)
+            total = weight.sum((1, 3))
+            found = (weight * others.speed_mps).sum((1, 3)) / total.clamp(min=1.0)
+            mean = torch.where(total > 0, found, mean)
+        return mean
