@@ -11,18 +11,27 @@ import torch
 
 from data.traffic import PRESETS, generate
 from envs.scenario import ScenarioConfig, list_scenarios
+from ppuu.observation import ObservationConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
 from ppuu.recording import Recording
 from ppuu.scene import Scene
-from ppuu.world_models import TokensConfig, WorldModel
+from ppuu.world_models import CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
 from ppuu.worlds import PredictedWorld
 
 from ..results import Row
 from ..track import Track, choose_action, simulator_for
 
-UNTRAINED: dict[str, Callable[[], WorldModel]] = {"tokens": lambda: TokensConfig().build()}
+_PPUU = CoupledConfig(
+    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
+)
+UNTRAINED: dict[str, Callable[[], WorldModel]] = {
+    "tokens": lambda: TokensConfig().build(),
+    "decoupled": lambda: DecoupledConfig().build(),
+    "coupled": lambda: CoupledConfig().build(),
+    "coupled-ppuu": lambda: _PPUU.build(),
+}
 """World models built afresh: what they foresee is wrong, how fast is not."""
 
 
@@ -31,8 +40,9 @@ class PlanningBenchmark:
     """Milliseconds of a decision in generated dense traffic, what is seen included.
 
     Attributes:
-        planners: by name, as after ``planner:``; a world (``tokens`` is an untrained token model,
-            or a run directory, or what needs no training) and settings.
+        planners: by name, as after ``planner:``; a world (a run directory, what needs no training,
+            or an untrained model: ``tokens``, ``decoupled``, ``coupled``, and ``coupled-ppuu`` of
+            the size of PPUU's, for which the last row plans as PPUU does) and settings.
         environments: how many decide at once.
         seconds: of traffic.
         decisions: timed, after ``warm_up`` others.
@@ -42,7 +52,8 @@ class PlanningBenchmark:
 
     planners: tuple[str, ...] = (
         "tokens,futures=3", "tokens,futures=3,planner=icem", "tokens,futures=3,planner=mppi",
-        "constant-acceleration", "recorded",
+        "constant-acceleration", "recorded", "coupled,futures=3,starts=1,iterations=5",
+        "coupled-ppuu,steps=30,futures=10,starts=1,iterations=5",
     )  # fmt: skip
     environments: tuple[int, ...] = (1, 64)
     seconds: float = 40.0
@@ -108,5 +119,5 @@ def _policy(name: str) -> PlanningPolicy:
 
 
 def _track(recording: Recording) -> Track:
-    scenarios = list_scenarios(recording, ScenarioConfig(distance_m=60.0))
+    scenarios = list_scenarios(recording, ScenarioConfig(distance_m=60.0, context_frames=20))
     return Track([recording], [], Scene.build([recording]), scenarios)

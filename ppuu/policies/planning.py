@@ -116,6 +116,7 @@ class PlanningPolicy(Policy):
             observation, self._action[due], foresight, replicas, config, self._step_s
         )
         starts = manoeuvres(self._plan[due], observation.ego[:, -1], config.bounds, self._step_s)
+        starts = starts[:, : config.starts]
         plan = config.planner.plan(cost, starts, generator, config.deadline_s)
         self.decision = Decision(due, plan, cost)
         return plan.actions

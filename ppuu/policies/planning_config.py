@@ -11,6 +11,7 @@ from ..kinematics import ActionBounds
 from ..planners import GradientPlanner, Planner
 
 Merge = Literal["mean", "max", "cvar"]
+STARTS = 5
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class PlanningConfig:
         futures: sampled alternatives.
         merge: how their costs become one: ``mean``, ``max``, or ``cvar`` (the mean of the dearest
             third).
+        starts: how many sequences the search begins with: the old plan, keeping on, a lane to the
+            left, to the right, braking.
         replan_every: frames between plans; between them the last plan is followed.
         discount: of a step.
         cost: what to lower.
@@ -38,6 +41,7 @@ class PlanningConfig:
     steps: int = 10
     futures: int = 1
     merge: Merge = "mean"
+    starts: int = STARTS
     replan_every: int = 1
     discount: float = 0.97
     cost: DrivingCostConfig = field(default_factory=DrivingCostConfig)
@@ -53,6 +57,8 @@ class PlanningConfig:
                 f"planning: steps {self.steps}, futures {self.futures} and replan_every "
                 f"{self.replan_every} must be positive"
             )
+        if not 1 <= self.starts <= STARTS:
+            raise InputError(f"planning: starts {self.starts} must be from 1 to {STARTS}")
         if self.replicas < 2 or self.uncertainty_weight < 0 or not 0 < self.discount <= 1:
             raise InputError(
                 f"planning: replicas {self.replicas} must be at least 2, uncertainty_weight "
