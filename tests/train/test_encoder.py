@@ -12,7 +12,7 @@ from ppuu.checkpoint import Checkpoint
 from ppuu.config import from_json, to_json
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
 from ppuu.errors import InputError
-from ppuu.objectives import UnrollConfig
+from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_world_model
@@ -72,7 +72,7 @@ def test_a_policy_learns_inside_it(recording, tmp_path):
     config = dataclasses.replace(
         train.policy.PRESETS["debug"],
         policy=NetworkPolicyConfig(PixelsConfig(TINY_OBSERVATION, (4, 4, 4)), 8),
-        unroll=UnrollConfig(steps=3, replicas=2),
+        unroll=UnrollConfig(steps=3, replicas=2, starts=StartConfig(drive_steps=2)),
         loop=LoopConfig(updates=2, log_every=1),
         batch=2,
         expert_clips=4,
