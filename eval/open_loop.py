@@ -29,6 +29,7 @@ from ppuu.world_models import (
     IdmRollForward,
     Predictor,
     Reference,
+    Tempered,
     WorldModel,
 )
 
@@ -84,6 +85,17 @@ def measured(
     return {name: torch.cat(parts).numpy() for name, parts in found.items()}
 
 
+def tempered(
+    models: Mapping[str, WorldModel], temperatures: Sequence[float]
+) -> dict[str, Predictor]:
+    """Each model at each temperature; at 1 it keeps its name."""
+    return {
+        name if temperature == 1.0 else f"{name}@{temperature:g}": Tempered(model, temperature)
+        for name, model in models.items()
+        for temperature in temperatures
+    }
+
+
 def judged(
     values: Mapping[str, Float[np.ndarray, "clips measures time"]],
     cluster: Int[np.ndarray, " clips"],
@@ -137,6 +149,7 @@ def main(
     horizon_s: float = 5.0,
     futures: int = 10,
     ensemble: bool = False,
+    temperature: tuple[float, ...] = (1.0,),
     seed: int = 0,
 ) -> None:
     """Compares predicted with true surroundings, up to some seconds ahead.
@@ -158,10 +171,14 @@ def main(
         horizon_s: how far to predict.
         futures: samples for each clip.
         ensemble: judge all runs together as an ensemble, too.
+        temperature: scales of the latents' noise, each a row NAME@SCALE but for 1, which is the
+            prior; at 0 all futures are the most likely one.
         seed: of clips and samples.
     """
     if min(clips, futures) < 1 or not horizon_s > 0:
         raise InputError("--clips, --futures and --horizon-s must be positive")
+    if not temperature:
+        raise InputError("--temperature: give at least one, 1 for the prior")
     for out in (json, report):
         check_output(out)
     began = time.monotonic()
@@ -170,10 +187,10 @@ def main(
     first = next(iter(models.values()))
     steps = math.ceil(horizon_s / first.step_s - 1e-6)
     held = held_out(list(models.values()), runs, recordings, split, split_manifest, steps)
-    predictors: dict[str, Predictor] = dict(models) if len(models) > 1 else {"model": first}
+    judged_models = dict(models) if len(models) > 1 else {"model": first}
     if ensemble:
-        predictors["ensemble"] = Ensemble(list(models.values()))
-    predictors |= references(first, held.clips)
+        judged_models["ensemble"] = Ensemble(list(models.values()))
+    predictors = tempered(judged_models, temperature) | references(first, held.clips)
     index = held.chosen(clips, seed)
     seed_everything(seed)
     values = measured(predictors, held.clips, index, steps, futures)

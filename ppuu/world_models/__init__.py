@@ -15,6 +15,7 @@ from .references import (
     Reference,
 )
 from .replicas import replicas
+from .tempered import Tempered
 from .tokens import TokensConfig, TokensWorldModel
 
 WorldModelConfig = (
@@ -41,6 +42,7 @@ __all__ = [
     "RecurrentConfig",
     "RecurrentWorldModel",
     "Reference",
+    "Tempered",
     "TokensConfig",
     "TokensWorldModel",
     "TrueImages",

@@ -311,3 +311,19 @@ def test_several_runs_their_ensemble_and_a_page(runs, tmp_path):
     assert text.count("data:image/png;base64,") == 2
     assert "src='http" not in text
     assert 'src="http' not in text
+
+
+def test_temperatures_are_rows(runs, tmp_path):
+    out = tmp_path / "out.json"
+    main(
+        (runs / "a",), (runs / "dense.h5",), out, split="all", clips=6, horizon_s=0.6, futures=2,
+        temperature=(1.0, 0.5, 0.0),
+    )  # fmt: skip
+    report = json.loads(out.read_text())
+    names = [row["name"] for row in report["rows"]]
+    assert names == ["model", "model@0.5", "model@0", *REFERENCES]
+    rows = dict(zip(names, report["rows"], strict=True))
+    assert rows["model@0"]["diversity_m_0.6s"]["value"] == 0
+    assert "model@0.5 - model@0" in [row["name"] for row in report["comparisons"]]
+    with pytest.raises(InputError, match="at least one"):
+        main((runs / "a",), (runs / "dense.h5",), split="all", temperature=())

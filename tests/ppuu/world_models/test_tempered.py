@@ -1,0 +1,61 @@
+"""Futures at other temperatures."""
+
+import pytest
+import torch
+
+from ppuu.errors import InputError
+from ppuu.observation import ObservationConfig
+from ppuu.world_models import Tempered, TokensConfig
+from tests.helpers import dense_recording
+from tests.rollouts import TINY, tiny_clips
+
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def case():
+    config = TokensConfig(ObservationConfig(3, 3, TINY, vehicles=6), hidden=8, pair=8)
+    clips = tiny_clips([dense_recording(per_lane=3, frames=60)], 3 * STEPS, config.observation)
+    torch.manual_seed(0)
+    model = config.build().eval().requires_grad_(False)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return model, clips.batch(torch.arange(0, len(clips), 60), images=False)
+
+
+def spread(model, temperature, clip):
+    torch.manual_seed(0)
+    told = Tempered(model, temperature).imagine(clip.observation, STEPS, 64)
+    return told.states[..., :2].std(1)[:, -1][clip.observation.tracks.here].mean()
+
+
+def test_at_one_it_is_the_model_itself(case):
+    model, clip = case
+    torch.manual_seed(0)
+    own = model.imagine(clip.observation, STEPS, 2).states
+    torch.manual_seed(0)
+    torch.testing.assert_close(Tempered(model, 1.0).imagine(clip.observation, STEPS, 2).states, own)
+
+
+def test_the_spread_grows_with_the_temperature(case):
+    model, clip = case
+    cold, warm, whole = (spread(model, t, clip) for t in (0.0, 0.1, 0.2))
+    assert cold < 1e-4
+    # Small noise passes through in proportion.
+    assert whole / warm == pytest.approx(2.0, rel=0.1)
+
+
+def test_it_predicts_as_its_model_does(case):
+    model, clip = case
+    tempered = Tempered(model, 0.5)
+    for name in ("decoupled", "predicts_images", "observation", "dt_s", "step_s", "paints_images"):
+        assert getattr(tempered, name) == getattr(model, name)
+    ego = torch.randn(len(clip.ego), STEPS, 4)
+    here, there = (m.image_poses(clip.observation, ego) for m in (tempered, model))
+    torch.testing.assert_close(here, there)
+
+
+def test_there_is_nothing_below_zero(case):
+    with pytest.raises(InputError, match=r"temperature -0\.5"):
+        Tempered(case[0], -0.5)
