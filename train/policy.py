@@ -17,6 +17,7 @@ from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
+from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
@@ -100,7 +101,8 @@ PRESETS = {
         batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
     ),
     "coupled": replace(
-        _PIXELS, unroll=UnrollConfig(starts=StartConfig(copies=2, drive_steps=5)), batch=8,
+        _PIXELS, policy=NetworkPolicyConfig(PixelsConfig(ObservationConfig(frames=6))),
+        unroll=UnrollConfig(starts=StartConfig(copies=2, drive_steps=5)), batch=8,
         loop=LoopConfig(updates=500),
     ),
     "embedding": PolicyTraining(
@@ -156,6 +158,8 @@ def main(
     model = load_world_models(world_model).to(where) if world_model else None
     if isinstance(model, Ensemble) and method != "mpur":
         raise InputError(f"--world-model: {method} takes one, only mpur takes an ensemble")
+    if isinstance(model, Ensemble) and config.unroll.latents == "posterior":
+        raise InputError("--unroll.latents posterior: the members of an ensemble share no latents")
     if model is None and (method in IN_MODEL or _embeds(config)):
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
     if model is not None:
