@@ -57,7 +57,8 @@ def jepa_loss(
     states, divergences = [state], []
     for step in range(targets.shape[1] - 1):
         posterior = model.explain(state.embedding, targets[:, step + 1])
-        latent, paid = drawn_latent(None, posterior, len(targets), config.other)
+        keep = torch.rand(len(targets), device=targets.device) >= config.other.latent_dropout
+        latent, paid = drawn_latent(None, posterior, keep, config.other)
         divergences.append(paid)
         state = model.advance(state, None, latent)
         states.append(state)

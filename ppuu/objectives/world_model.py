@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -83,8 +83,9 @@ def world_model_loss(
     states, divergences, latent = [], [], None
     for step in range(steps):
         if latent is None or model.latent_span == "step":
-            prior, posterior = model.prior(state), model.posterior(state, truth, step)
-            latent, divergence = drawn_latent(prior, posterior, batch, config)
+            keep = torch.rand(batch, device=truth.ego.device) >= config.latent_dropout
+            prior, posterior = model.prior(state), model.posterior_of(keep, state, truth, step)
+            latent, divergence = drawn_latent(prior, posterior, keep, config)
             divergences.append(divergence)
         state = model.advance(state, truth.ego[:, step], latent)
         states.append(state)
@@ -123,14 +124,16 @@ def _scored(futures: Futures | TrackFutures, truth: Truth, config: WorldModelLos
 
 
 def drawn_latent(
-    prior: Latent | None, posterior: Latent, batch: int, config: WorldModelLossConfig
+    prior: Latent | None,
+    posterior: Latent,
+    keep: Bool[Tensor, " batch"],
+    config: WorldModelLossConfig,
 ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, " batch"]]:
     """A latent for each clip, from the posterior or the prior, and what the former costs."""
-    keep = torch.rand(batch, 1, device=posterior.mean.device) >= config.latent_dropout
     other = prior or Latent.standard(posterior.mean)
-    latent = torch.where(keep, posterior.sample(), other.sample())
+    latent = torch.where(keep[:, None], posterior.sample(), other.sample())
     paid = (balanced_divergence(posterior, prior, config.balance) - config.free_nats).clamp(min=0.0)
-    return latent, keep[:, 0] * paid
+    return latent, keep * paid
 
 
 def balanced_divergence(

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import InputError
@@ -141,7 +141,9 @@ class CoupledWorldModel(WorldModel):
 
     def encode(self, observation: Observation) -> _State:
         """The history as it is; features follow when they are asked for."""
-        return _State(observation.images.flatten(1, 2), observation.ego)
+        # Channels last: convolutions on a CPU are a third faster than with one image a channel.
+        images = observation.images.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        return _State(images, observation.ego)
 
     def _features(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
         """Of images and ego states, seen from the present pose; computed once for a state."""
@@ -174,7 +176,7 @@ class CoupledWorldModel(WorldModel):
         """Paints the next image; gradients reach the ego's next state through the network."""
         assert ego is not None, "a coupled model has to be told where the ego goes"
         present = state.ego[:, -1]
-        features = self._features(state) + self._embedded(self.drive, self._told(present, ego))
+        features = self._features(state) + self._embedded(self.drive, self.told(present, ego))
         if self.config.latent:
             features = features + self._embedded(self.latent_in, latent)
         features = features + self.mix(features)
@@ -183,7 +185,7 @@ class CoupledWorldModel(WorldModel):
             last = torch.logit(last, eps=_FAINTEST)
         image = torch.sigmoid(self.paint(features) + last)
         if self.predicts_ego:
-            ego = self._moved(present, self.move(features))
+            ego = self.moved(present, self.move(features))
         return _State(
             torch.cat([state.images[:, CHANNELS:], image], dim=1),
             torch.cat([state.ego[:, 1:], ego[:, None]], dim=1),
@@ -192,7 +194,7 @@ class CoupledWorldModel(WorldModel):
     def _embedded(self, layer: nn.Module, values: Float[Tensor, "batch numbers"]) -> Tensor:
         return layer(values).unflatten(1, (-1, *self._size))
 
-    def _told(
+    def told(
         self, present: Float[Tensor, "batch 4"], then: Float[Tensor, "batch 4"]
     ) -> Float[Tensor, "batch told"]:
         """What the network is told about the ego's next step."""
@@ -218,7 +220,7 @@ class CoupledWorldModel(WorldModel):
         step = self.step_s
         return 0.5 * _CHANGE_MPS2 * step**2, _TURN_RADPS * step, _CHANGE_MPS2 * step
 
-    def _moved(
+    def moved(
         self, present: Float[Tensor, "batch 4"], change: Float[Tensor, "batch 4"]
     ) -> Float[Tensor, "batch 4"]:
         """The ego a step later, given by how many units it deviates from gliding."""
@@ -231,15 +233,23 @@ class CoupledWorldModel(WorldModel):
 
     def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
         """From the features before the step and the image after it."""
+        everybody = torch.ones(len(state.ego), dtype=torch.bool, device=state.ego.device)
+        return self.posterior_of(everybody, state, truth, step)
+
+    def posterior_of(
+        self, asked: Bool[Tensor, " batch"], state: _State, truth: Truth, step: int
+    ) -> Latent:
+        """Standard normal where nobody asks."""
         if not self.config.latent:
-            nothing = state.ego.new_zeros(len(state.ego), 0)
-            return Latent(nothing, nothing)
-        true = truth.images
+            return Latent.standard(state.ego.new_zeros(len(asked), 0))
+        true, rows = truth.images, asked.nonzero()[:, 0]
         assert true is not None
-        lanes, offroad = true.road[:, step].unbind(1)
-        seen = self.witness(torch.stack([lanes, true.vehicles[:, step], offroad], dim=1))
-        both = (self._features(state) + seen).flatten(1)
-        mean, log_variance = self.explain(both).chunk(2, dim=-1)
+        lanes, offroad = true.road[rows, step].unbind(1)
+        seen = self.witness(torch.stack([lanes, true.vehicles[rows, step], offroad], dim=1))
+        both = (self._features(state)[rows] + seen).flatten(1)
+        told = self.explain(both)
+        told = told.new_zeros(len(asked), told.shape[1]).index_copy(0, rows, told)
+        mean, log_variance = told.chunk(2, dim=-1)
         return Latent(mean, log_variance.clamp(-8.0, 4.0))
 
     def decode(self, states: list[_State], observation: Observation, futures: int) -> Futures:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from ..errors import InputError
 from ..raster import RasterConfig
+from .convolutions import Conv2d, ConvTranspose2d
 
 SMALLEST = RasterConfig(64, 24)
 """A smaller raster has too few rows or columns left for the last convolutions."""
@@ -48,7 +49,7 @@ def _activated(layers: Sequence[nn.Module], dropout: nn.Module) -> nn.Sequential
 def image_encoder(channels: int, features: int, dropout: float) -> nn.Sequential:
     """Three convolutions, each halving the resolution, to ``features`` maps."""
     widths = (channels, features // 4, features // 2, features)
-    layers = [nn.Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False)]
+    layers = [Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False)]
     return _activated(layers, nn.Dropout2d(dropout))
 
 
@@ -66,9 +67,9 @@ class ImageDecoder(nn.Module):
         self.size = raster.rows, raster.columns
         self.layers = _activated(
             [
-                nn.ConvTranspose2d(features, features // 2, 4, 2, 1),
-                nn.ConvTranspose2d(features // 2, features // 4, 5, 2, (0, 1)),
-                nn.ConvTranspose2d(features // 4, 3, 2, 2, (0, 1)),
+                ConvTranspose2d(features, features // 2, 4, 2, 1),
+                ConvTranspose2d(features // 2, features // 4, 5, 2, (0, 1)),
+                ConvTranspose2d(features // 4, 3, 2, 2, (0, 1)),
             ],
             nn.Dropout2d(dropout),
         )
@@ -94,8 +95,8 @@ class Bottleneck(nn.Module):
         drop = nn.Dropout2d(dropout)
         self.down = _activated(
             [
-                nn.Conv2d(features, features, 4, (2, 1), 1),
-                nn.Conv2d(features, features, (4, 1), (2, 1), (1, 0)),
+                Conv2d(features, features, 4, (2, 1), 1),
+                Conv2d(features, features, (4, 1), (2, 1), (1, 0)),
             ],
             drop,
         )
@@ -105,8 +106,8 @@ class Bottleneck(nn.Module):
         self.across = perceptron((middle.numel(), features, middle.numel()), dropout)
         self.up = _activated(
             [
-                nn.ConvTranspose2d(features, features, (4, 1), (2, 1), (1, 0)),
-                nn.ConvTranspose2d(features, features, (4, 3), 2, (0, 1)),
+                ConvTranspose2d(features, features, (4, 1), (2, 1), (1, 0)),
+                ConvTranspose2d(features, features, (4, 3), 2, (0, 1)),
             ],
             drop,
         )
@@ -125,10 +126,10 @@ class StateHead(nn.Module):
     def __init__(self, features: int, dropout: float, size: tuple[int, int], numbers: int):
         super().__init__()
         maps = nn.Sequential(
-            nn.Conv2d(features, features, 4, 2, 1),
+            Conv2d(features, features, 4, 2, 1),
             nn.Dropout2d(dropout),
             nn.LeakyReLU(_SLOPE, inplace=True),
-            nn.Conv2d(features, features, (4, 1), (2, 1)),
+            Conv2d(features, features, (4, 1), (2, 1)),
         )
         with torch.no_grad():
             everything = maps(torch.zeros(1, features, *size)).numel()

@@ -234,7 +234,7 @@ def test_an_action_free_model_is_not_told_the_action(batch, monkeypatch):
         imagined(built(KINDS["kinematic"]), clip)
     # At standstill, where curvature means nothing, it is still told of a turn.
     present = torch.tensor([[3.0, 1.0, 0.2, 0.0]])
-    told = model._told(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
+    told = model.told(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
     torch.testing.assert_close(told, torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]]), atol=2e-4, rtol=0)
 
 
@@ -248,7 +248,7 @@ def test_the_model_is_told_the_action_that_was_driven(batch):
     torch.testing.assert_close(action_between(present, then, 0.3), actions, atol=1e-5, rtol=1e-3)
     mean, deviation = model.normalizer.action_mean, model.normalizer.action_deviation
     torch.testing.assert_close(
-        model._told(present, then), (actions - mean) / deviation, atol=1e-2, rtol=1e-2
+        model.told(present, then), (actions - mean) / deviation, atol=1e-2, rtol=1e-2
     )
 
 

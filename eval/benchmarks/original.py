@@ -1,0 +1,104 @@
+"""PPUU's forward model run the original's way, with the weights of ours: what speed is held against.
+
+As in the code published with Henaff et al. (2019): single precision, images stacked along channels
+in the usual layout, the whole stack encoded anew at every step and for every future, the true
+frame encoded at every step, and z-dropout for a batch and step at once.  Futures are a batch, as
+the original's replicas are.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ppuu.geometry import to_local
+from ppuu.objectives.world_model import ego_error
+from ppuu.observation import Observation
+from ppuu.world_models import CoupledWorldModel, Latent, Truth
+
+
+def imagine(
+    model: CoupledWorldModel,
+    observation: Observation,
+    ego: Float[Tensor, "batch time 4"],
+    latents: Float[Tensor, "batch futures time latent"],
+) -> Float[Tensor, "batch futures time 3 rows columns"]:
+    """Images along the ego's path, given the latents."""
+    futures = latents.shape[1]
+    images = observation.images.repeat_interleave(futures, 0)
+    states = observation.ego.repeat_interleave(futures, 0)
+    latents = latents.flatten(0, 1)
+    told = []
+    for time in range(ego.shape[1]):
+        then = ego[:, time].repeat_interleave(futures, 0)
+        seen = _encoded(model, images, states)
+        image, state = _step(model, seen, images, states, then, latents[:, time])
+        images = torch.cat([images[:, 1:], image[:, None]], dim=1)
+        states = torch.cat([states[:, 1:], state[:, None]], dim=1)
+        told.append(image)
+    return torch.stack(told, dim=1).unflatten(0, (-1, futures))
+
+
+def loss(
+    model: CoupledWorldModel,
+    observation: Observation,
+    truth: Truth,
+    latent_dropout: float,
+    divergence_weight: float,
+    ego_weight: float,
+) -> Float[Tensor, ""]:
+    """Of a closed-loop unroll; as ``ppuu.objectives.world_model_loss`` but for z-dropout."""
+    assert truth.images is not None
+    lanes, offroad = truth.images.road.unbind(2)
+    true = torch.stack([lanes, truth.images.vehicles, offroad], dim=2)
+    images, states = observation.images, observation.ego
+    told, moved = [], []
+    divergence = images.new_zeros(len(images))
+    for time in range(truth.ego.shape[1]):
+        seen = _encoded(model, images, states)
+        witnessed = model.witness(true[:, time])
+        if torch.rand(()) < latent_dropout:
+            latent = torch.randn(len(images), model.latent_size)
+        else:
+            mean, log_variance = model.explain((seen + witnessed).flatten(1)).chunk(2, dim=-1)
+            posterior = Latent(mean, log_variance.clamp(-8.0, 4.0))
+            latent = posterior.sample()
+            divergence = divergence + posterior.divergence()
+        image, state = _step(model, seen, images, states, truth.ego[:, time], latent)
+        images = torch.cat([images[:, 1:], image[:, None]], dim=1)
+        states = torch.cat([states[:, 1:], state[:, None]], dim=1)
+        told.append(image)
+        moved.append(state)
+    off = torch.stack(told, dim=1) - true
+    total = off[:, :, 1].square().mean() + off[:, :, [0, 2]].square().mean()
+    total = total + ego_weight * ego_error(torch.stack(moved, dim=1), truth.ego)
+    return total + divergence_weight * divergence.mean()
+
+
+def _encoded(
+    model: CoupledWorldModel,
+    images: Float[Tensor, "batch frames 3 rows columns"],
+    states: Float[Tensor, "batch frames 4"],
+) -> Float[Tensor, "batch features rows8 columns8"]:
+    """Features of a whole history."""
+    path = to_local(states, states[:, -1:]).flatten(1)
+    features = model.see(images.flatten(1, 2).contiguous())
+    return features + model.past(model.normalizer.path(path)).view(features.shape)
+
+
+def _step(
+    model: CoupledWorldModel,
+    seen: Float[Tensor, "batch features rows8 columns8"],
+    images: Float[Tensor, "batch frames 3 rows columns"],
+    states: Float[Tensor, "batch frames 4"],
+    then: Float[Tensor, "batch 4"],
+    latent: Float[Tensor, "batch latent"],
+) -> tuple[Float[Tensor, "batch 3 rows columns"], Float[Tensor, "batch 4"]]:
+    """The next image, and the ego's next state."""
+    present = states[:, -1]
+    features = seen + model.latent_in(latent).view(seen.shape)
+    features = features + model.drive(model.told(present, then)).view(seen.shape)
+    features = features + model.mix(features)
+    image = torch.sigmoid(model.paint(features) + images[:, -1])
+    return image, model.moved(present, model.move(features))

@@ -1,0 +1,113 @@
+"""Convolutions that are as fast in bfloat16 on a CPU as its arithmetic allows.
+
+Layers and results are those of torch; in single precision, on a GPU and under ``torch.func`` so is
+the code.  But on a CPU the library behind it has no fast bfloat16 kernel for transposed convolutions
+of odd size, and is slow at the gradient of many weights over few positions.  The first are computed
+with a kernel padded to even size, the second as one matrix product.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+_FEW_POSITIONS = 100
+"""Up to so many in an image, a matrix product is faster than the convolution's own gradient."""
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As its parent."""
+        if not _in_bfloat16(input):
+            return super().forward(input)
+        values, weight, bias = _cast(input, self.weight, self.bias)
+        return _Convolved.apply(values, weight, bias, self.stride, self.padding)
+
+
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """A transposed convolution."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """As its parent."""
+        if output_size is not None or not _in_bfloat16(input):
+            return super().forward(input, output_size)
+        values, weight, bias = _cast(input, self.weight, self.bias)
+        return _Spread.apply(values, weight, bias, self.stride, self.padding)
+
+
+def _in_bfloat16(values: Tensor) -> bool:
+    """Whether torch would compute in bfloat16, on a CPU, and nobody maps over the batch."""
+    if not values.is_cpu or torch._C._functorch.maybe_current_level() is not None:
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return values.dtype == torch.bfloat16
+
+
+def _cast(*tensors: Tensor | None) -> list:
+    return [None if tensor is None else tensor.bfloat16() for tensor in tensors]
+
+
+class _Convolved(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, values, weight, bias, stride, padding):
+        ctx.save_for_backward(values, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return functional.conv2d(values, weight, bias, stride, padding)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        values, weight = ctx.saved_tensors
+        how = ctx.stride, ctx.padding
+        to_values = conv2d_input(values.shape, weight, gradient, *how) if _wants(ctx, 0) else None
+        to_weight = _weight_gradient(values, weight, gradient, *how) if _wants(ctx, 1) else None
+        return to_values, to_weight, gradient.sum((0, 2, 3)) if _wants(ctx, 2) else None, None, None
+
+
+class _Spread(torch.autograd.Function):
+    """The transpose: a convolution's gradient is its forward pass, and the other way round."""
+
+    @staticmethod
+    def forward(ctx, values, weight, bias, stride, padding):
+        ctx.save_for_backward(values, weight)
+        ctx.stride, ctx.padding = stride, padding
+        odd = [size % 2 for size in weight.shape[2:]]
+        padded = functional.pad(weight, (0, odd[1], 0, odd[0]))
+        spread = functional.conv_transpose2d(values, padded, bias, stride, padding)
+        return spread[..., : spread.shape[-2] - odd[0], : spread.shape[-1] - odd[1]]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        values, weight = ctx.saved_tensors
+        how = ctx.stride, ctx.padding
+        to_values = functional.conv2d(gradient, weight, None, *how) if _wants(ctx, 0) else None
+        to_weight = _weight_gradient(gradient, weight, values, *how) if _wants(ctx, 1) else None
+        return to_values, to_weight, gradient.sum((0, 2, 3)) if _wants(ctx, 2) else None, None, None
+
+
+def _wants(ctx, number: int) -> bool:
+    return ctx.needs_input_grad[number]
+
+
+def _weight_gradient(
+    values: Float[Tensor, "batch channels rows columns"],
+    weight: Float[Tensor, "maps channels kernel_rows kernel_columns"],
+    gradient: Float[Tensor, "batch maps rows2 columns2"],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> Float[Tensor, "maps channels kernel_rows kernel_columns"]:
+    """Of a convolution of ``values``, given the gradient at its result."""
+    if gradient.shape[2] * gradient.shape[3] > _FEW_POSITIONS:
+        return conv2d_weight(values, weight.shape, gradient, stride, padding)
+    padded = functional.pad(values, (padding[1], padding[1], padding[0], padding[0]))
+    windows = padded.movedim(1, -1).unfold(1, weight.shape[2], stride[0])
+    windows = windows.unfold(2, weight.shape[3], stride[1])  # batch rows2 columns2 channels k k
+    rows, columns = gradient.shape[2:]
+    windows = windows[:, :rows, :columns].permute(0, 1, 2, 4, 5, 3).flatten(0, 2).flatten(1)
+    found = gradient.movedim(1, -1).flatten(0, 2).mT @ windows
+    return found.unflatten(1, (*weight.shape[2:], -1)).movedim(-1, 1)

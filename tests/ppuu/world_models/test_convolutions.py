@@ -1,0 +1,66 @@
+"""Fast convolutions are torch's, forwards and backwards."""
+
+import pytest
+import torch
+from torch import nn
+
+from ppuu.world_models.convolutions import Conv2d, ConvTranspose2d
+
+CASES = [
+    ("few positions", Conv2d, (16, 32, 4, 2, 1), (9, 7)),
+    ("many positions", Conv2d, (4, 8, 4, 2, 1), (41, 24)),
+    ("uneven stride", Conv2d, (8, 8, (4, 1), (2, 1), (1, 0)), (7, 2)),
+    ("rows left over", Conv2d, (8, 8, 4, (2, 1), 1), (14, 3)),
+    ("transposed", ConvTranspose2d, (16, 8, 4, 2, 1), (7, 3)),
+    ("odd", ConvTranspose2d, (8, 4, 5, 2, (0, 1)), (14, 6)),
+    ("odd columns", ConvTranspose2d, (8, 8, (4, 3), 2, (0, 1)), (6, 2)),
+    ("one column", ConvTranspose2d, (8, 8, (4, 1), (2, 1), (1, 0)), (3, 2)),
+]
+ROUNDING = 0.02
+"""Of bfloat16 against single precision, relative to the largest value; measured up to 0.008."""
+
+
+@pytest.fixture(params=CASES, ids=[case[0] for case in CASES])
+def pair(request):
+    """A layer, torch's own with the same weights, and an input."""
+    _, kind, sizes, shape = request.param
+    torch.manual_seed(0)
+    fast, plain = kind(*sizes), getattr(nn, kind.__name__)(*sizes)
+    plain.load_state_dict(fast.state_dict())
+    return fast, plain, torch.randn(3, sizes[0], *shape)
+
+
+def passes(layer, values, bfloat16):
+    """Result and all gradients."""
+    values = values.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        result = layer(values)
+    torch.manual_seed(1)
+    gradient = torch.randn(result.shape).to(result.dtype)
+    return result, *torch.autograd.grad(result, [values, layer.weight, layer.bias], gradient)
+
+
+def test_in_single_precision_they_are_torchs_own(pair):
+    fast, plain, values = pair
+    for found, expected in zip(
+        passes(fast, values, False), passes(plain, values, False), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_in_bfloat16_they_differ_by_rounding_alone(pair):
+    fast, plain, values = pair
+    exact = passes(plain, values, False)
+    for found, expected in zip(passes(fast, values, True), exact, strict=True):
+        assert found.shape == expected.shape
+        assert (found.float() - expected).abs().max() < ROUNDING * expected.abs().max()
+    assert passes(fast, values, True)[0].dtype == torch.bfloat16
+    assert passes(fast, values, True)[2].dtype == torch.float32
+
+
+def test_whole_modules_in_bfloat16_and_maps_over_a_batch(pair):
+    fast, plain, values = pair
+    torch.testing.assert_close(torch.vmap(fast)(values[:, None])[:, 0], plain(values))
+    fast.bfloat16()
+    result = fast(values.bfloat16())
+    assert (result.float() - plain(values)).abs().max() < ROUNDING * plain(values).abs().max()
