@@ -15,12 +15,14 @@ from .benchmarks.data import DataBenchmark
 from .benchmarks.planning import PlanningBenchmark
 from .benchmarks.raster import RasterBenchmark
 from .benchmarks.simulator import SimulatorBenchmark
+from .benchmarks.world_models import WorldModelsBenchmark
 from .results import format_table, write_results
 
 Benchmark = (
     Annotated[SimulatorBenchmark, tyro.conf.subcommand("simulator")]
     | Annotated[RasterBenchmark, tyro.conf.subcommand("raster")]
     | Annotated[DataBenchmark, tyro.conf.subcommand("data")]
+    | Annotated[WorldModelsBenchmark, tyro.conf.subcommand("world-models")]
     | Annotated[PlanningBenchmark, tyro.conf.subcommand("planning")]
 )
 """One member a benchmark; each has ``run() -> rows``."""

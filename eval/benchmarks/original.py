@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppuu.geometry import to_local
-from ppuu.objectives.world_model import ego_error
+from ppuu.objectives.world_model import WorldModelLossConfig, ego_error
 from ppuu.observation import Observation
 from ppuu.world_models import CoupledWorldModel, Latent, Truth
 
@@ -44,9 +44,7 @@ def loss(
     model: CoupledWorldModel,
     observation: Observation,
     truth: Truth,
-    latent_dropout: float,
-    divergence_weight: float,
-    ego_weight: float,
+    config: WorldModelLossConfig,
 ) -> Float[Tensor, ""]:
     """Of a closed-loop unroll; as ``ppuu.objectives.world_model_loss`` but for z-dropout."""
     assert truth.images is not None
@@ -58,8 +56,8 @@ def loss(
     for time in range(truth.ego.shape[1]):
         seen = _encoded(model, images, states)
         witnessed = model.witness(true[:, time])
-        if torch.rand(()) < latent_dropout:
-            latent = torch.randn(len(images), model.latent_size)
+        if torch.rand(()) < config.latent_dropout:
+            latent = images.new_empty(len(images), model.latent_size).normal_()
         else:
             mean, log_variance = model.explain((seen + witnessed).flatten(1)).chunk(2, dim=-1)
             posterior = Latent(mean, log_variance.clamp(-8.0, 4.0))
@@ -72,8 +70,8 @@ def loss(
         moved.append(state)
     off = torch.stack(told, dim=1) - true
     total = off[:, :, 1].square().mean() + off[:, :, [0, 2]].square().mean()
-    total = total + ego_weight * ego_error(torch.stack(moved, dim=1), truth.ego)
-    return total + divergence_weight * divergence.mean()
+    total = total + config.ego_weight * ego_error(torch.stack(moved, dim=1), truth.ego)
+    return total + config.divergence_weight * divergence.mean()
 
 
 def _encoded(

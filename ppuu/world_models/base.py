@@ -216,9 +216,7 @@ class WorldModel(nn.Module, Predictor):
     def posterior(self, state, truth: Truth, step: int) -> Latent:
         """What the latent of a step must have been, given what followed."""
 
-    def posterior_of(
-        self, asked: Bool[Tensor, " batch"], state, truth: Truth, step: int
-    ) -> Latent:
+    def posterior_of(self, asked: Bool[Tensor, " batch"], state, truth: Truth, step: int) -> Latent:
         """``posterior`` of some elements; of the others anything, so that nothing need be done."""
         return self.posterior(state, truth, step)
 

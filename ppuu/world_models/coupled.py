@@ -88,12 +88,14 @@ class _State:
     """A history that grows at its end as it is foreseen.
 
     Attributes:
-        images: frames of three channels each, oldest first.
+        stacked: frames of three channels each, oldest first, in the precision of the network.
+        image: the last of them.
         ego: states at the same times.
         features: of this history, once somebody has asked for them.
     """
 
-    images: Float[Tensor, "batch stacked rows columns"]
+    stacked: Float[Tensor, "batch stacked rows columns"]
+    image: Float[Tensor, "batch 3 rows columns"]
     ego: Float[Tensor, "batch frames 4"]
     features: Float[Tensor, "batch features rows8 columns8"] | None = None
 
@@ -141,16 +143,20 @@ class CoupledWorldModel(WorldModel):
 
     def encode(self, observation: Observation) -> _State:
         """The history as it is; features follow when they are asked for."""
+        stacked = observation.images.flatten(1, 2)
+        if torch.is_autocast_enabled(stacked.device.type):
+            # Once and for all, instead of the whole stack at each step.
+            stacked = stacked.to(torch.get_autocast_dtype(stacked.device.type))
         # Channels last: convolutions on a CPU are a third faster than with one image a channel.
-        images = observation.images.flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        return _State(images, observation.ego)
+        stacked = stacked.contiguous(memory_format=torch.channels_last)
+        return _State(stacked, observation.images[:, -1], observation.ego)
 
     def _features(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
         """Of images and ego states, seen from the present pose; computed once for a state."""
         features = state.features
         if features is None:
             path = to_local(state.ego, state.ego[:, -1:]).flatten(1)
-            features = self.see(state.images)
+            features = self.see(state.stacked)
             features = features + self._embedded(self.past, self.normalizer.path(path))
             state.features = features
         return features
@@ -162,7 +168,8 @@ class CoupledWorldModel(WorldModel):
         """
         features = state.features if self.training else self._features(state)
         return _State(
-            state.images.repeat_interleave(copies, 0),
+            state.stacked.repeat_interleave(copies, 0),
+            state.image.repeat_interleave(copies, 0),
             state.ego.repeat_interleave(copies, 0),
             None if features is None else features.repeat_interleave(copies, 0),
         )
@@ -180,14 +187,15 @@ class CoupledWorldModel(WorldModel):
         if self.config.latent:
             features = features + self._embedded(self.latent_in, latent)
         features = features + self.mix(features)
-        last = state.images[:, -CHANNELS:]
+        last = state.image
         if self.config.repeats == "logits":
             last = torch.logit(last, eps=_FAINTEST)
         image = torch.sigmoid(self.paint(features) + last)
         if self.predicts_ego:
             ego = self.moved(present, self.move(features))
         return _State(
-            torch.cat([state.images[:, CHANNELS:], image], dim=1),
+            torch.cat([state.stacked[:, CHANNELS:], image.to(state.stacked.dtype)], dim=1),
+            image,
             torch.cat([state.ego[:, 1:], ego[:, None]], dim=1),
         )
 
@@ -258,7 +266,7 @@ class CoupledWorldModel(WorldModel):
         Where the kinematics move the ego, masks are shifted against the image: the gradient goes
         from the ego's pose to them, the image's own pose is a constant.
         """
-        images = torch.stack([state.images[:, -CHANNELS:] for state in states], dim=1)
+        images = torch.stack([state.image for state in states], dim=1)
         images = images.unflatten(0, (-1, futures))
         pose = torch.stack([state.ego[::futures, -1, :3] for state in states], dim=1)
         return Futures(

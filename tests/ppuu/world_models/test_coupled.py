@@ -169,7 +169,7 @@ def test_a_state_is_a_history_and_so_is_what_was_foreseen(model, batch):
     )
     later = model.advance(state, path[:, 1], latents[:, 1])
     again = model.advance(model.encode(seen), path[:, 1], latents[:, 1])
-    torch.testing.assert_close(later.images, again.images)
+    torch.testing.assert_close(later.image, again.image)
     torch.testing.assert_close(later.ego, again.ego)
 
 

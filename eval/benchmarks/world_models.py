@@ -1,0 +1,257 @@
+"""How fast world models learn and foresee, beside PPUU's own run the original's way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from data.clips import Clips
+from data.splits import FrameWindow, Split
+from data.traffic import PRESETS, generate
+from ppuu.errors import InputError
+from ppuu.objectives import WorldModelLossConfig, world_model_loss
+from ppuu.observation import ObservationConfig
+from ppuu.recording import Recording
+from ppuu.world_models import (
+    CortexNetConfig,
+    CoupledConfig,
+    CoupledWorldModel,
+    DecoupledConfig,
+    RecurrentConfig,
+    TokensConfig,
+    WorldModelConfig,
+)
+
+from ..foreseen import foreseen
+from ..results import Metric, Row, median_and_range
+from . import original
+from .peak import peak_mib
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the family.
+
+    Attributes:
+        config: the model.
+        precision: of its networks.
+        the_originals_way: whether it is run as PPUU ran it (``original``).
+    """
+
+    config: WorldModelConfig
+    precision: Literal["float32", "bfloat16"] = "float32"
+    the_originals_way: bool = False
+
+
+_PAPER = CoupledConfig(
+    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
+)
+ORIGINAL = "paper, the original's way"
+MEMBERS = {
+    "tokens": Member(TokensConfig()),
+    "pixels": Member(DecoupledConfig()),
+    "recurrent": Member(RecurrentConfig()),
+    "cortexnet": Member(CortexNetConfig()),
+    "coupled": Member(CoupledConfig()),
+    "cfm-km": Member(CoupledConfig(ego="kinematic")),
+    "action-free": Member(CoupledConfig(ego="kinematic", action="state")),
+    ORIGINAL: Member(_PAPER, the_originals_way=True),
+    "paper": Member(_PAPER),
+    "paper, bfloat16": Member(_PAPER, "bfloat16"),
+}
+"""Rows of the table; a new model is a line."""
+
+
+@dataclass(frozen=True)
+class WorldModelsBenchmark:
+    """Speed of a training step and of a rollout, for every world model.
+
+    All learn from and foresee the same stretch of time in generated dense traffic, in steps of
+    their own: the default model's are three times as long as PPUU's, so both the time a step and
+    the time a second of the future are told.  Ratios are to PPUU's model run the original's way:
+    single precision, 20 stacked images encoded anew at each step.  Runs given with --run are
+    judged on --recordings, beside it.
+
+    Attributes:
+        members: rows to measure; all of them if none is named.
+        batch: clips a training step.
+        histories, futures: of a rollout; what is told is for all of them at once.
+        horizon_s: how far the future goes, in training and rollouts.
+        repeats: timed rounds over all members; the table has the median and range.
+        device: cpu, cuda, ...
+        threads: of torch; 0 leaves the number to it.
+        runs: trained runs of members, as NAME=DIRECTORY, whose accuracy is told beside their speed.
+        recordings: what they are judged on.
+        split: test, or all for recordings that nothing was trained on.
+        clips: how many clips, drawn at random.
+    """
+
+    members: tuple[str, ...] = ()
+    batch: int = 16
+    histories: int = 4
+    futures: int = 8
+    horizon_s: float = 1.8
+    repeats: int = 3
+    device: str = "cpu"
+    threads: int = 0
+    runs: Annotated[tuple[str, ...], tyro.conf.arg(name="run", metavar="NAME=DIR")] = ()
+    recordings: tuple[Path, ...] = ()
+    split: Split = "test"
+    clips: int = 256
+
+    def run(self) -> list[Row]:
+        """One row a member."""
+        names = self.members or tuple(MEMBERS)
+        runs = dict(self._run(text) for text in self.runs)
+        for name in (*names, *runs):
+            if name not in MEMBERS:
+                raise InputError(f"no world model '{name}'; choose from {', '.join(MEMBERS)}")
+        if runs and not self.recordings:
+            raise InputError("--run needs --recordings to judge its accuracy on")
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        recording = generate(PRESETS["dense"], 20.0, seed=0)
+        cases = {name: _Case(MEMBERS[name], recording, self) for name in names}
+        rows = {name: case.row(name) for name, case in cases.items()}
+        training, rollout = self._timed(cases)
+        for name, case in cases.items():
+            rows[name] |= case.speeds(training[name], rollout[name])
+        if ORIGINAL in rows:
+            rows = {name: row | _ratios(row, rows[ORIGINAL]) for name, row in rows.items()}
+        for name, directory in runs.items():
+            judged = foreseen(directory, self.recordings, self.split, self.clips)
+            rows[name] |= judged | _per_flop(judged, rows[name])
+        return list(rows.values())
+
+    def _run(self, text: str) -> tuple[str, Path]:
+        name, equals, directory = text.partition("=")
+        if not equals:
+            raise InputError(f"--run {text}: write NAME=DIRECTORY, such as tokens=runs/world-model")
+        return name, Path(directory)
+
+    def _timed(self, cases: Mapping[str, _Case]) -> tuple[dict, dict]:
+        """Seconds of each training step and rollout; in turns, so that all see the same machine."""
+        training: dict[str, list[float]] = {name: [] for name in cases}
+        rollout: dict[str, list[float]] = {name: [] for name in cases}
+        for _ in range(self.repeats):
+            for name, case in cases.items():
+                training[name].append(_seconds(case.learn))
+                rollout[name].append(_seconds(case.foresee))
+        return training, rollout
+
+
+class _Case:
+    """A member with a batch to learn from and histories to roll out from."""
+
+    def __init__(self, member: Member, recording: Recording, settings: WorldModelsBenchmark):
+        torch.manual_seed(0)
+        self.member, self.settings = member, settings
+        self.model = member.config.build().to(settings.device)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
+        self.steps = max(1, round(settings.horizon_s / self.model.step_s))
+        horizon = self.steps * self.model.frames_per_step
+        clips = Clips(
+            [recording], [FrameWindow(0, recording.frames)], self.model.observation, horizon,
+            settings.device,
+        )  # fmt: skip
+        chosen = torch.linspace(0, len(clips) - 1, settings.batch).long()
+        clip = clips.batch(chosen, images=self.model.predicts_images)
+        self.observation = clip.observation
+        self.truth = clips.truth(clip, self.model, self.steps)
+        some = torch.arange(settings.histories, device=settings.device) % settings.batch
+        self.seen, self.path = clip.observation.take(some), self.truth.ego[some]
+
+    def row(self, name: str) -> dict[str, object]:
+        """What is counted; the first training step and rollout warm up, too."""
+        with FlopCounterMode(display=False) as counter:
+            self._imagine(1, 1)
+        seconds = self.steps * self.model.step_s
+        row = {
+            "name": name,
+            "parameters": sum(weight.numel() for weight in self.model.parameters()),
+            "precision": self.member.precision,
+            "step_s": round(self.model.step_s, 6),
+            "gflop_per_future_s": counter.get_total_flops() / seconds / 1e9,
+            "training_peak_mib": peak_mib(self.learn, self.settings.device),
+        }
+        self.foresee()
+        return row
+
+    def learn(self) -> None:
+        """One update."""
+        settings = WorldModelLossConfig(divergence_weight=1e-6)
+        self.model.train()
+        with self._precision():
+            if self.member.the_originals_way:
+                assert isinstance(self.model, CoupledWorldModel)
+                loss = original.loss(self.model, self.observation, self.truth, settings)
+            else:
+                loss = world_model_loss(self.model, self.observation, self.truth, settings).total
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
+        self.optimizer.step()
+
+    def foresee(self) -> None:
+        """All futures of all histories."""
+        self._imagine(len(self.path), self.settings.futures)
+
+    @torch.no_grad()
+    def _imagine(self, histories: int, futures: int) -> None:
+        model = self.model.eval()
+        some = torch.arange(histories, device=self.path.device)
+        seen, path = self.seen.take(some), self.path[some]
+        latents = path.new_empty(histories, futures, self.steps, model.latent_size).normal_()
+        with self._precision():
+            if self.member.the_originals_way:
+                assert isinstance(model, CoupledWorldModel)
+                original.imagine(model, seen, path, latents)
+            else:
+                model.imagine(seen, self.steps, futures, path, latents)
+
+    def _precision(self) -> torch.autocast:
+        half = self.member.precision == "bfloat16"
+        return torch.autocast(self.path.device.type, torch.bfloat16, enabled=half)
+
+    def speeds(self, training: list[float], rollout: list[float]) -> dict[str, Metric]:
+        """What is timed."""
+        seconds = self.steps * self.model.step_s
+        return {
+            "training_clips_per_s": median_and_range([self.settings.batch / s for s in training]),
+            "rollout_step_ms": median_and_range([1e3 * s / self.steps for s in rollout]),
+            "rollout_second_ms": median_and_range([1e3 * s / seconds for s in rollout]),
+        }
+
+
+def _seconds(compute: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    compute()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def _ratios(row: Mapping, base: Mapping) -> dict[str, float]:
+    """How many times as fast as another."""
+    times = ("rollout_step_ms", "rollout_second_ms")
+    faster = {key: base[key].value / row[key].value for key in times}
+    faster["training_clips_per_s"] = (
+        row["training_clips_per_s"].value / base["training_clips_per_s"].value
+    )
+    return {f"{key.rsplit('_', 1)[0]}_ratio": value for key, value in faster.items()}
+
+
+def _per_flop(judged: Mapping[str, Metric], row: Mapping) -> dict[str, float]:
+    """Overlap with the truth for what a second of the future costs."""
+    if not row["gflop_per_future_s"]:
+        return {"iou_per_gflop": math.nan}
+    return {"iou_per_gflop": judged["vehicle_iou_2s"].value / row["gflop_per_future_s"]}
