@@ -1,9 +1,9 @@
-"""PPUU's forward model run the original's way, with the weights of ours: what speed is held against.
+"""PPUU's forward model run the original's way: what speed is held against.
 
-As in the code published with Henaff et al. (2019): single precision, images stacked along channels
-in the usual layout, the whole stack encoded anew at every step and for every future, the true
-frame encoded at every step, and z-dropout for a batch and step at once.  Futures are a batch, as
-the original's replicas are.
+With the weights of ours, but as in the code published with Henaff et al. (2019): single precision,
+images stacked along channels in the usual layout, the whole stack encoded anew at every step and
+for every future, the true frame encoded at every step, and z-dropout for a batch and step at once.
+Futures are a batch, as the original's replicas are.
 """
 
 from __future__ import annotations

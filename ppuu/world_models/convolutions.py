@@ -1,9 +1,9 @@
 """Convolutions that are as fast in bfloat16 on a CPU as its arithmetic allows.
 
 Layers and results are those of torch; in single precision, on a GPU and under ``torch.func`` so is
-the code.  But on a CPU the library behind it has no fast bfloat16 kernel for transposed convolutions
-of odd size, and is slow at the gradient of many weights over few positions.  The first are computed
-with a kernel padded to even size, the second as one matrix product.
+the code.  But on a CPU the library behind it has no fast bfloat16 kernel for transposed
+convolutions of odd size, and is slow at the gradient of many weights over few positions.  The
+first are computed with a kernel padded to even size, the second as one matrix product.
 """
 
 from __future__ import annotations
@@ -79,7 +79,11 @@ class _Spread(torch.autograd.Function):
         odd = [size % 2 for size in weight.shape[2:]]
         padded = functional.pad(weight, (0, odd[1], 0, odd[0]))
         spread = functional.conv_transpose2d(values, padded, bias, stride, padding)
-        return spread[..., : spread.shape[-2] - odd[0], : spread.shape[-1] - odd[1]]
+        if not any(odd):
+            return spread
+        # A copy, since what follows may work in place, which a view returned from here forbids.
+        kept = spread[..., : spread.shape[-2] - odd[0], : spread.shape[-1] - odd[1]]
+        return kept.contiguous(memory_format=torch.channels_last)
 
     @staticmethod
     def backward(ctx, gradient):

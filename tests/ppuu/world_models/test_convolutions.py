@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from ppuu.world_models.convolutions import Conv2d, ConvTranspose2d
 
@@ -56,6 +57,16 @@ def test_in_bfloat16_they_differ_by_rounding_alone(pair):
         assert (found.float() - expected).abs().max() < ROUNDING * expected.abs().max()
     assert passes(fast, values, True)[0].dtype == torch.bfloat16
     assert passes(fast, values, True)[2].dtype == torch.float32
+
+
+def test_what_follows_may_work_in_place(pair):
+    fast, _, values = pair
+    gradients = []
+    for inplace in (True, False):
+        with torch.autocast("cpu", torch.bfloat16):
+            result = functional.leaky_relu(fast(values), 0.2, inplace=inplace)
+        gradients.append(torch.autograd.grad(result.float().sum(), fast.weight))
+    torch.testing.assert_close(*gradients)
 
 
 def test_whole_modules_in_bfloat16_and_maps_over_a_batch(pair):
