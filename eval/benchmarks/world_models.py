@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -123,7 +123,7 @@ class WorldModelsBenchmark:
             torch.set_num_threads(self.threads)
         recording = generate(PRESETS["dense"], 20.0, seed=0)
         cases = {name: _Case(MEMBERS[name], recording, self) for name in names}
-        rows = {name: case.row(name) for name, case in cases.items()}
+        rows: dict[str, dict[str, Any]] = {name: case.row(name) for name, case in cases.items()}
         training, rollout = self._timed(cases)
         for name, case in cases.items():
             rows[name] |= case.speeds(training[name], rollout[name])
@@ -172,7 +172,7 @@ class _Case:
         some = torch.arange(settings.histories, device=settings.device) % settings.batch
         self.seen, self.path = clip.observation.take(some), self.truth.ego[some]
 
-    def row(self, name: str) -> dict[str, object]:
+    def row(self, name: str) -> dict[str, Any]:
         """What is counted; the first training step and rollout warm up, too."""
         with FlopCounterMode(display=False) as counter:
             self._imagine(1, 1, exact=True)

@@ -1,9 +1,9 @@
 """Convolutions that are as fast in bfloat16 on a CPU as its arithmetic allows.
 
-Layers and results are those of torch; in single precision, on a GPU and under ``torch.func`` so is
-the code.  But on a CPU the library behind it has no fast bfloat16 kernel for transposed
-convolutions of odd size, and is slow at the gradient of many weights over few positions.  The
-first are computed with a kernel padded to even size, the second as one matrix product.
+Layers and results are those of torch; in single precision and on a GPU so is the code.  But on a
+CPU the library behind it has no fast bfloat16 kernel for transposed convolutions of odd size, and
+is slow at the gradient of many weights over few positions.  The first are computed with a kernel
+padded to even size, the second as one matrix product.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
 
 def _in_bfloat16(values: Tensor) -> bool:
-    """Whether torch would compute in bfloat16, on a CPU, and nobody maps over the batch."""
-    if not values.is_cpu or torch._C._functorch.maybe_current_level() is not None:
+    """Whether torch would compute in bfloat16, on a CPU."""
+    if not values.is_cpu:
         return False
     if torch.is_autocast_enabled("cpu"):
         return torch.get_autocast_dtype("cpu") == torch.bfloat16
@@ -53,11 +53,20 @@ def _cast(*tensors: Tensor | None) -> list:
     return [None if tensor is None else tensor.bfloat16() for tensor in tensors]
 
 
-class _Convolved(torch.autograd.Function):
+class _Convolution(torch.autograd.Function):
+    """What both share."""
+
+    generate_vmap_rule = True  # ensembles map over their members
+
     @staticmethod
-    def forward(ctx, values, weight, bias, stride, padding):
+    def setup_context(ctx, inputs, output):
+        values, weight, _, ctx.stride, ctx.padding = inputs
         ctx.save_for_backward(values, weight)
-        ctx.stride, ctx.padding = stride, padding
+
+
+class _Convolved(_Convolution):
+    @staticmethod
+    def forward(values, weight, bias, stride, padding):
         return functional.conv2d(values, weight, bias, stride, padding)
 
     @staticmethod
@@ -69,21 +78,19 @@ class _Convolved(torch.autograd.Function):
         return to_values, to_weight, gradient.sum((0, 2, 3)) if _wants(ctx, 2) else None, None, None
 
 
-class _Spread(torch.autograd.Function):
+class _Spread(_Convolution):
     """The transpose: a convolution's gradient is its forward pass, and the other way round."""
 
     @staticmethod
-    def forward(ctx, values, weight, bias, stride, padding):
-        ctx.save_for_backward(values, weight)
-        ctx.stride, ctx.padding = stride, padding
-        odd = [size % 2 for size in weight.shape[2:]]
+    def forward(values, weight, bias, stride, padding):
+        odd = [size % 2 if size > 1 else 0 for size in weight.shape[2:]]
         padded = functional.pad(weight, (0, odd[1], 0, odd[0]))
         spread = functional.conv_transpose2d(values, padded, bias, stride, padding)
         if not any(odd):
             return spread
         # A copy, since what follows may work in place, which a view returned from here forbids.
         kept = spread[..., : spread.shape[-2] - odd[0], : spread.shape[-1] - odd[1]]
-        return kept.contiguous(memory_format=torch.channels_last)
+        return kept.clone()
 
     @staticmethod
     def backward(ctx, gradient):
