@@ -300,7 +300,7 @@ def test_an_ensemble_is_its_members(batch):
 
 
 def loss_of(model, clips, clip, latent_dropout=0.5):
-    weights = WorldModelLossConfig(latent_dropout, divergence_weight=1e-4)
+    weights = WorldModelLossConfig(latent_dropout=latent_dropout, divergence_weight=1e-4)
     return world_model_loss(model, clip.observation, clips.truth(clip, model, STEPS), weights)
 
 
