@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,10 +24,12 @@ class WorldModelLossConfig:
     """Weights of the loss.
 
     Attributes:
-        samples: 1 for the variational loss; more for the energy score of so many futures of each
-            clip, for models of tracks.
-        scene_weight: of the score of whole scenes against that of single vehicles.
-        latent_dropout: z-dropout, the share of steps whose latent comes from the prior.
+        samples: futures of each clip, drawn from the prior and held together against the truth
+            by their energy score, for models of tracks; 0 for none.
+        score_weight: of the score of vehicles' paths.
+        scene_weight: of the score of whole scenes against that.
+        latent_dropout: z-dropout, the share of steps whose latent comes from the prior; none are
+            dropped if futures of the prior are scored.
         divergence_weight: of the KL divergence (beta), in nats summed over latent and time.
         free_nats: divergence of a step that costs nothing, so that the latent is not given up.
         balance: KL balancing with a learned prior: the share of the divergence's pull that draws
@@ -38,7 +40,8 @@ class WorldModelLossConfig:
         across_weight: of metres across the vehicle against metres along it, for models of tracks.
     """
 
-    samples: int = 1
+    samples: int = 0
+    score_weight: float = 1.0
     scene_weight: float = 0.3
     latent_dropout: float = 0.5
     divergence_weight: float = 1e-5
@@ -49,15 +52,15 @@ class WorldModelLossConfig:
     across_weight: float = 3.0
 
     def __post_init__(self):
-        if self.samples < 1:
-            raise InputError(f"samples {self.samples} of a world model's loss: at least 1")
+        if self.samples < 0 or self.samples == 1:
+            raise InputError(f"samples {self.samples} of a world model's loss: 0, or at least 2")
         if not 0.0 <= self.latent_dropout <= 1.0:
             raise InputError(f"latent_dropout {self.latent_dropout}: must be from 0 to 1")
         if not 0.0 < self.balance < 1.0:
             raise InputError(f"balance {self.balance}: must be between 0 and 1")
         weights = (
             self.divergence_weight, self.free_nats, self.flow_weight, self.ego_weight,
-            self.across_weight,
+            self.across_weight, self.score_weight, self.scene_weight,
         )  # fmt: skip
         if min(weights) < 0:
             raise InputError(f"weights of the world model's loss must not be negative: {self}")
@@ -68,17 +71,22 @@ def world_model_loss(
 ) -> Terms:
     """One unroll over the horizon, each step's latent taken from the posterior or the prior.
 
-    With several ``samples``, all latents come from the prior, and the energy score is the loss.
-
     z-dropout (Henaff et al., 2019, section 3.1): with probability ``latent_dropout`` a step's
     latent is a sample of the prior instead, so the model cannot hide in the latent what the
     history already tells, and its predictions stay sane when the latent is sampled.  A latent
     that lasts for the rollout is drawn, dropped and paid for once.
+
+    Squared errors of prior samples are smallest if all samples are alike.  With ``samples``,
+    several are held against the truth by a score that honest ones win, instead of z-dropout.
     """
     batch, steps = truth.ego.shape[:2]
-    if config.samples > 1:
-        futures = model.imagine(observation, steps, config.samples, ego=truth.ego)
-        return _scored(futures, truth, config)
+    if config.samples > 0:
+        explained = world_model_loss(
+            model, observation, truth, replace(config, samples=0, latent_dropout=0.0)
+        )
+        sampled = model.imagine(observation, steps, config.samples, ego=truth.ego)
+        scores = _scored(sampled, truth, config)
+        return Terms(explained.total + scores.total, explained.named | scores.named)
     state = model.encode(observation)
     states, divergences, latent = [], [], None
     for step in range(steps):
@@ -109,18 +117,15 @@ def world_model_loss(
 
 
 def _scored(futures: Futures | TrackFutures, truth: Truth, config: WorldModelLossConfig) -> Terms:
-    """Energy scores, and how far the futures' mean is off, along and across."""
+    """Energy scores of sampled futures."""
     if not isinstance(futures, TrackFutures):
         raise InputError(
             f"--loss.samples {config.samples}: energy scores are of tracks; models of pixels are "
-            "trained with 1"
+            "trained with 0"
         )
-    off, weight = deviations(futures, truth)
-    named = energy_scores(off, weight, config.across_weight)
-    mean = off.mean(1).abs() * weight[..., None] / weight.sum().clamp(min=1.0)
+    named = energy_scores(*deviations(futures, truth), config.across_weight)
     total = named["vehicle_score"] + config.scene_weight * named["scene_score"]
-    along, across = mean.sum((0, 1, 2)).detach()
-    return Terms(total, named | {"along": along, "across": across})
+    return Terms(config.score_weight * total, named)
 
 
 def drawn_latent(

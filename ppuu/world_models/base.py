@@ -272,13 +272,17 @@ class WorldModel(nn.Module, Predictor):
 def explained(
     model: WorldModel, observation: Observation, truth: Truth
 ) -> Float[Tensor, "batch time latent"]:
-    """The noise that stands for what really followed: samples of the posterior, step after step."""
+    """The noise that stands for what really followed: samples of the posterior, step after step.
+
+    Of a latent that lasts for the rollout it is the same at all steps.
+    """
     state, noise, latent = model.encode(observation), [], None
     for step in range(truth.ego.shape[1]):
         if latent is None or model.latent_span == "step":
             latent = model.posterior(state, truth, step).sample()
             prior = model.prior(state)
-            noise.append(latent if prior is None else prior.noise(latent))
+            now = latent if prior is None else prior.noise(latent)
+        noise.append(now)
         state = model.advance(state, truth.ego[:, step], latent)
     return torch.stack(noise, dim=1)
 

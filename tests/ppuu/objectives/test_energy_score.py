@@ -1,6 +1,7 @@
 """The energy score: what it adds up to, and that honest futures win it."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -104,20 +105,22 @@ def case():
     return model, clip.observation, clips.truth(clip, model, STEPS)
 
 
-def test_the_loss_is_the_sum_of_both_scores(case):
+def test_scores_are_added_to_a_loss_without_z_dropout(case):
     model, observation, truth = case
+    both = WorldModelLossConfig(samples=3, score_weight=0.5, divergence_weight=1e-3)
+    alone = replace(both, samples=0, latent_dropout=0.0)
     torch.manual_seed(0)
-    named = world_model_loss(model, observation, truth, WorldModelLossConfig(samples=3))
+    terms = world_model_loss(model, observation, truth, both)
     torch.manual_seed(0)
+    explained = world_model_loss(model, observation, truth, alone)
     futures = model.imagine(observation, STEPS, 3)
-    expected = energy_scores(*deviations(futures, truth), 3.0)
-    torch.testing.assert_close(
-        named.total, expected["vehicle_score"] + 0.3 * expected["scene_score"]
-    )
-    named.total.backward()
-    # Nobody explains anything; all else learns.
+    scores = energy_scores(*deviations(futures, truth), 3.0)
+    expected = 0.5 * (scores["vehicle_score"] + 0.3 * scores["scene_score"])
+    torch.testing.assert_close(terms.total, explained.total + expected)
+    assert set(terms.named) == {*explained.named, *scores}
+    terms.total.backward()
     for name, weight in model.named_parameters():
-        assert (weight.grad is None) == name.startswith("explain"), name
+        assert weight.grad is not None, name
 
 
 def test_pixels_have_no_energy_score():
@@ -127,5 +130,6 @@ def test_pixels_have_no_energy_score():
     with pytest.raises(InputError, match="samples 2: energy scores are of tracks"):
         world_model_loss(model, clip.observation, clips.truth(clip, model, 2),
                          WorldModelLossConfig(samples=2))  # fmt: skip
-    with pytest.raises(InputError, match="samples 0"):
-        WorldModelLossConfig(samples=0)
+    for samples in (-1, 1):
+        with pytest.raises(InputError, match=f"samples {samples}"):
+            WorldModelLossConfig(samples=samples)

@@ -10,6 +10,7 @@ from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.observation import ObservationConfig
 from ppuu.world_models import Latent, TokensConfig
+from ppuu.world_models.base import explained
 from ppuu.world_models.token_latents import MOMENTS, dealt, joined, moments, went
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, tiny_clips
@@ -182,3 +183,19 @@ def test_a_latent_for_the_scene_alone_will_do(batch):
     states = model.imagine(clip.observation, 2, 2).states
     assert (states[:, 0] - states[:, 1])[clip.observation.tracks.here[:, None].expand(-1, 2, -1)
                                          ].abs().max() > 0  # fmt: skip
+
+
+def test_noise_that_explains_retraces_the_posteriors_rollout(model, batch):
+    clips, clip = batch
+    truth = clips.truth(clip, model, STEPS)
+    torch.manual_seed(3)
+    noise = explained(model, clip.observation, truth)
+    assert noise.shape == (len(clip.ego), STEPS, model.latent_size)
+    told = model.imagine(clip.observation, STEPS, 1, latents=noise[:, None]).states[:, 0]
+    torch.manual_seed(3)
+    state, latent = model.encode(clip.observation), None
+    for step in range(STEPS):
+        if latent is None or model.latent_span == "step":
+            latent = model.posterior(state, truth, step).sample()
+        state = model.advance(state, None, latent)
+        torch.testing.assert_close(told[:, step], state.now[:, 1:], atol=1e-3, rtol=1e-4)
