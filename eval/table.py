@@ -100,13 +100,24 @@ def plan(
     drivers += [planner.format(world_model=first) for planner in preset.planners]
     for row in preset.learned:
         drivers += [str(trained(out, row, seed)) for seed in seeds]
-    scored = out / "closed_loop.json"
-    words = (
-        "eval.closed_loop", "--policy", *drivers, "--recordings", *map(str, test), "--split",
-        "all", "--others", *others, "--json", str(scored),
-        *(() if limit is None else ("--limit", str(limit))),
-    )  # fmt: skip
-    return [models, starts, policies, [Step("drive in other traffic", words, scored)]]
+    scores = [
+        Step(
+            f"drive among others: {kind}",
+            (
+                "eval.closed_loop", "--policy", *drivers, "--recordings", *map(str, test),
+                "--split", "all", "--others", kind, "--json", str(scored(out, kind)),
+                *(() if limit is None else ("--limit", str(limit))),
+            ),
+            scored(out, kind),
+        )
+        for kind in others
+    ]  # fmt: skip
+    return [models, starts, policies, scores]
+
+
+def scored(out: Path, others: str) -> Path:
+    """Where the drives among one kind of others are kept."""
+    return out / f"among-{slug(others)}.json"
 
 
 def trained(out: Path, row: Learned, seed: int) -> Path:
@@ -238,9 +249,14 @@ def main(
     }
     stages = plan(out, chosen, recordings, test, seeds, scale, others, limit)
     took = carry_out(stages, at_once)
-    scored = out / "closed_loop.json"
-    with open(scored.with_suffix(".episodes.csv"), newline="") as file:
-        episodes = list(csv.DictReader(file))
+    episodes, compared = [], []
+    for kind in others:
+        result = scored(out, kind)
+        compared += json_.loads(result.read_text()).get("comparisons", ())
+        with open(result.with_suffix(".episodes.csv"), newline="") as file:
+            found = list(csv.DictReader(file))
+        # The recorded human's own drive stands beside every kind of others.
+        episodes += [episode for episode in found if episode["others"] == kind]
     labels = dict.fromkeys(episode["policy"] for episode in episodes)
     rows = {
         label: ([label], chosen.published.get(label, ""))
@@ -252,7 +268,6 @@ def main(
         for row in chosen.learned
     }
     table = tabulate(episodes, rows)
-    compared = json_.loads(scored.read_text()).get("comparisons", ())
     write_results(out / "table.json", "eval.table", config | {"seconds": took}, table, compared)
     with written_whole(out / "table.md") as temporary:
         temporary.write_text(markdown(table))

@@ -16,13 +16,20 @@ from ppuu.errors import InputError
 def planned(preset, seeds=(0, 1)):
     scale = {"world_model": ("--loop.updates", "7"), "policy": (), "imitation": ()}
     return plan(
-        Path("out"), PRESETS[preset], [Path("a.h5")], [Path("t.h5")], seeds, scale, ("replay",), 9
+        Path("out"),
+        PRESETS[preset],
+        [Path("a.h5")],
+        [Path("t.h5")],
+        seeds,
+        scale,
+        ("replay", "reactive"),
+        9,
     )
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_row_is_trained_once_a_seed(preset):
-    models, starts, policies, (score,) = planned(preset)
+    models, starts, policies, scores = planned(preset)
     rows = [row for row in PRESETS[preset].learned if row.method != "imitation"]
     assert len(policies) == 2 * len(rows)
     for stage in (models, starts, policies):
@@ -36,7 +43,8 @@ def test_every_row_is_trained_once_a_seed(preset):
         assert words[words.index("--world-model") + 1] in made
         assert words[words.index("--init") + 1] in made
         assert words[words.index("--world-model") + 1][-1] == words[words.index("--init") + 1][-1]
-    assert score.words[0] == "eval.closed_loop" and "no-action" in score.words
+    assert len(scores) == 2
+    assert all("no-action" in s.words and s.words[0] == "eval.closed_loop" for s in scores)
 
 
 def test_the_presets_that_rows_name_exist():

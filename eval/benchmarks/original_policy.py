@@ -1,0 +1,77 @@
+"""A step of MPUR the original's way: what ours is held against.
+
+As in the code published with Henaff et al. (2019): the policy is unrolled through the model once,
+then every replica once more, one after the other, with the actions of that rollout; the stack of
+images is encoded anew at every step of each.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ppuu.costs import Uncertainty
+from ppuu.kinematics import step
+from ppuu.objectives import Terms, UnrollConfig, policy_loss
+from ppuu.observation import Observation
+from ppuu.policies import NetworkPolicy
+from ppuu.raster import LANES, OFFROAD, VEHICLES
+from ppuu.rollout import Futures, Rollout
+from ppuu.world_models import CoupledWorldModel
+
+from . import original
+
+
+def loss(
+    policy: NetworkPolicy,
+    model: CoupledWorldModel,
+    observation: Observation,
+    previous_action: Float[Tensor, "batch 2"],
+    config: UnrollConfig,
+    uncertainty: Uncertainty,
+) -> Terms:
+    """Of one update."""
+    latents = torch.randn(len(observation.ego), config.steps, model.latent_size)
+    model.eval()
+    images, states, actions = _driven(model, observation, latents, policy)
+    model.train()
+    replicas = [_driven(model, observation, latents, actions)[0] for _ in range(config.replicas)]
+    together = torch.stack([images, *replicas], dim=1)
+    futures = Futures(
+        together[:, :, :, VEHICLES],
+        images[:, :, [LANES, OFFROAD]],
+        states[..., :3].detach(),
+        model.raster,
+    )
+    rollout = Rollout(states, actions, previous_action, observation.size_m, futures, model.step_s)
+    return policy_loss(rollout, uncertainty, config)
+
+
+def _driven(
+    model: CoupledWorldModel,
+    observation: Observation,
+    latents: Float[Tensor, "batch time latent"],
+    driver: NetworkPolicy | Tensor,
+) -> tuple[
+    Float[Tensor, "batch time 3 rows columns"],
+    Float[Tensor, "batch time 4"],
+    Float[Tensor, "batch time 2"],
+]:
+    """Images, ego states and actions, of a policy or of given actions."""
+    images, states = observation.images, observation.ego
+    told, moved, done = [], [], []
+    for time in range(latents.shape[1]):
+        if isinstance(driver, Tensor):
+            action = driver[:, time]
+        else:
+            action = driver(Observation(images, states, observation.size_m))
+        then = step(states[:, -1], action, model.dt_s)
+        seen = original.encoded(model, images, states)
+        image, state = original.advanced(model, seen, images, states, then, latents[:, time])
+        images = torch.cat([images[:, 1:], image[:, None]], dim=1)
+        states = torch.cat([states[:, 1:], state[:, None]], dim=1)
+        told.append(image)
+        moved.append(state)
+        done.append(action)
+    return torch.stack(told, dim=1), torch.stack(moved, dim=1), torch.stack(done, dim=1)

@@ -1,0 +1,142 @@
+"""How long an update of MPUR takes, beside the original's way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from data.clips import Clips
+from data.splits import FrameWindow
+from data.traffic import PRESETS, generate
+from ppuu.costs import Uncertainty
+from ppuu.objectives import (
+    StartConfig,
+    Terms,
+    UnrollConfig,
+    from_prior,
+    policy_loss,
+    replicas,
+    unroll,
+)
+from ppuu.observation import ObservationConfig
+from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig, TracksConfig
+from ppuu.recording import Recording
+from ppuu.world_models import CoupledConfig, CoupledWorldModel, TokensConfig, WorldModelConfig
+
+from ..results import Row, median_and_range
+from . import original_policy
+
+PAPER = CoupledConfig(
+    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
+)
+_PAPER_POLICY = NetworkPolicyConfig(PixelsConfig(PAPER.observation, (64, 128, 256)), hidden=256)
+
+
+@dataclass(frozen=True)
+class _Member:
+    model: WorldModelConfig
+    policy: NetworkPolicyConfig
+    the_originals_way: bool = False
+    precision: str = "float32"
+
+
+ORIGINAL = "paper, the original's way"
+MEMBERS = {
+    ORIGINAL: _Member(PAPER, _PAPER_POLICY, the_originals_way=True),
+    "paper": _Member(PAPER, _PAPER_POLICY),
+    "paper, bfloat16": _Member(PAPER, _PAPER_POLICY, precision="bfloat16"),
+    "tokens": _Member(TokensConfig(), NetworkPolicyConfig(TracksConfig())),
+}
+"""Rows of the table."""
+
+
+@dataclass(frozen=True)
+class PoliciesBenchmark:
+    """Seconds of an update of MPUR, in generated dense traffic: unroll, replicas, costs, backward.
+
+    All look as far ahead; the default model does so in steps three times as long.  The original
+    unrolls policy and replicas one after the other and encodes 20 images anew at every step; here
+    the replicas are one batch, and the policy drives in the first of them.
+
+    Attributes:
+        members: rows to measure; all of them if none is named.
+        batch: clips an update (the original: 6).
+        frames: of a rollout (the original: 30).
+        replicas: of the model (the original: 10).
+        repeats: timed rounds over all members; the table has the median and range.
+        threads: of torch; 0 leaves the number to it.
+    """
+
+    members: tuple[str, ...] = ()
+    batch: int = 6
+    frames: int = 30
+    replicas: int = 10
+    repeats: int = 3
+    threads: int = 0
+
+    def run(self) -> list[Row]:
+        """One row a member."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        recording = generate(PRESETS["dense"], 20.0, seed=0)
+        updates = {name: self._update(MEMBERS[name], recording) for name in self.members or MEMBERS}
+        spent: dict[str, list[float]] = {name: [] for name in updates}
+        for repeat in range(self.repeats + 1):
+            for name, update in updates.items():
+                start = time.perf_counter()
+                update()
+                if repeat:  # the first round warms up
+                    spent[name].append(time.perf_counter() - start)
+        rows: list[dict[str, Any]] = [
+            {"name": name, "seconds": median_and_range(seconds)} for name, seconds in spent.items()
+        ]
+        if ORIGINAL in spent:
+            base = median_and_range(spent[ORIGINAL]).value
+            rows = [row | {"ratio": base / row["seconds"].value} for row in rows]
+        return list(rows)
+
+    def _update(self, member: _Member, recording: Recording) -> Callable[[], None]:
+        torch.manual_seed(0)
+        model = member.model.build().requires_grad_(False)
+        policy = member.policy.build()
+        nn.init.normal_(policy.head.last.weight, std=1e-3)
+        optimizer = torch.optim.Adam(policy.parameters(), lr=1e-4)
+        steps = self.frames // model.frames_per_step
+        config = UnrollConfig(steps, self.replicas, starts=StartConfig(copies=1))
+        coupled = model.predicts_images and not model.decoupled
+        uncertainty = Uncertainty(steps, config.hinge, coupled)
+        sees = replace(
+            model.observation, images=model.predicts_images or member.policy.observation.images
+        )
+        clips = Clips([recording], [FrameWindow(0, recording.frames)], sees, self.frames)
+        clip = clips.batch(torch.linspace(0, len(clips) - 1, self.batch).long())
+        seen, previous = clip.observation, clip.previous_action
+
+        def loss() -> Terms:
+            if member.the_originals_way:
+                assert isinstance(model, CoupledWorldModel)
+                return original_policy.loss(policy, model, seen, previous, config, uncertainty)
+            model.train()
+            surroundings = replicas(
+                model, seen, seen, from_prior(model, seen, steps), self.replicas
+            )
+            rollout = unroll(
+                policy, surroundings, seen, previous, steps, model.frames_per_step, model.dt_s
+            )
+            return policy_loss(rollout, uncertainty, config)
+
+        def update() -> None:
+            half = member.precision == "bfloat16"
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                total = loss().total
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+
+        return update
