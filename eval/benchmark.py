@@ -13,6 +13,7 @@ from ppuu.command import run
 
 from .benchmarks.data import DataBenchmark
 from .benchmarks.planning import PlanningBenchmark
+from .benchmarks.policies import PoliciesBenchmark
 from .benchmarks.raster import RasterBenchmark
 from .benchmarks.simulator import SimulatorBenchmark
 from .benchmarks.world_models import WorldModelsBenchmark
@@ -24,6 +25,7 @@ Benchmark = (
     | Annotated[DataBenchmark, tyro.conf.subcommand("data")]
     | Annotated[WorldModelsBenchmark, tyro.conf.subcommand("world-models")]
     | Annotated[PlanningBenchmark, tyro.conf.subcommand("planning")]
+    | Annotated[PoliciesBenchmark, tyro.conf.subcommand("policies")]
 )
 """One member a benchmark; each has ``run() -> rows``."""
 

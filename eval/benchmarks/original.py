@@ -32,8 +32,8 @@ def imagine(
     told = []
     for time in range(ego.shape[1]):
         then = ego[:, time].repeat_interleave(futures, 0)
-        seen = _encoded(model, images, states)
-        image, state = _step(model, seen, images, states, then, latents[:, time])
+        seen = encoded(model, images, states)
+        image, state = advanced(model, seen, images, states, then, latents[:, time])
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
         told.append(image)
@@ -54,7 +54,7 @@ def loss(
     told, moved = [], []
     divergence = images.new_zeros(len(images))
     for time in range(truth.ego.shape[1]):
-        seen = _encoded(model, images, states)
+        seen = encoded(model, images, states)
         witnessed = model.witness(true[:, time])
         if torch.rand(()) < config.latent_dropout:
             latent = images.new_empty(len(images), model.latent_size).normal_()
@@ -63,7 +63,7 @@ def loss(
             posterior = Latent(mean, log_variance.clamp(-8.0, 4.0))
             latent = posterior.sample()
             divergence = divergence + posterior.divergence()
-        image, state = _step(model, seen, images, states, truth.ego[:, time], latent)
+        image, state = advanced(model, seen, images, states, truth.ego[:, time], latent)
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
         told.append(image)
@@ -74,7 +74,7 @@ def loss(
     return total + config.divergence_weight * divergence.mean()
 
 
-def _encoded(
+def encoded(
     model: CoupledWorldModel,
     images: Float[Tensor, "batch frames 3 rows columns"],
     states: Float[Tensor, "batch frames 4"],
@@ -85,7 +85,7 @@ def _encoded(
     return features + model.past(model.normalizer.path(path)).view(features.shape)
 
 
-def _step(
+def advanced(
     model: CoupledWorldModel,
     seen: Float[Tensor, "batch features rows8 columns8"],
     images: Float[Tensor, "batch frames 3 rows columns"],
