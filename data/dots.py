@@ -21,7 +21,7 @@ from ppuu.errors import InputError
 SIDE = 28
 STEP_PIXELS = 4.0
 _MARGIN_PIXELS = 2.0
-_DOT_PIXELS = 1.3
+_DOT_PIXELS = 2.0
 _PATCHES = 4
 
 Noise = Literal["none", "uniform", "structured"]

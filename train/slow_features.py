@@ -71,7 +71,7 @@ class Study:
     updates: int = 400
     batch: int = 64
     steps: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     channels: tuple[int, ...] = (8, 16, 32)
     features: int = 64
     vicreg: VicRegConfig = field(default_factory=VicRegConfig)
