@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -79,15 +80,26 @@ def world_model_loss(
     Squared errors of prior samples are smallest if all samples are alike.  With ``samples``,
     several are held against the truth by a score that honest ones win, instead of z-dropout.
     """
-    batch, steps = truth.ego.shape[:2]
-    if config.samples > 0:
-        explained = world_model_loss(
-            model, observation, truth, replace(config, samples=0, latent_dropout=0.0)
-        )
-        sampled = model.imagine(observation, steps, config.samples, ego=truth.ego)
-        scores = _scored(sampled, truth, config)
-        return Terms(explained.total + scores.total, explained.named | scores.named)
     state = model.encode(observation)
+    if config.samples == 0:
+        return _explained(model, state, observation, truth, config)
+    explained = _explained(model, state, observation, truth, replace(config, latent_dropout=0.0))
+    sampled = model.imagine_from(
+        state, observation, truth.ego.shape[1], config.samples, ego=truth.ego
+    )
+    scored = _scored(sampled, truth, config)
+    return Terms(explained.total + scored.total, explained.named | scored.named)
+
+
+def _explained(
+    model: WorldModel,
+    state: Any,
+    observation: Observation,
+    truth: Truth,
+    config: WorldModelLossConfig,
+) -> Terms:
+    """Errors of an unroll whose latents explain what followed, and what they cost."""
+    batch, steps = truth.ego.shape[:2]
     states, divergences, latent = [], [], None
     for step in range(steps):
         if latent is None or model.latent_span == "step":

@@ -255,12 +255,25 @@ class WorldModel(nn.Module, Predictor):
             observation, steps, futures, ego: as of every predictor.
             latents: standard normal noise that the prior turns into latents, if not drawn anew.
         """
-        batch = len(observation.ego)
+        return self.imagine_from(
+            self.encode(observation), observation, steps, futures, ego, latents
+        )
+
+    def imagine_from(
+        self,
+        state,
+        observation: Observation,
+        steps: int,
+        futures: int,
+        ego: Float[Tensor, "batch time 4"] | None = None,
+        latents: Float[Tensor, "batch futures time latent"] | None = None,
+    ) -> Futures | TrackFutures:
+        """The same from the state after the history, where that is known."""
         if latents is None:
-            latents = observation.ego.new_empty(batch, futures, steps, self.latent_size).normal_()
+            size = (len(observation.ego), futures, steps, self.latent_size)
+            latents = observation.ego.new_empty(size).normal_()
         latents = latents.flatten(0, 1)
-        state = self.repeat(self.encode(observation), futures)
-        states = []
+        state, states = self.repeat(state, futures), []
         for number in range(steps):
             then = None if ego is None else ego[:, number].repeat_interleave(futures, 0)
             state = self.step(state, then, latents, number)
@@ -268,7 +281,6 @@ class WorldModel(nn.Module, Predictor):
         return self.decode(states, observation, futures)
 
 
-@torch.no_grad()
 def explained(
     model: WorldModel, observation: Observation, truth: Truth
 ) -> Float[Tensor, "batch time latent"]:
