@@ -39,7 +39,7 @@ def film_strips(
     from matplotlib.figure import Figure
 
     first = next(iter(predictors.values()))
-    clip = clips.batch(index)
+    clip = clips.batch(index, images=True)
     happened = Happened.after(clips, clip, first, steps)
     ego = happened.rollout.states
     shown = torch.linspace(0, steps - 1, _SHOWN).round().long().tolist()

@@ -84,8 +84,9 @@ def judged(
     found, wrong = [], []
     frames = model.frames_per_step
     ahead = torch.arange(1, config.steps + 1) * frames - 1
+    looks = model.predicts_images or (policy is not None and policy.config.observation.images)
     for part in tqdm(index.split(_BATCH), desc="unroll", disable=not sys.stderr.isatty()):
-        clip = clips.batch(part)
+        clip = clips.batch(part, images=looks)
         seen = clip.observation
         latents = from_prior(model, seen, config.steps)
         if policy is None:
@@ -219,7 +220,7 @@ def fitted(
     )
     found = []
     for part in index.split(_BATCH):
-        clip = clips.batch(part)
+        clip = clips.batch(part, images=model.predicts_images)
         path, actions = clip.future[:, ahead], clip.actions[:, ahead]
         found.append(expert_variances(model, clip.observation, path, actions, config, uncertainty))
     uncertainty.fit(torch.cat(found))

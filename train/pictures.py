@@ -28,7 +28,7 @@ def film_strip(
         shown: how many clips.
     """
     clips, index = picked
-    clip = clips.batch(index[:shown])
+    clip = clips.batch(index[:shown], images=True)
     ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
     futures = model.imagine(clip.observation, steps, 1, ego=clip.future[:, ahead - 1])
     lanes, offroad = clips.draw_road(clip, futures.pose).unbind(2)
