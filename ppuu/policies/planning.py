@@ -19,6 +19,8 @@ from .base import Policy, Surroundings
 from .planning_config import PlanningConfig
 from .planning_cost import PlanningCost
 
+_SLOWEST_MPS = 4.0
+
 __all__ = ["Decision", "PlanningConfig", "PlanningCost", "PlanningPolicy", "manoeuvres"]
 
 
@@ -145,16 +147,21 @@ def manoeuvres(
     bounds: ActionBounds,
     step_s: float,
 ) -> Float[Tensor, "batch 5 steps 2"]:
-    """Where to begin: the old plan, keep on, a lane to the left, to the right, and braking."""
+    """Where to begin: the old plan, keep on, a lane to the left, to the right, and braking.
+
+    Who stands or crawls pulls away to the side: steering alone would make no difference.
+    """
     steps = plan.shape[1]
     half = 0.5 * steps * step_s
     # An S of curvature ±k shifts by k v² t², t half its duration.
-    curvature = LANE_WIDTH_M / (ego[:, 3].clamp(min=3.0) * half).square()
-    curvature = (curvature / bounds.curvature_radpm).clamp(max=0.8)
+    speed = ego[:, 3].clamp(min=_SLOWEST_MPS)
+    curvature = LANE_WIDTH_M / (speed * half).square() / bounds.curvature_radpm
     turn = torch.ones(steps, device=plan.device)
     turn[steps // 2 :] = -1.0
-    keep = torch.zeros_like(plan)
-    left = torch.stack([torch.zeros_like(keep[..., 0]), curvature[:, None] * turn], dim=-1)
-    brake = keep.clone()
+    left = torch.zeros_like(plan)
+    left[..., 0] = ((speed - ego[:, 3]) / half / bounds.acceleration_mps2)[:, None] * (turn > 0)
+    left[..., 1] = curvature.clamp(max=0.8)[:, None] * turn
+    right = left * left.new_tensor([1.0, -1.0])
+    brake = torch.zeros_like(plan)
     brake[..., 0] = -0.5
-    return torch.stack([plan, keep, left, -left, brake], dim=1)
+    return torch.stack([plan, torch.zeros_like(plan), left, right, brake], dim=1)
