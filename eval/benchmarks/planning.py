@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,6 @@ import torch
 from data.traffic import PRESETS, generate
 from envs.scenario import ScenarioConfig, list_scenarios
 from ppuu.observation import ObservationConfig
-from ppuu.policies.named import policy_by_name
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
 from ppuu.recording import Recording
@@ -108,14 +107,15 @@ class PlanningBenchmark:
 
 
 def _policy(name: str) -> PlanningPolicy:
+    """That plans at every decision."""
     parsed = PlannerName.parse(PREFIX + name)
     if parsed.world in UNTRAINED:
         torch.manual_seed(0)
-        model = UNTRAINED[parsed.world]().requires_grad_(False).eval()
-        return PlanningPolicy(PredictedWorld(model), parsed.config(PREFIX + name))
-    policy = policy_by_name(PREFIX + name, "--planners")
-    assert isinstance(policy, PlanningPolicy)
-    return policy
+        world = PredictedWorld(UNTRAINED[parsed.world]().requires_grad_(False).eval())
+    else:
+        world = parsed.build(f"--planners {name}").world
+    config = parsed.config(f"--planners {name}")
+    return PlanningPolicy(world, replace(config, replan_every=1))
 
 
 def _track(recording: Recording) -> Track:

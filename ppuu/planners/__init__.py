@@ -9,7 +9,7 @@ from .mppi import MppiPlanner
 from .sampling import NoiseConfig, RandomShooting
 
 PLANNERS: dict[str, Planner] = {
-    "gradient": GradientPlanner(),
+    "gradient": GradientPlanner(iterations=8),
     "sgd": GradientPlanner("sgd", rate=0.1),
     "lbfgs": LbfgsPlanner(),
     "cem": CemPlanner(kept=0.0, shrink=1.0, noise=NoiseConfig(0.5, 0.0)),

@@ -37,12 +37,12 @@ class PlanningConfig:
         seed: of sampled futures and sampling planners.
     """
 
-    planner: Planner = field(default_factory=GradientPlanner)
+    planner: Planner = field(default_factory=lambda: GradientPlanner(iterations=8))
     steps: int = 10
     futures: int = 1
     merge: Merge = "mean"
     starts: int = STARTS
-    replan_every: int = 1
+    replan_every: int = 3
     discount: float = 0.97
     cost: DrivingCostConfig = field(default_factory=DrivingCostConfig)
     uncertainty_weight: float = 0.0

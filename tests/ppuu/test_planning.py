@@ -21,7 +21,7 @@ from ppuu.worlds import PredictedWorld, RecordedWorld
 from tests.helpers import Car, straight_recording
 
 SEEN = ObservationConfig(vehicles=6)
-FAST = PlanningConfig(GradientPlanner(iterations=4))
+FAST = PlanningConfig(GradientPlanner(iterations=4), replan_every=1)
 
 
 def situation(recording, egos, frame, seen=SEEN):
@@ -180,7 +180,7 @@ def test_a_reset_episode_is_a_new_one(dense):
 
 def test_between_plans_the_last_one_is_followed(dense):
     counting = Counting(FAST.planner)
-    policy = PlanningPolicy(RecordedWorld(SEEN), PlanningConfig(counting, replan_every=3))
+    policy = PlanningPolicy(RecordedWorld(SEEN), PlanningConfig(counting))
     actions = [policy.act(*dense) for _ in range(3)]
     assert counting.batches == [4]
     plan = policy.decision.plan.actions * torch.tensor([6.0, 0.065])
@@ -201,7 +201,7 @@ def test_a_standing_queue_is_not_run_into():
     cars += [Car(5.0 * k, lane=lane, speed_mps=0.0) for lane in (0, 2) for k in range(-2, 12)]
     seen = ObservationConfig(vehicles=24)
     observation, truth = situation(straight_recording(cars), [0], 9, seen)
-    policy = PlanningPolicy(PredictedWorld(ConstantVelocity(seen)), PlanningConfig(replan_every=3))
+    policy = PlanningPolicy(PredictedWorld(ConstantVelocity(seen)), PlanningConfig())
     ego = observation.ego[:, -1]
     for _ in range(60):
         moved = torch.cat([observation.ego[:, 1:], ego[:, None]], dim=1)
