@@ -33,8 +33,8 @@ def traffic(
         others_size: ``(rows, slots, 2)``.
         here: ``(rows, slots)``.
         contact, proximity: ``(rows, futures, time)`` to write.
-        pace: ``(rows, time)`` to write; mean speed of those in the ego's lane at the first time,
-            of all lanes where nobody is, its own where nobody is at all.
+        pace: ``(rows, time)`` to write; of all lanes where nobody is in the ego's, its own speed
+            where nobody is at all.
         d_contact, d_proximity: ``(rows, futures, time, 4)`` to write, by the ego's state.
         contact_by: margins along and across.
         proximity_by: headway and gap ahead, headway and gap behind, reach to the side.
@@ -45,7 +45,6 @@ def traffic(
     headway_ahead, gap_ahead, headway_behind, gap_behind, side = proximity_by
     half_lane, lane_reach = pace_by
     futures, time, slots = others.shape[1], others.shape[2], others.shape[3]
-    near, in_lane = np.empty((futures, slots), np.bool_), np.empty((futures, slots), np.bool_)
     for r in range(len(states)):
         for t in range(time):
             x, y, heading, speed = states[r, t]
@@ -63,13 +62,10 @@ def traffic(
                     east, north = others[r, k, t, j, 0] - x, others[r, k, t, j, 1] - y
                     ahead, left = cos * east + sin * north, cos * north - sin * east
                     from_middle, from_side = abs(ahead), abs(left)
-                    if t == 0:
-                        near[k, j] = from_middle < lane_reach
-                        in_lane[k, j] = near[k, j] and from_side < half_lane
-                    if near[k, j]:
+                    if from_middle < lane_reach:
                         flowing += others[r, k, t, j, 3]
                         around += 1
-                        if in_lane[k, j]:
+                        if from_side < half_lane:
                             paced += others[r, k, t, j, 3]
                             count += 1
                     half_l, half_w = half * others_size[r, j, 0], half * others_size[r, j, 1]
@@ -110,21 +106,21 @@ def traffic(
                                 c_h + slope * cg_h,
                             )
                     reach = ahead_by if ahead > zero else behind_by
-                    close, beside = one - along_gap / reach, one - across_gap / side
-                    if close <= zero or beside <= zero:
+                    near, beside = one - along_gap / reach, one - across_gap / side
+                    if near <= zero or beside <= zero:
                         continue
                     by_near, by_beside = zero, zero
-                    if close < one:
+                    if near < one:
                         by_near = -min(beside, one) / reach
                         headway = headway_ahead if ahead > zero else headway_behind
                         p_v -= by_near * along_gap / reach * headway
                     else:
-                        close = one
+                        near = one
                     if beside < one:
-                        by_beside = -close / side
+                        by_beside = -near / side
                     else:
                         beside = one
-                    p += close * beside
+                    p += near * beside
                     p_x += by_near * ag_x + by_beside * cg_x
                     p_y += by_near * ag_y + by_beside * cg_y
                     p_h += by_near * ag_h + by_beside * cg_h

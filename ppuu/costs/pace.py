@@ -18,9 +18,8 @@ class Pace:
     """Square of the difference to the pace of the ego's lane.
 
     PPUU has no such term: its policies are free to fall behind, and the traffic of a recording,
-    which cannot react, then runs into them.  The lane is that of the
-    rollout's beginning, or leaving it would pay.  Where nobody is in it the pace is that of all
-    lanes: who has the end of a lane to himself must not come to rest there.
+    which cannot react, then runs into them.  Where nobody is in the ego's lane the pace is that of
+    all lanes: who has the end of a lane to himself must not come to rest there.
 
     Attributes:
         difference_mps: a difference that costs 1.
@@ -46,13 +45,12 @@ class Pace:
         return ((rollout.states[..., 3] - pace_mps) / self.difference_mps) ** 2
 
     def _of_tracks(self, rollout: Rollout) -> Float[Tensor, "batch time"]:
-        """Mean speed of those who are in the ego's lane at first, else of all, else its own."""
+        """Mean speed of those who are then in the ego's lane, else of all, else its own."""
         others = rollout.others
-        near = (others.ahead_m[:, :, :1].abs() < self.reach_m) & others.here
-        in_lane = near & (others.left_m[:, :, :1].abs() < 0.5 * LANE_WIDTH_M)
+        near = (others.ahead_m.abs() < self.reach_m) & others.here
         mean = rollout.states[..., 3]
-        for counted in (near, in_lane):
-            weight = counted.to(others.speed_mps.dtype).expand_as(others.speed_mps)
+        for counted in (near, near & (others.left_m.abs() < 0.5 * LANE_WIDTH_M)):
+            weight = counted.to(others.speed_mps.dtype)
             total = weight.sum((1, 3))
             found = (weight * others.speed_mps).sum((1, 3)) / total.clamp(min=1.0)
             mean = torch.where(total > 0, found, mean)
