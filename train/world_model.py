@@ -97,7 +97,11 @@ PRESETS = {
         batch=64,
         loss=WorldModelLossConfig(divergence_weight=1e-6),
         loop=LoopConfig(
-            updates=400_000, learning_rate=1e-4, schedule="constant", warmup_updates=0, clip_norm=5
+            updates=400_000,
+            learning_rate=1e-4,
+            schedule="constant",
+            warmup_updates=0,
+            clip_norm=5.0,
         ),
     ),
     "recurrent": replace(_PIXELS, model=RecurrentConfig()),

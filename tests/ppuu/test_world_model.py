@@ -312,7 +312,7 @@ def test_the_posterior_looks_at_what_followed(tiny, batch):
 
 
 def loss_of(model, clips, clip, steps=3, latent_dropout=0.5):
-    weights = WorldModelLossConfig(latent_dropout, divergence_weight=1e-4)
+    weights = WorldModelLossConfig(latent_dropout=latent_dropout, divergence_weight=1e-4)
     return world_model_loss(model, clip.observation, clips.truth(clip, model, steps), weights)
 
 
