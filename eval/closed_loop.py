@@ -338,13 +338,15 @@ def main(
     if HUMAN not in policy:
         drivers = {HUMAN: RecordedHuman()} | drivers
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
-    track = Track.load(recordings, split, manifest)
+    track = Track.load(recordings, split, manifest, drivers=drivers.values())
     if protocol == "ppuu" and (tuple(others) != (REPLAY,) or vary):
         raise InputError(
             "--protocol ppuu: its others replay the recording; leave out --others and --vary"
         )
     variations = _variations(vary)
-    tracks = [track, *(Track.load(recordings, split, manifest, v) for v in variations)]
+    tracks = [
+        track, *(Track.load(recordings, split, manifest, v, drivers.values()) for v in variations)
+    ]  # fmt: skip
     for each in tracks:
         _check_others(others, each)
     training = {names[name]: training_of(name) for name in policy}

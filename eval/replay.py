@@ -258,7 +258,7 @@ def main(
     names = labels(policy)
     drivers = [(names[name], policy_by_name(name)) for name in policy]
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
-    track = Track.load(recordings, split, manifest)
+    track = Track.load(recordings, split, manifest, drivers=[one for _, one in drivers])
     chosen = chosen_scenarios(track, limit, scenario)
     episodes = (
         _failures(drivers, track, limit) if failures_first else _driven(drivers, track, chosen)

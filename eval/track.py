@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,20 +50,26 @@ class Track:
         split: Split,
         manifest: SplitManifest | None = None,
         variation: Variation | None = None,
+        drivers: Iterable[Policy] = (),
     ) -> Track:
         """Lists the scenarios of one split of every recording that it may use.
+
+        They begin late enough for the longest history that one of the drivers wants to see, so
+        all of them are driven in the same scenarios.
 
         Raises:
             InputError: a file is missing or damaged, or has no such split.
         """
         variation = variation or Variation()
+        spans = [one.observation.span for one in drivers if one.observation is not None]
+        rules = ScenarioConfig(context_frames=max(ScenarioConfig.context_frames, *spans, 0))
         recordings, parts, lists = [], [], []
         for recording in load_recordings(paths):
             part = part_of(recording, split, manifest)
             if part is None:
                 continue
             recording = variation.recording(recording)
-            found = list_scenarios(recording, ScenarioConfig(), part.window.first, part.window.last)
+            found = list_scenarios(recording, rules, part.window.first, part.window.last)
             if part.egos is not None:
                 found = found[np.flatnonzero(np.isin(found.vehicle, part.egos))]
             recordings.append(recording)

@@ -179,7 +179,7 @@ def main(
     check_output(out)
     names = labels(policy)
     drivers = [(names[name], policy_by_name(name)) for name in policy]
-    track = Track.load(recordings, split)
+    track = Track.load(recordings, split, drivers=[driver for _, driver in drivers])
     films = [
         frames(driver, name, track, number, render, costs)
         for number in chosen_scenarios(track, episodes, scenario)

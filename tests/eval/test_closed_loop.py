@@ -17,6 +17,7 @@ from eval.results import Metric
 from ppuu.checkpoint import FILE_NAME, Checkpoint
 from ppuu.config import to_json
 from ppuu.errors import InputError
+from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, NoAction, RecordedHuman
 from ppuu.policies.features import PixelsConfig
 from tests.helpers import Car, dense_recording, straight_recording
@@ -260,3 +261,17 @@ def test_mistakes(folder, tmp_path):
     with pytest.raises(InputError, match="use --split all"):
         main(("human",), paths, tmp_path / "x.json")
     assert not (tmp_path / "x.json").exists()
+
+
+def test_scenarios_wait_for_the_longest_history(folder):
+    """A driver who looks back over 19 frames makes everybody start later, and only then."""
+    patient = NoAction()
+    patient.observation = ObservationConfig(frames=20, stride=1)
+    usual, later = (
+        Track.load([folder / "queue.h5"], "all", drivers=drivers)
+        for drivers in ([NoAction()], [NoAction(), patient])
+    )
+    same = usual.scenarios.vehicle_id.tolist().index(later.scenarios.vehicle_id[0])
+    assert later.scenarios.start_frame[0] == usual.scenarios.start_frame[same] + 9
+    episodes = drive(patient, "patient", later)
+    assert len(episodes) == len(later.scenarios)
