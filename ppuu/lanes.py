@@ -199,6 +199,10 @@ def _refined(line: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarra
     return np.concatenate([*inner, line[-1:]])
 
 
+_BESIDE_M = 100.0
+"""Further than this from the longest lane nobody asks how far along it he is."""
+
+
 @lru_cache(maxsize=16)
 def _sample(road: Road, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     """One road as nodes ``(x, y, 8)`` and the world position of node (0, 0)."""
@@ -272,13 +276,27 @@ def _end(road: Road, lane: int, pieces: Sequence[_Piece]) -> tuple[float, bool]:
 def _stations(
     road: Road, pieces: Sequence[_Piece], origin: np.ndarray, spacing: float, size: np.ndarray
 ) -> np.ndarray:
-    """Way along the centre line of the longest lane at every node, by the nearest piece."""
+    """Way along the centre line of the longest lane at every node, by the nearest piece.
+
+    Inner pieces only ask nodes around them: a road of kilometres that runs slantwise over its map
+    has millions of others.
+    """
     reach = [sum(p.lane == lane for p in pieces) for lane in range(road.lanes)]
     longest = [p for p in pieces if p.lane == int(np.argmax(reach))]
     axes = [origin[k] + spacing * np.arange(size[k]) for k in (0, 1)]
-    node = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     station, nearest = np.zeros(size), np.full(size, np.inf)
     for index, piece in enumerate(longest):
+        window = [slice(None), slice(None)]
+        if 0 < index < len(longest) - 1:
+            low = (piece.corners.min(0) - _BESIDE_M - origin) / spacing
+            high = (piece.corners.max(0) + _BESIDE_M - origin) / spacing
+            window = [
+                slice(max(0, int(one)), int(other) + 2)
+                for one, other in zip(low, high, strict=True)
+            ]
+        region = tuple(window)
+        axes_here = [axis[part] for axis, part in zip(axes, window, strict=True)]
+        node = np.stack(np.meshgrid(*axes_here, indexing="ij"), -1)
         a, b = 0.5 * (piece.corners[[0, 1]] + piece.corners[[3, 2]])
         length = np.hypot(*(b - a))
         share = (node - a) @ (b - a) / length**2
@@ -286,7 +304,7 @@ def _stations(
         high = np.inf if index == len(longest) - 1 else 1.0
         within = share.clip(low, high)
         distance = np.hypot(*np.moveaxis(node - a - within[..., None] * (b - a), -1, 0))
-        better = distance < nearest
-        nearest[better] = distance[better]
-        station[better] = (piece.done_m + within * length)[better]
+        better = distance < nearest[region]
+        nearest[region][better] = distance[better]
+        station[region][better] = (piece.done_m + within * length)[better]
     return station
