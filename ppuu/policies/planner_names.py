@@ -14,20 +14,21 @@ from ..planners import PLANNERS
 from ..pretrained import is_run
 from ..runs import load_world_model
 from ..world_models import ConstantAcceleration, ConstantVelocity, CopyLast, IdmRollForward
-from ..worlds import PredictedWorld, RecordedWorld, SimulatedWorld, World
+from ..worlds import DrawnWorld, PredictedWorld, RecordedWorld, SimulatedWorld, World
 from .planning import PlanningConfig, PlanningPolicy
 
 PREFIX = "planner:"
 
 WORLDS: dict[str, Callable[[], World]] = {
     "recorded": RecordedWorld,
+    "recorded-images": lambda: DrawnWorld(RecordedWorld()),
     "simulator": SimulatedWorld,
     "copy-last": lambda: PredictedWorld(CopyLast()),
     "constant-velocity": lambda: PredictedWorld(ConstantVelocity()),
     "constant-acceleration": lambda: PredictedWorld(ConstantAcceleration()),
     "idm": lambda: PredictedWorld(IdmRollForward()),
 }
-"""Those that need no training; the first two know the future, so they are bounds, not drivers."""
+"""Those that need no training; the first three know the future, so they are bounds, not drivers."""
 
 
 @dataclass(frozen=True)
