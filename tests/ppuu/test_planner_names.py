@@ -56,7 +56,7 @@ def test_a_run_directory_is_a_world(tmp_path):
         ("planner:recorded,steps.x=1", "'steps' has no parts"),
         ("planner:recorded,merge=median", "not one of mean, max, cvar"),
         ("planner:recorded,planner=cme", "no planner 'cme'; did you mean 'cem'"),
-        ("planner:recordings", "neither a run directory .* did you mean 'recorded'"),
+        ("planner:recorde", "neither a run directory .* did you mean 'recorded'"),
         ("planner:recorded,steps=0", "must be positive"),
     ],
 )
