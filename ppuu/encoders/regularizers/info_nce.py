@@ -25,7 +25,8 @@ class InfoNceConfig:
     Attributes:
         temperature: of the cosines.
         negatives: the other sequences at the same time, the other times of the same sequence, or
-            both.  What is constant in a sequence tells it from others, but not its times.
+            both, as the mean of two losses.  What is constant in a sequence tells it from others,
+            but not its times.
         views: with ``one``, a prediction is told from the targets of others and the other way
             round; with ``both``, also from the predictions of others (NT-Xent, 2N - 1 candidates).
     """
