@@ -239,7 +239,7 @@ def main(
     FILE.html#episode=3&frame=40.
 
     Args:
-        policy: run directories of train.policy, human, no-action, idm, constant-velocity, or
+        policy: run directories of train.policy, human, no-action, idm, or
             planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
         out: the page, .html.

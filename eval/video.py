@@ -164,7 +164,7 @@ def main(
     outlines show where it expects the others, the later the fainter.
 
     Args:
-        policy: run directories of train.policy, human, no-action, idm, constant-velocity, or
+        policy: run directories of train.policy, human, no-action, idm, or
             planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
         out: the file, .mp4, .webm or .gif.

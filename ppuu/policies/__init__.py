@@ -2,11 +2,9 @@
 
 from .base import Policy, Surroundings
 from .baselines import NoAction, RecordedHuman, StraightIdm
-from .constant_velocity import ConstantVelocityPlanner
 from .network import NetworkPolicy, NetworkPolicyConfig
 
 __all__ = [
-    "ConstantVelocityPlanner",
     "NetworkPolicy",
     "NetworkPolicyConfig",
     "NoAction",

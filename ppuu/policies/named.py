@@ -9,14 +9,12 @@ from ..pretrained import is_run
 from ..runs import load_policy
 from .base import Policy
 from .baselines import NoAction, RecordedHuman, StraightIdm
-from .constant_velocity import ConstantVelocityPlanner
 from .planner_names import PREFIX, PlannerName
 
 BASELINES: dict[str, type[Policy]] = {
     "human": RecordedHuman,
     "no-action": NoAction,
     "idm": StraightIdm,
-    "constant-velocity": ConstantVelocityPlanner,
 }
 
 

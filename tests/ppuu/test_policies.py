@@ -9,7 +9,6 @@ from ppuu.geometry import to_world
 from ppuu.kinematics import step
 from ppuu.observation import Observation
 from ppuu.policies import (
-    ConstantVelocityPlanner,
     NetworkPolicyConfig,
     NoAction,
     RecordedHuman,
@@ -175,33 +174,3 @@ def test_a_network_sees_vehicles_road_and_its_own_motion(network):
     assert (seen[-1] > 0).all()
     assert (seen[:-1, [0, 2]] == 0).all()
     assert observation.ego.grad.abs().sum() > 0
-
-
-def planned(ego, boxes=(), speeds=()):
-    """The constant-velocity planner's action on three lanes of 3.7 m with y = 0 at the right."""
-    action = ConstantVelocityPlanner().act(*looking_at(ego, boxes, speeds))
-    assert action.shape == (1, 2)
-    return action[0].tolist()
-
-
-def test_constant_velocity_keeps_lane_and_pace_on_an_empty_road():
-    acceleration, curvature = planned((0.0, 5.55, 0.0, 15.0))
-    assert abs(acceleration) < 0.6 and abs(curvature) < 1e-3
-
-
-def test_constant_velocity_brakes_behind_a_wall_of_slower_vehicles():
-    boxes = [(30.0, y, 0.0, *SIZE) for y in (1.85, 5.55, 9.25)]
-    acceleration, _ = planned((0.0, 5.55, 0.0, 15.0), boxes, [3.0] * 3)
-    assert acceleration <= -2.5
-
-
-def test_constant_velocity_passes_where_the_next_lane_is_free():
-    """One standing vehicle close ahead: braking alone would not do."""
-    _, curvature = planned((0.0, 1.85, 0.0, 15.0), [(20.0, 1.85, 0.0, *SIZE)], [0.0])
-    assert curvature > 1e-3
-
-
-def test_constant_velocity_stays_on_the_road():
-    """Drifting to the right on the rightmost lane, it steers back."""
-    _, curvature = planned((0.0, 1.2, -0.08, 15.0))
-    assert curvature > 0
