@@ -17,6 +17,7 @@ from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation, ObservationConfig
+from ppuu.runs import load_world_model, weights_hash
 from ppuu.runtime import seed_everything
 from ppuu.track_noise import TrackNoise
 from ppuu.world_models import (
@@ -138,6 +139,7 @@ def fit(
     loss_of: Callable[[Any, Observation, Truth], Terms],
     watch: Callable[[Any, Observation, Truth], Mapping[str, float]] | None = None,
     see: Callable[[Observation, torch.Generator], Observation] = lambda seen, _: seen,
+    start_from: Path | None = None,
 ) -> None:
     """Trains a world model of any kind in the loop.
 
@@ -149,9 +151,11 @@ def fit(
         loss_of: the model's loss on some clips.
         watch: numbers to log beside it.
         see: what the model gets to see of a history.
+        start_from: run whose weights, and scales of its inputs, training begins with.
 
     Raises:
-        InputError: the history's stride is not the model's step, or recordings do not fit.
+        InputError: the history's stride is not the model's step, recordings do not fit, or
+            ``start_from`` holds another model.
     """
     where = join(device)
     seed_everything(config.loop.seed)
@@ -168,7 +172,10 @@ def fit(
         config.loop.seed, where,
     )  # fmt: skip
     stream.at(0)[0].require_rate(model.dt_s)
-    if model.normalizer is not None:
+    identity = to_json(config) | {"data": stream.identity}
+    if start_from is not None:
+        identity["start_from"] = _take_weights(model, start_from)
+    elif model.normalizer is not None:
         stream.fit(model.normalizer)
 
     def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Truth]:
@@ -184,13 +191,24 @@ def fit(
         assert watch is not None
         return watch(model, *draw(picked, torch.Generator()))
 
-    identity = to_json(config) | {"data": stream.identity}
     recipe = Recipe(
         stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop),
         lambda picked: {"futures": film_strip(model, picked, config.steps)},
         None if watch is None else watched,
     )  # fmt: skip
     train(out, "world_model", identity, config.loop, model, recipe, "world model")
+
+
+def _take_weights(model: WorldModel, run: Path) -> str:
+    """Copies a trained model's weights; returns their hash."""
+    trained = load_world_model(run)
+    if trained.config != model.config:
+        raise InputError(
+            f"--start-from {run}: its model has other options than this one; give the --preset and "
+            "--model options it was trained with"
+        )
+    model.load_state_dict(trained.state_dict())
+    return weights_hash(trained)
 
 
 def main(
@@ -201,6 +219,7 @@ def main(
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
+    start_from: Path | None = None,
     device: str = "auto",
 ) -> None:
     """Trains a world model; run the same command again to resume.
@@ -215,6 +234,8 @@ def main(
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.
+        start_from: run directory of a world model to begin with instead of chance, so that it adapts
+            to these recordings.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
@@ -227,7 +248,7 @@ def main(
             return seen
         return replace(seen, tracks=config.noise.blurred(seen.tracks, generator))
 
-    fit(source, out, config, device, loss, see=blurred)
+    fit(source, out, config, device, loss, see=blurred, start_from=start_from)
 
 
 if __name__ == "__main__":

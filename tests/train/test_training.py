@@ -310,3 +310,23 @@ def test_a_gradient_that_is_no_number_ends_the_run(tmp_path):
     with pytest.raises(InputError, match="gradient of update 0 is not finite"):
         quadratic(tmp_path / "run", loop, gradient=float("nan"))
     assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_training_starts_from_another_runs_weights(recording, world_model, tmp_path):
+    def fit(out, **changes):
+        config = with_loop(
+            dataclasses.replace(WORLD_MODEL, **changes), updates=1, learning_rate=1e-12
+        )
+        train.world_model.main(
+            (recording,), out, config, split="all", device="cpu", start_from=world_model
+        )
+
+    fit(tmp_path / "adapted")
+    before, after = load_world_model(world_model), load_world_model(tmp_path / "adapted")
+    for name, value in before.state_dict().items():
+        torch.testing.assert_close(after.state_dict()[name], value)
+    fit(tmp_path / "adapted")  # trained already
+    with pytest.raises(InputError, match="other options"):
+        fit(tmp_path / "other", model=dataclasses.replace(TINY_MODEL, dropout=0.3))
+    with pytest.raises(InputError, match="adapted"):
+        fit_world_model(recording, tmp_path / "adapted")
