@@ -234,8 +234,7 @@ def main(
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.
-        start_from: run directory of a world model to begin with instead of chance, so that it adapts
-            to these recordings.
+        start_from: run directory of a world model to begin with, to adapt it to these recordings.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
