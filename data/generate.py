@@ -25,7 +25,7 @@ def main(
     seed: int = 0,
     ngsim_text_file: Annotated[Path | None, tyro.conf.arg(name="ngsim-text")] = None,
 ) -> None:
-    """Generates highway traffic, 500 m at 10 Hz: six lanes and an on-ramp, or a weave.
+    """Generates highway traffic, 500 m at 10 Hz: six lanes and an on-ramp, a weave, or bends.
 
     {presets}
 

@@ -1,4 +1,4 @@
-"""The built-in traffic generator: a straight highway, and presets from free flow to queues."""
+"""The built-in traffic generator: a highway, straight or in bends, from free flow to queues."""
 
 from .presets import PRESETS, TrafficPreset
 from .simulate import generate

@@ -42,7 +42,7 @@ def draw_drivers(
 
     Args:
         random: source of randomness.
-        preset: scales the time headway.
+        preset: scales the time headway and the desired speed.
         is_truck: ``(n,)``; trucks are slower and start more gently.
     """
     fitted = fitted_drivers()
@@ -51,6 +51,7 @@ def draw_drivers(
     rows[:, 0] = random.normal(MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_DEVIATION_MPS, size=len(rows))
     rows[:, 1] *= preset.headway_scale
     rows = np.clip(rows, *np.array(_LIMITS).T)
+    rows[:, 0] *= preset.desired_speed_scale
     rows[is_truck] *= (0.85, 1.15, 1.3, 0.6, 0.9)
     return IdmParameters(*rows.T)
 

@@ -56,7 +56,7 @@ def start_lane_changes(
     ready &= np.where(on_ramp, at_ramp & ~fleet.exits, fleet.exits | (fleet.rest_s <= 0))
     rightmost = np.where(at_ramp & fleet.exits, RAMP_LANE, MAIN_LANES - 1)
     leftmost = highway.first_lane + ((highway.first_lane == CARPOOL_LANE) & ~fleet.may_carpool)
-    leftmost = np.where(fleet.is_truck, _TRUCK_LEFTMOST_LANE, leftmost)
+    leftmost = np.where(fleet.is_truck, np.maximum(_TRUCK_LEFTMOST_LANE, leftmost), leftmost)
     for side in random.permutation((-1, 1)):
         target = fleet.lane + side
         rows = np.flatnonzero(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .road import I80, US101, Highway
+from .road import I80, MOTORWAY, US101, Highway
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class TrafficPreset:
         wander_m: standard deviation of the drift inside the lane.
         highway: the road.
         exit_share: share of the vehicles on the right lanes that want the off-ramp.
+        desired_speed_scale: factor on the speed that drivers would like on a free road.
     """
 
     name: str
@@ -47,6 +48,7 @@ class TrafficPreset:
     wander_m: float
     highway: Highway = I80
     exit_share: float = 0.0
+    desired_speed_scale: float = 1.0
 
 
 PRESETS = {
@@ -181,6 +183,24 @@ PRESETS = {
             wander_m=0.2,
             highway=US101,
             exit_share=0.25,
+        ),
+        TrafficPreset(
+            name="motorway",
+            summary="fast and free on three lanes, in bends",
+            inflow_per_lane_hz=0.3,
+            carpool_inflow_hz=0.0,
+            carpool_speed_mps=32.0,
+            ramp_inflow_hz=0.05,
+            bottleneck_speed_mps=50.0,
+            bottleneck_swing_mps=0.0,
+            bottleneck_period_s=90.0,
+            headway_scale=1.15,
+            truck_share=0.1,
+            lane_wish_rate_hz=0.01,
+            acceleration_noise_mps2=0.1,
+            wander_m=0.2,
+            highway=MOTORWAY,
+            desired_speed_scale=1.35,
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""The generator's highways: straight, 500 m recorded, 3.7 m lanes, a ramp on the right."""
+"""The generator's highways: 500 m recorded, 3.7 m lanes, a ramp on the right."""
 
 from __future__ import annotations
 
@@ -31,17 +31,19 @@ class Highway:
         merge_start_m, merge_end_m: where lane changes to and from the ramp are possible.
         off_ramp: the ramp goes on as an off-ramp, so that vehicles weave; else it tapers off over
             ``TAPER_M`` and who has not merged waits at its end.
+        smallest_radius_m: of the bends (``bends.py``); the road is straight without.
     """
 
     first_lane: int
     merge_start_m: float
     merge_end_m: float
     off_ramp: bool
+    smallest_radius_m: float | None = None
 
     TAPER_M = 60.0
 
     def road(self) -> Road:
-        """Straight main lanes with y = 0 at their right edge, and the ramp below."""
+        """As if straight: main lanes with y = 0 at their right edge, and the ramp below."""
         main = Road.straight(SECTION_M + 2 * MARGIN_M, MAIN_LANES, LANE_WIDTH_M, start_m=-MARGIN_M)
         if self.off_ramp:
             stations, side = np.array([-MARGIN_M, SECTION_M + MARGIN_M]), np.array([-1, -1])
@@ -59,6 +61,11 @@ I80 = Highway(first_lane=0, merge_start_m=20.0, merge_end_m=220.0, off_ramp=Fals
 
 US101 = Highway(first_lane=1, merge_start_m=140.0, merge_end_m=352.0, off_ramp=True)
 """Five lanes and an auxiliary lane of 212 m from an on-ramp to an off-ramp, as in Los Angeles."""
+
+MOTORWAY = Highway(
+    first_lane=3, merge_start_m=20.0, merge_end_m=320.0, off_ramp=False, smallest_radius_m=800.0
+)
+"""Three lanes and an on-ramp, in bends as a road for 130 km/h may have."""
 
 
 def lane_centre_m(lane: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from ppuu.errors import InputError
 from ppuu.recording import Recording
 
+from .bends import Bend, bent
 from .bottleneck import BOTTLENECK_M, Bottleneck
 from .drivers import MEAN_DESIRED_SPEED_MPS
 from .entries import END_M, Entries
@@ -209,7 +210,7 @@ def generate(
     )
     order = np.lexsort((frame, number))
     vehicle_id, first = np.unique(number[order], return_index=True)
-    return Recording(
+    recording = Recording(
         frame=frame[order],
         x_m=x[order],
         y_m=y[order],
@@ -230,3 +231,7 @@ def generate(
             "seed": seed,
         },
     )
+    radius = preset.highway.smallest_radius_m
+    if radius is None:
+        return recording
+    return bent(recording, Bend.draw(np.random.default_rng([seed, 1]), radius))

@@ -193,7 +193,7 @@ def test_the_weave_has_five_lanes_and_an_auxiliary_lane():
     np.testing.assert_array_equal(road.drivable(points), [True, False, True, True])
 
 
-NEW = ("free-flow", "stop-and-go", "merge", "aggressive", "trucks", "weave")
+NEW = ("free-flow", "stop-and-go", "merge", "aggressive", "trucks", "weave", "motorway")
 SPEED_MPS = {
     "free-flow": (24.0, 30.0),
     "stop-and-go": (2.0, 9.0),
@@ -201,6 +201,7 @@ SPEED_MPS = {
     "aggressive": (9.0, 18.0),
     "trucks": (6.0, 13.0),
     "weave": (8.0, 19.0),
+    "motorway": (26.0, 36.0),
 }
 
 
