@@ -49,14 +49,31 @@ def _ridge(
 ) -> Float[Tensor, "features targets"]:
     cut = len(inputs) - max(1, int(_HELD_OUT * len(inputs)))
     products, answers = inputs[:cut].T @ inputs[:cut], inputs[:cut].T @ targets[:cut]
-    eye = torch.eye(inputs.shape[1])
-    tried = [torch.linalg.solve(products + ridge * cut * eye, answers) for ridge in _RIDGES]
+    tried = [_solved(products, answers, ridge * cut) for ridge in _RIDGES]
     errors = torch.stack([(inputs[cut:] @ w - targets[cut:]).square().mean(0) for w in tried])
     best = errors.argmin(0)
     products = products + inputs[cut:].T @ inputs[cut:]
     answers = answers + inputs[cut:].T @ targets[cut:]
-    fits = [torch.linalg.solve(products + r * len(inputs) * eye, answers) for r in _RIDGES]
-    return torch.stack(fits)[best, :, torch.arange(targets.shape[1])].T
+    weights = torch.empty_like(answers)
+    for number in best.unique():
+        columns = best == number
+        weights[:, columns] = _solved(
+            products, answers[:, columns], _RIDGES[int(number)] * len(inputs)
+        )
+    return weights
+
+
+def _solved(
+    products: Float[Tensor, "features features"],
+    answers: Float[Tensor, "features targets"],
+    ridge: float,
+) -> Float[Tensor, "features targets"]:
+    """The ridge makes the products positive definite, unless single precision says otherwise."""
+    matrix = products + ridge * torch.eye(len(products))
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed:
+        return torch.linalg.solve(matrix, answers)
+    return torch.cholesky_solve(answers, factor)
 
 
 def mlp_probe(

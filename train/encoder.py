@@ -22,6 +22,7 @@ from ppuu.encoders.regularizers import (
     ReconstructionConfig,
     SigRegConfig,
     TiCoConfig,
+    UntrainedConfig,
     VicRegConfig,
 )
 from ppuu.encoders.telemetry import FAILURES, raised
@@ -77,6 +78,7 @@ _REGULARIZERS = {
     "sigreg": SigRegConfig(),
     "mcr2": Mcr2Config(),
     "reconstruction": ReconstructionConfig(),
+    "untrained": UntrainedConfig(),
     "vicreg-temporal": VicRegConfig(temporal_variance=10.0),
     "simclr-within": InfoNceConfig(negatives="both"),
 }
@@ -140,8 +142,8 @@ def main(
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
         config: everything an objective fixes.
         objective: vicreg, simclr, dcl, dcl-weighted, barlow-twins, tico, direct-clr, sigreg, mcr2,
-            reconstruction; vicreg-temporal, simclr-within, vicreg-motion (against slow features);
-            debug (seconds).
+            reconstruction, untrained (only the readout learns); vicreg-temporal, simclr-within,
+            vicreg-motion (against slow features); debug (seconds).
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

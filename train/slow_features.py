@@ -38,9 +38,9 @@ from ppuu.runtime import seed_everything, source_commit
 
 Method = Literal[
     "random", "vicreg", "simclr", "reconstruction", "inverse-dynamics", "supervised",
-    "vicreg-temporal", "simclr-within", "vicreg-inverse-dynamics",
+    "vicreg-temporal", "simclr-within", "vicreg-inverse-dynamics", "vicreg-differences",
 ]  # fmt: skip
-"""What is trained; the last three are counter-measures."""
+"""What is trained; the last four are counter-measures."""
 
 TASKS = {
     "clean": DotsConfig(),
@@ -145,6 +145,17 @@ def _regularizer(method: Method, study: Study) -> RegularizerConfig | None:
     return None
 
 
+def shown(method: Method, task: DotsConfig, batch: int, generator: torch.Generator) -> Dots:
+    """Sequences as a method sees them: with ``differences``, what each image changes in the last.
+
+    A pattern that stays cancels, and so does a dot that stands still.
+    """
+    if not method.endswith("differences"):
+        return draw_dots(task, batch, generator)
+    seen = draw_dots(replace(task, steps=task.steps + 1), batch, generator)
+    return Dots(seen.images.diff(dim=1), seen.actions[:, 1:], seen.positions[:, 1:])
+
+
 def trained(method: Method, task: DotsConfig, study: Study, seed: int) -> Learner:
     """A learner after its updates; ``random`` gets none."""
     seed_everything(seed)
@@ -157,7 +168,7 @@ def trained(method: Method, task: DotsConfig, study: Study, seed: int) -> Learne
         optimizer, study.learning_rate, total_steps=study.updates
     )
     for _ in range(study.updates):
-        loss = learner(draw_dots(task, study.batch, generator))
+        loss = learner(shown(method, task, study.batch, generator))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
@@ -167,7 +178,7 @@ def trained(method: Method, task: DotsConfig, study: Study, seed: int) -> Learne
 
 
 @torch.no_grad()
-def probed(model: Assembly, task: DotsConfig, study: Study) -> dict[str, list[float] | float]:
+def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, list[float] | float]:
     """Root mean square errors of one linear probe on all predicted embeddings.
 
     The probe is least squares on ``[z_0, zhat_1, ..., zhat_T]``, all unrolled from the first image.
@@ -176,12 +187,12 @@ def probed(model: Assembly, task: DotsConfig, study: Study) -> dict[str, list[fl
         ``rmse``: of each dot's coordinates, over all times, in sides of the image; ``by_time``:
         likewise, over all dots; ``centre``: of always answering with the mean place; and telemetry.
     """
-    model.eval()
+    model, method = learner.assembly.eval(), learner.method
 
     def looked_at(count: int, seed: int) -> tuple[Tensor, Tensor]:
         generator, parts = torch.Generator().manual_seed(seed), []
         for batch in torch.arange(count).split(256):
-            seen = draw_dots(task, len(batch), generator)
+            seen = shown(method, task, len(batch), generator)
             states = model.unroll(model.encode(seen.images[:, 0]), seen.actions).flatten(2)
             one = torch.ones_like(states[..., :1])
             parts.append((torch.cat([states, one], -1).double(), seen.positions.double()))
@@ -199,12 +210,13 @@ def probed(model: Assembly, task: DotsConfig, study: Study) -> dict[str, list[fl
         "rmse": wrong.mean((0, 1, 3)).sqrt().tolist(),
         "by_time": wrong.mean((0, 2, 3)).sqrt().tolist(),
         "centre": (places - middle).square().mean((0, 1, 3)).sqrt().tolist(),
-        **_told(model, task),
+        **_told(learner, task),
     }
 
 
-def _told(model: Assembly, task: DotsConfig) -> dict[str, float]:
-    seen = draw_dots(task, 256, torch.Generator().manual_seed(_PROBE_SEED + 2))
+def _told(learner: Learner, task: DotsConfig) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(_PROBE_SEED + 2)
+    model, seen = learner.assembly, shown(learner.method, task, 256, generator)
     states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
     values = telemetry(model.through_projector(states, model.targets(seen.images)))
     return {name: values[name].item() for name in ("temporal_ratio", "rank", "unexplained")}
@@ -262,7 +274,7 @@ def _cell(out: Path, name: str, task: DotsConfig, method: Method, study: Study, 
     began = time.process_time()
     learner = trained(method, task, study, seed)
     seconds = {"train_cpu_s": round(time.process_time() - began, 2)}
-    found = probed(learner.assembly, task, study)
+    found = probed(learner, task, study)
     with written_whole(path) as temporary:
         content = identity | found | seconds | {"commit": source_commit()}
         temporary.write_text(json.dumps(content, indent=1) + "\n")

@@ -21,6 +21,7 @@ from ..encoders.regularizers import (
     InverseMotion,
     ReconstructionConfig,
     RegularizerConfig,
+    UntrainedConfig,
     VicRegConfig,
 )
 from ..errors import InputError
@@ -113,6 +114,8 @@ class JepaWorldModel(WorldModel):
         self.embedding_size = features * grid[0] * grid[1]
         self.regularizer = config.regularizer.build(self.assembly.projected)
         self.reconstructs = isinstance(config.regularizer, ReconstructionConfig)
+        if isinstance(config.regularizer, UntrainedConfig):
+            self.assembly.requires_grad_(False)
         self.inverse_motion = InverseMotion(features, grid)
         self.explain = _Explain(features, grid, config.latent)
         self.readout = _Readout(features, grid, config.readout)

@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
+from data.dots import SIDE, STEP_PIXELS, DotsConfig
 from eval.results import over_seeds
 from eval.slow_features import main as tabulate
 from ppuu.errors import InputError
-from train.slow_features import Study
+from train.slow_features import Study, shown
 from train.slow_features import main as study
 
 TINY = Study(
@@ -17,7 +19,7 @@ TINY = Study(
 )
 METHODS = (
     "random", "vicreg", "simclr-within", "reconstruction", "inverse-dynamics", "supervised",
-    "vicreg-inverse-dynamics",
+    "vicreg-inverse-dynamics", "vicreg-differences",
 )  # fmt: skip
 
 
@@ -36,6 +38,19 @@ def test_a_study_leaves_cells_resumes_and_makes_a_table(tmp_path, capsys):
     assert "vicreg-inverse-dynamics" in capsys.readouterr().out
     with pytest.raises(InputError, match="another scale"):
         study(out, seeds=1, tasks=("three-dots",), methods=("random",), study=Study())
+
+
+def test_differences_cancel_what_stays():
+    """A fixed pattern leaves no trace; actions and places are those of the later image."""
+    seen = [
+        shown("vicreg-differences", config, 8, torch.Generator().manual_seed(0))
+        for config in (DotsConfig(steps=3), DotsConfig(noise="uniform", fixed=True, steps=3))
+    ]
+    clean, noisy = seen
+    assert clean.images.shape[1] == clean.positions.shape[1] == clean.actions.shape[1] + 1 == 4
+    torch.testing.assert_close(noisy.images, clean.images, atol=1e-6, rtol=0)
+    moved = clean.positions.diff(dim=1)[:, :, 0] * SIDE / STEP_PIXELS
+    torch.testing.assert_close(moved, clean.actions, atol=1e-5, rtol=0)
 
 
 def test_intervals_are_students():

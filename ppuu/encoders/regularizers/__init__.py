@@ -11,11 +11,12 @@ from .reconstruction import Painter, ReconstructionConfig
 from .sigreg import SigRegConfig
 from .tico import TiCoConfig
 from .time_similarity import time_similarity
+from .untrained import UntrainedConfig
 from .vicreg import VicRegConfig
 
 RegularizerConfig = (
     VicRegConfig | InfoNceConfig | DclConfig | BarlowTwinsConfig | TiCoConfig | DirectClrConfig
-    | SigRegConfig | Mcr2Config | ReconstructionConfig
+    | SigRegConfig | Mcr2Config | ReconstructionConfig | UntrainedConfig
 )  # fmt: skip
 """What can be chosen; each config builds its loss."""
 
@@ -33,6 +34,7 @@ __all__ = [
     "RegularizerConfig",
     "SigRegConfig",
     "TiCoConfig",
+    "UntrainedConfig",
     "VicRegConfig",
     "prediction_error",
     "time_similarity",

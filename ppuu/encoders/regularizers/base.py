@@ -23,6 +23,14 @@ class Regularizer(nn.Module, ABC):
         """Terms by name, unweighted, and their weighted total."""
 
 
+class NoDemands(Regularizer):
+    """Asks nothing of embeddings; whatever else they learn from, the error is told."""
+
+    def forward(self, unrolled: Unrolled) -> Terms:
+        error = prediction_error(unrolled)
+        return Terms(0.0 * error, {"prediction": error})
+
+
 def prediction_error(unrolled: Unrolled) -> Float[Tensor, ""]:
     """Mean squared error of the predictions, the first embedding left out: it is given."""
     return functional.mse_loss(unrolled.predicted[:, 1:], unrolled.target[:, 1:])

@@ -8,9 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...terms import Terms
-from ..unrolled import Unrolled
-from .base import Regularizer, prediction_error
+from .base import NoDemands, Regularizer
 
 
 @dataclass(frozen=True)
@@ -19,13 +17,7 @@ class ReconstructionConfig:
 
     def build(self, features: int) -> Regularizer:
         """A loss that asks nothing of embeddings themselves."""
-        return _Nothing()
-
-
-class _Nothing(Regularizer):
-    def forward(self, unrolled: Unrolled) -> Terms:
-        error = prediction_error(unrolled)
-        return Terms(0.0 * error, {"prediction": error})
+        return NoDemands()
 
 
 class Painter(nn.Module):

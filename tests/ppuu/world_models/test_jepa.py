@@ -12,6 +12,7 @@ from ppuu.encoders.regularizers import (
     InverseMotion,
     ReconstructionConfig,
     SigRegConfig,
+    UntrainedConfig,
     VicRegConfig,
 )
 from ppuu.encoders.telemetry import FAILURES
@@ -121,13 +122,20 @@ def test_the_posterior_is_that_of_the_true_embedding(data):
 
 @pytest.mark.parametrize(
     "regularizer",
-    [VicRegConfig(), InfoNceConfig(), SigRegConfig(directions=16), ReconstructionConfig()],
+    [
+        VicRegConfig(),
+        InfoNceConfig(),
+        SigRegConfig(directions=16),
+        ReconstructionConfig(),
+        UntrainedConfig(),
+    ],
     ids=lambda c: type(c).__name__,
 )
 def test_a_few_updates_lower_the_loss(data, regularizer):
     config = dataclasses.replace(TINY, regularizer=regularizer)
     model = model_of(config)
     truth, observation = truth_of(data, model), data[1].observation
+    before = [weight.clone() for weight in model.assembly.parameters()]
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     for _ in range(12):
@@ -138,6 +146,8 @@ def test_a_few_updates_lower_the_loss(data, regularizer):
         optimizer.step()
         losses.append(terms.total.item())
     assert losses[-1] < losses[0]
+    kept = [torch.equal(*pair) for pair in zip(before, model.assembly.parameters(), strict=True)]
+    assert all(kept) == isinstance(regularizer, UntrainedConfig)
 
 
 @pytest.mark.parametrize("latent", [0, 3])

@@ -1,0 +1,328 @@
+"""``python -m eval.objectives``: world models by what their embeddings learn from, side by side."""
+
+from __future__ import annotations
+
+import csv
+import json as json_
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppuu.command import run
+from ppuu.errors import InputError
+from ppuu.files import written_whole
+
+from .results import Metric, Row, format_table, over_seeds, write_results
+from .steps import Step, carry_out
+from .table import tabulate
+
+Words = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A row: a world model, and how it is trained.
+
+    Attributes:
+        words: the command, after ``python -m``.
+        pace: its updates in the time that one of ``train.encoder`` takes.
+        policy: preset of ``train.policy`` for policies that are trained in it.
+    """
+
+    words: Words
+    pace: float = 1.0
+    policy: str = "embedding"
+
+
+def _joint(objective: str) -> Learned:
+    return Learned(("train.encoder", "--objective", objective))
+
+
+ROWS = {
+    **{
+        objective: _joint(objective)
+        for objective in (
+            "vicreg", "simclr", "dcl", "dcl-weighted", "barlow-twins", "tico", "direct-clr",
+            "sigreg", "mcr2", "reconstruction", "untrained", "vicreg-temporal", "simclr-within",
+            "vicreg-motion",
+        )
+    },
+    "pixels": Learned(("train.world_model", "--preset", "pixels"), pace=1.25),
+    "tokens": Learned(("train.world_model", "--preset", "small"), pace=3.9, policy="small"),
+}  # fmt: skip
+"""Joint embeddings by objective; beside them the models of pixels and of vehicle tokens."""
+
+PLANNER = "starts=2,iterations=6,replan_every=4"
+REFERENCES = ("no-action", f"planner:recorded-images,{PLANNER}")
+"""Drivers beside the rows; the second knows the future: a bound for planning on images."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is trained and judged.
+
+    Attributes:
+        updates: of ``train.encoder``; other models get as many as fit into the same time.
+        steps: of the model, that all are unrolled in training.
+        clips: for the open loop.
+        probe_clips: that a probe learns from; half as many judge it.
+        scenarios: driven by each planner and policy.
+        policy_updates: of policies trained in the models; 0 trains none.
+    """
+
+    updates: int = 300
+    steps: int = 5
+    clips: int = 200
+    probe_clips: int = 300
+    scenarios: int = 50
+    policy_updates: int = 0
+
+    def __post_init__(self):
+        sizes = (self.updates, self.steps, self.clips, self.probe_clips, self.scenarios)
+        if min(sizes) < 1 or self.probe_clips < 2 or self.policy_updates < 0:
+            raise InputError(f"{self}: only policy_updates may be 0")
+
+
+def run_dir(out: Path, name: str, seed: int) -> Path:
+    """Where a world model is kept."""
+    return out / "world-models" / f"{name}-seed{seed}"
+
+
+def result(out: Path, what: str, name: str, seed: int) -> Path:
+    """Where a judgement is kept: ``open-loop``, ``probe``, ``planner`` or ``policy``."""
+    return out / what / f"{name}-seed{seed}.json"
+
+
+def plan(
+    out: Path, name: str, seed: int, recordings: Sequence[Path], test: Sequence[Path], scale: Scale
+) -> list[list[Step]]:
+    """The commands of one row and seed: train, then judge; then policies.
+
+    Args:
+        out: directory of everything.
+        name: of the row.
+        seed: of the training.
+        recordings, test: what is learnt from, and judged on.
+        scale: how much.
+    """
+    row, where = ROWS[name], run_dir(out, name, seed)
+    learnt = ("--split", "all", "--recordings", *map(str, recordings))
+    unseen = ("--recordings", *map(str, test))
+    label = f"{name}, seed {seed}"
+
+    def judged(what: str, *words: str) -> Step:
+        json = result(out, what, name, seed)
+        return Step(f"{what} of {label}", (*words, *unseen, "--json", str(json)), json)
+
+    driving = ("--split", "all", "--limit", str(scale.scenarios))
+    train = Step(
+        f"world model {label}",
+        (*row.words, *learnt, "--out", str(where), "--loop.seed", str(seed),
+         "--loop.updates", str(round(scale.updates * row.pace)), "--steps", str(scale.steps)),
+        where / ".done",
+    )  # fmt: skip
+    judgements = [
+        judged(
+            "open-loop", "eval.open_loop", "--world-model", str(where), "--split", "all",
+            "--clips", str(scale.clips), "--futures", "4", "--horizon-s", "3",
+        ),
+        judged(
+            "probe", "eval.probe", "--world-model", str(where),
+            "--probe-clips", str(scale.probe_clips), "--clips", str(scale.probe_clips // 2),
+        ),
+        judged("planner", "eval.closed_loop", "--policy", f"planner:{where},{PLANNER}", *driving),
+    ]  # fmt: skip
+    if not scale.policy_updates:
+        return [[train], judgements]
+    policy = out / "policies" / where.name
+    mpur = Step(
+        f"MPUR in {label}",
+        ("train.policy", "--method", "mpur", "--preset", row.policy, *learnt, "--out", str(policy),
+         "--world-model", str(where), "--loop.seed", str(seed),
+         "--loop.updates", str(scale.policy_updates)),
+        policy / ".done",
+    )  # fmt: skip
+    drive = judged("policy", "eval.closed_loop", "--policy", str(policy), *driving)
+    return [[train], [*judgements, mpur], [drive]]
+
+
+def references(out: Path, test: Sequence[Path], scale: Scale) -> Step:
+    """Drives those who need no training."""
+    json = out / "references.json"
+    words = ("eval.closed_loop", "--policy", *REFERENCES, "--recordings", *map(str, test))
+    words += ("--split", "all", "--limit", str(scale.scenarios), "--json", str(json))
+    return Step("references", words, json)
+
+
+def table(out: Path) -> list[Row]:
+    """A line for each row that has been trained and judged; then the drivers beside them."""
+    rows: list[Row] = []
+    for name in ROWS:
+        seeds = [
+            int(path.stem.rpartition("-seed")[2])
+            for path in sorted((out / "planner").glob(f"{name}-seed*.json"))
+            if all((out / what / path.name).exists() for what in _LOOKED)
+        ]
+        if seeds:
+            rows.append(_row(out, name, seeds))
+    beside = out / "references.json"
+    if beside.exists():
+        episodes = _episodes(beside)
+        labels = dict.fromkeys(episode["policy"] for episode in episodes)
+        driven = tabulate(episodes, {label: ([label], "") for label in labels})
+        rows += [{"name": row["name"], "planner_success": row["success"]} for row in driven]
+    return rows
+
+
+_LOOKED = ("open-loop", "probe")
+_TELEMETRY = ("rank", "temporal_ratio", "copy_ratio", "input_share")
+
+
+def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
+    """Seeds together: Student's intervals, or resampled scenarios for driving."""
+    row: dict[str, Any] = {"name": name, "seeds": len(seeds)}
+    logs = [_last(run_dir(out, name, seed) / "log.jsonl") for seed in seeds]
+    row["train_s"] = over_seeds([log["seconds"] for log in logs])
+    row["updates"] = int(logs[0]["step"])
+    probes = [_rows(result(out, "probe", name, seed)) for seed in seeds]
+    for kind in ("fast", "slow"):
+        for probe in ("linear", "mlp"):
+            row[f"{kind}_{probe}"] = over_seeds([
+                _only(found, probe=probe, target=kind)["r2"]["value"] for found in probes
+            ])  # fmt: skip
+    row |= {key: over_seeds([log[key] for log in logs]) for key in _TELEMETRY if key in logs[0]}
+    row["warnings"] = ", ".join(
+        key.removeprefix("warning_")
+        for key in logs[0]
+        if key.startswith("warning_") and np.mean([log[key] for log in logs]) > 0.5
+    )
+    ahead = [_only(_rows(result(out, "open-loop", name, seed)), name="model") for seed in seeds]
+    for key in ("vehicle_iou_2s", "cost_error_2s"):
+        row[key] = over_seeds([found[key]["value"] for found in ahead])
+        if len(seeds) == 1:
+            row[key] = Metric(**ahead[0][key])
+    for what in ("planner", "policy"):
+        row |= _driven(out, what, name, seeds)
+    return row
+
+
+def _driven(out: Path, what: str, name: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Success over the seeds that have been driven."""
+    episodes, labels = [], []
+    for seed in seeds:
+        json = result(out, what, name, seed)
+        if json.exists():
+            found = [e for e in _episodes(json) if e["policy"] != "human"]
+            episodes += [e | {"policy": f"seed{seed}"} for e in found]
+            labels.append(f"seed{seed}")
+    if not labels:
+        return {}
+    (row,) = tabulate(episodes, {name: (labels, "")})
+    return {f"{what}_success": row["success"], f"{what}_distance_m": row["distance_m"]}
+
+
+def _last(log: Path) -> dict[str, Any]:
+    return json_.loads(log.read_text().splitlines()[-1])
+
+
+def _rows(json: Path) -> list[dict[str, Any]]:
+    return json_.loads(json.read_text())["rows"]
+
+
+def _only(rows: Sequence[Mapping[str, Any]], **wanted: str) -> Mapping[str, Any]:
+    """The one row of these words."""
+    (found,) = (
+        row for row in rows if all(row.get(key) == value for key, value in wanted.items())
+        and row.get("probe") != "truth"
+    )  # fmt: skip
+    return found
+
+
+def _episodes(json: Path) -> list[dict[str, str]]:
+    with open(json.with_suffix(".episodes.csv"), newline="") as file:
+        return list(csv.DictReader(file))
+
+
+_COLUMNS = {
+    "train_s": ("training, s", 0), "fast_linear": ("fast R², linear", 2),
+    "fast_mlp": ("fast R², MLP", 2), "slow_linear": ("slow R², linear", 2),
+    "slow_mlp": ("slow R², MLP", 2), "rank": ("effective rank", 1),
+    "temporal_ratio": ("temporal ratio", 2), "vehicle_iou_2s": ("IoU at 2 s", 2),
+    "cost_error_2s": ("cost error at 2 s", 3), "planner_success": ("MPC success", 2),
+    "policy_success": ("MPUR success", 2),
+}  # fmt: skip
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The table for people; columns that nobody fills are left out."""
+    columns = {key: of for key, of in _COLUMNS.items() if any(key in row for row in rows)}
+    lines = [
+        "| model | seeds | " + " | ".join(title for title, _ in columns.values()) + " |",
+        "| --- | --: |" + " --: |" * len(columns),
+    ]
+    for row in rows:
+        cells = [_cell(row.get(key), digits) for key, (_, digits) in columns.items()]
+        lines.append(f"| {row['name']} | {row.get('seeds', '')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: Any, digits: int) -> str:
+    if not isinstance(value, Metric):
+        return ""
+    interval = "" if np.isnan(value.low) else f" ({value.low:.{digits}f}–{value.high:.{digits}f})"
+    return f"{value.value:.{digits}f}{interval}"
+
+
+def main(
+    recordings: tuple[Path, ...],
+    test: tuple[Path, ...],
+    out: Path,
+    rows: tuple[str, ...] = tuple(ROWS),
+    seeds: tuple[int, ...] = (0,),
+    scale: Scale = Scale(),
+    at_once: int = 1,
+) -> None:
+    """Trains joint embeddings with every objective and judges them: probes, open and closed loop.
+
+    What is there already is picked up, an interrupted run goes on, and several commands can share
+    the rows and one OUT.  OUT/table.json and OUT/table.md hold everything found in OUT, other rows
+    and seeds, too.
+
+    Args:
+        recordings: what is learnt from, all of it.
+        test: what is judged on; nothing may be learnt from it but probes, on its training split.
+        out: directory of everything.
+        rows: objectives of train.encoder; pixels, tokens.
+        seeds: one training each.
+        scale: how much is trained and judged.
+        at_once: commands at a time; each uses one core.
+    """
+    unknown = [name for name in rows if name not in ROWS]
+    if unknown or not seeds or at_once < 1:
+        raise InputError(
+            f"--rows {' '.join(unknown)}, --seeds {seeds}, --at-once {at_once}: rows are "
+            f"{', '.join(ROWS)}; at least one seed and one at once"
+        )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for seed in seeds:
+        for name in rows:
+            carry_out(plan(out, name, seed, recordings, test, scale), at_once)
+    carry_out([[references(out, test, scale)]])
+    found = table(out)
+    config = {
+        "recordings": list(map(str, recordings)), "test": list(map(str, test)),
+        "scale": vars(scale), "planner": PLANNER,
+    }  # fmt: skip
+    write_results(out / "table.json", "eval.objectives", config, found)
+    with written_whole(out / "table.md") as temporary:
+        temporary.write_text(markdown(found))
+    sys.stdout.write(format_table(found) + f"\n\n{out / 'table.json'}\n{out / 'table.md'}\n")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,94 @@
+"""The table of objectives: what is run for a row, and what is read from what was found."""
+
+import csv
+import json
+
+import pytest
+
+import train.encoder
+import train.policy
+import train.world_model
+from eval.objectives import ROWS, Scale, markdown, plan, result, run_dir, table
+from eval.results import rate, write_results
+from ppuu.errors import InputError
+
+SCALE = Scale(updates=10, policy_updates=5)
+
+
+def test_every_row_names_presets_that_exist():
+    for row in ROWS.values():
+        command, option, name = row.words
+        presets = {"--objective": train.encoder.OBJECTIVES, "--preset": train.world_model.PRESETS}
+        assert command in ("train.encoder", "train.world_model")
+        assert name in presets[option]
+        assert row.policy in train.policy.PRESETS
+    # Every objective but those for debugging has its row.
+    assert set(train.encoder.OBJECTIVES) - set(ROWS) == {"debug"}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_what_is_judged_is_what_was_trained(tmp_path, name):
+    train_, middle, last = plan(tmp_path, name, 3, [tmp_path / "a"], [tmp_path / "b"], SCALE)
+    where = str(run_dir(tmp_path, name, 3))
+    (made,) = train_
+    assert made.words[made.words.index("--out") + 1] == where
+    assert made.words[made.words.index("--loop.updates") + 1] == str(round(10 * ROWS[name].pace))
+    for step in middle:
+        assert any(where in word for word in step.words)
+    for step in (*middle, *last):
+        trains = step.words[0] == "train.policy"
+        assert step.words[step.words.index("--recordings") + 1].endswith("a" if trains else "b")
+    assert len({step.product for stage in (train_, middle, last) for step in stage}) == 6
+
+
+def found(out, name, seed, r2, outcomes):
+    """What the judging commands would have left."""
+    run = run_dir(out, name, seed)
+    run.mkdir(parents=True)
+    lines = [{"step": s, "seconds": 2.0 * s, "rank": 4.0, "warning_copying": 1.0} for s in (5, 10)]
+    (run / "log.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    probes = [
+        {"name": run.name, "probe": probe, "target": target, "r2": rate(r2, 10)}
+        for probe in ("linear", "mlp")
+        for target in ("fast", "slow")
+    ]
+    write_results(result(out, "probe", name, seed), "eval.probe", {}, probes)
+    ahead = [{"name": "model", "vehicle_iou_2s": rate(1, 2), "cost_error_2s": rate(1, 4)}]
+    write_results(result(out, "open-loop", name, seed), "eval.open_loop", {}, ahead)
+    path = result(out, "planner", name, seed)
+    write_results(path, "eval.closed_loop", {}, [])
+    with open(path.with_suffix(".episodes.csv"), "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ("policy", "others", "recording", "vehicle_id", "outcome", "at_fault", "distance_m")
+        )
+        for vehicle, outcome in enumerate(outcomes):
+            for policy in ("human", "planner:x"):
+                end = "arrived" if policy == "human" else outcome
+                writer.writerow((policy, "replay", "r", vehicle, end, "True", 100.0))
+
+
+def test_seeds_are_put_together_and_the_human_left_out(tmp_path):
+    found(tmp_path, "vicreg", 0, 2, ("arrived", "collision"))
+    found(tmp_path, "vicreg", 1, 4, ("arrived", "arrived"))
+    found(tmp_path, "pixels", 0, 5, ("offroad", "offroad"))
+    joint, pixels = table(tmp_path)
+    assert (joint["name"], joint["seeds"], pixels["seeds"]) == ("vicreg", 2, 1)
+    assert joint["fast_linear"].value == pytest.approx(0.3)
+    assert joint["planner_success"].value == pytest.approx(0.75)
+    assert joint["train_s"].value == 20.0
+    assert joint["warnings"] == "copying"
+    assert pixels["planner_success"].value == 0.0
+    assert "vicreg | 2 | 20" in markdown([joint, pixels])
+    assert "MPUR" not in markdown([joint, pixels])
+
+
+def test_a_row_that_is_not_judged_yet_is_no_row(tmp_path):
+    found(tmp_path, "vicreg", 0, 2, ("arrived",))
+    result(tmp_path, "probe", "vicreg", 0).unlink()
+    assert table(tmp_path) == []
+
+
+def test_a_scale_of_nothing_is_refused():
+    with pytest.raises(InputError):
+        Scale(scenarios=0)
