@@ -187,10 +187,16 @@ class CoupledWorldModel(WorldModel):
         if self.config.latent:
             features = features + self._embedded(self.latent_in, latent)
         features = features + self.mix(features)
-        last = state.image
+        painted = self.paint(features)
         if self.config.repeats == "logits":
-            last = torch.logit(last, eps=_FAINTEST)
-        image = torch.sigmoid(self.paint(features) + last)
+            image = torch.sigmoid(painted + torch.logit(state.image, eps=_FAINTEST))
+            # Where nothing is painted, an empty road stays empty instead of faint: a box is so
+            # many pixels that the faintest traffic under it would cost as much as a touch.
+            image = (image - _FAINTEST) / (1.0 - 2.0 * _FAINTEST)
+            # The gradient passes the clamp: what is not seen yet must be able to appear.
+            image = image + (image.clamp(0.0, 1.0) - image).detach()
+        else:
+            image = torch.sigmoid(painted + state.image)
         if self.predicts_ego:
             ego = self.moved(present, self.move(features))
         return _State(

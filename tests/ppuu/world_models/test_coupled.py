@@ -14,7 +14,7 @@ from ppuu.kinematics import action_between, rollout
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig
-from ppuu.rollout import Rollout
+from ppuu.rollout import Futures, Rollout
 from ppuu.world_models import CoupledConfig, Ensemble, coupled, replicas
 from tests.helpers import dense_recording
 from tests.rollouts import tiny_clips
@@ -365,6 +365,21 @@ def test_an_untrained_model_repeats_the_last_image(batch):
     futures, last = imagined(model, clip, futures=1), clip.observation.images[:, -1]
     assert (futures.vehicles[:, 0] - last[:, None, 1]).abs().mean() < 0.02
     assert (futures.road - last[:, None, [0, 2]]).abs().mean() < 0.02
+
+
+def test_where_nothing_is_painted_nothing_appears_but_could(batch):
+    _, clip = batch
+    model = CONFIG.build().eval()
+    *_, last = model.paint.modules()
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    futures, seen = imagined(model, clip, futures=1), clip.observation.images[:, -1]
+    assert isinstance(futures, Futures)
+    foreseen, empty = futures.vehicles[:, 0], seen[:, 1] == 0
+    torch.testing.assert_close(foreseen[:, -1].detach(), seen[:, 1], atol=2e-2, rtol=0)
+    assert foreseen[:, -1][empty].max() < 1e-6
+    foreseen[:, 0][empty].sum().backward()
+    assert last.bias.grad is not None and last.bias.grad[1] > 0
 
 
 def test_a_few_updates_lower_the_loss(model, batch):
