@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 import torch
 import tyro
 
+from data.clips import Clip
 from data.events import EventWeights
 from data.splits import Split
 from ppuu.command import run
@@ -35,6 +36,7 @@ from .clips import ClipSource, ClipStream, Picked
 from .distributed import join
 from .loop import Recipe, train
 from .loop_config import LoopConfig
+from .other_paths import OtherPaths
 from .pictures import film_strip
 from .validation import held_out_loss
 
@@ -49,6 +51,8 @@ class WorldModelTraining:
         batch: clips an update.
         balance: how much more often clips with rare events are drawn; 1 is as often as others.
         noise: errors of measurement on histories, for models of tracks.
+        paths: futures seen from other paths than the recorded ones, for models that answer to
+            the ego.
         loss: weights of the loss.
         loop: budget and schedule.
     """
@@ -58,12 +62,17 @@ class WorldModelTraining:
     batch: int = 32
     balance: EventWeights = field(default_factory=EventWeights)
     noise: TrackNoise = field(default_factory=TrackNoise)
+    paths: OtherPaths = field(default_factory=OtherPaths)
     loss: WorldModelLossConfig = field(default_factory=WorldModelLossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self):
         if self.steps < 1 or self.batch < 1:
             raise InputError(f"steps {self.steps} and batch {self.batch} must be positive")
+        if self.paths.share and not isinstance(self.model, CoupledConfig):
+            raise InputError(
+                f"--paths.share {self.paths.share}: only a coupled model answers to the ego's path"
+            )
 
 
 _PIXELS = WorldModelTraining(DecoupledConfig(), loop=LoopConfig(updates=300, learning_rate=2e-3))
@@ -139,6 +148,7 @@ def fit(
     loss_of: Callable[[Any, Observation, Truth], Terms],
     watch: Callable[[Any, Observation, Truth], Mapping[str, float]] | None = None,
     see: Callable[[Observation, torch.Generator], Observation] = lambda seen, _: seen,
+    go: Callable[[Clip, torch.Generator], Clip] = lambda clip, _: clip,
     start_from: Path | None = None,
 ) -> None:
     """Trains a world model of any kind in the loop.
@@ -151,6 +161,7 @@ def fit(
         loss_of: the model's loss on some clips.
         watch: numbers to log beside it.
         see: what the model gets to see of a history.
+        go: the path from which it sees what follows.
         start_from: run whose weights, and scales of its inputs, training begins with.
 
     Raises:
@@ -180,7 +191,7 @@ def fit(
 
     def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Truth]:
         clips, index = picked
-        clip = clips.batch(index, images=model.predicts_images)
+        clip = go(clips.batch(index, images=model.predicts_images), generator)
         truth = clips.truth(clip, model, config.steps, generator)
         return see(clip.observation, generator), truth
 
@@ -247,7 +258,10 @@ def main(
             return seen
         return replace(seen, tracks=config.noise.blurred(seen.tracks, generator))
 
-    fit(source, out, config, device, loss, see=blurred, start_from=start_from)
+    def elsewhere(clip: Clip, generator: torch.Generator) -> Clip:
+        return config.paths.taken(clip, config.model.dt_s, generator)
+
+    fit(source, out, config, device, loss, see=blurred, go=elsewhere, start_from=start_from)
 
 
 if __name__ == "__main__":
