@@ -101,6 +101,6 @@ def jepa_telemetry(
     values = telemetry(model.assembly.through_projector(embeddings, targets))
     if model.latent_size:
         values |= input_telemetry(model.assembly, targets, torch.stack(told, dim=1))
-    shown = torch.cat([start.history, start.road], dim=1)[:_WATCHED_IMAGES]
-    values |= image_telemetry(model.assembly, shown)
+    shown = torch.cat([start.history, start.road], dim=1) + start.pattern
+    values |= image_telemetry(model.assembly, shown[:_WATCHED_IMAGES])
     return {name: value.item() for name, value in values.items()}

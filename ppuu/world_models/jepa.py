@@ -33,6 +33,8 @@ from .carry import MAPS, carried_road, carry
 from .gliding import aligned_vehicles
 from .motion import seen_velocity
 
+_PATCHES = (8, 3)
+"""Of a distracting pattern."""
 _SPEED_MPS = 20.0
 """Unit of the gliding frame's speed."""
 
@@ -49,6 +51,8 @@ class JepaConfig:
         regularizer: what the embeddings learn from.
         latent: width of the latent of a step; 0 for a deterministic predictor.
         readout: width of the maps between embeddings and velocities.
+        distraction: strength of a smooth pattern, another one for each history, that lies over all
+            images the encoder is shown of it: what fixed noise is to moving dots.
     """
 
     observation: ObservationConfig = field(default_factory=ObservationConfig)
@@ -58,13 +62,15 @@ class JepaConfig:
     regularizer: RegularizerConfig = field(default_factory=VicRegConfig)
     latent: int = 8
     readout: int = 32
+    distraction: float = 0.0
 
     def __post_init__(self):
-        if self.frames_per_step < 1 or self.readout < 1 or not self.dt_s > 0 or self.latent < 0:
+        if self.frames_per_step < 1 or self.readout < 1 or not self.dt_s > 0:
             raise InputError(
-                "frames_per_step, readout and dt_s of a joint-embedding model must be positive, "
-                "latent not negative"
+                "frames_per_step, readout and dt_s of a joint-embedding model must be positive"
             )
+        if min(self.latent, self.distraction) < 0:
+            raise InputError("latent and distraction of a joint-embedding model: 0 or more")
 
     def build(self) -> JepaWorldModel:
         """A freshly initialised model."""
@@ -82,6 +88,7 @@ class JepaState:
         road: lane lines and off-road area, as seen last.
         seen: velocity of each pixel of the last image.
         speed_mps: of the gliding frame.
+        pattern: what lies over everything.
         steps: from the present to now.
     """
 
@@ -91,6 +98,7 @@ class JepaState:
     road: Float[Tensor, "batch 2 rows columns"]
     seen: Float[Tensor, "batch 2 rows columns"]
     speed_mps: Float[Tensor, " batch"]
+    pattern: Float[Tensor, "batch 1 rows columns"]
     steps: int
 
 
@@ -125,9 +133,21 @@ class JepaWorldModel(WorldModel):
         seconds_ago = self.config.observation.lags(observation.ego.device) * self.config.dt_s
         history = aligned_vehicles(observation, seconds_ago, self.raster)
         road = observation.images[:, -1, [LANES, OFFROAD]]
-        embedding = self.assembly.encode(torch.cat([history, road], dim=1))
+        pattern = self._pattern(road)
+        embedding = self.assembly.encode(torch.cat([history, road], dim=1) + pattern)
         seen = seen_velocity(history, seconds_ago, self.raster)
-        return JepaState(embedding, embedding, history, road, seen, observation.ego[:, -1, 3], 0)
+        speed_mps = observation.ego[:, -1, 3]
+        return JepaState(embedding, embedding, history, road, seen, speed_mps, pattern, 0)
+
+    def _pattern(
+        self, road: Float[Tensor, "batch 2 rows columns"]
+    ) -> Float[Tensor, "batch 1 rows columns"]:
+        if not self.config.distraction:
+            return torch.zeros_like(road[:, :1])
+        coarse = torch.rand(len(road), 1, *_PATCHES, device=road.device)
+        return self.config.distraction * functional.interpolate(
+            coarse, road.shape[-2:], mode="bilinear"
+        )
 
     def stacks(
         self, state: JepaState, vehicles: Float[Tensor, "batch time rows columns"]
@@ -146,7 +166,7 @@ class JepaWorldModel(WorldModel):
         seconds = torch.arange(windows.shape[1], device=film.device) * self.step_s
         still = torch.zeros_like(state.road)[:, None].expand(-1, len(seconds), -1, -1, -1)
         road = carried_road(state.road, still, seconds, state.speed_mps, self.raster)
-        return torch.cat([windows, road], dim=2)
+        return torch.cat([windows, road], dim=2) + state.pattern[:, None]
 
     def targets(
         self, state: JepaState, truth: Truth

@@ -60,8 +60,23 @@ def test_the_encoder_is_shown_what_will_be_seen(data):
     assert (stacks[:, 1:, frames:] - road).abs().mean() < 0.02
 
 
-def test_the_first_target_is_the_present(data):
-    model = model_of().eval()
+def test_a_distraction_stays_for_a_sequence_and_is_all_that_differs(data):
+    model = model_of(dataclasses.replace(TINY, distraction=0.7)).eval()
+    truth, observation = truth_of(data, model), data[1].observation
+    state, other = model.encode(observation), model.encode(observation)
+    assert state.pattern.min() >= 0.0 and 0.5 < state.pattern.max() <= 0.7
+    assert not torch.equal(state.embedding, other.embedding)
+    apart = model.stacks(state, truth.images.vehicles) - model.stacks(other, truth.images.vehicles)
+    torch.testing.assert_close(
+        apart, (state.pattern - other.pattern)[:, None].expand_as(apart), rtol=0, atol=1e-5
+    )
+    # Nobody but the encoder is distracted.
+    assert torch.equal(state.seen, other.seen)
+
+
+@pytest.mark.parametrize("distraction", [0.0, 0.7])
+def test_the_first_target_is_the_present(data, distraction):
+    model = model_of(dataclasses.replace(TINY, distraction=distraction)).eval()
     state = model.encode(data[1].observation)
     targets = model.targets(state, truth_of(data, model))
     torch.testing.assert_close(targets[:, 0], state.embedding, rtol=1e-4, atol=1e-5)

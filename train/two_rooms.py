@@ -1,0 +1,187 @@
+"""``python -m train.two_rooms``: embeddings of two rooms and a door, to plan in.
+
+A small form of the study of PLDM (2502.14819).  Every run (variant, seed) is trained on its own
+random walks; the same command goes on where it stopped.  ``python -m eval.two_rooms`` plans.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from data.rooms import SIDE, Rooms, RoomsConfig, draw_rooms
+from ppuu.checkpoint import FILE_NAME, Checkpoint
+from ppuu.command import run
+from ppuu.config import to_json
+from ppuu.encoders import (
+    Assembly,
+    AssemblyConfig,
+    ConvConfig,
+    GruConfig,
+    Unrolled,
+    VectorHead,
+    as_places,
+)
+from ppuu.encoders.regularizers import (
+    InverseDynamics,
+    VicRegConfig,
+    time_similarity,
+)
+from ppuu.encoders.telemetry import raised, telemetry
+from ppuu.errors import InputError
+from ppuu.runtime import seed_everything, source_commit
+
+Variant = Literal[
+    "full", "no-variance", "no-covariance", "no-time-similarity", "no-inverse-dynamics", "random"
+]
+"""Which term of the objective is left out; ``random`` learns nothing."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Its scale and objective.
+
+    Attributes:
+        rooms: the walks.
+        assembly: encoder and predictor.
+        vicreg: the objective; weights after PLDM's, whose sums of covariances are over pairs.
+        time_similarity: weight of the squared step from one embedding to the next.
+        inverse_dynamics: weight of reading the action from two embeddings.
+        updates, batch: of training; every walk is new.
+        learning_rate: peak of Adam's one-cycle schedule.
+    """
+
+    rooms: RoomsConfig = field(default_factory=RoomsConfig)
+    assembly: AssemblyConfig = field(
+        default_factory=lambda: AssemblyConfig(
+            ConvConfig((8, 16, 32), 3, "batch"), VectorHead(64), GruConfig()
+        )
+    )
+    vicreg: VicRegConfig = field(
+        default_factory=lambda: VicRegConfig(
+            prediction=1.0, variance=4.0, covariance=7.0, normalization="pairs",
+            temporal_variance=0.25,
+        )
+    )  # fmt: skip
+    time_similarity: float = 0.75
+    inverse_dynamics: float = 1.0
+    updates: int = 1500
+    batch: int = 64
+    learning_rate: float = 3e-3
+
+    def __post_init__(self):
+        if self.updates < 0 or self.batch < 2:
+            raise InputError(f"updates {self.updates} must not be negative, batch {self.batch} < 2")
+
+
+def without(training: Training, variant: Variant) -> Training:
+    """The variant's objective."""
+    vicreg = training.vicreg
+    changed = {
+        "no-variance": {"vicreg": replace(vicreg, variance=0.0, temporal_variance=0.0)},
+        "no-covariance": {"vicreg": replace(vicreg, covariance=0.0)},
+        "no-time-similarity": {"time_similarity": 0.0},
+        "no-inverse-dynamics": {"inverse_dynamics": 0.0},
+        "random": {"updates": 0},
+    }  # fmt: skip
+    return replace(training, **changed.get(variant, {}))
+
+
+class Learner(nn.Module):
+    """An assembly and its objective."""
+
+    def __init__(self, training: Training):
+        super().__init__()
+        self.training_config = training
+        self.assembly = Assembly(training.assembly, 2, SIDE, SIDE, 2)
+        width = self.assembly.features * self.assembly.grid[0] * self.assembly.grid[1]
+        self.regularizer = training.vicreg.build(self.assembly.projected)
+        self.inverse = InverseDynamics(width, 2)
+
+    def forward(self, seen: Rooms) -> tuple[Float[Tensor, ""], Unrolled]:
+        """What to lower, and the embeddings that are judged."""
+        model, config = self.assembly, self.training_config
+        targets = model.targets(seen.images)
+        unrolled = model.through_projector(model.unroll(targets[:, 0], seen.actions), targets)
+        loss = self.regularizer(unrolled).total
+        loss = loss + config.time_similarity * time_similarity(unrolled.target)
+        if config.inverse_dynamics:
+            read = self.inverse(as_places(targets), seen.actions)
+            loss = loss + config.inverse_dynamics * read
+        return loss, unrolled
+
+
+def trained(training: Training, seed: int) -> Learner:
+    """A learner after its updates."""
+    seed_everything(seed)
+    learner = Learner(training)
+    if not training.updates:
+        return learner
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.Adam(learner.parameters(), training.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, training.learning_rate, total_steps=training.updates
+    )
+    for _ in range(training.updates):
+        loss, made = learner(draw_rooms(training.rooms, training.batch, generator))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    names = raised({name: value.item() for name, value in telemetry(made).items()})
+    if names:
+        sys.stderr.write(f"warning: {', '.join(names)}\n")
+    return learner
+
+
+def main(
+    out: Path,
+    variants: tuple[Variant, ...] = ("full", "no-variance", "no-inverse-dynamics"),
+    seeds: int = 3,
+    training: Training = Training(),
+) -> None:
+    """Trains every variant; run again to go on.
+
+    Args:
+        out: folder of a run directory each.
+        variants: full, no-variance, no-covariance, no-time-similarity, no-inverse-dynamics,
+            random.
+        seeds: how many, from 0.
+        training: the scale.
+    """
+    if seeds < 1:
+        raise InputError(f"--seeds {seeds}: at least one")
+    torch.set_num_threads(1)
+    for seed in range(seeds):
+        for variant in variants:
+            _run(out / f"{variant}-seed{seed}", variant, without(training, variant), seed)
+
+
+def _run(where: Path, variant: Variant, training: Training, seed: int) -> None:
+    """One run, unless it is there."""
+    config = {"variant": variant, "seed": seed, "training": to_json(training)}
+    if (where / FILE_NAME).is_file():
+        if Checkpoint.load(where, "rooms").config["training"] != config["training"]:
+            raise InputError(f"{where}: from another scale; choose another --out")
+        return
+    began = time.process_time()
+    learner = trained(training, seed)
+    seconds = round(time.process_time() - began, 1)
+    config |= {"train_cpu_s": seconds, "commit": source_commit()}
+    weights = learner.assembly.state_dict()
+    where.mkdir(parents=True, exist_ok=True)
+    Checkpoint("rooms", config, weights, training.updates, {}).save(where / FILE_NAME)
+    sys.stdout.write(f"{where.name}: {seconds:.0f} s\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    run(main)
