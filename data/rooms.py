@@ -32,13 +32,13 @@ class RoomsConfig:
         steps: actions of a sequence; it has one image more.
         turn_rad: deviation of the heading from one step to the next.
         shift_pixels: how far the wall may stand from the middle; 0 is one wall for all.
-        shift_door: whether the door may be anywhere in the wall, or in its middle.
+        shift_door: whether the door may be anywhere in the wall, or is in its middle.
     """
 
     steps: int = 12
     turn_rad: float = 0.4
-    shift_pixels: float = 4.0
-    shift_door: bool = True
+    shift_pixels: float = 0.0
+    shift_door: bool = False
 
     def __post_init__(self):
         if self.steps < 1 or self.turn_rad < 0 or not 0 <= self.shift_pixels < SIDE / 4:

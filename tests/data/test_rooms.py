@@ -52,7 +52,7 @@ def test_outside_is_nowhere():
 
 
 def test_sequences_obey_their_actions_and_some_pass_the_door():
-    config = RoomsConfig(steps=12)
+    config = RoomsConfig(steps=12, shift_pixels=4.0, shift_door=True)
     rooms = draw_rooms(config, 512, torch.Generator().manual_seed(0))
     step = rooms.positions.diff(dim=1) * SIDE / STEP_PIXELS
     free = (step - rooms.actions).abs().amax(-1) < 1e-4
@@ -81,7 +81,9 @@ def test_a_wall_has_one_gap():
 
 
 def test_goals_are_in_the_other_room():
-    layout, start, goal = draw_tasks(RoomsConfig(), 64, torch.Generator().manual_seed(0))
+    layout, start, goal = draw_tasks(
+        RoomsConfig(shift_pixels=4.0), 64, torch.Generator().manual_seed(0)
+    )
     wall = layout.wall / SIDE
     assert ((start[:, 1] < wall) != (goal[:, 1] < wall)).all()
     assert (start[:, 1] < wall).float().mean().item() == pytest.approx(0.5, abs=0.2)

@@ -54,8 +54,10 @@ def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):
 def test_a_variant_lacks_its_term():
     rooms = draw_rooms(TINY.rooms, 4, torch.Generator().manual_seed(0))
     losses = {}
-    for variant in ("full", "no-variance", "no-covariance", "no-time-similarity",
-                    "no-inverse-dynamics"):  # fmt: skip
+    for variant in (
+        "full", "no-variance", "no-temporal-variance", "no-covariance", "no-time-similarity",
+        "no-inverse-dynamics",
+    ):  # fmt: skip
         torch.manual_seed(0)
         losses[variant] = Learner(without(TINY, variant))(rooms)[0].item()
     assert all(losses["full"] > losses[variant] for variant in losses if variant != "full")
