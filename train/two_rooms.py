@@ -148,7 +148,7 @@ def trained(training: Training, seed: int) -> Learner:
 def main(
     out: Path,
     variants: tuple[Variant, ...] = ("full", "no-variance", "no-inverse-dynamics"),
-    seeds: int = 3,
+    seeds: tuple[int, ...] = (0, 1, 2),
     training: Training = Training(),
 ) -> None:
     """Trains every variant; run again to go on.
@@ -157,13 +157,13 @@ def main(
         out: folder of a run directory each.
         variants: full, no-variance, no-temporal-variance, no-covariance, no-time-similarity,
             no-inverse-dynamics, random.
-        seeds: how many, from 0.
+        seeds: one training each.
         training: the scale.
     """
-    if seeds < 1:
-        raise InputError(f"--seeds {seeds}: at least one")
+    if not seeds:
+        raise InputError("--seeds: give at least one")
     torch.set_num_threads(1)
-    for seed in range(seeds):
+    for seed in seeds:
         for variant in variants:
             _run(out / f"{variant}-seed{seed}", variant, without(training, variant), seed)
 

@@ -33,9 +33,9 @@ SHORT = Protocol(episodes=3, budget=4, horizon=3, replan_every=2, samples=8, ite
 
 def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):
     runs = tmp_path / "runs"
-    train(runs, ("full", "no-variance"), 1, TINY)
+    train(runs, ("full", "no-variance"), (0,), TINY)
     first = {path: path.stat().st_mtime_ns for path in runs.glob("*/checkpoint.pt")}
-    train(runs, ("full", "no-variance"), 2, TINY)
+    train(runs, ("full", "no-variance"), (0, 1), TINY)
     assert {path: path.stat().st_mtime_ns for path in first} == first
     plan(runs, tmp_path / "table.json", SHORT)
     judged = {path: path.stat().st_mtime_ns for path in runs.glob("*/judged-*.json")}
@@ -48,7 +48,7 @@ def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):
     assert rows[-1]["near_hit"]["n"] == 3
     assert "no-variance" in capsys.readouterr().out
     with pytest.raises(InputError, match="another scale"):
-        train(runs, ("full",), 1, Training())
+        train(runs, ("full",), (0,), Training())
 
 
 def test_a_variant_lacks_its_term():
