@@ -37,7 +37,7 @@ class Learned:
 
     words: Words
     pace: float = 1.0
-    policy: str = "embedding"
+    policy: str = "pixels"
     driven: bool = True
 
 
@@ -76,6 +76,10 @@ the driving form of the slow-features study, embeddings that learn before a patt
 PLANNER = "starts=2,iterations=6,replan_every=4"
 REFERENCES = ("no-action", f"planner:recorded-images,{PLANNER}")
 """Drivers beside the rows; the second knows the future: a bound for planning on images."""
+
+
+_IMITATION = 3
+"""Updates of the imitation that MPUR starts from, for each of its own; they cost a twentieth."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,7 @@ def plan(
         f"MPUR in {label}",
         ("train.policy", "--method", "mpur", "--preset", row.policy, *learnt, "--out", str(policy),
          "--world-model", str(where), "--loop.seed", str(seed),
+         "--imitation-updates", str(_IMITATION * scale.policy_updates),
          "--loop.updates", str(scale.policy_updates)),
         policy / ".done",
     )  # fmt: skip
