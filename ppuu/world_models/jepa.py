@@ -86,7 +86,6 @@ class JepaState:
         first: of the present.
         history: vehicles in the gliding frame.
         road: lane lines and off-road area, as seen last.
-        seen: velocity of each pixel of the last image.
         speed_mps: of the gliding frame.
         pattern: what lies over everything.
         steps: from the present to now.
@@ -96,7 +95,6 @@ class JepaState:
     first: Float[Tensor, "batch features places_x places_y"]
     history: Float[Tensor, "batch frames rows columns"]
     road: Float[Tensor, "batch 2 rows columns"]
-    seen: Float[Tensor, "batch 2 rows columns"]
     speed_mps: Float[Tensor, " batch"]
     pattern: Float[Tensor, "batch 1 rows columns"]
     steps: int
@@ -130,14 +128,16 @@ class JepaWorldModel(WorldModel):
 
     def encode(self, observation: Observation) -> JepaState:
         """Aligns the history in the gliding frame and encodes it."""
-        seconds_ago = self.config.observation.lags(observation.ego.device) * self.config.dt_s
+        seconds_ago = self._seconds_ago(observation.ego)
         history = aligned_vehicles(observation, seconds_ago, self.raster)
         road = observation.images[:, -1, [LANES, OFFROAD]]
         pattern = self._pattern(road)
         embedding = self.assembly.encode(torch.cat([history, road], dim=1) + pattern)
-        seen = seen_velocity(history, seconds_ago, self.raster)
         speed_mps = observation.ego[:, -1, 3]
-        return JepaState(embedding, embedding, history, road, seen, speed_mps, pattern, 0)
+        return JepaState(embedding, embedding, history, road, speed_mps, pattern, 0)
+
+    def _seconds_ago(self, like: Tensor) -> Float[Tensor, " frames"]:
+        return self.config.observation.lags(like.device) * self.config.dt_s
 
     def _pattern(
         self, road: Float[Tensor, "batch 2 rows columns"]
@@ -219,7 +219,10 @@ class JepaWorldModel(WorldModel):
         maps = self.readout(first, ahead)
         maps = maps.unflatten(0, (len(observation.ego), futures, len(states)))
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
-        return carry(observation, states[0].seen[::futures], maps, seconds, self.raster)
+        # Only who wants pictures pays for the matching of images; embeddings do without.
+        history = states[0].history[::futures]
+        seen = seen_velocity(history, self._seconds_ago(history), self.raster)
+        return carry(observation, seen, maps, seconds, self.raster)
 
 
 class _Explain(nn.Module):

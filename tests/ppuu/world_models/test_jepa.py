@@ -18,6 +18,7 @@ from ppuu.encoders.regularizers import (
 from ppuu.encoders.telemetry import FAILURES
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
 from ppuu.world_models import JepaConfig, WorldModelConfig, explained, replicas
+from ppuu.world_models.motion import seen_velocity
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips
 
@@ -71,7 +72,8 @@ def test_a_distraction_stays_for_a_sequence_and_is_all_that_differs(data):
         apart, (state.pattern - other.pattern)[:, None].expand_as(apart), rtol=0, atol=1e-5
     )
     # Nobody but the encoder is distracted.
-    assert torch.equal(state.seen, other.seen)
+    assert torch.equal(state.history, other.history)
+    assert torch.equal(state.road, other.road)
 
 
 @pytest.mark.parametrize("distraction", [0.0, 0.7])
@@ -86,7 +88,8 @@ def test_untrained_it_predicts_the_velocities_seen(data):
     model, observation = model_of().eval(), data[1].observation
     futures, state = model.imagine(observation, 2, 1), model.encode(observation)
     owner, pixel = futures.flow.owner, futures.flow.pixel
-    seen = state.seen.flatten(2)[owner, :, pixel]
+    ago = TINY_OBSERVATION.lags(state.history.device) * TINY.dt_s
+    seen = seen_velocity(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
     torch.testing.assert_close(futures.flow.metres[:, 0, 1], 2 * model.step_s * seen)
 
 
