@@ -6,6 +6,7 @@ import csv
 import json as json_
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,9 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import written_whole
 
-from .results import Metric, Row, format_table, over_seeds, write_results
+from .results import Metric, Row, format_table, mean, over_seeds, write_results
 from .steps import Step, carry_out
-from .table import tabulate
+from .table import SUCCESSES, tabulate
 
 Words = tuple[str, ...]
 
@@ -253,6 +254,32 @@ def _driven(out: Path, what: str, name: str, seeds: Sequence[int]) -> dict[str, 
     return {f"{what}_success": row["success"], f"{what}_distance_m": row["distance_m"]}
 
 
+def compared(out: Path, rows: Sequence[Row], beside: str = "pixels") -> list[Row]:
+    """Success of each planner less that of one, on the same scenarios, seeds together."""
+    driven = {str(row["name"]): row for row in rows if "seeds" in row and "planner_success" in row}
+    if beside not in driven:
+        return []
+    shares = {name: _shares(out, name) for name in driven}
+    found: list[Row] = []
+    for name in driven:
+        both = [scenario for scenario in shares[name] if scenario in shares[beside]]
+        if name != beside and both:
+            gains = [shares[name][scenario] - shares[beside][scenario] for scenario in both]
+            found.append({"name": f"{name} - {beside}", "success_difference": mean(gains)})
+    return found
+
+
+def _shares(out: Path, name: str) -> dict[str, float]:
+    """Share of the seeds that succeed in each scenario."""
+    outcomes: dict[str, list[bool]] = defaultdict(list)
+    for path in sorted((out / "planner").glob(f"{name}-seed*.json")):
+        for episode in _episodes(path):
+            if episode["policy"] != "human":
+                scenario = f"{episode['recording']}/{episode['vehicle_id']}"
+                outcomes[scenario].append(episode["outcome"] in SUCCESSES)
+    return {scenario: float(np.mean(ends)) for scenario, ends in outcomes.items()}
+
+
 def _last(log: Path) -> dict[str, Any]:
     return json_.loads(log.read_text().splitlines()[-1])
 
@@ -345,10 +372,16 @@ def main(
         "recordings": list(map(str, recordings)), "test": list(map(str, test)),
         "scale": vars(scale), "planner": PLANNER,
     }  # fmt: skip
-    write_results(out / "table.json", "eval.objectives", config, found)
+    differences = compared(out, found)
+    write_results(out / "table.json", "eval.objectives", config, found, differences)
     with written_whole(out / "table.md") as temporary:
         temporary.write_text(markdown(found))
-    sys.stdout.write(format_table(found) + f"\n\n{out / 'table.json'}\n{out / 'table.md'}\n")
+    sys.stdout.write(
+        format_table(found)
+        + "\n\n"
+        + format_table(differences)
+        + f"\n\n{out / 'table.json'}\n{out / 'table.md'}\n"
+    )
 
 
 if __name__ == "__main__":

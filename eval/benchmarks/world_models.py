@@ -12,14 +12,20 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from data.clips import Clips
 from data.splits import FrameWindow, Split
 from data.traffic import PRESETS, generate
 from ppuu.errors import InputError
-from ppuu.objectives import WorldModelLossConfig, world_model_loss
+from ppuu.objectives import (
+    JepaLossConfig,
+    WorldModelLossConfig,
+    jepa_loss,
+    world_model_loss,
+)
 from ppuu.observation import ObservationConfig
 from ppuu.recording import Recording
 from ppuu.world_models import (
@@ -27,6 +33,8 @@ from ppuu.world_models import (
     CoupledConfig,
     CoupledWorldModel,
     DecoupledConfig,
+    JepaConfig,
+    JepaWorldModel,
     RecurrentConfig,
     TokensConfig,
     WorldModelConfig,
@@ -60,6 +68,7 @@ ORIGINAL = "paper, the original's way"
 MEMBERS = {
     "tokens": Member(TokensConfig()),
     "pixels": Member(DecoupledConfig()),
+    "joint-embedding": Member(JepaConfig()),
     "recurrent": Member(RecurrentConfig()),
     "cortexnet": Member(CortexNetConfig()),
     "coupled": Member(CoupledConfig()),
@@ -190,18 +199,23 @@ class _Case:
 
     def learn(self) -> None:
         """One update."""
-        settings = WorldModelLossConfig(divergence_weight=1e-6)
         self.model.train()
         with self._precision():
-            if self.member.the_originals_way:
-                assert isinstance(self.model, CoupledWorldModel)
-                loss = original.loss(self.model, self.observation, self.truth, settings)
-            else:
-                loss = world_model_loss(self.model, self.observation, self.truth, settings).total
+            loss = self._loss()
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
+
+    def _loss(self) -> Float[Tensor, ""]:
+        settings = WorldModelLossConfig(divergence_weight=1e-6)
+        if self.member.the_originals_way:
+            assert isinstance(self.model, CoupledWorldModel)
+            return original.loss(self.model, self.observation, self.truth, settings)
+        if isinstance(self.model, JepaWorldModel):
+            ours = JepaLossConfig(other=settings)
+            return jepa_loss(self.model, self.observation, self.truth, ours).total
+        return world_model_loss(self.model, self.observation, self.truth, settings).total
 
     def foresee(self) -> None:
         """All futures of all histories."""

@@ -9,7 +9,7 @@ import pytest
 import train.encoder
 import train.policy
 import train.world_model
-from eval.objectives import ROWS, Scale, markdown, plan, result, run_dir, table
+from eval.objectives import ROWS, Scale, compared, markdown, plan, result, run_dir, table
 from eval.results import rate, write_results
 from ppuu.errors import InputError
 
@@ -82,6 +82,11 @@ def test_seeds_are_put_together_and_the_human_left_out(tmp_path):
     assert joint["warnings"] == "copying"
     assert pixels["planner_success"].value == 0.0
     assert "vicreg | 2 | 20" in markdown([joint, pixels])
+    # The same two scenarios: one seed of two fails in one of them, the other model in both.
+    (difference,) = compared(tmp_path, [joint, pixels])
+    assert difference["name"] == "vicreg - pixels"
+    assert difference["success_difference"].value == pytest.approx(0.75)
+    assert compared(tmp_path, [joint]) == []
     assert "MPUR" not in markdown([joint, pixels])
 
 
