@@ -17,8 +17,13 @@ from ppuu.encoders.regularizers import (
 )
 from ppuu.encoders.telemetry import FAILURES
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
+from ppuu.planners import CemPlanner, GradientPlanner
+from ppuu.policies import Surroundings
+from ppuu.policies.planning import PlanningConfig, PlanningPolicy
+from ppuu.raster import RoadMap
 from ppuu.world_models import JepaConfig, WorldModelConfig, explained, replicas
 from ppuu.world_models.motion import seen_velocity
+from ppuu.worlds import PredictedWorld
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips
 
@@ -218,3 +223,32 @@ def test_inverse_motion_counts_only_where_something_is_seen():
     motion[:, 0] = 3.0
     motion[:, :, 4:] = 1000.0
     assert loss(embedding, embedding, motion, weight).item() == pytest.approx(9.0)
+
+
+@pytest.mark.parametrize(
+    "planner",
+    [GradientPlanner(iterations=3), CemPlanner(samples=16, iterations=2, elites=4)],
+    ids=lambda planner: type(planner).__name__,
+)
+def test_one_can_plan_in_it(data, planner):
+    """A plan costs no more than any start, and disagreement between replicas has a price."""
+    model = model_of().requires_grad_(False).eval()
+    torch.nn.init.normal_(model.readout.last.weight, std=0.2)
+    clips, clip = data
+    roads, some = RoadMap.build([clips.recordings[0].road], model.raster), torch.arange(2)
+    observation, ego, frame = clip.observation.take(some), clip.ego[some], clip.frame[some]
+    others = clips.scene.neighbours(frame, ego)
+    truth = Surroundings(
+        clips.scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
+    )
+    costs = {}
+    for weight in (0.0, 2.0):
+        config = PlanningConfig(planner, steps=3, futures=2, starts=2, uncertainty_weight=weight)
+        policy = PlanningPolicy(PredictedWorld(model), config)
+        policy.act(observation, truth)
+        plan, cost = policy.decision.plan, policy.decision.cost
+        still = torch.zeros(len(observation.ego), 1, 3, 2)
+        costs[weight] = cost(still)
+        assert (plan.cost <= costs[weight][:, 0] + 1e-4).all()
+        assert (plan.cost < costs[weight][:, 0] - 1e-3).any()
+    assert (costs[2.0] > costs[0.0]).any()
