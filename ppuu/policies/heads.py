@@ -21,56 +21,64 @@ class Head(nn.Module, ABC):
     Args:
         inputs: width of the features.
         outputs: of the linear layer.
-        bounds: of the actions; a mean is a tanh of this size.
     """
 
-    def __init__(self, inputs: int, outputs: int, bounds: ActionBounds):
+    def __init__(self, inputs: int, outputs: int):
         super().__init__()
-        self.bounds = bounds
         self.last = nn.Linear(inputs, outputs)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     @abstractmethod
     def forward(
-        self, features: Float[Tensor, "batch features"], deviation: Float[Tensor, "2"]
+        self,
+        features: Float[Tensor, "batch features"],
+        largest: Float[Tensor, "batch 2"],
+        deviation: Float[Tensor, "2"],
     ) -> Float[Tensor, "batch 2"]:
-        """The action in physical units; sampled, if there is chance, while training."""
+        """The action in physical units; sampled, if there is chance, while training.
+
+        Args:
+            features: what was thought of.
+            largest: actions; a mean is a tanh of this size.
+            deviation: of the experts' actions.
+        """
 
     @abstractmethod
     def surprise(
         self,
         features: Float[Tensor, "batch features"],
         action: Float[Tensor, "batch 2"],
+        largest: Float[Tensor, "batch 2"],
         deviation: Float[Tensor, "2"],
     ) -> Float[Tensor, " batch"]:
         """How little an action was expected, in nats up to a constant."""
-
-    def bounded(self, wish: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
-        """Any number as an action within the bounds."""
-        return torch.tanh(wish) * self.bounds.largest(wish)
 
 
 class Deterministic(Head):
     """One action for what is seen; surprise is the squared error."""
 
-    def __init__(self, inputs: int, bounds: ActionBounds):
-        super().__init__(inputs, 2, bounds)
+    def __init__(self, inputs: int):
+        super().__init__(inputs, 2)
 
     def forward(
-        self, features: Float[Tensor, "batch features"], deviation: Float[Tensor, "2"]
+        self,
+        features: Float[Tensor, "batch features"],
+        largest: Float[Tensor, "batch 2"],
+        deviation: Float[Tensor, "2"],
     ) -> Float[Tensor, "batch 2"]:
         """The same in training and in use."""
-        return self.bounded(self.last(features))
+        return torch.tanh(self.last(features)) * largest
 
     def surprise(
         self,
         features: Float[Tensor, "batch features"],
         action: Float[Tensor, "batch 2"],
+        largest: Float[Tensor, "batch 2"],
         deviation: Float[Tensor, "2"],
     ) -> Float[Tensor, " batch"]:
         """Of a Gaussian as wide as the experts' actions are."""
-        return (0.5 * ((self(features, deviation) - action) / deviation) ** 2).sum(-1)
+        return (0.5 * ((self(features, largest, deviation) - action) / deviation) ** 2).sum(-1)
 
 
 class Mixture(Head):
@@ -80,18 +88,19 @@ class Mixture(Head):
 
     Args:
         inputs: width of the features.
-        bounds: of the actions.
         components: how many.
+        bounds: that samples stay within.
     """
 
-    def __init__(self, inputs: int, bounds: ActionBounds, components: int):
-        super().__init__(inputs, 5 * components, bounds)
+    def __init__(self, inputs: int, components: int, bounds: ActionBounds):
+        super().__init__(inputs, 5 * components)
+        self.bounds = bounds
         with torch.no_grad():  # components that begin alike stay alike
             spread = torch.linspace(-1.0, 1.0, components) if components > 1 else torch.zeros(1)
             self.last.bias.view(components, 5)[:, 1] = 0.2 * spread
 
     def _parts(
-        self, features: Float[Tensor, "batch features"]
+        self, features: Float[Tensor, "batch features"], largest: Float[Tensor, "batch 2"]
     ) -> tuple[
         Float[Tensor, "batch components"],
         Float[Tensor, "batch components 2"],
@@ -100,13 +109,17 @@ class Mixture(Head):
         """Logarithms of the weights, means, and logarithms of the deviations."""
         told = self.last(features).unflatten(1, (-1, 5))
         logs = told[..., 3:].clamp(_NARROWEST, _WIDEST)
-        return told[..., 0].log_softmax(-1), self.bounded(told[..., 1:3]), logs
+        mean = torch.tanh(told[..., 1:3]) * largest[:, None]
+        return told[..., 0].log_softmax(-1), mean, logs
 
     def forward(
-        self, features: Float[Tensor, "batch features"], deviation: Float[Tensor, "2"]
+        self,
+        features: Float[Tensor, "batch features"],
+        largest: Float[Tensor, "batch 2"],
+        deviation: Float[Tensor, "2"],
     ) -> Float[Tensor, "batch 2"]:
         """A sample while training, else the mean of the likeliest component."""
-        weight, mean, log_deviation = self._parts(features)
+        weight, mean, log_deviation = self._parts(features, largest)
         if self.training:
             chosen = torch.multinomial(weight.detach().exp(), 1)
         else:
@@ -122,10 +135,11 @@ class Mixture(Head):
         self,
         features: Float[Tensor, "batch features"],
         action: Float[Tensor, "batch 2"],
+        largest: Float[Tensor, "batch 2"],
         deviation: Float[Tensor, "2"],
     ) -> Float[Tensor, " batch"]:
         """Negative log-likelihood of the action in units of the experts' deviation."""
-        weight, mean, log_deviation = self._parts(features)
+        weight, mean, log_deviation = self._parts(features, largest)
         off = (action[:, None] - mean) / (deviation * log_deviation.exp())
         nats = -0.5 * off.square() - log_deviation - 0.5 * math.log(2 * math.pi)
         return -torch.logsumexp(weight + nats.sum(-1), dim=1)
@@ -133,4 +147,4 @@ class Mixture(Head):
 
 def head(inputs: int, bounds: ActionBounds, components: int) -> Head:
     """Deterministic without components."""
-    return Mixture(inputs, bounds, components) if components else Deterministic(inputs, bounds)
+    return Mixture(inputs, components, bounds) if components else Deterministic(inputs)

@@ -25,18 +25,21 @@ class NetworkPolicyConfig:
         hidden: width of the two fully connected layers (PPUU: 256).
         components: 0 for one action; 1 for a Gaussian of actions; more for a mixture of Gaussians.
         bounds: largest actions; the output is a tanh of this size.
+        lateral_mps2: largest lateral acceleration. It bounds the curvature the more the faster one
+            drives, so that the same output means much the same at any speed.
     """
 
     features: FeaturesConfig = field(default_factory=TracksConfig)
     hidden: int = 128
     components: int = 0
     bounds: ActionBounds = field(default_factory=ActionBounds)
+    lateral_mps2: float = 6.0
 
     def __post_init__(self):
-        if self.hidden < 1 or self.components < 0:
+        if self.hidden < 1 or self.components < 0 or not self.lateral_mps2 > 0:
             raise InputError(
-                f"a policy of hidden {self.hidden} and components {self.components}: at least 1 "
-                "and 0"
+                f"a policy of hidden {self.hidden}, components {self.components} and lateral_mps2 "
+                f"{self.lateral_mps2}: at least 1 and 0, and positive"
             )
 
     @property
@@ -67,16 +70,28 @@ class NetworkPolicy(nn.Module, Policy):
         ego = self.normalizer.ego(observation.ego_features)
         return self.decide(self.features(observation, ego))
 
+    def _largest(self, observation: Observation) -> Float[Tensor, "batch 2"]:
+        """Actions that the bounds allow at the present speed."""
+        speed = observation.ego[:, -1, 3]
+        acceleration, curvature = self.config.bounds.largest(speed)
+        possible = self.config.lateral_mps2 / speed.square().clamp(min=1e-6)
+        return torch.stack(
+            [acceleration.expand_as(speed), torch.minimum(curvature, possible)], dim=-1
+        )
+
     def forward(self, observation: Observation) -> Float[Tensor, "batch 2"]:
         """Actions in physical units, differentiable; sampled, if there is chance, in training."""
-        return self.head(self._thought(observation), self.normalizer.action_deviation)
+        deviation = self.normalizer.action_deviation
+        return self.head(self._thought(observation), self._largest(observation), deviation)
 
     def surprise(
         self, observation: Observation, action: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
         """How little an action was expected: negative log-likelihood up to a constant."""
-        deviation = self.normalizer.action_deviation
-        return self.head.surprise(self._thought(observation), action, deviation)
+        return self.head.surprise(
+            self._thought(observation), action, self._largest(observation),
+            self.normalizer.action_deviation,
+        )  # fmt: skip
 
     @torch.no_grad()
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:

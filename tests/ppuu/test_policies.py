@@ -154,12 +154,24 @@ def test_a_network_keeps_its_bounds(network):
         network.head.last.weight.normal_(0, 100.0)
     observation = random_observation()
     actions = network(observation)
-    largest = torch.tensor([6.0, 0.065])
-    assert (actions.abs() <= largest).all()
-    assert (actions.abs().amax(0) > 0.9 * largest).all()
+    lateral = actions[:, 1].abs() * observation.ego[:, -1, 3].square()
+    assert (actions.abs() <= torch.tensor([6.0, 0.065])).all()
+    assert (actions[:, 0].abs() > 0.9 * 6.0).any()
+    assert 0.9 * 6.0 < lateral.max() <= 6.0 * (1 + 1e-6)
     acted = network.act(observation, nobody()[1])
     torch.testing.assert_close(acted, actions)
     assert not acted.requires_grad
+
+
+def test_the_same_output_is_the_same_lateral_acceleration_once_it_is_fast(network):
+    """Below sqrt(6 / 0.065) = 9.6 m/s the wheel is the limit, above it the tyres."""
+    with torch.no_grad():
+        network.head.last.bias.fill_(0.3)
+    observation = random_observation(4)
+    observation.ego[:, -1, 3] = torch.tensor([0.0, 9.0, 20.0, 40.0])
+    half = math.tanh(0.3)
+    expected = torch.tensor([0.065, 0.065, 6.0 / 400, 6.0 / 1600]) * half
+    torch.testing.assert_close(network(observation)[:, 1].detach(), expected)
 
 
 def test_a_network_sees_vehicles_road_and_its_own_motion(network):
