@@ -78,6 +78,10 @@ class PolicyTraining:
             )
 
 
+_LOOP = LoopConfig(clip_norm=10.0)
+"""Somebody is touched in few batches, whose gradient is ten times the usual one: a small clip would
+silence just these."""
+
 _PIXELS = PolicyTraining(
     NetworkPolicyConfig(PixelsConfig()), imitation_updates=1000, loop=LoopConfig(updates=300)
 )
@@ -88,11 +92,12 @@ PRESETS = {
         NetworkPolicyConfig(TracksConfig(hidden=8, heads=2), hidden=16), _SHORT,
         batch=4, imitation_updates=5, expert_clips=16, loop=LoopConfig(updates=10),
     ),
-    "small": PolicyTraining(loop=LoopConfig(updates=2000)),
-    "medium": PolicyTraining(batch=32, loop=LoopConfig(updates=8000)),
+    "small": PolicyTraining(loop=replace(_LOOP, updates=4000)),
+    "medium": PolicyTraining(batch=32, loop=replace(_LOOP, updates=8000)),
     "large": PolicyTraining(
         NetworkPolicyConfig(TracksConfig(hidden=256), hidden=256), UnrollConfig(replicas=10),
-        batch=64, loop=LoopConfig(updates=100_000, learning_rate=3e-4, warmup_updates=1000),
+        batch=64,
+        loop=replace(_LOOP, updates=100_000, learning_rate=3e-4, warmup_updates=1000),
     ),
     "pixels": _PIXELS,
     "pixels-debug": replace(

@@ -35,7 +35,7 @@ class StartConfig:
     speed_mps: float = 3.0
     left_m: float = 0.6
     heading_rad: float = 0.05
-    drive_steps: int = 15
+    drive_steps: int = 20
 
     def __post_init__(self):
         smallest = min(self.speed_mps, self.left_m, self.heading_rad, self.drive_steps)
