@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ppuu.kinematics import step
 from ppuu.policies.base import TrueWorld
 
 from .simulator import Simulator
@@ -38,7 +39,7 @@ class Tryout(TrueWorld):
     def others_along(
         self, path: Float[Tensor, "copies frames 4"], vehicle: Int[Tensor, "copies slots"]
     ) -> Float[Tensor, "copies slots frames 4"]:
-        """Where some of the others would be, frame by frame; who has left stays where it was.
+        """Where some of the others would be, frame by frame; who has left drives on as it last was.
 
         Args:
             path: the egos' states at the coming frames; an episode's copies are rows in a row.
@@ -60,16 +61,18 @@ class Tryout(TrueWorld):
         state, told = simulator.state[envs].detach(), []
         known = path.new_zeros(*vehicle.shape, 4)
         for number in range(path.shape[1]):
+            over = (frame >= last) & (not traffic.reacts)  # a recording has no more to show
             frame = torch.minimum(frame + 1, last)
             if traffic.reacts:
                 box = torch.cat([state[:, :3], size], dim=1)
                 traffic.advance(every, frame, box, state[:, 3])
             found = traffic.neighbours(every, ego, frame)
             same = (found.vehicle[:, None] == vehicle[..., None]) & found.present[:, None]
-            there, slot = same.max(dim=2)
+            there, slot = (same & ~over[:, None, None]).max(dim=2)
             states = torch.cat([found.boxes[..., :3], found.speed_mps[..., None]], dim=2)
             now = states.gather(1, slot[..., None].expand(-1, -1, 4))
-            known = torch.where(there[..., None], now, known)
+            gone = step(known, torch.zeros_like(known[..., :2]), scene.dt_s)
+            known = torch.where(there[..., None], now, gone)
             told.append(known)
             state = path[:, number].detach()
         return torch.stack(told, dim=2)

@@ -44,6 +44,7 @@ HORIZONS_S = (0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 """Each is judged at the model's nearest step."""
 SHOWN = ("vehicle_iou", "cost_error", "position_error_m")
 SHOWN_S = (1.0, 2.0, 3.0)
+_LONGEST_S = 60.0
 """What is printed; the file has all of it."""
 REFERENCES = {
     "copy-last": CopyLast,
@@ -175,8 +176,10 @@ def main(
             prior; at 0 all futures are the most likely one.
         seed: of clips and samples.
     """
-    if min(clips, futures) < 1 or not horizon_s > 0:
-        raise InputError("--clips, --futures and --horizon-s must be positive")
+    if min(clips, futures) < 1 or not 0 < horizon_s <= _LONGEST_S:
+        raise InputError(
+            f"--clips and --futures must be positive, --horizon-s up to {_LONGEST_S:g}"
+        )
     if not temperature:
         raise InputError("--temperature: give at least one, 1 for the prior")
     for out in (json, report):
@@ -200,6 +203,7 @@ def main(
         "world_model": {name: str(path) for name, path in runs.items()},
         **held.identity,
         "seen_in_training": held.seen,
+        "ensemble": ensemble, "temperature": list(temperature),
         "clips": len(index), "futures": futures, "horizon_s": steps * first.step_s, "seed": seed,
         "judged_at_s": {
             f"{seconds:g}s": round((step_at(seconds, first.step_s) + 1) * first.step_s, 6)

@@ -124,8 +124,12 @@ def with_setting(config: Any, path: str, text: str, where: str) -> Any:
         if not dataclasses.is_dataclass(inner):
             raise InputError(f"{where}: '{name}' has no parts, so no '{rest}'")
         return dataclasses.replace(config, **{name: with_setting(inner, rest, text, where)})
+
+    def refuse(constant: str):
+        raise InputError(f"{where}: {name} {constant} is no number")
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError:
         value = text
     hint = typing.get_type_hints(type(config))[name]

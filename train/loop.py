@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -102,6 +103,17 @@ def batch_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)[0])
 
 
+@contextmanager
+def _saved_if_alone(progress: Progress) -> Iterator[None]:
+    """Keeps what has been reached if another rank is lost meanwhile."""
+    try:
+        yield
+    except distributed.RankLostError:
+        if distributed.first():
+            progress.save()
+        raise
+
+
 class _Training:
     """The updates of a run, from where its progress stands.
 
@@ -125,7 +137,9 @@ class _Training:
         progress, saved_at = self._progress, time.monotonic()
         with Interruption() as interruption:
             while not progress.over:
-                self._report(journal, *self._update())
+                update = self._update()
+                with _saved_if_alone(progress):
+                    self._report(journal, *update)
                 due = time.monotonic() - saved_at > self._loop.save_every_s
                 if distributed.first() and (due or progress.over or interruption.asked):
                     progress.save()
@@ -160,18 +174,15 @@ class _Training:
             (terms.total / loop.accumulate).backward()
             watch.lap("backward")
             seen.append(terms)
-        try:
+        with _saved_if_alone(progress):  # nothing of this update has been taken yet
             distributed.average_gradients(progress.parameters)
-        except distributed.RankLostError:
-            if distributed.first():
-                progress.save()  # nothing of this update has been taken yet
-            raise
         watch.lap("exchange")
         norm = nn.utils.clip_grad_norm_(progress.parameters, loop.clip_norm)
         if not torch.isfinite(norm):
             raise InputError(
                 f"{progress.out}: the gradient of update {progress.step} is not finite; the last "
-                "checkpoint is intact; lower --loop.learning-rate and run again"
+                "checkpoint is intact; train anew with a lower --loop.learning-rate into another "
+                "--out (world models can --start-from this one)"
             )
         progress.advance()
         watch.lap("optimizer")

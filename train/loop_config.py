@@ -11,7 +11,8 @@ from ppuu.errors import InputError
 FREE = (
     "updates", "save_every_s", "log_every", "pictures_every", "validate_every", "patience",
 )  # fmt: skip
-"""Fields that a resumed run may change: none of them touches what an update does."""
+"""Fields that a resumed run may change.  Of these only ``updates`` touches what an update does: the
+cosine of the learning rate is stretched, so a run taken further is not the longer run."""
 
 
 @dataclass(frozen=True)

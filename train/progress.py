@@ -14,6 +14,7 @@ from torch import nn
 from ppuu.checkpoint import BEST_FILE_NAME, FILE_NAME, Checkpoint
 from ppuu.config import differences
 from ppuu.errors import InputError
+from ppuu.files import written_whole
 
 from .average import MovingAverage
 from .early_stop import EarlyStop
@@ -85,7 +86,8 @@ class Progress:
     def begin(self) -> None:
         """Makes the directory ready to be written on from here."""
         self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / "config.json").write_text(json.dumps(self._config, indent=2) + "\n")
+        with written_whole(self.out / "config.json") as temporary:
+            temporary.write_text(json.dumps(self._config, indent=2) + "\n")
         _cut_log(self.out / "log.jsonl", self.step)
 
     def save(self) -> None:
@@ -132,6 +134,11 @@ def _refuse_another_run(out: Path, ours: dict, theirs: dict) -> None:
 def _cut_log(path: Path, step: int) -> None:
     """Drops lines that a crashed run wrote after its last checkpoint."""
     if path.is_file():
-        lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept))
+        with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    kept = json.loads(line)["step"] <= step
+                except json.JSONDecodeError:
+                    continue  # torn
+                if kept:
+                    file.write(line + "\n")

@@ -11,6 +11,7 @@ import torch
 
 from data.traffic import PRESETS, generate
 from envs.scenario import ScenarioConfig, list_scenarios
+from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
@@ -62,6 +63,10 @@ class PlanningBenchmark:
 
     def run(self) -> list[Row]:
         """One row for each planner and number of environments."""
+        if min(self.decisions, *self.environments) < 1 or self.warm_up < 0:
+            raise InputError(
+                "--decisions and --environments must be positive, --warm-up not negative"
+            )
         if self.threads:
             torch.set_num_threads(self.threads)
         track = _track(generate(PRESETS["dense"], self.seconds, seed=0))

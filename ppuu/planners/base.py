@@ -97,7 +97,7 @@ class Search:
     ) -> None:
         """The same for a mean or another single candidate, which is no picture of the search."""
         candidates, costs = candidates.detach(), costs.detach()
-        cost, which = costs.min(dim=1)
+        cost, which = costs.nan_to_num(nan=torch.inf, posinf=torch.inf).min(dim=1)
         row = torch.arange(len(which), device=which.device)
         found = candidates[row, which]
         if self.best is None or self.best_cost is None:

@@ -17,6 +17,9 @@ from .sampling import NoiseConfig, coloured_noise
 class MppiPlanner(Planner):
     """Moves the mean to the samples' average, weighted by softmax(-cost / temperature).
 
+    Departure: the published weights also hold a price on moving away from rest, temperature times
+    mean' Σ⁻¹ noise; here a cost is what the cost function says.  From a mean at rest both agree.
+
     Attributes:
         samples: of each iteration.
         iterations: rounds; the classic form has one.

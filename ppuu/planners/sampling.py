@@ -67,6 +67,10 @@ class RandomShooting(Planner):
     samples: int = 512
     noise: NoiseConfig = NoiseConfig()
 
+    def __post_init__(self):
+        if self.samples < 1:
+            raise InputError(f"samples must be positive: {self}")
+
     def plan(
         self,
         cost: CostFunction,

@@ -157,7 +157,7 @@ def manoeuvres(
     speed = ego[:, 3].clamp(min=_SLOWEST_MPS)
     curvature = LANE_WIDTH_M / (speed * half).square() / bounds.curvature_radpm
     turn = torch.ones(steps, device=plan.device)
-    turn[steps // 2 :] = -1.0
+    turn[(steps + 1) // 2 :] = -1.0
     left = torch.zeros_like(plan)
     left[..., 0] = ((speed - ego[:, 3]) / half / bounds.acceleration_mps2)[:, None] * (turn > 0)
     left[..., 1] = curvature.clamp(max=0.8)[:, None] * turn

@@ -42,7 +42,8 @@ class PlanningConfig:
             world, in units of that cost; 0 asks for no replicas.
         replicas: how many.
         bounds: of the actions.
-        deadline_s: time for a plan of the whole batch; without, all iterations are done.
+        deadline_s: time for the search of a plan for the whole batch, without what the world
+            foresees before it; without, all iterations are done.
         seed: of sampled futures and sampling planners.
     """
 
@@ -65,6 +66,11 @@ class PlanningConfig:
             raise InputError(
                 f"planning: steps {self.steps}, futures {self.futures} and replan_every "
                 f"{self.replan_every} must be positive"
+            )
+        if (self.deadline_s is not None and not self.deadline_s >= 0) or not 0 <= self.seed < 2**63:
+            raise InputError(
+                f"planning: deadline_s {self.deadline_s} must not be negative, "
+                f"seed {self.seed} from 0 to below 2^63"
             )
         if not 1 <= self.starts <= STARTS:
             raise InputError(f"planning: starts {self.starts} must be from 1 to {STARTS}")

@@ -161,7 +161,7 @@ class Ensemble(WorldModel):
         """What belongs to each copy, given to the member that foresees it: members in front."""
         rounds = -(-copies // self.members)
         slot = torch.arange(rounds * self.members, device=values.device).clamp(max=copies - 1)
-        dealt = values.view(-1, copies, values.shape[-1])[:, slot]
+        dealt = values.unflatten(0, (len(values) // copies, copies))[:, slot]
         dealt = dealt.unflatten(1, (rounds, self.members)).movedim(2, 0)
         return dealt.flatten(1, 2)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,12 +26,12 @@ class Tempered(Predictor):
         temperature: standard deviations of the noise that latents are made of.
 
     Raises:
-        InputError: the temperature is negative.
+        InputError: the temperature is negative or not finite.
     """
 
     def __init__(self, model: WorldModel, temperature: float):
-        if temperature < 0:
-            raise InputError(f"temperature {temperature}: must not be negative")
+        if not 0.0 <= temperature < math.inf:
+            raise InputError(f"temperature {temperature}: must be finite and not negative")
         self.model, self.temperature = model, temperature
         self.frames_per_step, self.dt_s = model.frames_per_step, model.dt_s
         self.decoupled, self.predicts_images = model.decoupled, model.predicts_images

@@ -112,7 +112,7 @@ class _State:
 
 
 class TokensWorldModel(WorldModel):
-    """See the module's text.  Default: about 80,000 parameters."""
+    """See the module's text.  Default: 66,000 parameters."""
 
     decoupled = True
     predicts_images = False

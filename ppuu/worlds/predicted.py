@@ -75,9 +75,15 @@ class PredictedWorld(World):
         model = self.predictor
         if not isinstance(model, WorldModel):
             return super().replicas(observation, steps, count)
-        return self._along(
-            observation, lambda seen, ego: replicas(model, seen, steps, count, ego=ego)
-        )
+        seed = int(torch.randint(2**31, ()))
+
+        def imagine(seen: Observation, ego: Tensor | None) -> Futures | TrackFutures:
+            # A coupled model is asked again for each set of candidates: by the same chances.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                return replicas(model, seen, steps, count, ego=ego)
+
+        return self._along(observation, imagine)
 
     def _along(
         self,

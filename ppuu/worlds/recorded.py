@@ -39,12 +39,20 @@ class RecordedWorld(World):
         futures: int,
         generator: torch.Generator,
     ) -> Foresight:
-        """Looked up in the recording; all alternatives are alike."""
+        """Looked up in the recording; all alternatives are alike.
+
+        Who leaves the recording drives on as it last was, rather than stand in everybody's way.
+        """
         tracks = observation.tracks
         assert tracks is not None
         ahead = torch.arange(1, steps + 1, device=surroundings.frame.device) * self.frames_per_step
         frame = surroundings.frame[:, None] + ahead
         states, _ = states_at(surroundings.scene, tracks.vehicle, frame)
+        last = surroundings.scene.last_frame[tracks.vehicle.clamp(min=0)]
+        late_s = (frame[:, None] - last[..., None]).clamp(min=0) * self.dt_s
+        way = torch.stack([states[..., 2].cos(), states[..., 2].sin()], dim=-1)
+        place = states[..., :2] + (states[..., 3] * late_s)[..., None] * way
+        states = torch.cat([place, states[..., 2:]], dim=-1)
         road = surroundings.scene.vehicle_recording[surroundings.vehicle]
         told = TrackFutures(
             states.transpose(1, 2)[:, None],

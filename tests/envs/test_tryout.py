@@ -103,3 +103,17 @@ def test_without_a_simulator_there_is_no_oracle():
     truth = surroundings_of(simulator, tried=False)
     with pytest.raises(InputError, match="choose 'recorded'"):
         SimulatedWorld(SEEN).foresee(simulator.observe(), truth, 4, 1, torch.Generator())
+
+
+def test_who_leaves_the_recording_drives_on():
+    simulator = simulator_among("replay", episodes=1)
+    observation, truth = simulator.observe(), surroundings_of(simulator)
+    steps = 40  # 12 s, the recording has 6
+    actions = torch.zeros(1, steps, 2)
+    states = rollout(observation.ego[:, -1], actions, 0.3)
+    for kind in (RecordedWorld, SimulatedWorld):
+        foresight = kind(SEEN).foresee(observation, truth, steps, 1, torch.Generator())
+        told = foresight(states, actions)
+        found = told.states[0, 0, :, told.here[0]]
+        speed = (found[1:, :, :2] - found[:-1, :, :2]).norm(dim=-1) / 0.3
+        torch.testing.assert_close(speed, found[1:, :, 3], atol=0.05, rtol=0.01)

@@ -71,3 +71,18 @@ def test_with_setting_changes_one_field():
     changed = with_setting(DrivingCostConfig(), "pace.reach_m", "12", "here")
     assert changed.pace.reach_m == 12.0
     assert changed.contact_weight == DrivingCostConfig().contact_weight
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("cost.pace_weight=NaN", "NaN is no number"),
+        ("uncertainty_weight=Infinity", "Infinity is no number"),
+        ("deadline_s=-1", "must not be negative"),
+        ("seed=99999999999999999999999", "seed"),
+        ("planner=random,samples=0", "samples must be positive"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(setting, complaint):
+    with pytest.raises(InputError, match=complaint):
+        PlannerName.parse(f"planner:recorded,{setting}").config("--policy")

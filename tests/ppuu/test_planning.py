@@ -16,7 +16,7 @@ from ppuu.policies.planning_cost import merged
 from ppuu.raster import RoadMap
 from ppuu.rollout import Rollout
 from ppuu.scene import Scene
-from ppuu.world_models import ConstantVelocity, TokensConfig
+from ppuu.world_models import ConstantVelocity, CoupledConfig, TokensConfig
 from ppuu.worlds import PredictedWorld, RecordedWorld
 from tests.helpers import Car, straight_recording
 
@@ -138,6 +138,22 @@ def test_uncertainty_costs_where_replicas_disagree(dense):
     torch.testing.assert_close(agreed, free, atol=1e-4, rtol=1e-4)
     with pytest.raises(InputError, match="learnt nothing"):
         cost_of(RecordedWorld(SEEN), dense, PlanningConfig(uncertainty_weight=1.0))
+
+
+def test_uncertainty_is_a_function_of_the_actions_in_a_coupled_model_too(dense):
+    seen = ObservationConfig(2, 3, vehicles=8)
+    torch.manual_seed(0)
+    model = CoupledConfig(seen, features=8, latent=4, ego="kinematic").build()
+    world = PredictedWorld(model.requires_grad_(False).eval())
+    places = [(0, 10, 0), (22, 5, 0), (5, 9, 1), (30, 4, 1)]
+    cars = [Car(float(x), lane, float(speed)) for x, speed, lane in places]
+    observation, _ = situation(straight_recording(cars), [0, 2], 9, seen)
+    replicas = world.replicas(observation, 2, 3)
+    actions = torch.zeros(4, 2, 2)
+    states = rollout(observation.ego[:, -1].repeat_interleave(2, 0), actions, 0.3)
+    first, again = (replicas(states, actions).vehicles for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first[:, 0], first[:, 1])
 
 
 @pytest.mark.parametrize("name", PLANNERS)

@@ -113,7 +113,9 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
     assert Checkpoint.load(tmp_path / "parts").step == 3
     # The machine logged more than it saved, and another process starts from other random states.
     with open(tmp_path / "parts" / "log.jsonl", "a") as file:
-        file.write('{"step": 4, "seconds": 1.0, "loss": 9.0}\n{"step": 5, "sec')
+        file.write(
+            '{"step": 4, "seconds": 1.0, "loss": 9.0}\n{"step": 5, "time_shares": {"data": 0.1}'
+        )
     torch.manual_seed(12345)
     fit(recording, tmp_path / "parts", world_model)
     whole, parts = (Checkpoint.load(tmp_path / name) for name in ("whole", "parts"))

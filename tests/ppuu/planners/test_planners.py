@@ -238,3 +238,13 @@ def test_the_power_of_noise_falls_with_frequency(colour, horizon):
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(InputError):
         wrong()
+
+
+@pytest.mark.parametrize("name", PLANNERS)
+def test_a_cost_that_is_no_number_is_never_the_best(name):
+    def torn(actions):
+        costs = INSIDE(actions)
+        return torch.where(torch.arange(costs.shape[1]) == 1, torch.nan, costs)
+
+    plan = PLANNERS[name].plan(torn, torch.rand(2, 3, 4, 2, generator=seeded()) - 0.5, seeded())
+    assert plan.cost.isfinite().all()
