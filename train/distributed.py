@@ -52,7 +52,7 @@ def join(device: str) -> torch.device:
 
 
 def leave() -> None:
-    """Parts from the other ranks."""
+    """Parts from the other ranks: at a command's end, for at the interpreter's Gloo may abort."""
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -32,6 +32,7 @@ from ppuu.observation import Observation
 from ppuu.world_models import JepaConfig, JepaWorldModel, Truth
 
 from .clips import ClipSource
+from .distributed import leave
 from .loop_config import LoopConfig
 from .world_model import fit
 
@@ -159,3 +160,4 @@ def main(
 
 if __name__ == "__main__":
     run(main, presets=OBJECTIVES, chosen_by="objective")
+    leave()

@@ -26,7 +26,7 @@ from ppuu.runtime import seed_everything
 from ppuu.world_models import Ensemble, WorldModel
 
 from .clips import ClipSource, ClipStream
-from .distributed import join
+from .distributed import join, leave
 from .loop import Recipe, train
 from .loop_config import LoopConfig
 from .policy_methods import (
@@ -324,3 +324,4 @@ def _fitted(config: PolicyTraining, model: WorldModel, unrolled: bool) -> Policy
 
 if __name__ == "__main__":
     run(main, presets=PRESETS)
+    leave()

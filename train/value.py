@@ -28,7 +28,7 @@ from ppuu.runtime import seed_everything
 from ppuu.world_models import CopyLast
 
 from .clips import ClipSource, ClipStream, Picked
-from .distributed import join
+from .distributed import join, leave
 from .loop import Recipe, train
 from .loop_config import LoopConfig
 from .validation import held_out_loss
@@ -135,3 +135,4 @@ def main(
 
 if __name__ == "__main__":
     run(main, presets=PRESETS)
+    leave()

@@ -33,7 +33,7 @@ from ppuu.world_models import (
 )
 
 from .clips import ClipSource, ClipStream, Picked
-from .distributed import join
+from .distributed import join, leave
 from .loop import Recipe, train
 from .loop_config import LoopConfig
 from .other_paths import OtherPaths
@@ -266,3 +266,4 @@ def main(
 
 if __name__ == "__main__":
     run(main, presets=PRESETS)
+    leave()

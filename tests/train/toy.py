@@ -76,3 +76,4 @@ def main(
 
 if __name__ == "__main__":
     run(main, sys.argv[1:])
+    distributed.leave()
