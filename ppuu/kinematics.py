@@ -52,9 +52,11 @@ class ActionBounds:
 
 
 def step(
-    state: Float[Tensor, "*batch 4"], action: Float[Tensor, "*batch 2"], dt_s: float
+    state: Float[Tensor, "*batch 4"],
+    action: Float[Tensor, "*batch 2"],
+    dt_s: float | Float[Tensor, "*batch"],
 ) -> Float[Tensor, "*batch 4"]:
-    """Advances ego states by one frame.
+    """Advances states by one frame, or each by a time of its own.
 
     The speed never falls below zero.  The distance covered is the mean of old and new speed
     times ``dt_s``; the heading turns by curvature times distance, half before the move and half

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..kinematics import step
 from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..raster import LocalRoad
@@ -50,9 +51,7 @@ class RecordedWorld(World):
         states, _ = states_at(surroundings.scene, tracks.vehicle, frame)
         last = surroundings.scene.last_frame[tracks.vehicle.clamp(min=0)]
         late_s = (frame[:, None] - last[..., None]).clamp(min=0) * self.dt_s
-        way = torch.stack([states[..., 2].cos(), states[..., 2].sin()], dim=-1)
-        place = states[..., :2] + (states[..., 3] * late_s)[..., None] * way
-        states = torch.cat([place, states[..., 2:]], dim=-1)
+        states = step(states, torch.zeros_like(states[..., :2]), late_s)
         road = surroundings.scene.vehicle_recording[surroundings.vehicle]
         told = TrackFutures(
             states.transpose(1, 2)[:, None],
