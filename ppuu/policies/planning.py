@@ -54,6 +54,9 @@ class Decision:
 class PlanningPolicy(Policy):
     """Plans ahead, does the beginning of the plan, and plans again from the shifted rest.
 
+    Until it plans again it does what it had planned, each action for as long as it was meant to
+    last, so that what is driven is what was weighed.
+
     Nothing it does for one element of the batch depends on the others, or on earlier episodes:
     every plan draws the same chances from the seed (which keeps plans from trembling, too).
 
@@ -90,13 +93,14 @@ class PlanningPolicy(Policy):
         assert self._plan is not None
         due = (self._age % self.config.replan_every == 0).nonzero()[:, 0]
         if len(due) == len(ego):
-            self._plan = self._replan(observation, surroundings, due)
+            self._plan = self._replan(observation, surroundings, due).clone()
         elif len(due):
             self._plan[due] = self._replan(observation.take(due), surroundings.take(due), due)
+        self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
-        self._intended = ego, self._plan * largest
-        self._action = self._plan[:, 0] * largest
-        self._plan = self._one_frame_later(self._plan)
+        held = (self._age // self.world.frames_per_step).clamp(max=self.config.steps - 1)
+        self._action = self._plan[torch.arange(len(ego), device=ego.device), held] * largest
+        self._intended = ego, self._later(self._plan, self._age) * largest
         self._age = self._age + 1
         return self._action
 
@@ -117,7 +121,8 @@ class PlanningPolicy(Policy):
         cost = PlanningCost(
             observation, self._action[due], foresight, replicas, config, self._step_s
         )
-        starts = manoeuvres(self._plan[due], observation.ego[:, -1], config.bounds, self._step_s)
+        old = self._later(self._plan[due], self._age[due])
+        starts = manoeuvres(old, observation.ego[:, -1], config.bounds, self._step_s)
         starts = starts[:, : config.starts]
         plan = config.planner.plan(cost, starts, generator, config.deadline_s)
         self.decision = Decision(due, plan, cost)
@@ -134,11 +139,18 @@ class PlanningPolicy(Policy):
     def _step_s(self) -> float:
         return self.world.frames_per_step * self.world.dt_s
 
-    def _one_frame_later(self, plan: Float[Tensor, "batch steps 2"]) -> Tensor:
-        """The same plan, seen a frame later; what is held for a step moves on by a part of it."""
-        later = torch.cat([plan[:, 1:], plan[:, -1:]], dim=1)
-        part = 1.0 / self.world.frames_per_step
-        return (1.0 - part) * plan + part * later
+    def _later(
+        self, plan: Float[Tensor, "batch steps 2"], frames: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch steps 2"]:
+        """The same plan, seen some frames later; what is held for a step moves on by a part."""
+        last = plan.shape[1] - 1
+        passed = (frames / self.world.frames_per_step)[:, None]
+        first = torch.arange(last + 1, device=plan.device) + passed.long()
+
+        def held(step: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps 2"]:
+            return plan.gather(1, step.clamp(max=last)[..., None].expand(-1, -1, 2))
+
+        return torch.lerp(held(first), held(first + 1), passed.frac()[..., None].to(plan))
 
 
 def manoeuvres(

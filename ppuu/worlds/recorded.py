@@ -18,7 +18,7 @@ from .base import Foresight, World, for_candidates
 
 @dataclass(frozen=True)
 class RecordedWorld(World):
-    """Everybody will be where the recording says, to the letter; who has left it stays there.
+    """Everybody will be where the recording says, to the letter; who has left it drives on.
 
     Attributes:
         observation: how many of the nearest vehicles are looked at.

@@ -200,15 +200,40 @@ def test_between_plans_the_last_one_is_followed(dense):
     actions = [policy.act(*dense) for _ in range(3)]
     assert counting.batches == [4]
     plan = policy.decision.plan.actions * torch.tensor([6.0, 0.065])
-    torch.testing.assert_close(actions[0], plan[:, 0])
-    # A step is three frames; after two of them, two thirds of the way to the next action.
-    torch.testing.assert_close(actions[1], (2 * plan[:, 0] + plan[:, 1]) / 3)
+    # A step is three frames.
+    for action in actions:
+        torch.testing.assert_close(action, plan[:, 0])
     # Who starts anew plans at once, the others when it is their turn.
     policy.reset(torch.tensor([True, False, False, False]))
     policy.act(*dense)
     policy.reset(torch.tensor([True, False, False, False]))
     policy.act(*dense)
     assert counting.batches == [4, 4, 1]
+
+
+def test_what_is_driven_is_what_was_weighed_and_the_rest_of_it_is_the_next_start(dense):
+    """Six frames of two steps, then a plan that begins with the third."""
+    starts = []
+
+    class Telling(Planner):
+        def plan(self, cost, first, generator, deadline_s=None):
+            starts.append(first[:, 0])
+            return FAST.planner.plan(cost, first, generator, deadline_s)
+
+    policy = PlanningPolicy(RecordedWorld(SEEN), PlanningConfig(Telling(), replan_every=6))
+    observation, truth = dense
+    state = observation.ego[:, -1]
+    policy.act(*dense)
+    weighed = policy.decision
+    plan = weighed.plan.actions
+    weighed_path = weighed.cost.rollout(plan[:, None], weighed.cost.foresight).states
+    policy.reset(torch.ones(4, dtype=torch.bool))
+    for _ in range(6):
+        state = step(state, policy.act(observation, truth), 0.1)
+    torch.testing.assert_close(state, weighed_path[:, 1], atol=5e-3, rtol=0)
+    policy.act(observation, truth)
+    torch.testing.assert_close(starts[-1][:, :-2], plan[:, 2:])
+    torch.testing.assert_close(starts[-1][:, -2:], plan[:, -1:].expand(-1, 2, -1))
 
 
 def test_a_standing_queue_is_not_run_into():
