@@ -56,13 +56,16 @@ def _short(name: str) -> str:
 def training_of(name: str) -> dict | None:
     """How a driver came about (configuration, seed, data): a policy, or a planner's world model.
 
+    Of an ensemble, a configuration for each run.
+
     Nothing for those without learning.
     """
     if name in BASELINES:
         return None
     if name.startswith(PREFIX):
-        run = PlannerName.parse(name).run
-        return None if run is None else dict(Checkpoint.load(run, "world_model").config)
+        runs = PlannerName.parse(name).runs
+        configs = {str(run): dict(Checkpoint.load(run, "world_model").config) for run in runs}
+        return configs if len(runs) > 1 else next(iter(configs.values()), None)
     return dict(Checkpoint.load(Path(name), "policy").config)
 
 

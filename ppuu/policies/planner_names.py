@@ -12,7 +12,7 @@ from ..config import nearest, with_setting
 from ..errors import InputError
 from ..planners import PLANNERS
 from ..pretrained import is_run
-from ..runs import load_world_model
+from ..runs import load_world_models
 from ..world_models import ConstantAcceleration, ConstantVelocity, CopyLast, IdmRollForward
 from ..worlds import DrawnWorld, PredictedWorld, RecordedWorld, SimulatedWorld, World
 from .planning import PlanningConfig, PlanningPolicy
@@ -36,7 +36,8 @@ class PlannerName:
     """A planning policy's name, taken apart.
 
     Attributes:
-        world: one of ``WORLDS``, or a run directory of ``train.world_model``.
+        world: one of ``WORLDS``, or a run directory of ``train.world_model``, or several of them,
+            ``RUN+RUN``: an ensemble.
         settings: keys and values as written: ``planner`` (one of ``PLANNERS``), its fields
             (``iterations``, ``samples``, …) and those of ``PlanningConfig`` (``steps``,
             ``futures``, ``cost.pace_weight``, …).
@@ -50,7 +51,7 @@ class PlannerName:
         """Takes a name apart; nothing is loaded.
 
         Raises:
-            InputError: no world is named, or a setting has no value.
+            InputError: no world is named, or a setting has no value or several.
         """
         world, *settings = name.removeprefix(PREFIX).split(",")
         if not world:
@@ -60,18 +61,22 @@ class PlannerName:
             key, equals, value = setting.partition("=")
             if not (key and equals and value):
                 raise InputError(f"{option} {name}: '{setting}' is not of the form KEY=VALUE")
+            if key in dict(pairs):
+                raise InputError(f"{option} {name}: '{key}' is set twice")
             pairs.append((key, value))
         return cls(world, tuple(pairs))
 
     @property
-    def run(self) -> Path | None:
-        """The run directory of a learned world."""
-        return None if self.world in WORLDS else Path(self.world)
+    def runs(self) -> list[Path]:
+        """The run directories of a learned world; several are an ensemble."""
+        if self.world in WORLDS:
+            return []
+        return [Path(self.world)] if is_run(self.world) else [*map(Path, self.world.split("+"))]
 
     @property
     def label(self) -> str:
-        """The name with the run directory's own name instead of its path."""
-        world = self.world if self.run is None else self.run.name
+        """The name with the run directories' own names instead of their paths."""
+        world = "+".join(run.name for run in self.runs) or self.world
         return ",".join([PREFIX + world, *(f"{key}={value}" for key, value in self.settings)])
 
     def config(self, where: str) -> PlanningConfig:
@@ -101,14 +106,15 @@ class PlannerName:
             InputError: as ``config``, or there is no such world.
         """
         config = self.config(where)
-        if self.run is None:
+        if not self.runs:
             return PlanningPolicy(WORLDS[self.world](), config)
-        if not is_run(self.run):
-            raise InputError(
-                f"{where}: world '{self.world}' is neither a run directory of train.world_model "
-                f"nor one of {', '.join(WORLDS)}; did you mean '{nearest(self.world, [*WORLDS])}'?"
-            )
-        return PlanningPolicy(PredictedWorld(load_world_model(self.run)), config)
+        for run in self.runs:
+            if not is_run(run):
+                raise InputError(
+                    f"{where}: world '{run}' is neither a run directory of train.world_model nor "
+                    f"one of {', '.join(WORLDS)}; did you mean '{nearest(str(run), [*WORLDS])}'?"
+                )
+        return PlanningPolicy(PredictedWorld(load_world_models(self.runs)), config)
 
 
 def _applied(config: PlanningConfig, key: str, value: str, where: str) -> PlanningConfig:
@@ -118,10 +124,14 @@ def _applied(config: PlanningConfig, key: str, value: str, where: str) -> Planni
     if first in of_planner:
         return dataclasses.replace(config, planner=with_setting(planner, key, value, where))
     if first not in of_policy:
-        close = nearest(first, [*of_policy, *of_planner, "planner"])
-        raise InputError(f"{where}: unknown key '{first}'; did you mean '{close}'?")
+        parts = [f"{part}.{own}" for part in of_planner for own in _fields(getattr(planner, part))]
+        known = {name.split(".")[-1]: name for name in [*parts, *of_planner, *of_policy, "planner"]}
+        close = known[nearest(key.split(".")[-1], [*known])]
+        raise InputError(f"{where}: unknown key '{key}'; did you mean '{close}'?")
     return with_setting(config, key, value, where)
 
 
 def _fields(config: Any) -> list[str]:
+    if not dataclasses.is_dataclass(config):
+        return []
     return [field.name for field in dataclasses.fields(config)]

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..errors import InputError
 from ..kinematics import ActionBounds, rollout
 from ..observation import Observation
 from ..planners import Plan
@@ -86,7 +87,11 @@ class PlanningPolicy(Policy):
         self._age[episodes] = 0
 
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
-        """The action for the coming frame."""
+        """The action for the coming frame.
+
+        Raises:
+            InputError: the recording's frames and the world's are not equally far apart.
+        """
         ego = observation.ego[:, -1]
         if self._plan is None or len(self._plan) != len(ego):
             self.reset(torch.ones(len(ego), dtype=torch.bool, device=ego.device))
@@ -109,6 +114,11 @@ class PlanningPolicy(Policy):
     ) -> Float[Tensor, "due steps 2"]:
         assert self._plan is not None
         config, world = self.config, self.world
+        if abs(surroundings.scene.dt_s - world.dt_s) > 1e-6:
+            raise InputError(
+                f"{surroundings.scene.dt_s:g} s between the recording's frames, but the planner's "
+                f"world works with {world.dt_s:g} s; prepare the recording at that rate"
+            )
         generator = torch.Generator().manual_seed(config.seed)
         foresight = world.foresee(
             observation, surroundings, config.steps, config.futures, generator

@@ -41,7 +41,13 @@ def test_a_run_directory_is_a_world(tmp_path):
     policy = policy_by_name(name)
     assert policy.world.predictor.config.hidden == 8
     assert PlannerName.parse(name).label == "planner:tokens,futures=2"
-    assert PlannerName.parse(name).run == run
+    assert PlannerName.parse(name).runs == [run]
+    other = saved_world_model(tmp_path / "more", TokensConfig(hidden=8, pair=4, heads=1))
+    name = f"planner:{run}+{other}"
+    assert policy_by_name(name).world.predictor.members == 2
+    assert PlannerName.parse(name).label == "planner:tokens+more"
+    plus = saved_world_model(tmp_path / "one+two", TokensConfig(hidden=8, pair=4, heads=1))
+    assert PlannerName.parse(f"planner:{plus}").runs == [plus]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,11 @@ def test_a_run_directory_is_a_world(tmp_path):
         ("planner:recorded,merge=median", "not one of mean, max, cvar"),
         ("planner:recorded,planner=cme", "no planner 'cme'; did you mean 'cem'"),
         ("planner:recorde", "neither a run directory .* did you mean 'recorded'"),
+        ("planner:recorded+idm", "world 'recorded' is neither"),
         ("planner:recorded,steps=0", "must be positive"),
+        ("planner:recorded,steps=3,steps=4", "'steps' is set twice"),
+        ("planner:recorded,planner.rate=3", "unknown key 'planner.rate'; did you mean 'rate'"),
+        ("planner:recorded,planner=cem-gradient,samples=4", "did you mean 'first.samples'"),
     ],
 )
 def test_mistakes_are_one_line_with_a_suggestion(name, complaint):

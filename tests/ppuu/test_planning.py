@@ -236,6 +236,12 @@ def test_what_is_driven_is_what_was_weighed_and_the_rest_of_it_is_the_next_start
     torch.testing.assert_close(starts[-1][:, -2:], plan[:, -1:].expand(-1, 2, -1))
 
 
+def test_a_world_of_another_frame_rate_is_refused(dense):
+    policy = PlanningPolicy(RecordedWorld(SEEN, dt_s=0.2), FAST)
+    with pytest.raises(InputError, match=r"0.1 s between .* works with 0.2 s"):
+        policy.act(*dense)
+
+
 def test_a_standing_queue_is_not_run_into():
     """Toward a standing car at 10 m/s, 25 m ahead, walls of cars on both sides."""
     cars = [Car(0.0, lane=1), Car(29.5, lane=1, speed_mps=0.0)]
