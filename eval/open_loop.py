@@ -129,8 +129,10 @@ def judged(
 def table(rows: Sequence[Row]) -> str:
     """What is printed: a table for each measure shown, horizons side by side."""
     parts = []
+    near = not any(f"{key}_{SHOWN_S[0]:g}s" in row for row in rows for key in SHOWN)
     for key in SHOWN:
-        names = {f"{key}_{seconds:g}s": f"{seconds:g} s" for seconds in SHOWN_S}
+        times = HORIZONS_S if near else SHOWN_S
+        names = {f"{key}_{seconds:g}s": f"{seconds:g} s" for seconds in times}
         lines = [
             {key: row["name"]} | {short: row[name] for name, short in names.items() if name in row}
             for row in rows

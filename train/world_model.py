@@ -73,6 +73,8 @@ class WorldModelTraining:
             raise InputError(
                 f"--paths.share {self.paths.share}: only a coupled model answers to the ego's path"
             )
+        if self.noise != TrackNoise() and not isinstance(self.model, TokensConfig):
+            raise InputError(f"--noise {self.noise}: only a model of tracks learns from tracks")
 
 
 _PIXELS = WorldModelTraining(DecoupledConfig(), loop=LoopConfig(updates=300, learning_rate=2e-3))

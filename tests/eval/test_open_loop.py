@@ -9,7 +9,7 @@ import torch
 from eval.clustered import clustered_means
 from eval.foresight import MEASURES, Happened, cost_along, drawn, measure, overlap, step_at
 from eval.held_out import common_observation
-from eval.open_loop import REFERENCES, judged, main, measured, references
+from eval.open_loop import REFERENCES, judged, main, measured, references, table
 from eval.results import Metric
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
@@ -273,6 +273,12 @@ def runs(tmp_path_factory):
         saved_world_model(folder / name, TOKENS, seed)
     dense_recording(per_lane=3, frames=60).save(folder / "dense.h5")
     return folder
+
+
+def test_near_times_are_shown_where_there_are_no_others():
+    far = {"name": "model", "vehicle_iou_0.3s": 0.9, "vehicle_iou_1s": 0.8}
+    assert "0.3 s" not in table([far]) and "1 s" in table([far])
+    assert "0.3 s" in table([{"name": "model", "vehicle_iou_0.3s": 0.9}])
 
 
 def test_the_command_writes_its_table(runs, tmp_path, capsys):
