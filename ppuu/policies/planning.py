@@ -55,8 +55,9 @@ class Decision:
 class PlanningPolicy(Policy):
     """Plans ahead, does the beginning of the plan, and plans again from the shifted rest.
 
-    Until it plans again it does what it had planned, each action for as long as it was meant to
-    last, so that what is driven is what was weighed.
+    Until it plans again it does what it had planned, and goes over from one action to the next
+    frame by frame.  Each could as well be held for its step, as it was when it was weighed: that
+    succeeds as often and is less comfortable.
 
     Nothing it does for one element of the batch depends on the others, or on earlier episodes:
     every plan draws the same chances from the seed (which keeps plans from trembling, too).
@@ -103,9 +104,8 @@ class PlanningPolicy(Policy):
             self._plan[due] = self._replan(observation.take(due), surroundings.take(due), due)
         self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
-        held = (self._age // self.world.frames_per_step).clamp(max=self.config.steps - 1)
-        self._action = self._plan[torch.arange(len(ego), device=ego.device), held] * largest
-        self._intended = ego, self._later(self._plan, self._age) * largest
+        rest = self._later(self._plan, self._age) * largest
+        self._intended, self._action = (ego, rest), rest[:, 0]
         self._age = self._age + 1
         return self._action
 
