@@ -36,6 +36,8 @@ from ppuu.errors import InputError
 from ppuu.files import written_whole
 from ppuu.runtime import seed_everything, source_commit
 
+from .one_cycle import descend
+
 Method = Literal[
     "random", "vicreg", "simclr", "reconstruction", "inverse-dynamics", "supervised",
     "vicreg-temporal", "simclr-within", "vicreg-inverse-dynamics", "vicreg-differences",
@@ -163,17 +165,11 @@ def trained(method: Method, task: DotsConfig, study: Study, seed: int) -> Learne
     if method == "random":
         return learner
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(learner.parameters(), study.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, study.learning_rate, total_steps=study.updates
-    )
-    for _ in range(study.updates):
-        loss = learner(shown(method, task, study.batch, generator))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+
+    def loss() -> Float[Tensor, ""]:
+        return learner(shown(method, task, study.batch, generator))
+
+    descend(learner, loss, study.updates, study.learning_rate)
     return learner
 
 

@@ -38,6 +38,8 @@ from ppuu.encoders.telemetry import raised, telemetry
 from ppuu.errors import InputError
 from ppuu.runtime import seed_everything, source_commit
 
+from .one_cycle import descend
+
 Variant = Literal[
     "full", "no-variance", "no-temporal-variance", "no-covariance", "no-time-similarity",
     "no-inverse-dynamics", "random",
@@ -128,17 +130,14 @@ def trained(training: Training, seed: int) -> Learner:
     if not training.updates:
         return learner
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(learner.parameters(), training.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, training.learning_rate, total_steps=training.updates
-    )
-    for _ in range(training.updates):
-        loss, made = learner(draw_rooms(training.rooms, training.batch, generator))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+
+    def walked() -> tuple[Float[Tensor, ""], Unrolled]:
+        return learner(draw_rooms(training.rooms, training.batch, generator))
+
+    descend(learner, lambda: walked()[0], training.updates, training.learning_rate)
+    with torch.no_grad():
+        learner.eval()
+        _, made = walked()
     names = raised({name: value.item() for name, value in telemetry(made).items()})
     if names:
         sys.stderr.write(f"warning: {', '.join(names)}\n")
