@@ -58,7 +58,7 @@ ROWS = {
         for objective in (
             "vicreg", "simclr", "dcl", "dcl-weighted", "barlow-twins", "tico", "direct-clr",
             "sigreg", "mcr2", "reconstruction", "untrained", "vicreg-temporal", "simclr-within",
-            "vicreg-motion",
+            "vicreg-motion", "vicreg-vector", "vicreg-impala", "vicreg-vit",
         )
     },
     "pixels": Learned(("train.world_model", "--preset", "pixels"), pace=1.25),

@@ -148,7 +148,8 @@ class Exam:
         found: dict[str, list] = {"linear": [], "mlp": []}
         for seed in range(self.seeds):
             seed_everything(seed)
-            index = self.learn.chosen(self.probe_clips, seed)
+            # In order, so that the last of them, which settle the ridge, are of other drivers.
+            index = self.learn.chosen(self.probe_clips, seed).sort().values
             part = seen(model, self.learn.clips, index, self.steps)
             flat = part.embeddings.flatten(0, 1), part.targets.flatten(0, 1)
             found["linear"].append(explained(linear_probe(*flat), test))
@@ -187,7 +188,7 @@ def main(
         world_model: run directories, of models that have embeddings.
         recordings: files written by data.generate or data.prepare.
         json: where to write the table; a part of it is printed either way.
-        split: what the probe is judged on.
+        split: what the probe is judged on, val or test; it learns on train.
         split_manifest: file of data.splits that says what belongs to the splits; by time without.
         probe_clips: clips to learn from.
         clips: clips to judge on.
@@ -197,6 +198,11 @@ def main(
     """
     if min(clips, probe_clips, seeds) < 1 or not horizon_s > 0:
         raise InputError("--clips, --probe-clips, --seeds and --horizon-s must be positive")
+    if split not in ("val", "test"):
+        raise InputError(
+            f"--split {split}: probes learn on train; judge them on val or "
+            "test, of data.splits if the recordings are short"
+        )
     check_output(json)
     began = time.monotonic()
     runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
@@ -209,7 +215,7 @@ def main(
     steps = max(1, round(horizon_s / first.step_s))
     learn, judge = (
         held_out(list(models.values()), runs, recordings, part, split_manifest, steps + 1)
-        for part in ("train" if split != "all" else "all", split)
+        for part in ("train", split)
     )
     exam, rows = Exam(learn, judge, probe_clips, clips, steps, seeds), []
     for name, model in models.items():

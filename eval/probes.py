@@ -19,7 +19,9 @@ _BATCH = 512
 def linear_probe(
     features: Float[Tensor, "n features"], targets: Float[Tensor, "n targets"]
 ) -> Reader:
-    """Ridge regression of each target on the rows that know it.
+    """Ridge regression of each target, centred, on the rows that know it.
+
+    The mean is not shrunk: a reader of features that say nothing answers with it.
 
     How strong the ridge is, each target decides on the last fifth of the rows, which the final fit
     then uses, too.
@@ -31,13 +33,14 @@ def linear_probe(
     middle, spread = features.mean(0), features.std(0).clamp(min=1e-6)
     inputs = _with_one((features - middle) / spread)
     known = targets.isfinite()
+    mean, _ = _moments(targets, known)
     weights = torch.zeros(inputs.shape[1], targets.shape[1])
     # Targets that are known in the same rows share their normal equations.
     patterns, which = torch.unique(known.T, dim=0, return_inverse=True)
     for number, rows in enumerate(patterns):
         columns = (which == number).nonzero()[:, 0]
-        weights[:, columns] = _ridge(inputs[rows], targets[rows][:, columns])
-    return lambda seen: _with_one((seen - middle) / spread) @ weights
+        weights[:, columns] = _ridge(inputs[rows], (targets - mean)[rows][:, columns])
+    return lambda seen: _with_one((seen - middle) / spread) @ weights + mean
 
 
 def _with_one(values: Float[Tensor, "n features"]) -> Float[Tensor, "n features1"]:

@@ -49,14 +49,14 @@ Row = Mapping[str, Metric | float | int | str | bool | None]
 """One line of a table: ``name``, then metrics, numbers and words."""
 
 
-def rate(successes: int, n: int) -> Metric:
-    """A share of ``n`` with its Wilson interval."""
+def rate(successes: float, n: int) -> Metric:
+    """A share of ``n`` with its Wilson interval; of repeats of the same ``n``, their mean share."""
     if n == 0:
         return Metric(math.nan, math.nan, math.nan, 0)
     return Metric(successes / n, *wilson_interval(successes, n), n)
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """95 % score interval of a binomial share (Wilson, 1927): sound near 0 and 1, and at small n.
 
     Raises:

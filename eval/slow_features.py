@@ -56,6 +56,12 @@ def main(cells: Path, json: Path | None = None) -> None:
     found = [json_format.loads(path.read_text()) for path in sorted(cells.glob("*.json"))]
     if not found:
         raise InputError(f"{cells}: holds no cell; run python -m train.slow_features --out {cells}")
+    for cell in found:
+        if cell.get("study") != found[0].get("study") or "rmse" not in cell:
+            raise InputError(
+                f"{cells}: holds cells of different scales, or files of other kinds; keep each "
+                "study in a folder of its own, and tables elsewhere"
+            )
     rows = table(found)
     sys.stdout.write(format_table(rows) + "\n")
     if json is not None:

@@ -61,6 +61,10 @@ class Protocol:
     def __post_init__(self):
         if min(self.episodes, self.budget, self.horizon, self.replan_every) < 1:
             raise InputError(f"{self}: nothing may be zero")
+        if self.replan_every > self.horizon:
+            raise InputError(
+                f"--protocol.replan-every {self.replan_every}: a plan has {self.horizon} steps"
+            )
         if self.planner not in ("cem", "icem", "mppi"):
             raise InputError(f"--protocol.planner {self.planner}: not one of cem, icem, mppi")
 
@@ -223,7 +227,12 @@ def references(rooms: RoomsConfig, protocol: Protocol) -> list[dict[str, Any]]:
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """A row for each variant, seeds together: Student's intervals over them, Wilson's of one."""
+    """A row for each variant.
+
+    Shares are over all seeds and episodes, with Wilson's interval for as many as there are
+    episodes: everybody walks the same ones, so further seeds may tell nothing new.  Of times and
+    errors, means and Student's intervals over seeds.
+    """
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for one in found:
         groups[one["variant"]].append(one)
@@ -231,9 +240,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> list[Row]:
     for variant, group in groups.items():
         row: dict[str, Any] = {"name": variant, "seeds": len(group)}
         for name in (f"{near}_{when}" for near in TOLERANCES for when in ("hit", "final")):
-            shares = [float(np.mean(one[name])) for one in group]
-            alone = rate(sum(group[0][name]), len(group[0][name]))
-            row[name] = over_seeds(shares) if len(group) > 1 else alone
+            episodes = len(group[0][name])
+            row[name] = rate(float(np.mean([one[name] for one in group])) * episodes, episodes)
         for name in ("position_rmse", "train_cpu_s", "episode_cpu_s"):
             if name in group[0]:
                 row[name] = over_seeds([one[name] for one in group])
@@ -260,6 +268,9 @@ def main(runs: Path, json: Path | None = None, protocol: Protocol = Protocol()) 
         raise InputError(f"{runs}: holds no run; run python -m train.two_rooms --out {runs}")
     found = [judged(each, protocol) for each in where]
     rooms = from_json(RoomsConfig, found[0]["rooms"], f"{where[0]}: rooms")
+    for one in found:
+        if one["rooms"] != found[0]["rooms"]:
+            raise InputError(f"{runs}: holds runs of different rooms; keep each in its own folder")
     rows = table([*found, *references(rooms, protocol)])
     sys.stdout.write(format_table(rows) + "\n")
     if json is not None:

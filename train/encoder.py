@@ -13,6 +13,13 @@ import tyro
 from data.events import EventWeights
 from data.splits import Split
 from ppuu.command import run
+from ppuu.encoders import (
+    AssemblyConfig,
+    GruConfig,
+    ImpalaConfig,
+    VectorHead,
+    VitConfig,
+)
 from ppuu.encoders.regularizers import (
     BarlowTwinsConfig,
     DclConfig,
@@ -60,10 +67,10 @@ class EncoderTraining:
     )
 
     def __post_init__(self):
-        if self.steps < 1 or self.batch < 2:
+        if min(self.steps, self.batch) < 2:
             raise InputError(
-                f"steps {self.steps} must be positive; batch {self.batch}: 2 or more, since "
-                "embeddings are compared with those of other clips"
+                f"steps {self.steps} and batch {self.batch}: 2 or more, since embeddings are "
+                "compared with those of other times and clips"
             )
 
 
@@ -92,6 +99,17 @@ OBJECTIVES["sigreg"] = EncoderTraining(
         _MODEL, regularizer=SigRegConfig(), assembly=replace(_MODEL.assembly, norm="batch")
     )
 )  # fmt: skip
+_VECTOR = AssemblyConfig(head=VectorHead(256), predictor=GruConfig(dropout=0.1))
+_ASSEMBLIES = {
+    "vicreg-vector": _VECTOR,
+    "vicreg-impala": AssemblyConfig(encoder=ImpalaConfig()),
+    "vicreg-vit": AssemblyConfig(encoder=VitConfig()),
+}
+"""One vector instead of a map; other encoders."""
+OBJECTIVES |= {
+    name: EncoderTraining(replace(_MODEL, assembly=assembly))
+    for name, assembly in _ASSEMBLIES.items()
+}
 OBJECTIVES["vicreg-motion"] = EncoderTraining(loss=JepaLossConfig(inverse_motion=1.0))
 OBJECTIVES["debug"] = EncoderTraining(batch=4, loop=LoopConfig(updates=20))
 
@@ -144,7 +162,8 @@ def main(
         config: everything an objective fixes.
         objective: vicreg, simclr, dcl, dcl-weighted, barlow-twins, tico, direct-clr, sigreg, mcr2,
             reconstruction, untrained (only the readout learns); vicreg-temporal, simclr-within,
-            vicreg-motion (against slow features); debug (seconds).
+            vicreg-motion (against slow features); vicreg-vector (one vector instead of a map),
+            vicreg-impala, vicreg-vit (other encoders); debug (seconds).
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

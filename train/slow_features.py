@@ -86,6 +86,8 @@ class Study:
             raise InputError(f"{self}: nothing may be zero")
         if self.batch < 2:
             raise InputError(f"--study.batch {self.batch}: contrast needs two sequences or more")
+        if not self.learning_rate > 0:
+            raise InputError(f"--study.learning-rate {self.learning_rate}: must be positive")
 
 
 class Learner(nn.Module):
@@ -139,11 +141,11 @@ class Learner(nn.Module):
 
 def _regularizer(method: Method, study: Study) -> RegularizerConfig | None:
     if method.startswith("vicreg"):
-        temporal = 10.0 if method == "vicreg-temporal" else 0.0
-        return replace(study.vicreg, temporal_variance=temporal)
+        named = method == "vicreg-temporal"
+        return replace(study.vicreg, temporal_variance=10.0) if named else study.vicreg
     if method.startswith("simclr"):
-        within = method == "simclr-within"
-        return replace(study.simclr, negatives="both" if within else "cross_sequence")
+        named = method == "simclr-within"
+        return replace(study.simclr, negatives="both") if named else study.simclr
     return None
 
 

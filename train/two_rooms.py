@@ -83,6 +83,8 @@ class Training:
     def __post_init__(self):
         if self.updates < 0 or self.batch < 2:
             raise InputError(f"updates {self.updates} must not be negative, batch {self.batch} < 2")
+        if not self.learning_rate > 0:
+            raise InputError(f"--training.learning-rate {self.learning_rate}: must be positive")
 
 
 def without(training: Training, variant: Variant) -> Training:

@@ -42,4 +42,4 @@ def gathered(values: Float[Tensor, "batch *shape"]) -> Float[Tensor, "joint *sha
 
 def gather(unrolled: Unrolled) -> Unrolled:
     """The sequences of all ranks."""
-    return Unrolled(gathered(unrolled.predicted), gathered(unrolled.target))
+    return unrolled.each(gathered)

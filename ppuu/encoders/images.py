@@ -26,5 +26,9 @@ class ImageEncoder(nn.Module, ABC):
 
     def grid(self, channels: int, rows: int, columns: int) -> tuple[int, int]:
         """Rows and columns of the map, for images of a size."""
+        mode = self.training
         with torch.no_grad():
-            return tuple(self(torch.zeros(2, channels, rows, columns)).shape[-2:])
+            # Nothing is to be learnt from an image that nobody took.
+            maps = self.eval()(torch.zeros(2, channels, rows, columns))
+        self.train(mode)
+        return tuple(maps.shape[-2:])

@@ -111,7 +111,7 @@ class Assembly(nn.Module):
         state: Float[Tensor, "batch features rows columns"],
         inputs: Float[Tensor, "batch time inputs"],
     ) -> Float[Tensor, "batch time1 features rows columns"]:
-        """A state and its successors; training, probing and planning all go through here."""
+        """A state and its successors; every step is one of ``predict``."""
         states = [state]
         for input in inputs.unbind(1):
             states.append(self.predict(states[-1], input))
@@ -126,9 +126,25 @@ class Assembly(nn.Module):
         with torch.no_grad():
             return self._each(self.target, images)
 
-    def through_projector(self, predicted: Tensor, target: Tensor) -> Unrolled:
-        """Maps of embeddings as objectives see them."""
-        return Unrolled(self.projector(as_places(predicted)), self.projector(as_places(target)))
+    def online(
+        self,
+        images: Float[Tensor, "batch time channels rows columns"],
+        targets: Float[Tensor, "batch time features rows2 columns2"],
+    ) -> Float[Tensor, "batch time features rows2 columns2"]:
+        """What the encoder that learns makes of the images: ``targets``, unless those follow it."""
+        return targets if self.target is None else self.encode(images)
+
+    def through_projector(
+        self, predicted: Tensor, target: Tensor, online: Tensor | None = None
+    ) -> Unrolled:
+        """Maps of embeddings as objectives see them; ``online`` only if it is not ``target``."""
+        target_seen = self.projector(as_places(target))
+        own = online is None or online is target
+        return Unrolled(
+            self.projector(as_places(predicted)),
+            target_seen,
+            target_seen if own else self.projector(as_places(online)),
+        )
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -138,6 +154,8 @@ class Assembly(nn.Module):
         pairs = zip(self.target.parameters(), self.encoder.parameters(), strict=True)
         for slow, fast in pairs:
             slow.lerp_(fast, 1.0 - self.momentum)
+        for slow, fast in zip(self.target.buffers(), self.encoder.buffers(), strict=True):
+            slow.copy_(fast)
 
 
 def _projector(features: int, width: int) -> nn.Module:

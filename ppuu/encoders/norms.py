@@ -41,9 +41,10 @@ class JointBatchNorm(nn.Module):
         """Normalised maps of the same shape."""
         mean, variance = self.mean, self.variance
         if self.training and self.scale.requires_grad:
-            moments = torch.stack([maps.mean((0, 2, 3)), maps.square().mean((0, 2, 3))])
-            mean, square = gathered(moments[None]).mean(0)
-            variance = (square - mean.square()).clamp(min=0.0)
+            digits = torch.promote_types(maps.dtype, torch.float32)  # statistics want them all
+            mean = gathered(maps.to(digits).mean((0, 2, 3))[None]).mean(0)
+            apart = (maps.to(digits) - mean[:, None, None]).square()
+            variance = gathered(apart.mean((0, 2, 3))[None]).mean(0)
             with torch.no_grad():
                 self.mean.lerp_(mean, self.momentum)
                 self.variance.lerp_(variance, self.momentum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -18,15 +19,33 @@ class Unrolled:
 
     Attributes:
         predicted: ``(batch, time, places, features)``; the first one is the target's.
-        target: what the encoder makes of the images at the same times.
+        target: what predictions are compared with: embeddings of the images at the same times.
+        online: what the encoder that learns makes of these images: the targets, unless those are
+            of its moving average.  Demands on embeddings themselves are made of these.
     """
 
     predicted: Float[Tensor, "batch time places features"]
     target: Float[Tensor, "batch time places features"]
+    online: Float[Tensor, "batch time places features"]
+
+    @classmethod
+    def of(
+        cls,
+        predicted: Float[Tensor, "batch time places features"],
+        target: Float[Tensor, "batch time places features"],
+    ) -> Unrolled:
+        """Where targets are the encoder's own."""
+        return cls(predicted, target, target)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Unrolled:
+        """All embeddings, changed."""
+        target = change(self.target)
+        online = target if self.online is self.target else change(self.online)
+        return Unrolled(change(self.predicted), target, online)
 
     def float(self) -> Unrolled:
         """In single precision."""
-        return Unrolled(self.predicted.float(), self.target.float())
+        return self.each(Tensor.float)
 
 
 def as_places(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
+from torch.nn import functional
 
 from ..encoders import gather
 from ..encoders.regularizers import time_similarity
@@ -47,13 +48,15 @@ def jepa_loss(
 ) -> Terms:
     """One unroll from the present's embedding, each step's latent from the posterior or the prior.
 
-    The readout's errors have no part in what embeddings learn, unless they learn by nothing else.
+    The readout's errors have no part in what embeddings learn.
     """
     assert truth.images is not None
     if model.training:
         model.assembly.follow()
     state = model.encode(observation)
-    targets = model.targets(state, truth)
+    stacks = model.stacks(state, truth.images.vehicles)
+    targets = model.assembly.targets(stacks)
+    online = model.assembly.online(stacks, targets)
     states, divergences = [state], []
     for step in range(targets.shape[1] - 1):
         posterior = model.explain(state.embedding, targets[:, step + 1])
@@ -63,13 +66,13 @@ def jepa_loss(
         state = model.advance(state, None, latent)
         states.append(state)
     embeddings = torch.stack([state.embedding for state in states], dim=1)
-    made = model.assembly.through_projector(embeddings, targets)
+    made = model.assembly.through_projector(embeddings, targets, online)
     with torch.autocast(targets.device.type, enabled=False):  # statistics want all digits
         taught = model.regularizer(gather(made.float()))
     read = image_errors(model.decode(states[1:], observation, 1), truth.images)
     named = taught.named | read
     named["divergence"] = torch.stack(divergences, dim=1).sum(1).mean()
-    named["time_similarity"] = time_similarity(as_places(targets))
+    named["time_similarity"] = time_similarity(as_places(online))
     total = taught.total + read["vehicles"] + read["road"] + config.other.flow_weight * read["flow"]
     total = total + config.other.divergence_weight * named["divergence"]
     if config.time_similarity:
@@ -78,10 +81,14 @@ def jepa_loss(
         assert truth.images.flow is not None
         assert truth.images.flow_known is not None
         named["inverse_motion"] = model.inverse_motion(
-            targets[:, 0], targets[:, 1], truth.images.flow[:, 0],
+            online[:, 0], online[:, 1], truth.images.flow[:, 0],
             states[0].history[:, -1] * truth.images.flow_known[:, 0],
         )  # fmt: skip
         total = total + config.inverse_motion * named["inverse_motion"]
+    if model.painter is not None:
+        painted = model.painter(embeddings.flatten(0, 1))
+        named["painted"] = functional.mse_loss(painted, stacks.flatten(0, 1))
+        total = total + named["painted"]
     return Terms(total, named)
 
 
@@ -92,15 +99,19 @@ def jepa_telemetry(
     """How the embeddings of some clips are; predictions are told the posterior's latents."""
     start = model.encode(observation)
     targets = model.targets(start, truth)
-    states, told = [start], []
+    states, latents = [start], []
     for step in range(targets.shape[1] - 1):
-        latent = model.explain(states[-1].embedding, targets[:, step + 1]).mean
-        told.append(model.told(states[-1], latent))
-        states.append(model.advance(states[-1], None, latent))
+        latents.append(model.explain(states[-1].embedding, targets[:, step + 1]).mean)
+        states.append(model.advance(states[-1], None, latents[-1]))
     embeddings = torch.stack([state.embedding for state in states], dim=1)
     values = telemetry(model.assembly.through_projector(embeddings, targets))
     if model.latent_size:
-        values |= input_telemetry(model.assembly, targets, torch.stack(told, dim=1))
+        # Only latents change places: how fast the frame glides is known.
+        told, others = (
+            torch.stack([model.told(start, latent.roll(by, 0)) for latent in latents], dim=1)
+            for by in (0, 1)
+        )
+        values |= input_telemetry(model.assembly, targets, told, others)
     shown = torch.cat([start.history, start.road], dim=1) + start.pattern
     values |= image_telemetry(model.assembly, shown[:_WATCHED_IMAGES])
     return {name: value.item() for name, value in values.items()}

@@ -19,6 +19,7 @@ from torch.nn import functional
 from ..encoders import Assembly, AssemblyConfig
 from ..encoders.regularizers import (
     InverseMotion,
+    Painter,
     ReconstructionConfig,
     RegularizerConfig,
     UntrainedConfig,
@@ -118,8 +119,12 @@ class JepaWorldModel(WorldModel):
         )
         features, grid = self.assembly.features, self.assembly.grid
         self.embedding_size = features * grid[0] * grid[1]
-        self.regularizer = config.regularizer.build(self.assembly.projected)
-        self.reconstructs = isinstance(config.regularizer, ReconstructionConfig)
+        self.regularizer = config.regularizer.build(self.assembly.projected, grid[0] * grid[1])
+        self.painter = None
+        if isinstance(config.regularizer, ReconstructionConfig):
+            self.painter = Painter(
+                features, grid, channels, self.raster.rows, self.raster.columns, config.readout
+            )
         if isinstance(config.regularizer, UntrainedConfig):
             self.assembly.requires_grad_(False)
         self.inverse_motion = InverseMotion(features, grid)
@@ -214,9 +219,7 @@ class JepaWorldModel(WorldModel):
         """Carries the last image along; all steps and futures in one batch."""
         first = states[0].first.repeat_interleave(len(states), 0)
         ahead = torch.stack([state.embedding for state in states], dim=1).flatten(0, 1)
-        if not self.reconstructs:
-            first, ahead = first.detach(), ahead.detach()
-        maps = self.readout(first, ahead)
+        maps = self.readout(first.detach(), ahead.detach())
         maps = maps.unflatten(0, (len(observation.ego), futures, len(states)))
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
         # Only who wants pictures pays for the matching of images; embeddings do without.

@@ -85,6 +85,13 @@ def test_a_linear_probe_is_not_fooled_by_more_features_than_rows():
     assert read.std() < 1.0
 
 
+def test_features_that_say_nothing_are_read_as_the_mean():
+    torch.manual_seed(0)
+    targets = 20.0 + torch.randn(60, 1)
+    read = linear_probe(torch.randn(60, 200), targets)(torch.randn(500, 200))
+    assert (read - 20.0).square().mean() < 1.3
+
+
 def test_an_mlp_finds_what_no_line_does():
     torch.manual_seed(0)
     features = torch.rand(2000, 2) * 2 - 1
@@ -116,7 +123,7 @@ def test_shares_are_one_less_the_unexplained_variance():
 
 def test_from_run_to_table(tmp_path, capsys):
     recording, out = tmp_path / "dense.h5", tmp_path / "run"
-    dense_recording(per_lane=4, frames=60).save(recording)
+    dense_recording(per_lane=4, frames=700).save(recording)
     assembly = AssemblyConfig(ConvConfig((4, 8), 2), MapHead(3), ResidualConfig(8))
     config = train.encoder.OBJECTIVES["debug"]
     config = dataclasses.replace(
@@ -127,7 +134,7 @@ def test_from_run_to_table(tmp_path, capsys):
     )
     train.encoder.main((recording,), out, config, split="all", device="cpu")
     main(
-        (out,), (recording,), tmp_path / "probe.json", split="all", probe_clips=30, clips=10,
+        (out,), (recording,), tmp_path / "probe.json", probe_clips=30, clips=10,
         horizon_s=0.6, seeds=2, untrained=True,
     )  # fmt: skip
     rows = json.loads((tmp_path / "probe.json").read_text())["rows"]
@@ -147,4 +154,6 @@ def test_a_model_without_embedding_is_refused(tmp_path):
     config = dataclasses.replace(config, steps=2, loop=dataclasses.replace(config.loop, updates=1))
     world_model.main((recording,), out, config, split="all", device="cpu")
     with pytest.raises(InputError, match="no embedding"):
+        main((out,), (recording,))
+    with pytest.raises(InputError, match="probes learn on train"):
         main((out,), (recording,), split="all")

@@ -44,7 +44,7 @@ def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in judged} == judged
     rows = json.loads((tmp_path / "table.json").read_text())["rows"]
     assert [row["seeds"] for row in rows] == [2, 2, 1, 1]
-    assert rows[0]["near_hit"]["n"] == 2
+    assert rows[0]["near_hit"]["n"] == 3
     assert rows[-1]["near_hit"]["n"] == 3
     assert "no-variance" in capsys.readouterr().out
     with pytest.raises(InputError, match="another scale"):

@@ -40,7 +40,8 @@ def recording(tmp_path_factory):
 
 def fit(recording, out, updates=6, objective="tico", **changes):
     config = train.encoder.OBJECTIVES[objective]
-    model = dataclasses.replace(MODEL, regularizer=config.model.regularizer)
+    assembly = dataclasses.replace(MODEL.assembly, norm=config.model.assembly.norm)
+    model = dataclasses.replace(MODEL, regularizer=config.model.regularizer, assembly=assembly)
     loop = dataclasses.replace(config.loop, updates=updates, log_every=1, **changes)
     config = dataclasses.replace(config, model=model, steps=3, batch=4, loop=loop)
     train.encoder.main((recording,), out, config, split="all", device="cpu")

@@ -28,7 +28,7 @@ class BarlowTwinsConfig:
         if self.redundancy < 0:
             raise InputError(f"redundancy {self.redundancy} of Barlow Twins: must not be negative")
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
         return _BarlowTwins(self)
 

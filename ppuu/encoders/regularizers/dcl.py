@@ -34,7 +34,7 @@ class DclConfig:
                 f"{self.weight_deviation} not negative"
             )
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
         return _Dcl(self)
 

@@ -30,7 +30,7 @@ class DirectClrConfig:
                 f"{self.temperature} positive"
             )
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
         return _DirectClr(max(1, round(self.share * features)), self.temperature)
 

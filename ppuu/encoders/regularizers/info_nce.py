@@ -39,7 +39,7 @@ class InfoNceConfig:
         if not self.temperature > 0:
             raise InputError(f"temperature {self.temperature} of InfoNCE: must be positive")
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
         return _InfoNce(self)
 

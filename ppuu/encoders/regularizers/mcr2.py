@@ -29,7 +29,7 @@ class Mcr2Config:
         if not self.precision > 0:
             raise InputError(f"precision {self.precision} of MCR2: must be positive")
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
         return _Mcr2(self.precision)
 

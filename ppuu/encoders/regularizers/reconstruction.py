@@ -13,9 +13,9 @@ from .base import NoDemands, Regularizer
 
 @dataclass(frozen=True)
 class ReconstructionConfig:
-    """Embeddings learn from what is made of them alone: the readout's gradient reaches them."""
+    """Embeddings learn by being painted: each must give the images that it stands for."""
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """A loss that asks nothing of embeddings themselves."""
         return NoDemands()
 

@@ -36,7 +36,7 @@ class SigRegConfig:
                 "positive"
             )
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
         return _SigReg(self)
 
@@ -52,7 +52,7 @@ class _SigReg(Regularizer):
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
     def forward(self, unrolled: Unrolled) -> Terms:
-        samples = by_moment(unrolled.target)
+        samples = by_moment(unrolled.online)
         samples = samples.to(torch.promote_types(samples.dtype, torch.float32))
         generator = torch.Generator().manual_seed(int(self.batches))
         directions = torch.randn(samples.shape[-1], self.config.directions, generator=generator)

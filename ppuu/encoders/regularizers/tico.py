@@ -33,31 +33,33 @@ class TiCoConfig:
                 "not negative"
             )
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
-        return _TiCo(self, features)
+        return _TiCo(self, features, places)
 
 
 class _TiCo(Regularizer):
-    """Keeps the moving covariance of all embeddings as a buffer; evaluation leaves it alone."""
+    """Keeps moving covariances of embeddings, one for each place; evaluation leaves them alone."""
 
     covariance: Tensor
 
-    def __init__(self, config: TiCoConfig, features: int):
+    def __init__(self, config: TiCoConfig, features: int, places: int):
         super().__init__()
         self.config = config
-        self.register_buffer("covariance", torch.zeros(features, features))
+        self.register_buffer("covariance", torch.zeros(places, features, features))
 
     def forward(self, unrolled: Unrolled) -> Terms:
-        predicted = functional.normalize(unrolled.predicted[:, 1:].flatten(0, 2), dim=-1)
-        target = functional.normalize(unrolled.target[:, 1:].flatten(0, 2), dim=-1)
+        predicted, target, online = (
+            functional.normalize(seen[:, 1:].flatten(0, 1).transpose(0, 1), dim=-1)
+            for seen in (unrolled.predicted, unrolled.target, unrolled.online)
+        )
         with torch.no_grad():
-            now = target.mT @ target / len(target)
+            now = online.mT @ online / online.shape[1]
             covariance = torch.lerp(now, self.covariance, self.config.memory)
             if self.training:
                 self.covariance.copy_(covariance)
         named = {
             "agreement": 1.0 - (predicted * target).sum(-1).mean(),
-            "crowding": ((target @ covariance) * target).sum(-1).mean(),
+            "crowding": ((online @ covariance) * online).sum(-1).mean(),
         }
         return Terms(named["agreement"] + self.config.contrast * named["crowding"], named)

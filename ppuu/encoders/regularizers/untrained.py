@@ -11,6 +11,6 @@ from .base import NoDemands, Regularizer
 class UntrainedConfig:
     """Encoder and predictor stay as they were drawn; only the readout learns."""
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """A loss that asks nothing of embeddings."""
         return NoDemands()

@@ -45,7 +45,7 @@ class VicRegConfig:
         if min(weights) < 0 or not self.deviation > 0:
             raise InputError(f"VICReg: no weight may be negative, and deviation positive: {self}")
 
-    def build(self, features: int) -> Regularizer:
+    def build(self, features: int, places: int = 1) -> Regularizer:
         """The loss."""
         return _VicReg(self)
 
@@ -56,12 +56,12 @@ class _VicReg(Regularizer):
         self.config = config
 
     def forward(self, unrolled: Unrolled) -> Terms:
-        config, target = self.config, by_moment(unrolled.target)
-        within = unrolled.target[:, 1:].transpose(1, 2).flatten(0, 1)
+        config, online = self.config, by_moment(unrolled.online)
+        within = unrolled.online[:, 1:].transpose(1, 2).flatten(0, 1)
         named = {
             "prediction": prediction_error(unrolled),
-            "variance": lacking_deviation(target, config.deviation),
-            "covariance": squared_covariance(target, config.normalization),
+            "variance": lacking_deviation(online, config.deviation),
+            "covariance": squared_covariance(online, config.normalization),
             "temporal_variance": lacking_deviation(within, config.deviation),
         }
         total = (

@@ -85,6 +85,16 @@ def test_a_moving_target_gets_no_gradient_and_follows():
         torch.testing.assert_close(fast - slow, 0.75 * gap)
 
 
+def test_what_follows_takes_over_the_statistics_of_a_batch_norm():
+    model = assembly(encoder=ENCODERS[0], norm="batch", target_momentum=0.5)
+    for _ in range(30):
+        model.encode(3.0 + images())
+        model.follow()
+    assert torch.equal(model.target[-1].variance, model.encoder[-1].variance)
+    model.eval()
+    torch.testing.assert_close(model.targets(images()), model.encode(images()), atol=0.2, rtol=0.2)
+
+
 def test_targets_carry_the_encoders_gradient_by_default():
     model = assembly(encoder=ENCODERS[0])
     model.targets(images()).square().mean().backward()

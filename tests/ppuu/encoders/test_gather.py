@@ -42,7 +42,7 @@ class Net(torch.nn.Module):
     def forward(self, seen):
         target = self.norm(self.encode(seen).movedim(-1, 1)).movedim(1, -1)
         ahead = self.predict(target[:, :-1])
-        return Unrolled(torch.cat([target[:, :1], ahead], dim=1), target)
+        return Unrolled.of(torch.cat([target[:, :1], ahead], dim=1), target)
 
 
 def gradients(seen):
@@ -50,7 +50,7 @@ def gradients(seen):
     found = []
     for config in CONFIGS:
         net = Net().double()
-        config.build(5).double()(gather(net(seen))).total.backward()
+        config.build(5, 4).double()(gather(net(seen))).total.backward()
         for weight in net.parameters():
             grad = weight.grad
             if dist.is_initialized():

@@ -53,7 +53,7 @@ def unrolled(batch=6, time=4, places=3, features=5, seed=0, requires_grad=False)
     if requires_grad:
         target.requires_grad_()
         predicted.requires_grad_()
-    return Unrolled(predicted, target)
+    return Unrolled.of(predicted, target)
 
 
 def rotation(features, seed=1):
@@ -63,15 +63,15 @@ def rotation(features, seed=1):
     )[0]
 
 
-def build(config, features=5):
-    return config.build(features).double()
+def build(config, features=5, places=3):
+    return config.build(features, places).double()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 def test_the_order_of_sequences_and_of_places_does_not_matter(config):
     seen, places = unrolled(), torch.tensor([2, 0, 1])
     order = torch.tensor([3, 0, 5, 1, 2, 4])
-    other = Unrolled(seen.predicted[order][:, :, places], seen.target[order][:, :, places])
+    other = Unrolled.of(seen.predicted[order][:, :, places], seen.target[order][:, :, places])
     ours, theirs = build(config)(seen), build(config)(other)
     torch.testing.assert_close(ours.total, theirs.total)
 
@@ -79,11 +79,11 @@ def test_the_order_of_sequences_and_of_places_does_not_matter(config):
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 def test_gradients_agree_with_differences(config):
     seen = unrolled(batch=4, time=3, places=2, features=4, requires_grad=True)
-    loss = build(config, 4).eval()
+    loss = build(config, 4, 2).eval()
     if isinstance(config, TiCoConfig | DclConfig) and getattr(config, "weight_deviation", 1.0):
         pytest.skip("detached on purpose")
     torch.autograd.gradcheck(
-        lambda p, t: loss(Unrolled(p, t)).total, (seen.predicted, seen.target), atol=1e-4
+        lambda p, t: loss(Unrolled.of(p, t)).total, (seen.predicted, seen.target), atol=1e-4
     )
 
 
@@ -93,7 +93,7 @@ def test_gradients_agree_with_differences(config):
 )
 def test_losses_of_angles_are_blind_to_rotations_and_lengths(config):
     seen, turn = unrolled(), 3.0 * rotation(5)
-    turned = Unrolled(seen.predicted @ turn, seen.target @ turn)
+    turned = Unrolled.of(seen.predicted @ turn, seen.target @ turn)
     torch.testing.assert_close(build(config)(seen).total, build(config)(turned).total)
 
 
@@ -150,7 +150,7 @@ def test_what_is_constant_in_a_sequence_costs_only_the_temporal_variance():
     """The failure in one line: perfect prediction, variance and covariance; a frozen embedding."""
     signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
     frozen = signs[:, None, None].expand(-1, 6, -1, -1)
-    terms = build(VicRegConfig(temporal_variance=1.0), 2)(Unrolled(frozen, frozen))
+    terms = build(VicRegConfig(temporal_variance=1.0), 2)(Unrolled.of(frozen, frozen))
     named = {name: value.item() for name, value in terms.named.items()}
     assert named["prediction"] == named["variance"] == named["covariance"] == 0.0
     assert named["temporal_variance"] == pytest.approx(0.99)
@@ -158,7 +158,7 @@ def test_what_is_constant_in_a_sequence_costs_only_the_temporal_variance():
 
 def test_negatives_of_the_same_sequence_see_through_a_frozen_embedding():
     frozen = torch.eye(4, dtype=torch.float64)[:, None, None].expand(-1, 6, -1, -1)
-    seen = Unrolled(frozen, frozen)
+    seen = Unrolled.of(frozen, frozen)
     across = build(InfoNceConfig(temperature=0.05), 4)(seen).total
     within = build(InfoNceConfig(temperature=0.05, negatives="within_sequence"), 4)(seen).total
     assert across.item() == pytest.approx(0.0, abs=1e-6)
@@ -206,14 +206,16 @@ def test_weights_of_decoupled_contrast_average_to_one():
 def test_barlow_twins_is_nothing_for_independent_axes_and_known_for_copies():
     signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
     z = signs[:, None, None].expand(-1, 3, -1, -1)
-    assert build(BarlowTwinsConfig(), 2)(Unrolled(z, z)).total.item() == pytest.approx(0, abs=1e-8)
+    assert build(BarlowTwinsConfig(), 2)(Unrolled.of(z, z)).total.item() == pytest.approx(
+        0, abs=1e-8
+    )
     copies = z[..., :1].expand(-1, -1, -1, 2)
-    terms = build(BarlowTwinsConfig(0.1), 2)(Unrolled(copies, copies))
+    terms = build(BarlowTwinsConfig(0.1), 2)(Unrolled.of(copies, copies))
     assert terms.total.item() == pytest.approx(0.1 * 2, rel=1e-4)
 
 
 def test_tico_is_the_formula_and_remembers():
-    seen, loss = unrolled(places=1), build(TiCoConfig(0.75, 2.0)).train()
+    seen, loss = unrolled(places=1), build(TiCoConfig(0.75, 2.0), places=1).train()
     memory = np.zeros((5, 5))
     for _ in range(3):
         p, z = (x[:, 1:].reshape(-1, 5).numpy() for x in (seen.predicted, seen.target))
