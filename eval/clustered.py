@@ -64,7 +64,7 @@ def clustered_rank_correlation(
     Ranks are those among all rows, also in the resamples.  NaN where one side does not vary.
     """
     members, place = np.unique(cluster, return_inverse=True)
-    x, y = (_ranks(values) for values in (one, other))
+    x, y = (ranks_of(values) for values in (one, other))
     columns = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
     sums = np.zeros((len(members), 6))
     np.add.at(sums, place, columns)
@@ -81,7 +81,7 @@ def _correlation(sums: Float[np.ndarray, "k 6"]) -> Float[np.ndarray, " k"]:
         return (n * xy - x * y) / np.sqrt((n * xx - x * x) * (n * yy - y * y))
 
 
-def _ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+def ranks_of(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """From -0.5 to 0.5, equal values sharing their mean rank."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     rank = count.cumsum() - 0.5 * (count + 1)

@@ -15,7 +15,7 @@ from ppuu.rollout import Futures, Rollout
 from ppuu.track_futures import TrackFutures
 from ppuu.tracks import states_at
 from ppuu.world_models import Predictor
-from ppuu.world_models.base import gliding_poses
+from ppuu.world_models.gliding import gliding_poses
 
 MEASURES = (
     "vehicle_iou", "best_vehicle_iou", "image_mse", "position_error_m", "best_position_error_m",

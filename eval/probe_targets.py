@@ -14,7 +14,7 @@ from ppuu.geometry import to_local
 from ppuu.lanes import NO_LANE, LaneField
 from ppuu.scene import Scene
 from ppuu.units import LANE_WIDTH_M
-from ppuu.world_models.base import gliding_poses
+from ppuu.world_models.gliding import gliding_poses
 
 Kind = str
 """``slow`` (hardly changes in seconds), ``fast`` (what driving reacts to) or ``own``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +29,32 @@ from ppuu.track_futures import TrackFutures
 from ppuu.tracks import states_at
 from ppuu.world_models import Ensemble, WorldModel
 
-from .clustered import clustered_means, clustered_rank_correlation
+from .clustered import clustered_means, clustered_rank_correlation, ranks_of
 from .held_out import held_out
 from .policies import labels
 from .results import Row, format_table, write_results
 
 EXPERT = "recorded human"
+_NEAR = 1e-3
+"""Predicted bounded cost above which somebody is near."""
 _BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What was foreseen along some paths, step by step.
+
+    Attributes:
+        found: the replicas' disagreement, in experts' deviations above their mean.
+        priced: what MPUR pays for: what of it exceeds the hinge, kinds added.
+        cost: the predicted bounded cost of others, mean over replicas.
+        wrong: how much it differs from what was really there.
+    """
+
+    found: Float[np.ndarray, "clips time"]
+    priced: Float[np.ndarray, "clips time"]
+    cost: Float[np.ndarray, "clips time"]
+    wrong: Float[np.ndarray, "clips time"]
 
 
 def true_futures(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -> Futures | TrackFutures:
@@ -71,8 +90,8 @@ def judged(
     index: Int[Tensor, " clips"],
     uncertainty: Uncertainty,
     config: UnrollConfig,
-) -> tuple[Float[np.ndarray, "clips time"], Float[np.ndarray, "clips time"]]:
-    """Uncertainty in experts' deviations above their mean, and the model's error, step by step.
+) -> Judged:
+    """Drives in the model, and looks what was really there.
 
     Args:
         policy: who drives in the model; the recorded human without one.
@@ -81,7 +100,7 @@ def judged(
         uncertainty: fitted to experts.
         config: of the unroll.
     """
-    found, wrong = [], []
+    parts = []
     frames = model.frames_per_step
     ahead = torch.arange(1, config.steps + 1) * frames - 1
     looks = model.predicts_images or (policy is not None and policy.config.observation.images)
@@ -102,45 +121,49 @@ def judged(
                 policy, replicas(model, seen, seen, latents, config.replicas), seen,
                 clip.previous_action, config.steps, frames, model.dt_s,
             )  # fmt: skip
-        told = traffic_cost(rollout, config)
-        real = traffic_cost(
-            replace(rollout, futures=true_futures(clips, clip, rollout, frames)), config
-        )
         costs = DrivingCost(config.cost).evaluate(rollout)[1]
+        there = replace(rollout, futures=true_futures(clips, clip, rollout, frames))
+        told, real = 1.0 - torch.exp(-costs), traffic_cost(there, config)
         variances = uncertainty.variances(rollout, costs)
-        found.append(uncertainty.standardised(variances).mean(1))
-        wrong.append((told.mean(1) - real[:, 0]).abs())
-    return torch.cat(found).numpy(), torch.cat(wrong).numpy()
+        values = (
+            uncertainty.standardised(variances).mean(1),
+            uncertainty.disagreement(variances),
+            told.mean(1),
+            (told.mean(1) - real[:, 0]).abs(),
+        )
+        parts.append([value.numpy() for value in values])
+    return Judged(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def row(
-    name: str,
-    found: Float[np.ndarray, "clips time"],
-    wrong: Float[np.ndarray, "clips time"],
-    hinge: float,
-    cluster: Int[np.ndarray, " clips"],
-) -> Row:
+def row(name: str, seen: Judged, cluster: Int[np.ndarray, " clips"]) -> Row:
     """Mean uncertainty, mean error, and how one ranks the other; whole vehicles resampled."""
-    steps = found.shape[1]
-    priced = np.maximum(found - hinge, 0.0)
-    means = clustered_means(np.stack([priced.mean(1), wrong.mean(1)], axis=1), cluster)
-    every = np.repeat(cluster, steps)
+    means = clustered_means(np.stack([seen.priced.mean(1), seen.wrong.mean(1)], axis=1), cluster)
+    every = np.repeat(cluster, seen.wrong.shape[1])
     # Ranks within a step: that both grow with the horizon is no merit.
-    ranks = [_ranked(values) for values in (found, wrong)]
-    return {
+    ranks = {
+        name: np.apply_along_axis(ranks_of, 0, values).flatten()
+        for name, values in vars(seen).items()
+    }
+    # Where nobody is near, uncertainty and error are both nothing, which proves little.
+    near = (seen.cost > _NEAR).flatten()
+    found: Row = {
         "name": name,
         "uncertainty": means[0],
         "cost_error": means[1],
-        "rank_correlation": clustered_rank_correlation(ranks[0], ranks[1], every),
+        "rank_correlation": clustered_rank_correlation(ranks["found"], ranks["wrong"], every),
+        "by_cost_alone": clustered_rank_correlation(ranks["cost"], ranks["wrong"], every),
+        "somebody_near": float(near.mean()),
+        "rank_correlation_near": clustered_rank_correlation(
+            ranks["found"][near], ranks["wrong"][near], every[near]
+        ),
+        "by_cost_alone_near": clustered_rank_correlation(
+            ranks["cost"][near], ranks["wrong"][near], every[near]
+        ),
         "rank_correlation_of_clips": clustered_rank_correlation(
-            found.mean(1), wrong.mean(1), cluster
+            seen.found.mean(1), seen.wrong.mean(1), cluster
         ),
     }
-
-
-def _ranked(values: Float[np.ndarray, "clips time"]) -> Float[np.ndarray, " rows"]:
-    order = values.argsort(0, kind="stable").argsort(0, kind="stable")
-    return order.astype(float).flatten()
+    return found
 
 
 def main(
@@ -162,7 +185,8 @@ def main(
     the error is the difference of the bounded cost of others in predicted and in recorded
     surroundings.  Uncertainty is the variance of that cost between replicas, in deviations above
     the mean of recorded drivers on other clips; the table has what exceeds the hinge, and how well
-    it ranks the errors (Spearman, steps apart, and clip by clip).
+    it ranks the errors (Spearman, steps apart, and clip by clip): beside how well the predicted
+    cost itself does, and once more for the steps at which somebody is near (that cost above 0.001).
 
     Args:
         world_model: a run directory of train.world_model, or several (an ensemble).
@@ -196,8 +220,8 @@ def main(
     rows: list[Row] = []
     for name, driver in {EXPERT: None, **drivers}.items():
         seed_everything(seed)
-        found, wrong = judged(driver, model, held.clips, index, uncertainty, config)
-        rows.append(row(name, found, wrong, hinge, cluster))
+        seen = judged(driver, model, held.clips, index, uncertainty, config)
+        rows.append(row(name, seen, cluster))
     print(format_table(rows))
     if json is not None:
         settings: Mapping = {

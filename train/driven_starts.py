@@ -35,7 +35,7 @@ def driven_starts(
 
     Returns:
         The clips after the drive, ``copies`` beginnings of each (the first is the recorded one,
-        and so are those where the policy drove into somebody), and the actions before them.
+        and so are those where the policy arrived on top of somebody), and the actions before them.
     """
     seen, copies = clips.config, config.copies
     begun = varied_starts(clip.observation, config, seen.raster, clips.scene.dt_s, seen.stride)
@@ -60,7 +60,7 @@ def driven_starts(
 
 
 def _overlaps(seen: Observation) -> Bool[Tensor, " starts"]:
-    """Whether the ego has driven into one of those around."""
+    """Whether the ego is on top of one of those around."""
     tracks = seen.tracks
     assert tracks is not None
     own = torch.cat([seen.ego[:, -1, :3], seen.size_m], dim=-1)[:, None]

@@ -1,8 +1,9 @@
 """Bad dreams: futures that the model holds possible, made as dangerous as they can be.
 
 Latents are moved, by one step of Adam, towards those that bring others close to where the policy
-drives, and held back by their distance from the ones that were drawn ("dreaming" in the successor
-of PPUU).  The policy then learns from that future.
+drives ("dreaming" in the successor of PPUU, which also holds them back by their distance from the
+ones that were drawn: in a single step that has no effect).  The policy then learns from that
+future.
 """
 
 from __future__ import annotations
@@ -27,16 +28,14 @@ class DreamConfig:
     Attributes:
         every: one batch in so many is dreamt; 0 is none (the successor's code: 10).
         rate: how far a latent moves, in its deviations.
-        anchor: weight of the squared distance from the latents that were drawn.
     """
 
     every: int = 0
     rate: float = 0.1
-    anchor: float = 0.1
 
     def __post_init__(self):
-        if self.every < 0 or self.rate < 0 or self.anchor < 0:
-            raise InputError(f"dream: every, rate and anchor must not be negative: {self}")
+        if self.every < 0 or self.rate < 0:
+            raise InputError(f"dream: every and rate must not be negative: {self}")
 
 
 def dreamt(
@@ -65,7 +64,6 @@ def dreamt(
         driven, states=driven.states.detach(), actions=driven.actions.detach(), futures=futures
     )
     _, danger = cost.evaluate(seen)
-    safety = config.anchor * (moved - latents).square().mean() - danger.mean()
-    (slope,) = torch.autograd.grad(safety, moved)
+    (slope,) = torch.autograd.grad(danger.mean(), moved)
     # The first step of Adam goes by the sign of the gradient.
-    return (latents - config.rate * slope.sign()).detach()
+    return (latents + config.rate * slope.sign()).detach()

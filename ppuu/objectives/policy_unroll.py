@@ -6,7 +6,7 @@ Driving in Dense Traffic (ICLR 2019), section 3.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import torch
@@ -123,20 +123,24 @@ def replicas(
             shared = latents[:, None].expand(-1, copies, -1, -1)
             futures = model.imagine(observation, steps, copies, latents=shared)
         return lambda number, ego, action: (futures.at(number).repeat(each), ego)
-    state = model.repeat(model.encode(starts), copies)
+    state, pace = model.repeat(model.encode(starts), copies), None
     latents = latents.repeat_interleave(each * copies, 0)
 
     def advance(
         number: int, ego: Float[Tensor, "batch 4"], action: Float[Tensor, "batch 2"]
     ) -> tuple[Futures | TrackFutures, Float[Tensor, "batch 4"]]:
-        nonlocal state
+        nonlocal state, pace
         told = ego.repeat_interleave(copies, 0)
         if model.predicts_ego:  # each replica has an ego of its own; all of them do the same
             action = action.repeat_interleave(copies, 0)
             told = held(model.predicted_ego(state), action, model.frames_per_step, model.dt_s)
         state = model.step(state, told, latents, number)
         ego = model.predicted_ego(state)[::copies] if model.predicts_ego else ego
-        return model.decode([state], starts, copies), ego
+        future = model.decode([state], starts, copies)
+        if isinstance(future, Futures):
+            future = model.paced(replace(future, pace_mps=pace), starts)
+            pace = future.pace_mps
+        return future, ego
 
     return advance
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -15,6 +15,7 @@ from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import RasterConfig
 from ..rollout import Futures
 from ..track_futures import TrackFutures
+from .gliding import gliding_poses, seen_pace_mps
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +279,17 @@ class WorldModel(nn.Module, Predictor):
             then = None if ego is None else ego[:, number].repeat_interleave(futures, 0)
             state = self.step(state, then, latents, number)
             states.append(state)
-        return self.decode(states, observation, futures)
+        return self.paced(self.decode(states, observation, futures), observation)
+
+    def paced(
+        self, futures: Futures | TrackFutures, observation: Observation
+    ) -> Futures | TrackFutures:
+        """With the pace of the ego's lane, which painted images do not tell: as seen last."""
+        if isinstance(futures, TrackFutures) or futures.pace_mps is not None:
+            return futures
+        seen = self.observation
+        pace = seen_pace_mps(observation, seen.lags(futures.pose.device) * self.dt_s, seen.raster)
+        return replace(futures, pace_mps=pace[:, None].expand(futures.pose.shape[:2]))
 
 
 def explained(
@@ -297,14 +308,3 @@ def explained(
         noise.append(now)
         state = model.advance(state, truth.ego[:, step], latent)
     return torch.stack(noise, dim=1)
-
-
-def gliding_poses(
-    present: Float[Tensor, "batch 4"], seconds: Float[Tensor, " time"]
-) -> Float[Tensor, "batch time 3"]:
-    """The pose that keeps the present velocity, at times from now (negative: before)."""
-    travelled = present[:, 3:4] * seconds
-    heading = present[:, 2:3].expand_as(travelled)
-    x = present[:, 0:1] + travelled * torch.cos(heading)
-    y = present[:, 1:2] + travelled * torch.sin(heading)
-    return torch.stack([x, y, heading], dim=-1)

@@ -14,7 +14,7 @@ from ..raster import LANES, OFFROAD, VEHICLES, RasterConfig, sample
 from ..rollout import Flow, Futures
 from ..splat import splat
 from ..units import LANE_WIDTH_M
-from .base import gliding_poses
+from .gliding import gliding_poses
 
 MAPS = 5
 """What ``carry`` reads: velocities of vehicles beyond those seen (ahead, left), newcomers, and

@@ -25,9 +25,9 @@ from ..errors import InputError
 from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import LANES, OFFROAD
 from ..rollout import Futures
-from .base import Latent, Truth, WorldModel, gliding_poses
+from .base import Latent, Truth, WorldModel
 from .carry import carried_road
-from .gliding import aligned_vehicles
+from .gliding import aligned_vehicles, gliding_poses
 
 
 @dataclass(frozen=True)

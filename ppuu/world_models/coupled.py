@@ -180,8 +180,14 @@ class CoupledWorldModel(WorldModel):
         ego: Float[Tensor, "batch 4"] | None,
         latent: Float[Tensor, "batch latent"],
     ) -> _State:
-        """Paints the next image; gradients reach the ego's next state through the network."""
+        """Paints the next image.
+
+        Where the model moves the ego, gradients reach actions through the network.  Where the
+        kinematics do, they go through the masks that costs lay over the image (``decode``), and it
+        is told of the ego as of a constant: both ways together would count a metre twice.
+        """
         assert ego is not None, "a coupled model has to be told where the ego goes"
+        ego = ego if self.predicts_ego else ego.detach()
         present = state.ego[:, -1]
         features = self._features(state) + self._embedded(self.drive, self.told(present, ego))
         if self.config.latent:

@@ -8,7 +8,34 @@ from torch import Tensor
 
 from ..observation import Observation
 from ..raster import VEHICLES, RasterConfig, warp
-from .base import gliding_poses
+from ..units import LANE_WIDTH_M
+from .motion import seen_velocity
+
+
+def gliding_poses(
+    present: Float[Tensor, "batch 4"], seconds: Float[Tensor, " time"]
+) -> Float[Tensor, "batch time 3"]:
+    """The pose that keeps the present velocity, at times from now (negative: before)."""
+    travelled = present[:, 3:4] * seconds
+    heading = present[:, 2:3].expand_as(travelled)
+    x = present[:, 0:1] + travelled * torch.cos(heading)
+    y = present[:, 1:2] + travelled * torch.sin(heading)
+    return torch.stack([x, y, heading], dim=-1)
+
+
+def seen_pace_mps(
+    observation: Observation, seconds_ago: Float[Tensor, " frames"], raster: RasterConfig
+) -> Float[Tensor, " batch"]:
+    """Mean speed of those who are now in the ego's lane, matched in the history's images.
+
+    The ego's own where there are none.
+    """
+    history = aligned_vehicles(observation, seconds_ago, raster)
+    faster = seen_velocity(history, seconds_ago, raster)[:, 0]
+    left = raster.pixel_centres_m(history.device, history.dtype)[..., 1]
+    mass = history[:, -1] * (left.abs() < 0.5 * LANE_WIDTH_M)
+    total = mass.sum((1, 2)).clamp(min=1.0)
+    return observation.ego[:, -1, 3] + (mass * faster).sum((1, 2)) / total
 
 
 def aligned_vehicles(

@@ -19,7 +19,8 @@ from ..kinematics import step as kinematic_step
 from ..observation import Observation, ObservationConfig
 from ..track_futures import TrackFutures
 from ..tracks import Tracks
-from .base import Predictor, gliding_poses
+from .base import Predictor
+from .gliding import gliding_poses
 
 
 @dataclass(frozen=True)

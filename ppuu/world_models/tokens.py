@@ -28,7 +28,8 @@ from ..observation import Observation, ObservationConfig
 from ..relations import PAIR_FEATURES, ROAD_FEATURES, pairs, present_action, relative, road_beside
 from ..track_futures import TrackFutures
 from ..tracks import Tracks
-from .base import Latent, Truth, WorldModel, gliding_poses
+from .base import Latent, Truth, WorldModel
+from .gliding import gliding_poses
 from .token_latents import MOMENTS, WENT, dealt, joined, moments, went
 
 _AHEAD_M = (0.0, 15.0)

@@ -13,7 +13,7 @@ from ..policies.base import Surroundings
 from ..rollout import Futures
 from ..track_futures import TrackFutures
 from ..units import LANE_WIDTH_M
-from ..world_models.base import gliding_poses
+from ..world_models.gliding import gliding_poses
 from .base import Foresight, World, for_candidates
 
 _PACE_REACH_M = 40.0

@@ -12,7 +12,7 @@ from ..policies.base import Surroundings
 from ..raster import LocalRoad
 from ..track_futures import TrackFutures
 from ..tracks import states_at
-from ..world_models.base import gliding_poses
+from ..world_models.gliding import gliding_poses
 from .base import Foresight, World, for_candidates
 
 

@@ -14,7 +14,7 @@ from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..raster import LocalRoad
 from ..track_futures import TrackFutures
-from ..world_models.base import gliding_poses
+from ..world_models.gliding import gliding_poses
 from .base import Foresight, World
 
 

@@ -5,7 +5,7 @@ import torch
 from ppuu.kinematics import rollout
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
 from ppuu.rollout import Futures
-from ppuu.world_models.base import gliding_poses
+from ppuu.world_models.gliding import gliding_poses
 from ppuu.worlds import DrawnWorld, RecordedWorld
 from tests.helpers import Car, straight_recording
 from tests.ppuu.test_planning import SEEN, situation

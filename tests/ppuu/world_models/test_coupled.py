@@ -16,7 +16,7 @@ from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig
 from ppuu.rollout import Futures, Rollout
 from ppuu.world_models import CoupledConfig, Ensemble, coupled, replicas
-from tests.helpers import dense_recording
+from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import tiny_clips
 
 RASTER = RasterConfig(64, 24)
@@ -194,6 +194,7 @@ def cost_gradient(model, clip, weigh):
 
 def test_the_gradient_of_a_cost_reaches_the_actions(model, batch):
     _, clip = batch
+    model.requires_grad_(False)
 
     def cost(driven):
         return DrivingCost().evaluate(driven)[1].sum()
@@ -202,9 +203,23 @@ def test_the_gradient_of_a_cost_reaches_the_actions(model, batch):
     assert gradient.isfinite().all()
     assert (gradient[:, :3].abs().amax((1, 2)) > 0).all()
     torch.testing.assert_close(driven.offset, torch.zeros_like(driven.offset))
-    # Images answer to the actions through the network.
-    _, through_images = cost_gradient(model, clip, lambda d: d.futures.vehicles[:, 0, -1].sum())
-    assert (through_images[:, :3].abs().amax((1, 2)) > 0).all()
+    # Either through the network, or through the masks: never twice.
+    if model.predicts_ego:
+        _, through = cost_gradient(model, clip, lambda d: d.futures.vehicles[:, 0, -1].sum())
+        assert (through[:, :3].abs().amax((1, 2)) > 0).all()
+    else:
+        assert not driven.futures.vehicles.requires_grad
+
+
+def test_the_pace_is_that_of_the_lane_whatever_the_ego_does():
+    """Ego at 6 m/s, 10 m/s ahead and behind, 3 m/s beside; alone it is the ego's own."""
+    cars = [Car(0.0, 1, 6.0), Car(16.0, 1, 10.0), Car(-20.0, 1, 10.0), Car(8.0, 0, 3.0)]
+    for some, pace in ((cars, 10.0), (cars[:1], 6.0)):
+        clips = tiny_clips([straight_recording(some)], config=ObservationConfig(4, 3))
+        clip = clips.batch((clips.ego == 0).nonzero()[:1, 0])
+        model = CoupledConfig(ObservationConfig(4, 3), features=8).build().eval()
+        told = imagined(model, clip).pace_mps
+        torch.testing.assert_close(told, torch.full_like(told, pace), atol=0.5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["coupled", "kinematic"])
