@@ -78,6 +78,12 @@ class Scenarios:
         arrays = {field.name: getattr(self, field.name)[rows] for field in _ARRAYS}
         return Scenarios(**arrays, digest=self.digest)
 
+    def spread(self, count: int | None) -> Scenarios:
+        """So many of them, spread evenly over the list; all, if there are no more or None."""
+        if count is None or count >= len(self):
+            return self
+        return self[np.linspace(0, len(self) - 1, count).round().astype(int)]
+
     @classmethod
     def concatenate(cls, parts: Sequence[Scenarios]) -> Scenarios:
         """Lists of several recordings, in order, behind one another."""

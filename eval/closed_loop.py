@@ -152,8 +152,8 @@ def log_of(
     slots: int = 64,
     limit: int | None = None,
 ) -> Drives:
-    """Drives the track's scenarios, the first ``limit`` if there is one."""
-    scenarios = track.scenarios[:limit]
+    """Drives the track's scenarios, or ``limit`` of them."""
+    scenarios = track.scenarios.spread(limit)
     slots = min(slots, len(scenarios), SLOTS.get(others, slots))
     recorder = Recorder(track.roads, len(scenarios), slots, track.scene.dt_s)
     simulator = simulator_for(policy, track, others)
@@ -162,8 +162,8 @@ def log_of(
 
 
 def episodes_of(drives: Drives, label: str, others: str, track: Track) -> list[Episode]:
-    """The rows of a log of the track's first scenarios."""
-    scenarios = track.scenarios[: len(drives)]
+    """The rows of a log of the track's scenarios, or of so many of them."""
+    scenarios = track.scenarios.spread(len(drives))
     seconds = drives.steps * drives.dt_s
     measured = {
         "distance_m": drives.distance_m,
@@ -319,7 +319,7 @@ def main(
             constant-acceleration, idm, copy-last.
         split: test, or all for recordings that nothing was trained on.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
-        limit: drive only the first so many scenarios.
+        limit: drive only so many scenarios, spread evenly over the list.
         slots: episodes at a time.
         others: how the others move, one or several: replay (nobody reacts), until-disturbed,
             reactive, policy:RUN (that policy drives everybody), sumo.  Every policy is driven

@@ -64,6 +64,8 @@ def clustered_rank_correlation(
     Ranks are those among all rows, also in the resamples.  NaN where one side does not vary.
     """
     members, place = np.unique(cluster, return_inverse=True)
+    if len(members) == 0:
+        return Metric(math.nan, math.nan, math.nan, 0)
     x, y = (ranks_of(values) for values in (one, other))
     columns = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
     sums = np.zeros((len(members), 6))

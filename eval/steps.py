@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -27,6 +28,23 @@ class Step:
     words: tuple[str, ...]
     product: Path
 
+    @property
+    def record(self) -> Path:
+        """Beside the product: the command that made it."""
+        return self.product.with_name(f".{self.product.name.lstrip('.')}.command")
+
+    def check(self) -> None:
+        """Refuses a product of another command.
+
+        Raises:
+            InputError: its options were others.
+        """
+        if self.record.exists() and self.record.read_text() != shlex.join(self.words):
+            raise InputError(
+                f"{self.product}: made by another command (it is in {self.record.name}, beside "
+                "it); choose another folder, or delete it to have it made anew"
+            )
+
 
 def _start(step: Step, line: int) -> subprocess.Popen:
     environment = os.environ | {
@@ -48,19 +66,22 @@ def carry_out(stages: Sequence[Sequence[Step]], at_once: int | None = None) -> d
         at_once: how many steps, at most; all of a stage if not given.
 
     Raises:
-        InputError: a command failed; what is done stays, so running again goes on from there.
+        InputError: a command failed; what is done stays, so running again goes on from there.  Or
+            something there was made with other options.
     """
     seconds: dict[str, float] = {}
     for number, stage in enumerate(stages):
         todo = [step for step in stage if not step.product.exists()]
         for step in stage:
             if step not in todo:
+                step.check()
                 sys.stderr.write(f"== {step.title}: done already\n")
         if not todo:
             continue
         # Whatever was made from older products is stale, also if this run is interrupted.
         for later in (step for stage in stages[number + 1 :] for step in stage):
             later.product.unlink(missing_ok=True)
+            later.record.unlink(missing_ok=True)
         seconds |= _side_by_side(todo, at_once or len(todo))
     return seconds
 
@@ -85,6 +106,7 @@ def _side_by_side(steps: Sequence[Step], at_once: int) -> dict[str, float]:
                     )
                 del running[step]
                 step.product.parent.mkdir(parents=True, exist_ok=True)
+                step.record.write_text(shlex.join(step.words))
                 step.product.touch()
                 seconds[step.title] = round(time.monotonic() - began, 1)
         return seconds

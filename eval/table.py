@@ -19,9 +19,11 @@ from ppuu.files import written_whole
 from .clustered import clustered_means
 from .results import Metric, Row, format_table, write_results
 from .steps import Step, carry_out
-from .table_rows import FAMILIES, PRESETS, WORLDS, Learned, TablePreset
+from .table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
 SUCCESSES = ("arrived", "survived")
+PPUU = "ppuu"
+"""Instead of who the others are: by PPUU's rules, among recorded ones."""
 
 
 def slug(name: str) -> str:
@@ -39,6 +41,14 @@ def world_dir(out: Path, family: str, world: str, seed: int) -> Path:
     return out / "world-models" / f"{family}-{world}-seed{seed}"
 
 
+def worlds_of(out: Path, row: Learned, seed: int, seeds: Sequence[int]) -> list[Path]:
+    """The world model of a row and seed, or the ensemble's members, its own seed's first."""
+    if row.world != ENSEMBLE:
+        return [world_dir(out, row.family, row.world, seed)]
+    members = [seed, *(other for other in seeds if other != seed)]
+    return [world_dir(out, row.family, next(iter(WORLDS)), member) for member in members]
+
+
 def imitation_row(family: str) -> Learned:
     """Where all policies of a family start from."""
     return Learned(f"imitation for {family}", "imitation", family)
@@ -46,7 +56,7 @@ def imitation_row(family: str) -> Learned:
 
 def plan(
     out: Path,
-    preset: TablePreset,
+    name: str,
     recordings: Sequence[Path],
     test: Sequence[Path],
     seeds: Sequence[int],
@@ -58,16 +68,20 @@ def plan(
 
     Args:
         out: directory of everything.
-        preset: the rows.
+        name: of the preset.
         recordings, test: what is learnt from, and driven in.
         seeds: of trainings.
         scale: further words for ``train.world_model`` and ``train.policy``.
         others: how others move.
         limit: most scenarios.
     """
+    preset = PRESETS[name]
     learnt = ("--split", "all", "--recordings", *map(str, recordings))
     in_model = [row for row in preset.learned if row.method != "imitation"]
-    worlds = dict.fromkeys((row.family, row.world) for row in in_model)
+    first_world = next(iter(WORLDS))
+    worlds = dict.fromkeys(
+        (row.family, first_world if row.world == ENSEMBLE else row.world) for row in in_model
+    )
     models, starts, policies = [], [], []
     for seed in seeds:
         kept = ("--loop.seed", str(seed))
@@ -90,7 +104,7 @@ def plan(
             words = (
                 "train.policy", "--method", row.method, "--preset", FAMILIES[row.family].policy,
                 *learnt, "--out", str(where), *kept, "--world-model",
-                str(world_dir(out, row.family, row.world, seed)), "--init",
+                *map(str, worlds_of(out, row, seed, seeds)), "--init",
                 str(policy_dir(out, imitation_row(row.family), seed)), *row.options,
                 *scale["policy"],
             )  # fmt: skip
@@ -105,19 +119,21 @@ def plan(
             f"drive among others: {kind}",
             (
                 "eval.closed_loop", "--policy", *drivers, "--recordings", *map(str, test),
-                "--split", "all", "--others", kind, "--json", str(scored(out, kind)),
+                "--split", "all",
+                *(("--protocol", PPUU) if kind == PPUU else ("--others", kind)),
+                "--json", str(scored(out, name, kind)),
                 *(() if limit is None else ("--limit", str(limit))),
             ),
-            scored(out, kind),
+            scored(out, name, kind),
         )
         for kind in others
     ]  # fmt: skip
     return [models, starts, policies, scores]
 
 
-def scored(out: Path, others: str) -> Path:
-    """Where the drives among one kind of others are kept."""
-    return out / f"among-{slug(others)}.json"
+def scored(out: Path, name: str, others: str) -> Path:
+    """Where a table's drives among one kind of others are kept."""
+    return out / f"{name}-among-{slug(others)}.json"
 
 
 def trained(out: Path, row: Learned, seed: int) -> Path:
@@ -150,11 +166,7 @@ def _row(
     for episodes in driven:
         for episode in episodes:
             scenario.append(f"{episode['recording']}/{episode['vehicle_id']}")
-            succeeded = episode["outcome"] in SUCCESSES
-            struck = episode["outcome"] == "collision" and episode["at_fault"] == "False"
-            values.append(
-                (succeeded, np.nan if struck else succeeded, float(episode["distance_m"]))
-            )
+            values.append((*_passed(episode), float(episode["distance_m"])))
     _, cluster = np.unique(scenario, return_inverse=True)
     success, forgiven, distance = clustered_means(np.array(values, float), cluster)
     rates = [np.mean([e["outcome"] in SUCCESSES for e in episodes]) for episodes in driven]
@@ -168,6 +180,16 @@ def _row(
         "distance_m": distance,
         "published_i80": published,
     }
+
+
+def _passed(episode: Mapping[str, str]) -> tuple[float, float]:
+    """Whether it succeeded, and with hits by blind followers left out or, by PPUU, forgiven."""
+    succeeded = episode["outcome"] in SUCCESSES
+    if "alt_outcome" in episode:
+        alone = episode["alt_outcome"] in SUCCESSES and episode["ahead_collision"] == "False"
+        return succeeded, alone
+    struck = episode["outcome"] == "collision" and episode["at_fault"] == "False"
+    return succeeded, np.nan if struck else succeeded
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -202,7 +224,7 @@ def main(
     out: Path,
     preset: str = "core",
     seeds: tuple[int, ...] = (0, 1, 2),
-    others: tuple[str, ...] = ("replay", "reactive"),
+    others: tuple[str, ...] = ("replay", "reactive", PPUU),
     world_model_updates: int | None = None,
     policy_updates: int | None = None,
     imitation_updates: int | None = None,
@@ -224,11 +246,12 @@ def main(
             ablations; a GPU's work), core (the main table in the default world model), coupled,
             sweep, ablations, debug.
         seeds: one training of world model and policy each.
-        others: how others move: replay, until-disturbed, reactive.
+        others: how others move: replay, until-disturbed, reactive; or ppuu, PPUU's protocol among
+            recorded others.
         world_model_updates: instead of the preset's.
         policy_updates: instead of the preset's.
         imitation_updates: instead of the policies' updates, for imitation.
-        limit: drive only the first so many scenarios.
+        limit: drive only so many scenarios, spread evenly over the list.
         at_once: commands at a time; each uses one core.
     """
     if preset not in PRESETS:
@@ -247,16 +270,20 @@ def main(
         "policy": _updates(policy_updates),
         "imitation": _updates(imitation_updates),
     }
-    stages = plan(out, chosen, recordings, test, seeds, scale, others, limit)
+    stages = plan(out, preset, recordings, test, seeds, scale, others, limit)
     took = carry_out(stages, at_once)
     episodes, compared = [], []
     for kind in others:
-        result = scored(out, kind)
+        result = scored(out, preset, kind)
         compared += json_.loads(result.read_text()).get("comparisons", ())
         with open(result.with_suffix(".episodes.csv"), newline="") as file:
             found = list(csv.DictReader(file))
         # The recorded human's own drive stands beside every kind of others.
-        episodes += [episode for episode in found if episode["others"] == kind]
+        episodes += [
+            episode | {"others": kind}
+            for episode in found
+            if kind == PPUU or episode["others"] == kind
+        ]
     labels = dict.fromkeys(episode["policy"] for episode in episodes)
     rows = {
         label: ([label], chosen.published.get(label, ""))

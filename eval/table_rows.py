@@ -22,7 +22,6 @@ class Family:
 
 FAMILIES = {
     "tokens": Family("small", "small"),
-    "pixels": Family("pixels", "pixels"),
     "coupled": Family("coupled", "coupled"),
     "debug": Family("debug", "debug"),
 }
@@ -36,7 +35,7 @@ class Learned:
         name: in the table.
         method: of ``train.policy``.
         family: of the world model.
-        world: a variant of the world model, one of ``WORLDS``.
+        world: a variant of the world model, one of ``WORLDS``; or ``ENSEMBLE``.
         options: further words for ``train.policy``.
         published: success in per cent and mean distance in metres on I-80, as published.
     """
@@ -55,6 +54,9 @@ WORLDS: dict[str, Words] = {
     "without-z-dropout": ("--loss.latent-dropout", "0"),
 }
 """Variants of a world model: words for ``train.world_model``."""
+
+ENSEMBLE = "ensemble"
+"""The first variant of all seeds, as the members of one."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ CORE = (
 """The published main table: Henaff et al., 2019, table 1, stochastic model with z-dropout."""
 
 COUPLED = tuple(
-    replace(row, name=f"{row.name}, coupled", family="coupled", options=()) for row in CORE[:3]
+    replace(row, name=f"{row.name}, coupled", family="coupled", options=()) for row in CORE
 )
 """The same in PPUU's coupled model, for policies on pixels."""
 
@@ -111,6 +113,7 @@ ABLATIONS = (
         MPUR, name="MPUR, latents of the posterior",
         options=("--unroll.latents", "posterior"), published="30.8",
     ),
+    replace(MPUR, name="MPUR, ensemble instead of dropout", world=ENSEMBLE, published=""),
     Learned(
         "VG: deterministic, no uncertainty", "mpur-without-uncertainty", world="deterministic",
         published="0.0 / 11.9",

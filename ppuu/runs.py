@@ -11,6 +11,7 @@ from torch import nn
 
 from .checkpoint import Checkpoint
 from .config import from_json
+from .errors import InputError
 from .learned_costs import CostModel, CostModelConfig, ValueConfig, ValueFunction
 from .policies.network import NetworkPolicy, NetworkPolicyConfig
 from .world_models import Ensemble, WorldModel, WorldModelConfig
@@ -42,6 +43,8 @@ def load_world_models(runs: Sequence[str | Path]) -> WorldModel:
     Raises:
         InputError: as ``load_world_model``, or the models do not fit together.
     """
+    if len({Path(run).resolve() for run in runs}) < len(runs):
+        raise InputError(f"{runs[-1]}: an ensemble's members must be different runs")
     models = [load_world_model(run) for run in runs]
     return models[0] if len(models) == 1 else Ensemble(models).eval()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -158,6 +159,7 @@ def main(
         resident_recordings: at most so many recordings in memory, taking turns; all without.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
+    _refuse_unheard(method, config, world_model, teacher, value, init)
     where = join(device)
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
     model = load_world_models(world_model).to(where) if world_model else None
@@ -202,11 +204,46 @@ def main(
     if teacher is not None:
         identity["teacher"] = teacher
     judge = None if value is None else load_value(value).to(where)
+    if judge is not None:
+        _require_sight(f"--value {value}", judge.observation, config.policy.observation)
     if value is not None and judge is not None:
         identity["value"] = weights_hash(judge)
     draw, loss = _method(method, policy, model, stream, config, teacher, judge)
     recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
     train(out, "policy", identity, config.loop, policy, recipe, method)
+
+
+def _refuse_unheard(
+    method: Method,
+    config: PolicyTraining,
+    world_model: Sequence[Path],
+    teacher: str | None,
+    value: Path | None,
+    init: Path | None,
+) -> None:
+    """Whoever sets an option believes that it matters.
+
+    Raises:
+        InputError: the method does not listen to one that is set.
+    """
+    imagined = method.startswith("mpur")
+    options = {
+        "--teacher": (teacher is not None, method == "distillation"),
+        "--value": (value is not None, imagined),
+        "--init": (init is not None, method != "imitation"),
+        "--world-model": (bool(world_model), method in IN_MODEL or _embeds(config)),
+        "--unroll.latents": (config.unroll.latents != "prior", imagined),
+        "--unroll.dream.every": (config.unroll.dream.every > 0, imagined),
+    }
+    for option, (there, heard) in options.items():
+        if there and not heard:
+            raise InputError(f"{option}: --method {method} does not listen to it; leave it out")
+
+
+def _require_sight(who: str, wanted: ObservationConfig, seen: ObservationConfig) -> None:
+    """Raises InputError unless all that is wanted is what the policy sees, too."""
+    if not seen.fits(wanted) or (wanted.images and not seen.images):
+        raise InputError(f"{who} looks at {wanted}, the policy at {seen}; choose others that agree")
 
 
 def _method(
@@ -223,7 +260,9 @@ def _method(
         return multi_step_imitation(policy, unroll.steps, dt_s)
     if method == "distillation":
         assert teacher is not None
-        return distillation(policy, policy_by_name(teacher, "--teacher"), unroll, dt_s)
+        taught = policy_by_name(teacher, "--teacher")
+        _require_sight(f"--teacher {teacher}", taught.observation, config.policy.observation)
+        return distillation(policy, taught, unroll, dt_s)
     assert model is not None
     stream.at(0)[0].require_rate(model.dt_s)
     if method == "mper":

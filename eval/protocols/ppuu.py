@@ -281,7 +281,7 @@ def drive_ppuu(
 def _drive(
     policy: Policy, name: str, replayed: Track, screens: Screens, slots: int, limit: int | None
 ) -> list[PpuuEpisode]:
-    scenarios = replayed.scenarios[:limit]
+    scenarios = replayed.scenarios.spread(limit)
     simulator = simulator_for(policy, replayed)
     rows: list[PpuuEpisode] = []
     bar = tqdm(total=len(scenarios), desc=f"drive {name}", disable=not sys.stderr.isatty())

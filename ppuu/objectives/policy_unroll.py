@@ -139,6 +139,7 @@ def replicas(
         future = model.decode([state], starts, copies)
         if isinstance(future, Futures):
             future = model.paced(replace(future, pace_mps=pace), starts)
+            assert isinstance(future, Futures)
             pace = future.pace_mps
         return future, ego
 

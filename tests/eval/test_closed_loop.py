@@ -125,9 +125,12 @@ def test_slots_do_not_matter_to_a_network(track):
         assert one.distance_m == pytest.approx(other.distance_m, abs=0.05)
 
 
-def test_a_limit_takes_the_first(track):
+def test_a_limit_is_spread_over_the_list(track):
     everyone = drive(RecordedHuman(), "human", track)
-    assert drive(RecordedHuman(), "human", track, limit=5) == everyone[:5]
+    last = len(everyone) - 1
+    chosen = [everyone[round(k * last / 4)] for k in range(5)]
+    assert drive(RecordedHuman(), "human", track, limit=5) == chosen
+    assert drive(RecordedHuman(), "human", track, limit=1000) == everyone
 
 
 def episode(**changes):

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-import eval.table_rows
 import train.policy
 import train.world_model
 from eval.steps import Step, carry_out
 from eval.table import markdown, plan, tabulate
-from eval.table_rows import FAMILIES, PRESETS
+from eval.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS
 from ppuu.errors import InputError
 
 
@@ -17,12 +16,12 @@ def planned(preset, seeds=(0, 1)):
     scale = {"world_model": ("--loop.updates", "7"), "policy": (), "imitation": ()}
     return plan(
         Path("out"),
-        PRESETS[preset],
+        preset,
         [Path("a.h5")],
         [Path("t.h5")],
         seeds,
         scale,
-        ("replay", "reactive"),
+        ("replay", "reactive", "ppuu"),
         9,
     )
 
@@ -43,7 +42,8 @@ def test_every_row_is_trained_once_a_seed(preset):
         assert words[words.index("--world-model") + 1] in made
         assert words[words.index("--init") + 1] in made
         assert words[words.index("--world-model") + 1][-1] == words[words.index("--init") + 1][-1]
-    assert len(scores) == 2
+    assert len(scores) == 3
+    assert "--protocol" in scores[2].words and "--protocol" not in scores[0].words
     assert all("no-action" in s.words and s.words[0] == "eval.closed_loop" for s in scores)
 
 
@@ -53,7 +53,7 @@ def test_the_presets_that_rows_name_exist():
         assert family.policy in train.policy.PRESETS
     for preset in PRESETS.values():
         for row in preset.learned:
-            assert row.world in eval.table_rows.WORLDS and row.family in FAMILIES
+            assert row.world in {*WORLDS, ENSEMBLE} and row.family in FAMILIES
             assert row.method in train.policy.Method.__args__
 
 
@@ -86,6 +86,26 @@ def test_rows_pool_their_seeds():
     assert "| A | replay | 50.0 (0.0-100.0) | 0.0 | 66.7" in text and text.count("\n") == 4
 
 
+def test_an_ensembles_members_are_all_seeds_of_the_first_world():
+    _, _, policies, _ = planned("ablations")
+    words = next(p.words for p in policies if "ensemble" in p.title and p.title.endswith("seed1"))
+    first = words.index("--world-model") + 1
+    assert [Path(word).name for word in words[first : first + 2]] == [
+        "tokens-stochastic-seed1", "tokens-stochastic-seed0",
+    ]  # fmt: skip
+    assert words[first + 2] == "--init"
+
+
+def test_ppuus_episodes_are_counted_by_its_own_rules():
+    struck = {
+        "policy": "a", "others": "ppuu", "recording": "r", "vehicle_id": "1",
+        "outcome": "collision", "alt_outcome": "arrived", "ahead_collision": "False",
+        "distance_m": "50",
+    }  # fmt: skip
+    (row,) = tabulate([struck, struck | {"ahead_collision": "True"}], {"A": (["a"], "")})
+    assert (row["success"].value, row["success_alt"].value) == (0.0, 0.5)
+
+
 def test_steps_are_taken_once_and_a_failure_is_named(tmp_path):
     first = Step("first", ("platform",), tmp_path / "first")
     second = Step("second", ("platform",), tmp_path / "second")
@@ -94,6 +114,9 @@ def test_steps_are_taken_once_and_a_failure_is_named(tmp_path):
     # What was made from something older is stale.
     first.product.unlink()
     assert set(carry_out([[first], [second]])) == {"first", "second"}
+    other = Step("first", ("platform", "--terse"), tmp_path / "first")
+    with pytest.raises(InputError, match="made by another command"):
+        carry_out([[other]])
     broken = Step("broken", ("no.such.module",), tmp_path / "broken")
     with pytest.raises(InputError, match="'broken' failed"):
         carry_out([[broken]])

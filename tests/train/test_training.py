@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_policy, load_world_model
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
+from train.policy import IN_MODEL
 
 WORLD_MODEL = dataclasses.replace(
     train.world_model.PRESETS["debug"], model=TINY_MODEL, steps=3, batch=2
@@ -60,7 +62,7 @@ def fit_world_model(recording, out, **changes):
 def fit_policy(method):
     def fit(recording, out, world_model=None, **changes):
         config = with_loop(POLICY, updates=6, log_every=1, **changes)
-        models = () if world_model is None else (world_model,)
+        models = (world_model,) if world_model and method in IN_MODEL else ()
         train.policy.main(method, (recording,), out, config, models, split="all", device="cpu")
 
     return fit
@@ -260,6 +262,23 @@ def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
             (world_model,), split="all", device="cpu",
         )  # fmt: skip
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "complaint"),
+    [
+        ("imitation", {"teacher": "planner:recorded"}, "--teacher: --method imitation does not"),
+        ("mper", {"value": Path("nowhere")}, "--value: --method mper does not"),
+        ("imitation", {"init": Path("nowhere")}, "--init: --method imitation does not"),
+        ("multi-step-imitation", {"world_model": (Path("x"),)}, "--world-model: --method multi"),
+    ],
+)
+def test_options_that_a_method_does_not_listen_to_are_refused(
+    recording, tmp_path, method, options, complaint
+):
+    config = train.policy.PRESETS["debug"]
+    with pytest.raises(InputError, match=complaint):
+        train.policy.main(method, (recording,), tmp_path / "run", config, split="all", **options)
 
 
 def test_a_world_model_whose_steps_do_not_join_its_history_is_refused(recording, tmp_path):

@@ -1,0 +1,67 @@
+"""Does the price rise with the error?  What is counted, and beside what."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import train.world_model
+from eval.uncertainty import Judged, main, row
+from ppuu.costs import Uncertainty
+from tests.helpers import dense_recording
+
+
+def judged(found, wrong, cost):
+    return Judged(found, np.maximum(found - 0.5, 0.0), cost, wrong)
+
+
+def test_uncertainty_that_is_error_ranks_it_and_noise_does_not():
+    random = np.random.default_rng(0)
+    wrong = random.exponential(size=(200, 4))
+    noise = random.exponential(size=(200, 4))
+    told = row("x", judged(wrong, wrong, noise), np.arange(200))
+    assert told["rank_correlation"].value == pytest.approx(1.0)
+    assert abs(told["by_cost_alone"].value) < 0.15
+    assert told["uncertainty"].value == pytest.approx(np.maximum(wrong - 0.5, 0).mean())
+    assert told["cost_error"].value == pytest.approx(wrong.mean())
+
+
+def test_an_empty_road_is_told_apart():
+    """Half of the clips have nobody near; elsewhere uncertainty says nothing about the error."""
+    random = np.random.default_rng(0)
+    wrong, found = random.uniform(1, 2, size=(2, 300, 3))
+    near = np.arange(300)[:, None] % 2 == 0
+    wrong, found, cost = wrong * near, found * near, 1.0 * near.repeat(3, 1)
+    told = row("x", judged(found, wrong, cost), np.arange(300))
+    assert told["somebody_near"] == 0.5
+    assert told["rank_correlation"].value > 0.6
+    assert told["by_cost_alone"].value > 0.6
+    assert abs(told["rank_correlation_near"].value) < 0.2
+
+
+def test_ties_share_their_rank():
+    """However they are ordered, equal values prove nothing."""
+    zeros = np.zeros((50, 2))
+    told = row("x", judged(zeros, zeros, zeros), np.arange(50))
+    assert np.isnan(told["rank_correlation"].value)
+
+
+def test_kinds_are_priced_one_by_one():
+    """Agreement about images does not make up for disagreement about costs."""
+    uncertainty = Uncertainty(1, 0.5, of_images=True)
+    variances = torch.tensor([[[3.0], [-3.0]]])
+    assert uncertainty.disagreement(variances).item() == pytest.approx(2.5)
+
+
+def test_from_run_to_table(tmp_path):
+    recording, out = tmp_path / "dense.h5", tmp_path / "world"
+    dense_recording(per_lane=4, frames=80).save(recording)
+    config = train.world_model.PRESETS["debug"]
+    train.world_model.main((recording,), out, config, split="all", device="cpu")
+    main(
+        (out,), (recording,), (), tmp_path / "u.json", "all", clips=16, steps=3, replicas=3,
+    )  # fmt: skip
+    (told,) = json.loads((tmp_path / "u.json").read_text())["rows"]
+    assert told["name"] == "recorded human"
+    assert told["cost_error"]["value"] >= 0.0
