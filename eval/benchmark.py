@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from ppuu.command import run
+from ppuu.files import check_output
 
 from .benchmarks.data import DataBenchmark
 from .benchmarks.planning import PlanningBenchmark
@@ -40,6 +41,7 @@ def main(benchmark: Benchmark, json: Path | None = None) -> None:
         benchmark: what to measure.
         json: write the result file here, too.
     """
+    check_output(json)
     rows = benchmark.run()
     sys.stdout.write(format_table(rows) + "\n")
     if json is not None:

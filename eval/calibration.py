@@ -163,7 +163,8 @@ def main(
     began = time.monotonic()
     model = load_world_models(world_model)
     steps = step_at(HORIZONS_S[-1], model.step_s) + 1
-    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    named = labels([str(path) for path in world_model], "--world-model")
+    runs = {name: Path(path) for path, name in named.items()}
     held = held_out([model], runs, recordings, split, split_manifest, steps)
     index = held.chosen(clips, seed)
     seed_everything(seed)

@@ -100,6 +100,7 @@ def common_observation(models: Sequence[Predictor]) -> ObservationConfig:
     bare = {(replace(m.observation, vehicles=1), m.frames_per_step, m.dt_s) for m in models}
     if len(slots) > 1 or len(bare) > 1:
         raise InputError(
-            "these world models see different histories or step differently; judge them one by one"
+            "these world models see different histories or step differently; judge them one by "
+            f"one: {'; '.join(f'{seen} every {frames} frames' for seen, frames, _ in bare)}"
         )
     return replace(models[0].observation, vehicles=slots.pop())

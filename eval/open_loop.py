@@ -186,8 +186,11 @@ def main(
         raise InputError("--temperature: give at least one, 1 for the prior")
     for out in (json, report):
         check_output(out)
+    if json is not None and json == report:
+        raise InputError(f"--json and --report are both {json}; each needs a file of its own")
     began = time.monotonic()
-    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    named = labels([str(path) for path in world_model], "--world-model")
+    runs = {name: Path(path) for path, name in named.items()}
     models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
     first = next(iter(models.values()))
     steps = math.ceil(horizon_s / first.step_s - 1e-6)

@@ -30,27 +30,29 @@ def inline(data: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
-_PLAIN = (1.0, 3)
+_PLAIN = (1.0, None)
 _PERCENT = (100.0, 1)
 _METRES = (1.0, 1)
 """Scale and digits of a column."""
 
 
-def _format(column: str) -> tuple[float, int]:
+def _format(column: str) -> tuple[float, int | None]:
     if column.endswith("s") and column[-2].isdigit():
         return _PLAIN
     return _METRES if column.endswith(("_m", "_mps")) else _PERCENT
 
 
-def _cell(value: Any, scale: float, digits: int) -> str:
+def _cell(value: Any, scale: float, digits: int | None) -> str:
+    """With so many digits after the point; without a number, three that count."""
     if not isinstance(value, dict):
         return html.escape("" if value is None else str(value))
     if value["value"] is None:
         return "–"
-    middle = f"{scale * value['value']:.{digits}f}"
+    form = ".3g" if digits is None else f".{digits}f"
+    middle = f"{scale * value['value']:{form}}"
     if value["low"] is None:
         return middle
-    low, high = (f"{scale * value[end]:.{digits}f}" for end in ("low", "high"))
+    low, high = (f"{scale * value[end]:{form}}" for end in ("low", "high"))
     return f"{middle}<small>{low} – {high}</small>"
 
 

@@ -33,7 +33,7 @@ def with_planners(names: Sequence[str], worlds: Sequence[str]) -> list[str]:
     return [one for name in names for one in (planners if name == PLANNER else [name])]
 
 
-def labels(names: Sequence[str]) -> dict[str, str]:
+def labels(names: Sequence[str], option: str = "--policy") -> dict[str, str]:
     """A short name for each driver: a run directory's own instead of its path, unless two share it.
 
     Raises:
@@ -41,7 +41,7 @@ def labels(names: Sequence[str]) -> dict[str, str]:
     """
     twice = [name for name in names if list(names).count(name) > 1]
     if twice:
-        raise InputError(f"--policy {twice[0]}: named twice")
+        raise InputError(f"{option} {twice[0]}: named twice")
     short = {name: _short(name) for name in names}
     shared = [label for label in short.values() if list(short.values()).count(label) > 1]
     return {name: name if label in shared else label for name, label in short.items()}

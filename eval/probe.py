@@ -205,7 +205,8 @@ def main(
         )
     check_output(json)
     began = time.monotonic()
-    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    named = labels([str(path) for path in world_model], "--world-model")
+    runs = {name: Path(path) for path, name in named.items()}
     models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
     for name, model in models.items():
         if not model.embedding_size:

@@ -210,7 +210,8 @@ def main(
     model.train(not isinstance(model, Ensemble))
     names = labels([str(path) for path in policy])
     drivers = {names[str(path)]: load_policy(path) for path in policy}
-    runs = {name: Path(path) for path, name in labels([str(p) for p in world_model]).items()}
+    named = labels([str(path) for path in world_model], "--world-model")
+    runs = {name: Path(path) for path, name in named.items()}
     held = held_out([model], runs, recordings, split, split_manifest, steps)
     chosen = held.chosen(2 * clips, seed)
     scale, index = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]

@@ -88,8 +88,12 @@ class Checkpoint:
             where: the run directory, for the message.
 
         Raises:
-            InputError: the weights are of another network, of an earlier program for instance.
+            InputError: the weights are of another network, of an earlier program for instance, or
+                are no numbers.
         """
+        for name, value in self.model.items():
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                raise InputError(f"{where}: weight {name} is not finite; train again")
         try:
             module.load_state_dict(self.model)
         except RuntimeError as error:

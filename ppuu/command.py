@@ -64,7 +64,7 @@ def _parse(main: Callable, words: list[str]) -> tuple[tuple, dict[str, Any]]:
     if unknown:
         known = [o for a in tyro.extras.get_parser(target)._actions for o in a.option_strings]
         word = unknown[0].partition("=")[0]
-        near = difflib.get_close_matches(word, known, n=1, cutoff=0.0)
+        near = difflib.get_close_matches(word, known, n=1)
         raise InputError(f"unknown option {word}" + (f"; did you mean {near[0]}?" if near else ""))
     return parsed
 

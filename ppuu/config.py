@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 from collections.abc import Sequence
@@ -104,26 +105,48 @@ def _dataclass(expected: Any, value: Any, where: str) -> Any:
 
 
 def with_setting(config: Any, path: str, text: str, where: str) -> Any:
-    """A frozen dataclass with one field changed, as a user writes it.
+    """A frozen dataclass with one field changed; see ``with_settings``."""
+    return with_settings(config, [(path, text)], where)
+
+
+def with_settings(config: Any, settings: Sequence[tuple[str, str]], where: str) -> Any:
+    """A frozen dataclass with fields changed as a user writes it, all at once, in any order.
 
     Args:
         config: the dataclass.
-        path: name of the field; of a field's field with a dot between.
-        text: the new value; JSON, or words as they are.
+        settings: name of the field (of a field's field with a dot between), and its new value:
+            JSON, or words as they are.
         where: for messages.
 
     Raises:
-        InputError: no such field (with the nearest), or a value of the wrong kind.
+        InputError: no such field (with the nearest), a value of the wrong kind, or values that the
+            dataclass refuses.
     """
-    name, _, rest = path.partition(".")
     known = [field.name for field in dataclasses.fields(config)]
-    if name not in known:
-        raise InputError(f"{where}: unknown key '{name}'; did you mean '{nearest(name, known)}'?")
-    if rest:
-        inner = getattr(config, name)
-        if not dataclasses.is_dataclass(inner):
+    changes: dict[str, Any] = {}
+    parts: dict[str, list[tuple[str, str]]] = {}
+    for path, text in settings:
+        name, _, rest = path.partition(".")
+        if name not in known:
+            near = nearest(name, known)
+            raise InputError(f"{where}: unknown key '{name}'; did you mean '{near}'?")
+        if not rest:
+            hint = typing.get_type_hints(type(config))[name]
+            changes[name] = from_json(hint, _value(name, text, where), f"{where}: {name}")
+        elif dataclasses.is_dataclass(getattr(config, name)):
+            parts.setdefault(name, []).append((rest, text))
+        else:
             raise InputError(f"{where}: '{name}' has no parts, so no '{rest}'")
-        return dataclasses.replace(config, **{name: with_setting(inner, rest, text, where)})
+    for name, inner in parts.items():
+        changes[name] = with_settings(getattr(config, name), inner, where)
+    try:
+        return dataclasses.replace(config, **changes)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _value(name: str, text: str, where: str) -> Any:
+    """JSON, or the words themselves; numbers are finite."""
 
     def refuse(constant: str):
         raise InputError(f"{where}: {name} {constant} is no number")
@@ -131,9 +154,10 @@ def with_setting(config: Any, path: str, text: str, where: str) -> Any:
     try:
         value = json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError:
-        value = text
-    hint = typing.get_type_hints(type(config))[name]
-    return dataclasses.replace(config, **{name: from_json(hint, value, f"{where}: {name}")})
+        return text
+    if isinstance(value, float) and not math.isfinite(value):
+        refuse(text)
+    return value
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -53,10 +53,12 @@ class ValueConfig(CostModelConfig):
         features, hidden: as of the cost model.
         steps: costs that are counted, one a stride of the observation.
         discount: of each step against the one before it.
+        dt_s: seconds a recorded frame.
     """
 
     steps: int = 20
     discount: float = 0.97
+    dt_s: float = 0.1
 
     def __post_init__(self):
         super().__post_init__()

@@ -235,13 +235,17 @@ def list_recordings(paths: Sequence[str | Path]) -> list[StoredRecording]:
     A name that another file has used already gets a number, so that names stay unique.
 
     Raises:
-        InputError: no file given; one is missing, truncated, or of another format or schema.
+        InputError: no file given, or one twice; one is missing, truncated, or of another format or
+            schema.
     """
     if not paths:
         raise InputError("no recording given; make one with data.generate or data.prepare")
     found: list[StoredRecording] = []
     used: set[str] = set()
-    for path in map(Path, paths):
+    files = [path.resolve() for path in map(Path, paths)]
+    for path, file in zip(map(Path, paths), files, strict=True):
+        if files.count(file) > 1:
+            raise InputError(f"{path}: given twice, so it would count twice")
         with _reading(path) as groups:
             if not len(groups):
                 raise InputError("holds no recording; make the file again")

@@ -104,5 +104,23 @@ def choose_device(name: str) -> torch.device:
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds torch's global generator, which initialisation, latents and dropout draw from."""
+    """Seeds torch's global generator, which initialisation, latents and dropout draw from.
+
+    Raises:
+        InputError: no number that seeds take.
+    """
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed {seed}: from 0 to below 2^63")
     torch.manual_seed(seed)
+
+
+def use_threads(count: int) -> None:
+    """Lets torch use so many threads; 0 leaves the number to it.
+
+    Raises:
+        InputError: negative.
+    """
+    if count < 0:
+        raise InputError(f"--threads {count}: 0 or more")
+    if count:
+        torch.set_num_threads(count)

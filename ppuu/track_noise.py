@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import require_not_negative
 from .tracks import Tracks
 
 
@@ -30,8 +30,7 @@ class TrackNoise:
     speed_mps: float = 0.0
 
     def __post_init__(self):
-        if min(self.position_m, self.heading_rad, self.speed_mps) < 0:
-            raise InputError(f"noise of tracks must not be negative: {self}")
+        require_not_negative("noise of tracks", **vars(self))
 
     def blurred(self, tracks: Tracks, generator: torch.Generator) -> Tracks:
         """The tracks with errors; each scene gets a share of them between none and all.

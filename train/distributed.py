@@ -133,11 +133,9 @@ def barrier() -> None:
 def _mean(values: Tensor) -> Tensor:
     try:
         dist.all_reduce(values)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1][-100:]
+    except RuntimeError:
         raise RankLostError(
-            f"another rank is gone ({reason}); the checkpoint is intact; run the same command "
-            "again to go on"
+            "another rank is gone; the checkpoint is intact; run the same command again to go on"
         ) from None
     return values / ranks()
 

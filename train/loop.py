@@ -96,6 +96,8 @@ def train(
     with Journal(out, describe, progress.step, loop.updates, silent) as journal:
         training.run(journal)
     distributed.barrier()
+    if distributed.first():
+        sys.stderr.write(f"{describe}: {out} has {progress.step} updates\n")
 
 
 def batch_seed(seed: int, number: int) -> int:
@@ -104,12 +106,17 @@ def batch_seed(seed: int, number: int) -> int:
 
 
 @contextmanager
-def _saved_if_alone(progress: Progress) -> Iterator[None]:
-    """Keeps what has been reached if another rank is lost meanwhile."""
+def _saved_if_alone(progress: Progress, whole: bool = True) -> Iterator[None]:
+    """Keeps what has been reached if another rank is lost meanwhile.
+
+    Args:
+        progress: what has been reached.
+        whole: nothing of it is still missing; a run that goes on will not make it up.
+    """
     try:
         yield
     except distributed.RankLostError:
-        if distributed.first():
+        if distributed.first() and whole:
             progress.save()
         raise
 
@@ -138,7 +145,7 @@ class _Training:
         with Interruption() as interruption:
             while not progress.over:
                 update = self._update()
-                with _saved_if_alone(progress):
+                with _saved_if_alone(progress, whole=not self._due(self._loop.validate_every)):
                     self._report(journal, *update)
                 due = time.monotonic() - saved_at > self._loop.save_every_s
                 if distributed.first() and (due or progress.over or interruption.asked):
@@ -178,11 +185,11 @@ class _Training:
             distributed.average_gradients(progress.parameters)
         watch.lap("exchange")
         norm = nn.utils.clip_grad_norm_(progress.parameters, loop.clip_norm)
-        if not torch.isfinite(norm):
+        if not all(bool(v.isfinite()) for v in (norm, *(terms.total for terms in seen))):
             raise InputError(
-                f"{progress.out}: the gradient of update {progress.step} is not finite; the last "
-                "checkpoint is intact; train anew with a lower --loop.learning-rate into another "
-                "--out (world models can --start-from this one)"
+                f"{progress.out}: loss or gradient of update {progress.step} is not finite; the "
+                "last checkpoint, if any, is intact; train anew with a lower --loop.learning-rate "
+                "into another --out (world models can --start-from this one)"
             )
         progress.advance()
         watch.lap("optimizer")

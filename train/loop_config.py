@@ -76,6 +76,8 @@ class LoopConfig:
                 f"{self.validation_batches} must be positive, average {self.average} from 0 to "
                 "below 1"
             )
+        if not 0.0 <= self.final_share <= 1.0:
+            raise InputError(f"loop: final_share {self.final_share} of the peak: from 0 to 1")
         if min(self.validate_every, self.patience, self.pictures_every) < 0:
             raise InputError("loop: validate_every, patience and pictures_every: 0 or more")
         if self.patience and not self.validate_every:

@@ -206,6 +206,7 @@ def main(
     judge = None if value is None else load_value(value).to(where)
     if judge is not None:
         _require_sight(f"--value {value}", judge.observation, config.policy.observation)
+        stream.at(0)[0].require_rate(judge.config.dt_s)
     if value is not None and judge is not None:
         identity["value"] = weights_hash(judge)
     draw, loss = _method(method, policy, model, stream, config, teacher, judge)

@@ -107,6 +107,8 @@ def main(
         ClipSource(recordings, split, split_manifest, resident_recordings), seen,
         steps * seen.stride, config.batch, config.balance, config.loop.seed, where,
     )  # fmt: skip
+    if isinstance(config.judge, ValueConfig):
+        stream.at(0)[0].require_rate(config.judge.dt_s)
     stream.fit(judge.normalizer)
     cost = DrivingCost(config.cost)
 

@@ -23,7 +23,7 @@ from data.traffic import PRESETS, generate
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.recording import Recording, load_recordings
-from ppuu.runtime import choose_device
+from ppuu.runtime import choose_device, use_threads
 
 from ..results import Metric, Row, median_and_range
 
@@ -63,8 +63,7 @@ class DataBenchmark:
 
     def run(self) -> list[Row]:
         """Rows for the preparation, the file, and batches of clips without and with images."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         with tempfile.TemporaryDirectory() as folder:
             text, made = Path(folder) / "trajectories.txt", Path(folder) / "recording.h5"
             seconds = max(20.0, self.rows / _ROWS_A_SECOND)

@@ -16,6 +16,7 @@ from ppuu.observation import ObservationConfig
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
 from ppuu.recording import Recording
+from ppuu.runtime import use_threads
 from ppuu.scene import Scene
 from ppuu.world_models import CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
 from ppuu.worlds import PredictedWorld
@@ -67,8 +68,7 @@ class PlanningBenchmark:
             raise InputError(
                 "--decisions and --environments must be positive, --warm-up not negative"
             )
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         track = _track(generate(PRESETS["dense"], self.seconds, seed=0))
         return [
             self._row(name, _policy(name), track, environments)

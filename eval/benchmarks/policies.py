@@ -27,6 +27,7 @@ from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.recording import Recording
+from ppuu.runtime import use_threads
 from ppuu.world_models import CoupledConfig, CoupledWorldModel, TokensConfig, WorldModelConfig
 
 from ..results import Row, median_and_range
@@ -82,8 +83,7 @@ class PoliciesBenchmark:
 
     def run(self) -> list[Row]:
         """One row a member."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         recording = generate(PRESETS["dense"], 20.0, seed=0)
         updates = {name: self._update(MEMBERS[name], recording) for name in self.members or MEMBERS}
         spent: dict[str, list[float]] = {name: [] for name in updates}

@@ -19,6 +19,7 @@ from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.raster import CHANNELS, draw_into
 from ppuu.recording import Recording
+from ppuu.runtime import use_threads
 
 from ..results import Row, median_and_range
 from . import highway_env
@@ -64,8 +65,7 @@ class SimulatorBenchmark:
         """One row for each scene, kind of observation and number of environments."""
         if self.traffic not in PRESETS:
             raise InputError(f"no traffic '{self.traffic}'; choose one of {', '.join(PRESETS)}")
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        use_threads(self.threads)
         recording = generate(PRESETS[self.traffic], self.seconds, seed=0)
         rows = [row for count in self.vehicles for row in self._scene(crowd(recording, count))]
         return rows + highway_env.rows(self.beside, self.repeats, self.block_s)

@@ -28,6 +28,8 @@ from ppuu.objectives import (
 )
 from ppuu.observation import ObservationConfig
 from ppuu.recording import Recording
+from ppuu.runs import load_world_model
+from ppuu.runtime import use_threads
 from ppuu.world_models import (
     CortexNetConfig,
     CoupledConfig,
@@ -128,8 +130,18 @@ class WorldModelsBenchmark:
                 raise InputError(f"no world model '{name}'; choose from {', '.join(MEMBERS)}")
         if runs and not self.recordings:
             raise InputError("--run needs --recordings to judge its accuracy on")
-        if self.threads:
-            torch.set_num_threads(self.threads)
+        for name, directory in runs.items():
+            if name not in names:
+                raise InputError(f"--run {name}=…: not among the members {', '.join(names)}")
+            if load_world_model(directory).config != MEMBERS[name].config:
+                raise InputError(f"--run {name}={directory}: a model of another size or kind")
+        sizes = (self.batch, self.histories, self.futures, self.repeats, self.clips)
+        if min(sizes) < 1 or not self.horizon_s > 0:
+            raise InputError(
+                "--batch, --histories, --futures, --repeats, --clips and --horizon-s must be "
+                "positive"
+            )
+        use_threads(self.threads)
         recording = generate(PRESETS["dense"], 20.0, seed=0)
         cases = {name: _Case(MEMBERS[name], recording, self) for name in names}
         rows: dict[str, dict[str, Any]] = {name: case.row(name) for name, case in cases.items()}

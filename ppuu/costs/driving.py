@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..errors import require_not_negative
 from ..rollout import Rollout
 from . import among_tracks
 from .comfort import Comfort
@@ -42,6 +43,10 @@ class DrivingCostConfig:
     offroad: Offroad = field(default_factory=Offroad)
     comfort: Comfort = field(default_factory=Comfort)
     pace: Pace = field(default_factory=Pace)
+
+    def __post_init__(self):
+        weights = {f.name: getattr(self, f.name) for f in fields(self) if f.type == "float"}
+        require_not_negative("driving cost", **weights)
 
 
 @dataclass(frozen=True)

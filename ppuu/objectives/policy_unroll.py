@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost, DrivingCostConfig, Uncertainty
-from ..errors import InputError
+from ..errors import InputError, require_not_negative
 from ..kinematics import step
 from ..learned_costs import ValueFunction
 from ..observation import Observation
@@ -62,6 +62,9 @@ class UnrollConfig:
                 f"unroll of {self.steps} steps with {self.replicas} replicas: at least one step, "
                 "and two replicas to disagree, are needed"
             )
+        require_not_negative(
+            "unroll", uncertainty_weight=self.uncertainty_weight, view_weight=self.view_weight
+        )
 
     @property
     def copies(self) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import InputError
+from ..errors import InputError, require_not_negative
 from ..geometry import to_local
 from ..observation import Observation
 from ..rollout import Futures
@@ -60,11 +60,10 @@ class WorldModelLossConfig:
         if not 0.0 < self.balance < 1.0:
             raise InputError(f"balance {self.balance}: must be between 0 and 1")
         weights = (
-            self.divergence_weight, self.free_nats, self.flow_weight, self.ego_weight,
-            self.across_weight, self.score_weight, self.scene_weight,
+            "divergence_weight", "free_nats", "flow_weight", "ego_weight", "across_weight",
+            "score_weight", "scene_weight",
         )  # fmt: skip
-        if min(weights) < 0:
-            raise InputError(f"weights of the world model's loss must not be negative: {self}")
+        require_not_negative("a world model's loss", **{w: getattr(self, w) for w in weights})
 
 
 def world_model_loss(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import nearest, with_setting
+from ..config import nearest, with_settings
 from ..errors import InputError
 from ..planners import PLANNERS
 from ..pretrained import is_run
@@ -94,10 +94,12 @@ class PlannerName:
                     f"? There are {', '.join(PLANNERS)}"
                 )
             config = dataclasses.replace(config, planner=PLANNERS[chosen])
+        own, of_policy = [], []
         for key, value in self.settings:
             if key != "planner":
-                config = _applied(config, key, value, where)
-        return config
+                (own if _is_planners(config, key, where) else of_policy).append((key, value))
+        planner = with_settings(config.planner, own, where)
+        return dataclasses.replace(with_settings(config, of_policy, where), planner=planner)
 
     def build(self, where: str) -> PlanningPolicy:
         """The policy.
@@ -117,18 +119,20 @@ class PlannerName:
         return PlanningPolicy(PredictedWorld(load_world_models(self.runs)), config)
 
 
-def _applied(config: PlanningConfig, key: str, value: str, where: str) -> PlanningConfig:
-    """One setting, of the planner or of the policy."""
+def _is_planners(config: PlanningConfig, key: str, where: str) -> bool:
+    """Whether a setting is the planner's, or else the policy's.
+
+    Raises:
+        InputError: nobody knows it.
+    """
     first, planner = key.split(".")[0], config.planner
     of_planner, of_policy = _fields(planner), [n for n in _fields(config) if n != "planner"]
-    if first in of_planner:
-        return dataclasses.replace(config, planner=with_setting(planner, key, value, where))
-    if first not in of_policy:
+    if first not in of_planner and first not in of_policy:
         parts = [f"{part}.{own}" for part in of_planner for own in _fields(getattr(planner, part))]
         known = {name.split(".")[-1]: name for name in [*parts, *of_planner, *of_policy, "planner"]}
         close = known[nearest(key.split(".")[-1], [*known])]
         raise InputError(f"{where}: unknown key '{key}'; did you mean '{close}'?")
-    return with_setting(config, key, value, where)
+    return first in of_planner
 
 
 def _fields(config: Any) -> list[str]:

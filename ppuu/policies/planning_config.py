@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..costs import DrivingCostConfig, Offroad
-from ..errors import InputError
+from ..errors import InputError, require_not_negative
 from ..kinematics import ActionBounds
 from ..planners import GradientPlanner, Planner
 
@@ -74,8 +74,11 @@ class PlanningConfig:
             )
         if not 1 <= self.starts <= STARTS:
             raise InputError(f"planning: starts {self.starts} must be from 1 to {STARTS}")
-        if self.replicas < 2 or self.uncertainty_weight < 0 or not 0 < self.discount <= 1:
+        require_not_negative("planning", uncertainty_weight=self.uncertainty_weight)
+        if self.replicas < 2 or not 0 < self.discount <= 1:
             raise InputError(
-                f"planning: replicas {self.replicas} must be at least 2, uncertainty_weight "
-                f"{self.uncertainty_weight} not negative, discount {self.discount} in (0, 1]"
+                f"planning: replicas {self.replicas} must be at least 2, discount {self.discount} "
+                "in (0, 1]"
             )
+        if self.merge != "mean" and self.futures == 1:
+            raise InputError(f"planning: merge {self.merge} of one future; set futures, too")

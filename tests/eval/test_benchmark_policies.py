@@ -4,7 +4,7 @@ import torch
 
 from eval.benchmarks import original_policy
 from eval.benchmarks.policies import MEMBERS, PoliciesBenchmark
-from ppuu.costs import Uncertainty
+from ppuu.costs import DrivingCostConfig, Uncertainty
 from ppuu.objectives import UnrollConfig, from_prior, policy_loss, replicas, unroll
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
@@ -15,7 +15,8 @@ from tests.rollouts import tiny_clips
 
 SEEN = ObservationConfig(3, 1)
 MODEL = CoupledConfig(SEEN, frames_per_step=1, features=8, latent=3, dropout=0.0, repeats="values")
-CONFIG = UnrollConfig(steps=3, replicas=2)
+CONFIG = UnrollConfig(steps=3, replicas=2, cost=DrivingCostConfig(pace_weight=0.0))
+"""The original has no pace to keep."""
 
 
 def test_the_original_s_way_gives_the_same_loss_and_gradients():

@@ -28,7 +28,9 @@ def test_settings_reach_planner_and_policy():
     assert config.planner.samples == 40
     assert config.planner.elites == PLANNERS["cem"].elites
     assert (config.merge, config.futures, config.cost.pace_weight) == ("cvar", 5, 2.0)
-    # The order does not matter.
+    # The order does not matter, nor what would not have fitted half-way.
+    few = policy_by_name("planner:recorded,planner=cem,samples=16,elites=4").config.planner
+    assert (few.samples, few.elites) == (16, 4)
     other = policy_by_name("planner:recorded,samples=40,planner=cem").config
     assert other.planner == config.planner
     chain = policy_by_name("planner:idm,planner=cem-gradient,second.rate=0.3").config.planner
@@ -55,6 +57,9 @@ def test_a_run_directory_is_a_world(tmp_path):
     [
         ("planner:", "name a world"),
         ("planner:recorded,steps", "'steps' is not of the form KEY=VALUE"),
+        ("planner:recorded,merge=max", "merge max of one future"),
+        ("planner:recorded,cost.pace_weight=-1", "pace_weight -1"),
+        ("planner:recorded,uncertainty_weight=1e999", "is no number"),
         ("planner:recorded,step=3", "unknown key 'step'; did you mean 'steps'"),
         ("planner:recorded,iteration=3", "did you mean 'iterations'"),
         ("planner:recorded,cost.pase_weight=3", "did you mean 'pace_weight'"),

@@ -92,7 +92,7 @@ def cost_of(world, seen, config, samples=3):
 @pytest.mark.parametrize("merge", ["mean", "max", "cvar"])
 def test_a_plan_costs_what_its_drive_costs(dense, merge):
     """One future: the driving cost of each path, one by one, discounted and averaged."""
-    config = PlanningConfig(steps=5, discount=0.9, merge=merge)
+    config = PlanningConfig(steps=5, discount=0.9, merge=merge, futures=2)
     found, actions = cost_of(RecordedWorld(SEEN), dense, config)
     observation, truth = dense
     generator = torch.Generator()

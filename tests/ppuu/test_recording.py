@@ -280,3 +280,10 @@ def test_a_failed_save_leaves_no_trace(recording, tmp_path, monkeypatch, there_a
     assert os.listdir(tmp_path) == (["tracks.h5"] if there_already else [])
     if there_already:
         assert Recording.load(path).content_hash == recording.content_hash
+
+
+def test_a_file_given_twice_is_refused(recording, tmp_path, monkeypatch):
+    recording.save(tmp_path / "one.h5")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"one\.h5: given twice"):
+        load_recordings(["one.h5", tmp_path / "one.h5"])

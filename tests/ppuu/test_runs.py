@@ -52,3 +52,11 @@ def test_weights_of_another_network_are_refused(run):
     weights = dict(whole.model)
     weights.pop(next(iter(weights)))
     assert "weights do not fit" in refused(model=weights)
+
+
+def test_weights_that_are_no_numbers_are_refused(run):
+    whole, _, refused = run
+    weights = dict(whole.model)
+    name = next(n for n, value in weights.items() if value.is_floating_point())
+    weights[name] = weights[name] * float("nan")
+    assert f"weight {name} is not finite" in refused(model=weights)

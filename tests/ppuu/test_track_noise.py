@@ -51,5 +51,5 @@ def test_who_stands_does_not_reverse():
 
 
 def test_noise_is_not_negative():
-    with pytest.raises(InputError, match="speed_mps=-1"):
+    with pytest.raises(InputError, match="speed_mps -1"):
         TrackNoise(speed_mps=-1.0)
