@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from ppuu.costs import DrivingCostConfig
+
 Words = tuple[str, ...]
 
 
@@ -124,7 +126,12 @@ ABLATIONS = (
     ),
 )  # fmt: skip
 
-_SIMPLE = ("planner:constant-acceleration", "planner:recorded", "planner:{world_model}")
+_OFFROAD = DrivingCostConfig().offroad_weight, DrivingCostConfig().offroad.margin_m
+_SIMPLE = tuple(
+    f"planner:{world},cost.offroad_weight={_OFFROAD[0]:g},cost.offroad.margin_m={_OFFROAD[1]:g}"
+    for world in ("constant-acceleration", "recorded", "{world_model}")
+)
+"""With the costs that policies learn from; a planner's own are dearer at the edge of the road."""
 
 PRESETS = {
     "ppuu": TablePreset(
