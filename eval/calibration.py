@@ -27,7 +27,7 @@ from ppuu.world_models import Ensemble, WorldModel, replicas
 from .calibration_plot import plot
 from .foresight import Happened, step_at
 from .held_out import held_out
-from .policies import labels
+from .policies import runs_by_label
 from .results import Row, format_table, write_results
 from .spread import Spread, deviations_from_truth, joined, spreads
 
@@ -163,8 +163,7 @@ def main(
     began = time.monotonic()
     model = load_world_models(world_model)
     steps = step_at(HORIZONS_S[-1], model.step_s) + 1
-    named = labels([str(path) for path in world_model], "--world-model")
-    runs = {name: Path(path) for path, name in named.items()}
+    runs = runs_by_label(world_model)
     held = held_out([model], runs, recordings, split, split_manifest, steps)
     index = held.chosen(clips, seed)
     seed_everything(seed)

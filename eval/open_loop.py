@@ -37,7 +37,7 @@ from .clustered import clustered_means
 from .foresight import MEASURES, Happened, measure, step_at
 from .held_out import held_out
 from .open_loop_page import page
-from .policies import labels
+from .policies import runs_by_label
 from .results import Row, format_table, write_results
 
 HORIZONS_S = (0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
@@ -189,8 +189,7 @@ def main(
     if json is not None and json == report:
         raise InputError(f"--json and --report are both {json}; each needs a file of its own")
     began = time.monotonic()
-    named = labels([str(path) for path in world_model], "--world-model")
-    runs = {name: Path(path) for path, name in named.items()}
+    runs = runs_by_label(world_model)
     models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
     first = next(iter(models.values()))
     steps = math.ceil(horizon_s / first.step_s - 1e-6)

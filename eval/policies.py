@@ -13,7 +13,10 @@ from ppuu.policies.named import BASELINES, policy_by_name
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.recording import Recording
 
-__all__ = ["BASELINES", "labels", "policy_by_name", "training_of", "warn_of_seen", "with_planners"]
+__all__ = [
+    "BASELINES", "labels", "policy_by_name", "runs_by_label", "training_of", "warn_of_seen",
+    "with_planners",
+]  # fmt: skip
 
 PLANNER = PREFIX.removesuffix(":")
 
@@ -45,6 +48,16 @@ def labels(names: Sequence[str], option: str = "--policy") -> dict[str, str]:
     short = {name: _short(name) for name in names}
     shared = [label for label in short.values() if list(short.values()).count(label) > 1]
     return {name: name if label in shared else label for name, label in short.items()}
+
+
+def runs_by_label(world_models: Sequence[Path]) -> dict[str, Path]:
+    """World models' run directories by their short names.
+
+    Raises:
+        InputError: the same one twice.
+    """
+    short = labels([str(path) for path in world_models], "--world-model")
+    return {name: Path(path) for path, name in short.items()}
 
 
 def _short(name: str) -> str:

@@ -27,7 +27,7 @@ from ppuu.world_models import WorldModel
 
 from .foresight import step_at
 from .held_out import HeldOut, held_out
-from .policies import labels
+from .policies import runs_by_label
 from .probe_targets import KINDS, TargetReader
 from .probes import Reader, linear_probe, mlp_probe
 from .results import Row, format_table, over_seeds, write_results
@@ -205,8 +205,7 @@ def main(
         )
     check_output(json)
     began = time.monotonic()
-    named = labels([str(path) for path in world_model], "--world-model")
-    runs = {name: Path(path) for path, name in named.items()}
+    runs = runs_by_label(world_model)
     models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
     for name, model in models.items():
         if not model.embedding_size:

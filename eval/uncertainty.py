@@ -31,7 +31,7 @@ from ppuu.world_models import Ensemble, WorldModel
 
 from .clustered import clustered_means, clustered_rank_correlation, ranks_of
 from .held_out import held_out
-from .policies import labels
+from .policies import labels, runs_by_label
 from .results import Row, format_table, write_results
 
 EXPERT = "recorded human"
@@ -210,8 +210,7 @@ def main(
     model.train(not isinstance(model, Ensemble))
     names = labels([str(path) for path in policy])
     drivers = {names[str(path)]: load_policy(path) for path in policy}
-    named = labels([str(path) for path in world_model], "--world-model")
-    runs = {name: Path(path) for path, name in named.items()}
+    runs = runs_by_label(world_model)
     held = held_out([model], runs, recordings, split, split_manifest, steps)
     chosen = held.chosen(2 * clips, seed)
     scale, index = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]

@@ -256,9 +256,10 @@ class WorldModel(nn.Module, Predictor):
             observation, steps, futures, ego: as of every predictor.
             latents: standard normal noise that the prior turns into latents, if not drawn anew.
         """
-        return self.imagine_from(
+        told = self.imagine_from(
             self.encode(observation), observation, steps, futures, ego, latents
         )
+        return self.paced(told, observation)
 
     def imagine_from(
         self,
@@ -269,7 +270,7 @@ class WorldModel(nn.Module, Predictor):
         ego: Float[Tensor, "batch time 4"] | None = None,
         latents: Float[Tensor, "batch futures time latent"] | None = None,
     ) -> Futures | TrackFutures:
-        """The same from the state after the history, where that is known."""
+        """The same from the state after the history, where that is known; nobody tells a pace."""
         if latents is None:
             size = (len(observation.ego), futures, steps, self.latent_size)
             latents = observation.ego.new_empty(size).normal_()
@@ -279,7 +280,7 @@ class WorldModel(nn.Module, Predictor):
             then = None if ego is None else ego[:, number].repeat_interleave(futures, 0)
             state = self.step(state, then, latents, number)
             states.append(state)
-        return self.paced(self.decode(states, observation, futures), observation)
+        return self.decode(states, observation, futures)
 
     def paced(
         self, futures: Futures | TrackFutures, observation: Observation
