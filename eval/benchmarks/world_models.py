@@ -162,12 +162,18 @@ class WorldModelsBenchmark:
         return name, Path(directory)
 
     def _timed(self, cases: Mapping[str, _Case]) -> tuple[dict, dict]:
-        """Seconds of each training step and rollout; in turns, so that all see the same machine."""
+        """Seconds of each training step and rollout.
+
+        Members take turns, so that all see the same machine; rollouts follow when all training is
+        over, since a rollout right after it waits for memory.
+        """
         training: dict[str, list[float]] = {name: [] for name in cases}
         rollout: dict[str, list[float]] = {name: [] for name in cases}
         for _ in range(self.repeats):
             for name, case in cases.items():
                 training[name].append(_seconds(case.learn))
+        for _ in range(self.repeats):
+            for name, case in cases.items():
                 rollout[name].append(_seconds(case.foresee))
         return training, rollout
 

@@ -1,9 +1,9 @@
 """Convolutions that are as fast in bfloat16 on a CPU as its arithmetic allows.
 
 Layers and results are those of torch; in single precision and on a GPU so is the code.  But on a
-CPU the library behind it has no fast bfloat16 kernel for transposed convolutions of odd size, and
-is slow at the gradient of many weights over few positions.  The first are computed with a kernel
-padded to even size, the second as one matrix product.
+CPU the library behind it is slow in bfloat16 at transposed convolutions with a bias, at gradients
+that do not lie channels last, and at the gradient of many weights over few positions.  So the bias
+is added afterwards, gradients are laid out anew, and the last are one matrix product.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.grad import conv2d_input, conv2d_weight
 
-_FEW_POSITIONS = 100
+_FEW_POSITIONS = 200
 """Up to so many in an image, a matrix product is faster than the convolution's own gradient."""
 
 
@@ -23,9 +22,18 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """As its parent."""
-        if not _in_bfloat16(input):
-            return super().forward(input)
-        values, weight, bias = _cast(input, self.weight, self.bias)
+        return self._convolved(input, self.weight, self.bias)
+
+    def of(
+        self, values: Float[Tensor, "batch some rows columns"], channels: slice
+    ) -> Float[Tensor, "batch maps rows2 columns2"]:
+        """What only these channels of an input contribute, without the bias."""
+        return self._convolved(values, self.weight[:, channels], None)
+
+    def _convolved(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not _in_bfloat16(values):
+            return functional.conv2d(values, weight, bias, self.stride, self.padding)
+        values, weight, bias = _cast(values, weight, bias)
         return _Convolved.apply(values, weight, bias, self.stride, self.padding)
 
 
@@ -72,8 +80,9 @@ class _Convolved(_Convolution):
     @staticmethod
     def backward(ctx, gradient):
         values, weight = ctx.saved_tensors
+        gradient = _channels_last(gradient)
         how = ctx.stride, ctx.padding
-        to_values = conv2d_input(values.shape, weight, gradient, *how) if _wants(ctx, 0) else None
+        to_values, _ = _gradients(values, weight, gradient, *how, (_wants(ctx, 0), False))
         to_weight = _weight_gradient(values, weight, gradient, *how) if _wants(ctx, 1) else None
         return to_values, to_weight, gradient.sum((0, 2, 3)) if _wants(ctx, 2) else None, None, None
 
@@ -83,26 +92,44 @@ class _Spread(_Convolution):
 
     @staticmethod
     def forward(values, weight, bias, stride, padding):
-        odd = [size % 2 if size > 1 else 0 for size in weight.shape[2:]]
-        padded = functional.pad(weight, (0, odd[1], 0, odd[0]))
-        spread = functional.conv_transpose2d(values, padded, bias, stride, padding)
-        if not any(odd):
-            return spread
-        # A copy, since what follows may work in place, which a view returned from here forbids.
-        kept = spread[..., : spread.shape[-2] - odd[0], : spread.shape[-1] - odd[1]]
-        return kept.clone()
+        spread = functional.conv_transpose2d(values, weight, None, stride, padding)
+        return spread if bias is None else spread.add_(bias[:, None, None])
 
     @staticmethod
     def backward(ctx, gradient):
         values, weight = ctx.saved_tensors
+        gradient = _channels_last(gradient)
         how = ctx.stride, ctx.padding
         to_values = functional.conv2d(gradient, weight, None, *how) if _wants(ctx, 0) else None
         to_weight = _weight_gradient(gradient, weight, values, *how) if _wants(ctx, 1) else None
         return to_values, to_weight, gradient.sum((0, 2, 3)) if _wants(ctx, 2) else None, None, None
 
 
+def _channels_last(images: Tensor) -> Tensor:
+    # Not by ``memory_format``, which maps over a batch do not know.
+    return images.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
 def _wants(ctx, number: int) -> bool:
     return ctx.needs_input_grad[number]
+
+
+def _gradients(
+    values: Float[Tensor, "batch channels rows columns"],
+    weight: Float[Tensor, "maps channels kernel_rows kernel_columns"],
+    gradient: Float[Tensor, "batch maps rows2 columns2"],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    asked: tuple[bool, bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    """Of a convolution's values and weight, where asked for, given the gradient at its result.
+
+    Straight from torch: functions of ``torch.nn.grad`` copy placeholders as large as the images.
+    """
+    to_values, to_weight, _ = torch.ops.aten.convolution_backward(
+        gradient, values, weight, None, stride, padding, (1, 1), False, (0, 0), 1, (*asked, False)
+    )
+    return to_values, to_weight
 
 
 def _weight_gradient(
@@ -114,7 +141,9 @@ def _weight_gradient(
 ) -> Float[Tensor, "maps channels kernel_rows kernel_columns"]:
     """Of a convolution of ``values``, given the gradient at its result."""
     if gradient.shape[2] * gradient.shape[3] > _FEW_POSITIONS:
-        return conv2d_weight(values, weight.shape, gradient, stride, padding)
+        found = _gradients(values, weight, gradient, stride, padding, (False, True))[1]
+        assert found is not None
+        return found
     padded = functional.pad(values, (padding[1], padding[1], padding[0], padding[0]))
     windows = padded.movedim(1, -1).unfold(1, weight.shape[2], stride[0])
     windows = windows.unfold(2, weight.shape[3], stride[1])  # batch rows2 columns2 channels k k

@@ -30,6 +30,7 @@ from ..observation import Normalizer, Observation, ObservationConfig
 from ..raster import CHANNELS, LANES, OFFROAD, VEHICLES
 from ..rollout import Futures
 from .base import Latent, Truth, WorldModel
+from .convolutions import Conv2d
 from .layers import Bottleneck, ImageDecoder, StateHead, feature_maps, image_encoder, perceptron
 
 _FAINTEST = 1 / 255
@@ -88,13 +89,17 @@ class _State:
     """A history that grows at its end as it is foreseen.
 
     Attributes:
-        stacked: frames of three channels each, oldest first, in the precision of the network.
-        image: the last of them.
-        ego: states at the same times.
+        recorded: frames of three channels each, oldest first, in the precision of the network.
+        copies: how many elements in a row share one of them.
+        painted: images foreseen since, oldest first, in the same precision.
+        image: the last of all.
+        ego: states at the last so many times.
         features: of this history, once somebody has asked for them.
     """
 
-    stacked: Float[Tensor, "batch stacked rows columns"]
+    recorded: Float[Tensor, "clips stacked rows columns"]
+    copies: int
+    painted: tuple[Float[Tensor, "batch 3 rows columns"], ...]
     image: Float[Tensor, "batch 3 rows columns"]
     ego: Float[Tensor, "batch frames 4"]
     features: Float[Tensor, "batch features rows8 columns8"] | None = None
@@ -143,22 +148,46 @@ class CoupledWorldModel(WorldModel):
 
     def encode(self, observation: Observation) -> _State:
         """The history as it is; features follow when they are asked for."""
-        stacked = observation.images.flatten(1, 2)
-        if torch.is_autocast_enabled(stacked.device.type):
+        recorded = observation.images.flatten(1, 2)
+        if torch.is_autocast_enabled(recorded.device.type):
             # Once and for all, instead of the whole stack at each step.
-            stacked = stacked.to(torch.get_autocast_dtype(stacked.device.type))
+            recorded = recorded.to(torch.get_autocast_dtype(recorded.device.type))
         # Channels last: convolutions on a CPU are a third faster than with one image a channel.
-        stacked = stacked.contiguous(memory_format=torch.channels_last)
-        return _State(stacked, observation.images[:, -1], observation.ego)
+        recorded = recorded.contiguous(memory_format=torch.channels_last)
+        return _State(recorded, 1, (), observation.images[:, -1], observation.ego)
 
     def _features(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
         """Of images and ego states, seen from the present pose; computed once for a state."""
         features = state.features
         if features is None:
             path = to_local(state.ego, state.ego[:, -1:]).flatten(1)
-            features = self.see(state.stacked)
+            features = self._seen(state)
             features = features + self._embedded(self.past, self.normalizer.path(path))
             state.features = features
+        return features
+
+    def _seen(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
+        """Of the images alone.
+
+        The first layer adds up over images: its share of recorded ones is the same for all copies
+        of a history, and no gradient is asked for towards them.
+        """
+        first, *others = self.see
+        assert isinstance(first, Conv2d)
+        frames = self.config.observation.frames
+        painted = state.painted[-frames:]
+        left = CHANNELS * (frames - len(painted))
+        parts = []
+        if left:
+            part = first.of(state.recorded[:, -left:], slice(left))
+            parts.append(part.repeat_interleave(state.copies, 0) if state.copies > 1 else part)
+        if painted:
+            parts.append(first.of(torch.cat(painted, dim=1), slice(left, None)))
+        features = parts[0] if len(parts) == 1 else parts[0] + parts[1]
+        if first.bias is not None:
+            features = features + first.bias.to(features.dtype)[:, None, None]
+        for layer in others:
+            features = layer(features)
         return features
 
     def repeat(self, state: _State, copies: int) -> _State:
@@ -168,7 +197,9 @@ class CoupledWorldModel(WorldModel):
         """
         features = state.features if self.training else self._features(state)
         return _State(
-            state.stacked.repeat_interleave(copies, 0),
+            state.recorded,
+            state.copies * copies,
+            tuple(image.repeat_interleave(copies, 0) for image in state.painted),
             state.image.repeat_interleave(copies, 0),
             state.ego.repeat_interleave(copies, 0),
             None if features is None else features.repeat_interleave(copies, 0),
@@ -206,7 +237,9 @@ class CoupledWorldModel(WorldModel):
         if self.predicts_ego:
             ego = self.moved(present, self.move(features))
         return _State(
-            torch.cat([state.stacked[:, CHANNELS:], image.to(state.stacked.dtype)], dim=1),
+            state.recorded,
+            state.copies,
+            (*state.painted, image.to(state.recorded.dtype)),
             image,
             torch.cat([state.ego[:, 1:], ego[:, None]], dim=1),
         )

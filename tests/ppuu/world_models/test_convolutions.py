@@ -76,3 +76,31 @@ def test_whole_modules_in_bfloat16_and_maps_over_a_batch(pair):
     largest = ROUNDING * plain(values).abs().max()
     for result in (fast(values.bfloat16()), torch.vmap(fast)(values[:, None].bfloat16())[:, 0]):
         assert (result.float() - plain(values)).abs().max() < largest
+
+
+def test_gradients_map_over_members(pair):
+    fast, _, values = pair
+    parameters = dict(fast.named_parameters())
+    members = {name: torch.stack([p, p]) for name, p in parameters.items()}
+
+    def loss(weights):
+        with torch.autocast("cpu", torch.bfloat16):
+            return torch.func.functional_call(fast, weights, values).float().square().sum()
+
+    found = torch.vmap(torch.func.grad(loss))(members)
+    for name, alone in torch.func.grad(loss)(parameters).items():
+        for member in found[name].unbind():
+            assert (member - alone).abs().max() < ROUNDING * alone.abs().max()
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_convolution_adds_up_over_channels(bfloat16):
+    torch.manual_seed(0)
+    layer, values = Conv2d(9, 8, 4, 2, 1), torch.randn(2, 9, 20, 12)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        parts = [layer.of(values[:, part], part) for part in (slice(3), slice(3, None))]
+        whole = layer(values)
+    assert parts[0].dtype == whole.dtype
+    assert layer.bias is not None
+    off = (parts[0] + parts[1] + layer.bias[:, None, None] - whole).abs().max()
+    assert off < (ROUNDING if bfloat16 else 1e-5) * whole.abs().max()

@@ -13,9 +13,10 @@ from ppuu.geometry import to_world
 from ppuu.kinematics import action_between, rollout
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.observation import ObservationConfig
-from ppuu.raster import RasterConfig
+from ppuu.raster import CHANNELS, RasterConfig
 from ppuu.rollout import Futures, Rollout
 from ppuu.world_models import CoupledConfig, Ensemble, coupled, replicas
+from ppuu.world_models.convolutions import Conv2d
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import tiny_clips
 
@@ -270,9 +271,20 @@ def test_the_model_is_told_the_action_that_was_driven(batch):
 def test_a_history_is_encoded_once_for_all_futures(batch, monkeypatch):
     _, clip = batch
     model = built(CONFIG)
-    rows = []
-    model.see.register_forward_hook(lambda _, inputs, output: rows.append(len(output)))
+    rows, pixels = [], []
+    model.see[-1].register_forward_hook(lambda _, inputs, output: rows.append(len(output)))
+    of = Conv2d.of
+
+    def counted(layer, values, channels):
+        pixels.append((len(values), values.shape[1] // CHANNELS))
+        return of(layer, values, channels)
+
+    monkeypatch.setattr(Conv2d, "of", counted)
     imagined(model, clip, futures=5)
+    frames = CONFIG.observation.frames
+    assert pixels[0] == (BATCH, frames)
+    shares = [[(BATCH, frames - step), (5 * BATCH, step)] for step in range(1, STEPS)]
+    assert pixels[1:] == [pair for share in shares for pair in share]
     assert rows == [BATCH] + [5 * BATCH] * (STEPS - 1)
     # In training each replica sees it with its own dropout.
     rows.clear()
