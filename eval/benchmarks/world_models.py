@@ -96,8 +96,8 @@ class WorldModelsBenchmark:
 
     Attributes:
         members: rows to measure; all of them if none is named.
-        batch: clips a training step.
-        histories, futures: of a rollout; what is told is for all of them at once.
+        batch: clips a training step (PPUU: 64).
+        histories, futures: of a rollout, told for all of them at once (PPUU's policies: 6, 10).
         horizon_s: how far the future goes, in training and rollouts.
         repeats: timed rounds over all members; the table has the median and range.
         device: cpu, cuda, ...
@@ -109,9 +109,9 @@ class WorldModelsBenchmark:
     """
 
     members: tuple[str, ...] = ()
-    batch: int = 16
-    histories: int = 4
-    futures: int = 8
+    batch: int = 64
+    histories: int = 6
+    futures: int = 10
     horizon_s: float = 1.8
     repeats: int = 3
     device: str = "cpu"
