@@ -1,6 +1,7 @@
 """The speed benchmarks run and report what they should; how fast is not tested."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from data.traffic import PRESETS, generate
 from envs.scenario import list_scenarios
 from eval import benchmark
-from eval.benchmarks import data
+from eval.benchmarks import data, planning
 from eval.benchmarks.crowds import crowd
 from eval.benchmarks.data import DataBenchmark
 from eval.benchmarks.planning import PlanningBenchmark
@@ -48,8 +49,19 @@ def test_planning():
     kinds = [(row["planner"], row["world"], row["environments"]) for row in rows]
     assert kinds == [(p, w, n) for p, w in (("gradient", "tokens"), ("random", "recorded"))
                      for n in (1, 2)]  # fmt: skip
-    assert all(0 < row["ms_median"] <= row["ms_p95"] for row in rows)
+    assert all(row["ms_median"] > 0 and row["decisions"] == 3 for row in rows)
+    assert all(math.isnan(row["ms_p95"]) for row in rows)  # of three decisions it would mean little
     assert rows[0]["horizon_frames"] == 9 and rows[0]["futures"] == 2
+
+
+def test_slow_planners_take_no_longer_than_allowed(monkeypatch):
+    monkeypatch.setattr(planning, "_SLOW_MS", 0.0)
+    rows = PlanningBenchmark(("recorded,iterations=1",), (2, 1), 15.0, 25, limit_s=1e-9).run()
+    assert [(row["environments"], row["decisions"]) for row in rows] == [(1, 1)]
+    monkeypatch.undo()
+    rows = PlanningBenchmark(("recorded,iterations=1",), (1, 2), 15.0, 25).run()
+    assert [(row["environments"], row["decisions"]) for row in rows] == [(1, 25), (2, 25)]
+    assert all(row["ms_median"] <= row["ms_p95"] for row in rows)
 
 
 def test_raster():
