@@ -17,11 +17,12 @@ from ppuu.command import run
 from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
-from ppuu.observation import Observation, ObservationConfig
+from ppuu.observation import Observation
 from ppuu.runs import load_world_model, weights_hash
 from ppuu.runtime import seed_everything
 from ppuu.track_noise import TrackNoise
 from ppuu.world_models import (
+    PAPER,
     CortexNetConfig,
     CoupledConfig,
     DecoupledConfig,
@@ -102,9 +103,7 @@ PRESETS = {
         _COUPLED, model=CoupledConfig(features=8, latent=4), batch=4, loop=LoopConfig(updates=20)
     ),
     "paper": WorldModelTraining(
-        CoupledConfig(
-            ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
-        ),
+        PAPER,
         steps=20,
         batch=64,
         loss=WorldModelLossConfig(divergence_weight=1e-6),

@@ -23,19 +23,20 @@ from ppuu.objectives import (
     replicas,
     unroll,
 )
-from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.recording import Recording
 from ppuu.runtime import use_threads
-from ppuu.world_models import CoupledConfig, CoupledWorldModel, TokensConfig, WorldModelConfig
+from ppuu.world_models import (
+    PAPER,
+    CoupledWorldModel,
+    TokensConfig,
+    WorldModelConfig,
+)
 
 from ..results import Row, median_and_range
 from . import original_policy
 
-PAPER = CoupledConfig(
-    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
-)
 _PAPER_POLICY = NetworkPolicyConfig(PixelsConfig(PAPER.observation, (64, 128, 256)), hidden=256)
 
 

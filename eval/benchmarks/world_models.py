@@ -26,11 +26,11 @@ from ppuu.objectives import (
     jepa_loss,
     world_model_loss,
 )
-from ppuu.observation import ObservationConfig
 from ppuu.recording import Recording
 from ppuu.runs import load_world_model
 from ppuu.runtime import use_threads
 from ppuu.world_models import (
+    PAPER,
     CortexNetConfig,
     CoupledConfig,
     CoupledWorldModel,
@@ -63,9 +63,6 @@ class Member:
     the_originals_way: bool = False
 
 
-_PAPER = CoupledConfig(
-    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
-)
 ORIGINAL = "paper, the original's way"
 MEMBERS = {
     "tokens": Member(TokensConfig()),
@@ -76,9 +73,9 @@ MEMBERS = {
     "coupled": Member(CoupledConfig()),
     "cfm-km": Member(CoupledConfig(ego="kinematic")),
     "action-free": Member(CoupledConfig(ego="kinematic", action="state")),
-    ORIGINAL: Member(_PAPER, the_originals_way=True),
-    "paper": Member(_PAPER),
-    "paper, bfloat16": Member(_PAPER, "bfloat16"),
+    ORIGINAL: Member(PAPER, the_originals_way=True),
+    "paper": Member(PAPER),
+    "paper, bfloat16": Member(PAPER, "bfloat16"),
 }
 """Rows of the table; a new model is a line."""
 
@@ -267,11 +264,17 @@ class _Case:
 
 
 def _seconds(compute: Callable[[], None]) -> float:
+    _finish()
     start = time.perf_counter()
     compute()
+    _finish()
+    return time.perf_counter() - start
+
+
+def _finish() -> None:
+    """Waits for a GPU."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def _ratios(row: Mapping, base: Mapping) -> dict[str, float]:

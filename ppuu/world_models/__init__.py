@@ -2,7 +2,7 @@
 
 from .base import Latent, Predictor, TrueImages, Truth, WorldModel, explained
 from .cortexnet import CortexNetConfig, CortexNetWorldModel
-from .coupled import CoupledConfig, CoupledWorldModel
+from .coupled import PAPER, CoupledConfig, CoupledWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
 from .ensemble import Ensemble
 from .jepa import JepaConfig, JepaWorldModel
@@ -24,6 +24,7 @@ WorldModelConfig = (
 """What can be trained; each config builds its model."""
 
 __all__ = [
+    "PAPER",
     "ConstantAcceleration",
     "ConstantVelocity",
     "CopyLast",

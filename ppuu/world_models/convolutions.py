@@ -32,7 +32,7 @@ class Conv2d(nn.Conv2d):
 
     def _convolved(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if not _in_bfloat16(values):
-            return functional.conv2d(values, weight, bias, self.stride, self.padding)
+            return self._conv_forward(values, weight, bias)
         values, weight, bias = _cast(values, weight, bias)
         return _Convolved.apply(values, weight, bias, self.stride, self.padding)
 
@@ -82,7 +82,7 @@ class _Convolved(_Convolution):
         values, weight = ctx.saved_tensors
         gradient = _channels_last(gradient)
         how = ctx.stride, ctx.padding
-        to_values, _ = _gradients(values, weight, gradient, *how, (_wants(ctx, 0), False))
+        to_values = _input_gradient(values, weight, gradient, *how) if _wants(ctx, 0) else None
         to_weight = _weight_gradient(values, weight, gradient, *how) if _wants(ctx, 1) else None
         return to_values, to_weight, gradient.sum((0, 2, 3)) if _wants(ctx, 2) else None, None, None
 
@@ -93,7 +93,8 @@ class _Spread(_Convolution):
     @staticmethod
     def forward(values, weight, bias, stride, padding):
         spread = functional.conv_transpose2d(values, weight, None, stride, padding)
-        return spread if bias is None else spread.add_(bias[:, None, None])
+        # Not in place: mapped over members it is a view, which what follows must not change.
+        return spread if bias is None else spread + bias[:, None, None]
 
     @staticmethod
     def backward(ctx, gradient):
@@ -130,6 +131,19 @@ def _gradients(
         gradient, values, weight, None, stride, padding, (1, 1), False, (0, 0), 1, (*asked, False)
     )
     return to_values, to_weight
+
+
+def _input_gradient(
+    values: Float[Tensor, "batch channels rows columns"],
+    weight: Float[Tensor, "maps channels kernel_rows kernel_columns"],
+    gradient: Float[Tensor, "batch maps rows2 columns2"],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Of a convolution of ``values``, given the gradient at its result."""
+    found = _gradients(values, weight, gradient, stride, padding, (True, False))[0]
+    assert found is not None
+    return found
 
 
 def _weight_gradient(

@@ -84,6 +84,12 @@ class CoupledConfig:
         return CoupledWorldModel(self)
 
 
+PAPER = CoupledConfig(
+    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
+)
+"""The published size."""
+
+
 @dataclass(eq=False)
 class _State:
     """A history that grows at its end as it is foreseen.
@@ -91,7 +97,8 @@ class _State:
     Attributes:
         recorded: frames of three channels each, oldest first, in the precision of the network.
         copies: how many elements in a row share one of them.
-        painted: images foreseen since, oldest first, in the same precision.
+        painted: images foreseen since, as many as the history has, oldest first, in the same
+            precision.
         image: the last of all.
         ego: states at the last so many times.
         features: of this history, once somebody has asked for them.
@@ -170,19 +177,19 @@ class CoupledWorldModel(WorldModel):
         """Of the images alone.
 
         The first layer adds up over images: its share of recorded ones is the same for all copies
-        of a history, and no gradient is asked for towards them.
+        of a history, and no gradient is asked for towards them.  (So the encoder is never called as
+        a whole, and ``--loop.compile`` leaves it out.)
         """
         first, *others = self.see
         assert isinstance(first, Conv2d)
         frames = self.config.observation.frames
-        painted = state.painted[-frames:]
-        left = CHANNELS * (frames - len(painted))
+        left = CHANNELS * (frames - len(state.painted))
         parts = []
         if left:
             part = first.of(state.recorded[:, -left:], slice(left))
             parts.append(part.repeat_interleave(state.copies, 0) if state.copies > 1 else part)
-        if painted:
-            parts.append(first.of(torch.cat(painted, dim=1), slice(left, None)))
+        if state.painted:
+            parts.append(first.of(torch.cat(state.painted, dim=1), slice(left, None)))
         features = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         if first.bias is not None:
             features = features + first.bias.to(features.dtype)[:, None, None]
@@ -239,7 +246,7 @@ class CoupledWorldModel(WorldModel):
         return _State(
             state.recorded,
             state.copies,
-            (*state.painted, image.to(state.recorded.dtype)),
+            (*state.painted, image.to(state.recorded.dtype))[-self.config.observation.frames :],
             image,
             torch.cat([state.ego[:, 1:], ego[:, None]], dim=1),
         )

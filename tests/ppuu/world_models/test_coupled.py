@@ -306,16 +306,17 @@ def test_replicas_differ_by_dropout_alone(model, batch):
 def test_an_ensemble_is_its_members(batch):
     _, clip = batch
     models = [built(CONFIG, seed).requires_grad_(False) for seed in range(2)]
-    together, path = Ensemble(models), path_of(clip)
-    latents = torch.randn(BATCH, 2, STEPS, together.latent_size)
-    told, moved = together.imagine(clip.observation, STEPS, 2, path, latents), []
+    together, steps = Ensemble(models), CONFIG.observation.frames + 2  # nothing recorded is left
+    path = path_of(clip).repeat(1, 2, 1)[:, :steps]
+    latents = torch.randn(BATCH, 2, steps, together.latent_size)
+    told, moved = together.imagine(clip.observation, steps, 2, path, latents), []
     for k, one in enumerate(models):
-        alone = one.imagine(clip.observation, STEPS, 1, path, latents[:, k : k + 1])
+        alone = one.imagine(clip.observation, steps, 1, path, latents[:, k : k + 1])
         torch.testing.assert_close(told.vehicles[:, k], alone.vehicles[:, 0], atol=1e-4, rtol=1e-4)
         state = one.advance(one.encode(clip.observation), path[:, 0], latents[:, k, 0])
         moved.append(one.predicted_ego(state))
     torch.testing.assert_close(
-        told.pose, models[0].imagine(clip.observation, STEPS, 1, path, latents[:, :1]).pose
+        told.pose, models[0].imagine(clip.observation, steps, 1, path, latents[:, :1]).pose
     )
     state = together.repeat(together.encode(clip.observation), 2)
     then = path[:, 0].repeat_interleave(2, 0)
