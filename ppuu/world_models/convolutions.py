@@ -45,7 +45,10 @@ class ConvTranspose2d(nn.ConvTranspose2d):
         if output_size is not None or not _in_bfloat16(input):
             return super().forward(input, output_size)
         values, weight, bias = _cast(input, self.weight, self.bias)
-        return _Spread.apply(values, weight, bias, self.stride, self.padding)
+        if torch.is_grad_enabled() or bias is None:
+            return _Spread.apply(values, weight, bias, self.stride, self.padding)
+        spread = functional.conv_transpose2d(values, weight, None, self.stride, self.padding)
+        return spread.add_(bias[:, None, None])
 
 
 def _in_bfloat16(values: Tensor) -> bool:
