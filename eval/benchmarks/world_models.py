@@ -161,16 +161,15 @@ class WorldModelsBenchmark:
     def _timed(self, cases: Mapping[str, _Case]) -> tuple[dict, dict]:
         """Seconds of each training step and rollout.
 
-        Members take turns, so that all see the same machine; rollouts follow when all training is
-        over, since a rollout right after it waits for memory.
+        Members take turns, so that all see the same machine; each rollout is timed right after one
+        like it, since the first after other work waits for memory.
         """
         training: dict[str, list[float]] = {name: [] for name in cases}
         rollout: dict[str, list[float]] = {name: [] for name in cases}
         for _ in range(self.repeats):
             for name, case in cases.items():
                 training[name].append(_seconds(case.learn))
-        for _ in range(self.repeats):
-            for name, case in cases.items():
+                case.foresee()
                 rollout[name].append(_seconds(case.foresee))
         return training, rollout
 
