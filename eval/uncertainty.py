@@ -203,6 +203,8 @@ def main(
     """
     if clips < 2:
         raise InputError(f"--clips {clips}: at least 2")
+    if Path("human") in policy:
+        raise InputError("--policy human: the recorded human is a row anyway; leave it out")
     check_output(json)
     began = time.monotonic()
     config = UnrollConfig(steps=steps, replicas=replicas, hinge=hinge)

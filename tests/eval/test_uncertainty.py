@@ -1,6 +1,7 @@
 """Does the price rise with the error?  What is counted, and beside what."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 import train.world_model
 from eval.uncertainty import Judged, main, row
 from ppuu.costs import Uncertainty
+from ppuu.errors import InputError
 from tests.helpers import dense_recording
 
 
@@ -65,3 +67,8 @@ def test_from_run_to_table(tmp_path):
     (told,) = json.loads((tmp_path / "u.json").read_text())["rows"]
     assert told["name"] == "recorded human"
     assert told["cost_error"]["value"] >= 0.0
+
+
+def test_the_human_needs_no_naming():
+    with pytest.raises(InputError, match="is a row anyway"):
+        main(world_model=(Path("w"),), recordings=(Path("r.h5"),), policy=(Path("human"),))
