@@ -33,12 +33,14 @@ class Learned:
         words: the command, after ``python -m``.
         pace: its updates in the time that one of ``train.encoder`` takes.
         policy: preset of ``train.policy`` for policies that are trained in it.
+        policy_pace: their updates in the time that one takes in the model of pixels.
         driven: whether it is planned in.
     """
 
     words: Words
     pace: float = 1.0
     policy: str = "pixels"
+    policy_pace: float = 1.0
     driven: bool = True
 
 
@@ -62,7 +64,7 @@ ROWS = {
         )
     },
     "pixels": Learned(("train.world_model", "--preset", "pixels"), pace=1.25),
-    "tokens": Learned(("train.world_model", "--preset", "small"), pace=3.9, policy="small"),
+    "tokens": Learned(("train.world_model", "--preset", "small"), 3.9, "small", policy_pace=4.0),
     **{
         f"{objective}-distracted": _distracted(objective)
         for objective in (
@@ -93,7 +95,8 @@ class Scale:
         clips: for the open loop.
         probe_clips: that a probe learns from; half as many judge it.
         scenarios: driven by each planner and policy.
-        policy_updates: of policies trained in the models; 0 trains none.
+        policy_updates: of policies in models of images; others get as many as fit into the same
+            time; 0 trains none.
     """
 
     updates: int = 250
@@ -163,13 +166,13 @@ def plan(
     judgements.append(judged("planner", *words))
     if not scale.policy_updates:
         return [[train], judgements]
-    policy = out / "policies" / where.name
+    policy, updates = out / "policies" / where.name, round(scale.policy_updates * row.policy_pace)
     mpur = Step(
         f"MPUR in {label}",
         ("train.policy", "--method", "mpur", "--preset", row.policy, *learnt, "--out", str(policy),
          "--world-model", str(where), "--loop.seed", str(seed),
-         "--imitation-updates", str(_IMITATION * scale.policy_updates),
-         "--loop.updates", str(scale.policy_updates)),
+         "--imitation-updates", str(_IMITATION * updates),
+         "--loop.updates", str(updates)),
         policy / ".done",
     )  # fmt: skip
     drive = judged("policy", "eval.closed_loop", "--policy", str(policy), *driving)
