@@ -8,6 +8,8 @@ is added afterwards, gradients are laid out anew, and the last are one matrix pr
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -85,7 +87,7 @@ class _Convolved(_Convolution):
         values, weight = ctx.saved_tensors
         gradient = _channels_last(gradient)
         how = ctx.stride, ctx.padding
-        to_values = _input_gradient(values, weight, gradient, *how) if _wants(ctx, 0) else None
+        to_values = _gradient(0, values, weight, gradient, *how) if _wants(ctx, 0) else None
         to_weight = _weight_gradient(values, weight, gradient, *how) if _wants(ctx, 1) else None
         return to_values, to_weight, gradient.sum((0, 2, 3)) if _wants(ctx, 2) else None, None, None
 
@@ -118,35 +120,22 @@ def _wants(ctx, number: int) -> bool:
     return ctx.needs_input_grad[number]
 
 
-def _gradients(
+def _gradient(
+    of: Literal[0, 1],
     values: Float[Tensor, "batch channels rows columns"],
     weight: Float[Tensor, "maps channels kernel_rows kernel_columns"],
     gradient: Float[Tensor, "batch maps rows2 columns2"],
     stride: tuple[int, int],
     padding: tuple[int, int],
-    asked: tuple[bool, bool],
-) -> tuple[Tensor | None, Tensor | None]:
-    """Of a convolution's values and weight, where asked for, given the gradient at its result.
+) -> Tensor:
+    """Of a convolution's values (0) or weight (1), given the gradient at its result.
 
     Straight from torch: functions of ``torch.nn.grad`` copy placeholders as large as the images.
     """
-    to_values, to_weight, _ = torch.ops.aten.convolution_backward(
-        gradient, values, weight, None, stride, padding, (1, 1), False, (0, 0), 1, (*asked, False)
-    )
-    return to_values, to_weight
-
-
-def _input_gradient(
-    values: Float[Tensor, "batch channels rows columns"],
-    weight: Float[Tensor, "maps channels kernel_rows kernel_columns"],
-    gradient: Float[Tensor, "batch maps rows2 columns2"],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-) -> Float[Tensor, "batch channels rows columns"]:
-    """Of a convolution of ``values``, given the gradient at its result."""
-    found = _gradients(values, weight, gradient, stride, padding, (True, False))[0]
-    assert found is not None
-    return found
+    asked = (of == 0, of == 1, False)
+    return torch.ops.aten.convolution_backward(
+        gradient, values, weight, None, stride, padding, (1, 1), False, (0, 0), 1, asked
+    )[of]
 
 
 def _weight_gradient(
@@ -158,9 +147,7 @@ def _weight_gradient(
 ) -> Float[Tensor, "maps channels kernel_rows kernel_columns"]:
     """Of a convolution of ``values``, given the gradient at its result."""
     if gradient.shape[2] * gradient.shape[3] > _FEW_POSITIONS:
-        found = _gradients(values, weight, gradient, stride, padding, (False, True))[1]
-        assert found is not None
-        return found
+        return _gradient(1, values, weight, gradient, stride, padding)
     padded = functional.pad(values, (padding[1], padding[1], padding[0], padding[0]))
     windows = padded.movedim(1, -1).unfold(1, weight.shape[2], stride[0])
     windows = windows.unfold(2, weight.shape[3], stride[1])  # batch rows2 columns2 channels k k
