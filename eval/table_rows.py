@@ -25,6 +25,7 @@ class Family:
 FAMILIES = {
     "tokens": Family("small", "small"),
     "coupled": Family("coupled", "coupled"),
+    "paper": Family("paper", "paper"),
     "debug": Family("debug", "debug"),
 }
 

@@ -19,7 +19,7 @@ from ppuu.errors import InputError
 from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.observation import ObservationConfig
-from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
+from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_value, load_world_models, weights_hash
@@ -111,6 +111,14 @@ PRESETS = {
         unroll=UnrollConfig(starts=StartConfig(copies=2, drive_steps=5)), batch=8,
         loop=LoopConfig(updates=500),
     ),
+    "paper": PolicyTraining(
+        PAPER_POLICY,
+        UnrollConfig(
+            steps=30, replicas=10, discount=0.99, starts=StartConfig(copies=2, drive_steps=15)
+        ),
+        batch=8, imitation_updates=2000,
+        loop=replace(_LOOP, updates=100_000, learning_rate=1e-4),
+    ),
     "embedding": PolicyTraining(
         NetworkPolicyConfig(EmbeddingConfig()), loop=LoopConfig(updates=2000)
     ),
@@ -152,8 +160,8 @@ def main(
             train an imitation policy, in OUT/imitation, which spares them the long way from
             knowing nothing.
         preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
-            these look at tracks; pixels, pixels-debug and embedding look at those; coupled:
-            pixels in a coupled world model.
+            these look at tracks; pixels, pixels-debug and embedding look at those; coupled and
+            paper (a GPU): pixels in the coupled world model of the same preset.
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

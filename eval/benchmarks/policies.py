@@ -23,8 +23,8 @@ from ppuu.objectives import (
     replicas,
     unroll,
 )
-from ppuu.policies import NetworkPolicyConfig
-from ppuu.policies.features import PixelsConfig, TracksConfig
+from ppuu.policies import PAPER_POLICY, NetworkPolicyConfig
+from ppuu.policies.features import TracksConfig
 from ppuu.recording import Recording
 from ppuu.runtime import use_threads
 from ppuu.world_models import (
@@ -37,8 +37,6 @@ from ppuu.world_models import (
 from ..results import Row, median_and_range
 from . import original_policy
 
-_PAPER_POLICY = NetworkPolicyConfig(PixelsConfig(PAPER.observation, (64, 128, 256)), hidden=256)
-
 
 @dataclass(frozen=True)
 class _Member:
@@ -50,9 +48,9 @@ class _Member:
 
 ORIGINAL = "paper, the original's way"
 MEMBERS = {
-    ORIGINAL: _Member(PAPER, _PAPER_POLICY, the_originals_way=True),
-    "paper": _Member(PAPER, _PAPER_POLICY),
-    "paper, bfloat16": _Member(PAPER, _PAPER_POLICY, precision="bfloat16"),
+    ORIGINAL: _Member(PAPER, PAPER_POLICY, the_originals_way=True),
+    "paper": _Member(PAPER, PAPER_POLICY),
+    "paper, bfloat16": _Member(PAPER, PAPER_POLICY, precision="bfloat16"),
     "tokens": _Member(TokensConfig(), NetworkPolicyConfig(TracksConfig())),
 }
 """Rows of the table."""

@@ -2,9 +2,10 @@
 
 from .base import Policy, Surroundings
 from .baselines import NoAction, RecordedHuman, StraightIdm
-from .network import NetworkPolicy, NetworkPolicyConfig
+from .network import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig
 
 __all__ = [
+    "PAPER_POLICY",
     "NetworkPolicy",
     "NetworkPolicyConfig",
     "NoAction",

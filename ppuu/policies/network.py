@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..kinematics import ActionBounds
 from ..observation import Normalizer, Observation, ObservationConfig
 from .base import Policy, Surroundings
-from .features import FeaturesConfig, TracksConfig
+from .features import FeaturesConfig, PixelsConfig, TracksConfig
 from .heads import head
 
 
@@ -50,6 +50,12 @@ class NetworkPolicyConfig:
     def build(self) -> NetworkPolicy:
         """A freshly initialised policy; its first actions are zero."""
         return NetworkPolicy(self)
+
+
+PAPER_POLICY = NetworkPolicyConfig(
+    PixelsConfig(ObservationConfig(20, 1), channels=(64, 128, 256)), hidden=256
+)
+"""The published size, for the coupled model of the published size."""
 
 
 class NetworkPolicy(nn.Module, Policy):

@@ -1,0 +1,157 @@
+"""On a GPU everything comes to what it does on the CPU; skipped where there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from torch import Tensor
+
+from data.clips import Clip, Clips
+from data.splits import FrameWindow
+from ppuu.command import run
+from ppuu.costs import Uncertainty
+from ppuu.objectives import UnrollConfig, policy_loss, replicas, unroll
+from ppuu.observation import ObservationConfig
+from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies.features import PixelsConfig, TracksConfig
+from ppuu.world_models import WorldModel
+from tests.helpers import dense_recording
+from train import world_model as recipe
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+DEVICES = "cpu", "cuda"
+APART = 2e-3
+"""Largest norm of a difference, as a share of the norm."""
+FAMILIES = ("debug", "pixels-debug", "coupled-debug", "recurrent-debug", "cortexnet-debug")
+STEPS, FUTURES, BATCH = 4, 2, 6
+
+
+@pytest.fixture(autouse=True)
+def full_precision(monkeypatch):
+    """Convolutions in float32 proper, not in the ten bits that a GPU takes by default."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+
+
+def clips_on(device: str, config: ObservationConfig) -> Clip:
+    recording = dense_recording()
+    clips = Clips([recording], [FrameWindow(0, recording.frames)], config, 30, device)
+    return clips.batch(torch.arange(BATCH) * (len(clips) // BATCH))
+
+
+def model_on(device: str, preset: str) -> WorldModel:
+    torch.manual_seed(0)
+    return recipe.PRESETS[preset].model.build().to(device).eval()
+
+
+def moved(value, device: str):
+    """A nest of dataclasses and tensors on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {f.name: moved(getattr(value, f.name), device) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **parts)
+    return value
+
+
+def same(there: Tensor, here: Tensor, what: str):
+    apart = (there.detach().cpu().double() - here.detach().double()).norm()
+    assert apart <= APART * here.detach().double().norm() + 1e-7, f"{what}: {apart}"
+
+
+def test_the_same_images():
+    config = ObservationConfig(frames=6)
+    here, there = (clips_on(device, config).observation for device in DEVICES)
+    apart = (there.images.cpu() - here.images).abs() * 255
+    assert (apart <= 1).float().mean() > 0.999
+    torch.testing.assert_close(there.ego.cpu(), here.ego)
+
+
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_the_same_futures_and_gradients(preset):
+    """Of the same histories, noise and weights."""
+    model = model_on("cpu", preset)
+    clip = clips_on("cpu", model.observation)
+    shape = BATCH, FUTURES, STEPS, model.latent_size
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    every = model.frames_per_step
+    told, gradients = [], []
+    for device in DEVICES:
+        model = model_on(device, preset)
+        ego = clip.future[:, every - 1 :: every][:, :STEPS].to(device)
+        seen = moved(clip.observation, device)
+        future = model.imagine(seen, STEPS, FUTURES, ego, noise.to(device))
+        values = {k: v for k, v in vars(future).items() if isinstance(v, Tensor)}
+        learnt = [value for value in values.values() if value.requires_grad]
+        torch.stack([value.square().mean() for value in learnt]).sum().backward()
+        told.append(values)
+        gradients.append({k: p.grad for k, p in model.named_parameters() if p.grad is not None})
+    assert gradients[0]
+    for here, there in (told, gradients):
+        assert here.keys() == there.keys()
+        for name, value in here.items():
+            same(there[name].double(), value, name)
+
+
+@pytest.mark.parametrize(
+    ("preset", "features"),
+    [
+        ("debug", TracksConfig(hidden=8, heads=2)),
+        ("coupled-debug", PixelsConfig(ObservationConfig(frames=6), channels=(8, 8, 8))),
+    ],
+)
+def test_the_same_lesson_for_a_policy(preset, features):
+    """Driving costs of an unroll, and their gradient at the policy's weights."""
+    model = model_on("cpu", preset)
+    wanted = model.observation
+    if isinstance(features, PixelsConfig):
+        wanted = dataclasses.replace(wanted, images=True)
+    clip = clips_on("cpu", wanted)
+    noise = torch.randn(
+        BATCH, STEPS, model.latent_size, generator=torch.Generator().manual_seed(1)
+    )
+    config = UnrollConfig(steps=STEPS, uncertainty_weight=0.0)
+    results = []
+    for device in DEVICES:
+        model = model_on(device, preset).requires_grad_(False)
+        torch.manual_seed(0)
+        policy = NetworkPolicyConfig(features, hidden=16).build().to(device)
+        seen = moved(clip.observation, device)
+        around = replicas(model, seen, seen, noise.to(device), 1)
+        rollout = unroll(
+            policy, around, seen, clip.previous_action.to(device), STEPS, model.frames_per_step,
+            model.dt_s,
+        )  # fmt: skip
+        uncertainty = Uncertainty(STEPS, config.hinge, model.predicts_images).to(device)
+        terms = policy_loss(rollout, uncertainty, config)
+        terms.total.backward()
+        flat = [p.grad.flatten() for p in policy.parameters() if p.grad is not None]
+        results.append({"cost": terms.total, "gradient": torch.cat(flat)})
+    here, there = results
+    assert here["gradient"].norm() > 0
+    for name, value in here.items():
+        same(there[name], value, name)
+
+
+def test_training_in_bfloat16_goes_on_where_it_stopped(tmp_path):
+    """And ends, to rounding, where it would have ended on the CPU in single precision."""
+    recording = tmp_path / "dense.h5"
+    dense_recording().save(recording)
+    losses = {}
+    for device in DEVICES:
+        out = tmp_path / device
+        for updates in ("3", "6"):
+            words = [
+                "--preset", "coupled-debug", "--split", "all", "--recordings", str(recording),
+                "--out", str(out), "--device", device, "--loop.updates", updates,
+                "--loop.schedule", "constant", "--loop.log-every", "1",
+            ]  # fmt: skip
+            words += ["--loop.precision", "bfloat16"] if device == "cuda" else []
+            run(recipe.main, words, presets=recipe.PRESETS)
+        lines = (out / "log.jsonl").read_text().splitlines()
+        losses[device] = [json.loads(line)["loss"] for line in lines]
+    assert len(losses["cuda"]) == 6
+    assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.1)
