@@ -110,9 +110,7 @@ def test_the_same_lesson_for_a_policy(preset, features):
     if isinstance(features, PixelsConfig):
         wanted = dataclasses.replace(wanted, images=True)
     clip = clips_on("cpu", wanted)
-    noise = torch.randn(
-        BATCH, STEPS, model.latent_size, generator=torch.Generator().manual_seed(1)
-    )
+    noise = torch.randn(BATCH, STEPS, model.latent_size, generator=torch.Generator().manual_seed(1))
     config = UnrollConfig(steps=STEPS, uncertainty_weight=0.0)
     results = []
     for device in DEVICES:
