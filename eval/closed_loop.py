@@ -25,6 +25,8 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy, RecordedHuman
+from ppuu.policies.elsewhere import computing_on
+from ppuu.runtime import choose_device
 
 from .metrics.comfort import BOUNDS, comfort
 from .metrics.distributions import distances
@@ -301,6 +303,7 @@ def main(
     others: tuple[str, ...] = (REPLAY,),
     vary: tuple[str, ...] = (),
     protocol: Literal["exact", "ppuu"] = "exact",
+    device: str = "cpu",
 ) -> None:
     """Drives fixed scenarios and writes success rates and other metrics with 95 % intervals.
 
@@ -328,13 +331,16 @@ def main(
             friction=0.3,delay_s=0.2 and so on (docs/environment.md).
         protocol: exact, or the published rules of PPUU, for comparison with published numbers
             (docs/protocol-ppuu.md).
+        device: where networks compute: cpu, or cuda for large ones; the simulator stays on the
+            CPU.
     """
     if slots < 1 or (limit is not None and limit < 1):
         raise InputError(f"--slots {slots}, --limit {limit}: both must be positive")
     check_output(json)
     policy = tuple(with_planners(policy, world_model))
     names = labels(policy)
-    drivers = {names[name]: policy_by_name(name) for name in policy}
+    where = choose_device(device)
+    drivers = {names[name]: computing_on(policy_by_name(name), where) for name in policy}
     if HUMAN not in policy:
         drivers = {HUMAN: RecordedHuman()} | drivers
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)

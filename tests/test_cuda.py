@@ -11,14 +11,21 @@ from torch import Tensor
 
 from data.clips import Clip, Clips
 from data.splits import FrameWindow
+from envs.scenario import ScenarioConfig
+from envs.simulator import Simulator, SimulatorConfig
+from envs.world import World
+from eval.track import choose_action
 from ppuu.command import run
 from ppuu.costs import Uncertainty
 from ppuu.objectives import UnrollConfig, policy_loss, replicas, unroll
 from ppuu.observation import ObservationConfig
-from ppuu.policies import NetworkPolicyConfig
+from ppuu.policies import NetworkPolicyConfig, Policy
+from ppuu.policies.elsewhere import computing_on, moved
 from ppuu.policies.features import PixelsConfig, TracksConfig
+from ppuu.policies.named import policy_by_name
 from ppuu.world_models import WorldModel
 from tests.helpers import dense_recording
+from tests.runs import saved_world_model
 from train import world_model as recipe
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -45,16 +52,6 @@ def clips_on(device: str, config: ObservationConfig) -> Clip:
 def model_on(device: str, preset: str) -> WorldModel:
     torch.manual_seed(0)
     return recipe.PRESETS[preset].model.build().to(device).eval()
-
-
-def moved(value, device: str):
-    """A nest of dataclasses and tensors on a device."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {f.name: moved(getattr(value, f.name), device) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **parts)
-    return value
 
 
 def same(there: Tensor, here: Tensor, what: str):
@@ -132,6 +129,34 @@ def test_the_same_lesson_for_a_policy(preset, features):
     assert here["gradient"].norm() > 0
     for name, value in here.items():
         same(there[name], value, name)
+
+
+@pytest.mark.parametrize("preset", ["debug", "coupled-debug"])
+def test_the_same_plans(preset, tmp_path):
+    """A planner whose world model is there, driving a simulator that is here, and a policy."""
+    run_dir = saved_world_model(tmp_path / "world", recipe.PRESETS[preset].model)
+    recording = dense_recording()
+    actions = []
+    for device in DEVICES:
+        driver = policy_by_name(f"planner:{run_dir},starts=2,iterations=2,steps=4")
+        driver = computing_on(driver, torch.device(device))
+        config = SimulatorConfig(driver.observation)
+        assert config.observation is not None
+        rules = ScenarioConfig(context_frames=20)
+        world = World.build([recording], rules, config.observation.raster)
+        simulator = Simulator(world.scene, world.road_map, config)
+        simulator.reset(world.scenarios[:4])
+        driver.reset(torch.ones(4, dtype=torch.bool))
+        actions.append(torch.stack([_turn(driver, simulator) for _ in range(5)]))
+    here, there = actions
+    assert there.device.type == "cpu"
+    torch.testing.assert_close(there, here, atol=0.02, rtol=0.02)
+
+
+def _turn(driver: Policy, simulator: Simulator) -> Tensor:
+    action = choose_action(driver, simulator)
+    simulator.step(action)
+    return action
 
 
 def test_training_in_bfloat16_goes_on_where_it_stopped(tmp_path):

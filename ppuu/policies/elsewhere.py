@@ -1,0 +1,64 @@
+"""Networks that compute on another device than the one the simulator runs on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..observation import Observation, ObservationConfig
+from ..world_models import WorldModel
+from ..worlds import PredictedWorld
+from .base import Policy, Surroundings
+from .planning import PlanningPolicy
+
+Nest = TypeVar("Nest")
+
+
+def computing_on(policy: Policy, device: torch.device) -> Policy:
+    """The same driver with its network there; one without a network stays where it is."""
+    network: object = policy
+    if isinstance(policy, PlanningPolicy) and isinstance(policy.world, PredictedWorld):
+        network = policy.world.predictor
+    if device.type == "cpu" or not isinstance(network, nn.Module | WorldModel):
+        return policy
+    network.to(device)
+    return _Elsewhere(policy, device)
+
+
+def moved(nest: Nest, device: torch.device | str) -> Nest:
+    """A nest of dataclasses with all of its tensors on a device."""
+    if isinstance(nest, Tensor):
+        return nest.to(device)  # pyright: ignore[reportReturnType]
+    if not dataclasses.is_dataclass(nest) or isinstance(nest, type):
+        return nest
+    parts = {one.name: getattr(nest, one.name) for one in dataclasses.fields(nest)}
+    return dataclasses.replace(nest, **{name: moved(part, device) for name, part in parts.items()})
+
+
+class _Elsewhere(Policy):
+    """Takes what is seen there, and the actions back.
+
+    The recordings and the simulator stay behind: networks do not look at them.
+    """
+
+    def __init__(self, policy: Policy, device: torch.device):
+        self._policy, self._device = policy, device
+        self.observation: ObservationConfig | None = policy.observation
+
+    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+        there = self._device
+        around = dataclasses.replace(
+            surroundings, true_world=None,
+            **{name: getattr(surroundings, name).to(there) for name in _MOVING},
+        )  # fmt: skip
+        return self._policy.act(moved(observation, there), around).to(observation.ego.device)
+
+    def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
+        self._policy.reset(episodes.to(self._device))
+
+
+_MOVING = "vehicle", "frame", "boxes", "speed_mps", "visible"
