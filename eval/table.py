@@ -244,7 +244,7 @@ def main(
         out: directory of everything.
         preset: ppuu (all that was published: main table, coupled models, rollout lengths,
             ablations; a GPU's work), core (the main table in the default world model), coupled,
-            sweep, ablations, debug.
+            paper (coupled at the published size; a GPU's work, too), sweep, ablations, debug.
         seeds: one training of world model and policy each.
         others: how others move: replay, until-disturbed, reactive; or ppuu, PPUU's protocol among
             recorded others.

@@ -96,6 +96,11 @@ COUPLED = tuple(
 )
 """The same in PPUU's coupled model, for policies on pixels."""
 
+PAPER = tuple(
+    replace(row, name=f"{row.name}, published size", family="paper", options=()) for row in CORE
+)
+"""The same at PPUU's size."""
+
 _SWEEP = {
     1: ("0.3", "9.8 (1 frame), 16.2 (3)"), 2: ("0.6", "22.4 (5 frames)"), 3: ("0.9", "58.3 (10)"),
     7: ("2.1", "59.2 (20)"), 13: ("3.9", "74.9 (40)"),
@@ -141,6 +146,7 @@ PRESETS = {
     ),
     "core": TablePreset(CORE, _SIMPLE),
     "coupled": TablePreset(COUPLED),
+    "paper": TablePreset(PAPER),
     "sweep": TablePreset(SWEEP),
     "ablations": TablePreset((MPUR, *ABLATIONS)),
     "debug": TablePreset((replace(MPUR, family="debug"),), ("planner:constant-acceleration",)),
