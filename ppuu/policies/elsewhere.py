@@ -10,7 +10,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..observation import Observation, ObservationConfig
-from ..world_models import WorldModel
 from ..worlds import PredictedWorld
 from .base import Policy, Surroundings
 from .planning import PlanningPolicy
@@ -23,7 +22,7 @@ def computing_on(policy: Policy, device: torch.device) -> Policy:
     network: object = policy
     if isinstance(policy, PlanningPolicy) and isinstance(policy.world, PredictedWorld):
         network = policy.world.predictor
-    if device.type == "cpu" or not isinstance(network, nn.Module | WorldModel):
+    if device.type == "cpu" or not isinstance(network, nn.Module):
         return policy
     network.to(device)
     return _Elsewhere(policy, device)
