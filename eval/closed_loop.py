@@ -371,6 +371,8 @@ def main(
         tables = [[short_row(row) for row in rows], [driving_row(row) for row in rows], comparisons]
     print("\n\n".join(format_table(table) for table in tables if table))
     if json is not None:
+        # First, since whoever finds the table expects the episodes beside it.
+        write_episodes(json.with_suffix(".episodes.csv"), episodes)
         write_results(
             json,
             "eval.closed_loop",
@@ -387,12 +389,12 @@ def main(
                 "split_manifest": None if manifest is None else manifest.digest,
                 "seen_in_training": seen,
                 "training": training,
+                "device": str(where),
                 "seconds": round(time.monotonic() - began, 1),
             },
             rows,
             comparisons,
         )
-        write_episodes(json.with_suffix(".episodes.csv"), episodes)
 
 
 def _variations(texts: Sequence[str]) -> list[Variation]:

@@ -17,6 +17,7 @@ import numpy as np
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import written_whole
+from ppuu.recording import load_recordings
 
 from .results import Metric, Row, format_table, mean, over_seeds, write_results
 from .steps import Step, carry_out
@@ -360,11 +361,14 @@ def main(
         at_once: commands at a time; each uses one core.
     """
     unknown = [name for name in rows if name not in ROWS]
-    if unknown or not seeds or at_once < 1:
+    if unknown or not rows:
+        raise InputError(f"--rows {' '.join(unknown)}: rows are {', '.join(ROWS)}")
+    if not seeds or len(set(seeds)) < len(seeds) or at_once < 1:
         raise InputError(
-            f"--rows {' '.join(unknown)}, --seeds {seeds}, --at-once {at_once}: rows are "
-            f"{', '.join(ROWS)}; at least one seed and one at once"
+            f"--seeds {' '.join(map(str, seeds))}, --at-once {at_once}: at least one seed, none "
+            "twice, and one command at a time"
         )
+    load_recordings(test)  # what is missing shall not be missed after everything is trained
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for seed in seeds:
         for name in rows:

@@ -76,9 +76,14 @@ def training_of(name: str) -> dict | None:
     if name in BASELINES:
         return None
     if name.startswith(PREFIX):
-        runs = PlannerName.parse(name).runs
-        configs = {str(run): dict(Checkpoint.load(run, "world_model").config) for run in runs}
-        return configs if len(runs) > 1 else next(iter(configs.values()), None)
+        parsed = PlannerName.parse(name)
+        configs = {
+            str(run): dict(Checkpoint.load(run, "world_model").config) for run in parsed.runs
+        }
+        if parsed.policy is not None:
+            seed = dict(Checkpoint.load(parsed.policy, "policy").config)
+            configs[f"policy={parsed.policy}"] = seed
+        return configs if len(configs) > 1 else next(iter(configs.values()), None)
     return dict(Checkpoint.load(Path(name), "policy").config)
 
 

@@ -54,6 +54,8 @@ def _start(step: Step, line: int) -> subprocess.Popen:
         "OPENCV_LOG_LEVEL": "ERROR",
         "TQDM_POSITION": str(line),
     }
+    step.record.parent.mkdir(parents=True, exist_ok=True)
+    step.record.write_text(shlex.join(step.words))
     sys.stderr.write(f"\n== {step.title}\n   python -m {' '.join(step.words)}\n")
     return subprocess.Popen([sys.executable, "-m", *step.words], env=environment)
 
@@ -105,8 +107,6 @@ def _side_by_side(steps: Sequence[Step], at_once: int) -> dict[str, float]:
                         f"'{step.title}' failed (see above); run the same command again to go on"
                     )
                 del running[step]
-                step.product.parent.mkdir(parents=True, exist_ok=True)
-                step.record.write_text(shlex.join(step.words))
                 step.product.touch()
                 seconds[step.title] = round(time.monotonic() - began, 1)
         return seconds

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.traffic.registry import POLICY, TRAFFICS
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import written_whole
+from ppuu.recording import load_recordings
 
 from .clustered import clustered_means
 from .results import Metric, Row, format_table, write_results
@@ -259,6 +261,14 @@ def main(
     if not seeds or at_once < 1:
         raise InputError(f"--seeds {seeds}, --at-once {at_once}: at least one of each")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"--seeds {' '.join(map(str, seeds))}: one of them twice")
+    if len(seeds) < 2 and any(row.world == ENSEMBLE for row in PRESETS[preset].learned):
+        raise InputError(
+            f"--seeds {' '.join(map(str, seeds))}: --preset {preset} has a row with an ensemble, "
+            "whose members are the seeds' world models; name at least two"
+        )
+    _require(others, limit, test)
     chosen, config = PRESETS[preset], {
         "preset": preset, "recordings": list(map(str, recordings)), "test": list(map(str, test)),
         "seeds": list(seeds), "others": list(others), "limit": limit,
@@ -300,6 +310,23 @@ def main(
         temporary.write_text(markdown(table))
     print(format_table(table))
     sys.stdout.write(f"\n{out / 'table.json'}\n{out / 'table.md'}\n")
+
+
+def _require(others: Sequence[str], limit: int | None, test: Sequence[Path]) -> None:
+    """What would be found out after everything has been trained.
+
+    Raises:
+        InputError: a kind of others is not known, or named twice, or there is none; nothing is to
+            be driven, or a recording is missing.
+    """
+    for kind in others:
+        if kind not in (*TRAFFICS, PPUU) and not kind.startswith(POLICY):
+            raise InputError(f"--others {kind}: not one of {', '.join([*TRAFFICS, PPUU])}")
+    if not others or len(set(others)) < len(others):
+        raise InputError(f"--others {' '.join(others)}: name each kind once, and at least one")
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit {limit}: must be positive")
+    load_recordings(test)
 
 
 def _updates(count: int | None) -> tuple[str, ...]:

@@ -203,15 +203,20 @@ def main(
     """
     if clips < 2:
         raise InputError(f"--clips {clips}: at least 2")
+    if not world_model:
+        raise InputError("--world-model: name a run directory of train.world_model")
     if Path("human") in policy:
         raise InputError("--policy human: the recorded human is a row anyway; leave it out")
     check_output(json)
     began = time.monotonic()
+    seed_everything(seed)
     config = UnrollConfig(steps=steps, replicas=replicas, hinge=hinge)
     model = load_world_models(world_model)
     model.train(not isinstance(model, Ensemble))
     names = labels([str(path) for path in policy])
     drivers = {names[str(path)]: load_policy(path) for path in policy}
+    for name, driver in drivers.items():
+        driver.config.require_world(model, f"--policy {name}")
     runs = runs_by_label(world_model)
     held = held_out([model], runs, recordings, split, split_manifest, steps)
     chosen = held.chosen(2 * clips, seed)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
+import io
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -60,13 +62,29 @@ def _parse(main: Callable, words: list[str]) -> tuple[tuple, dict[str, Any]]:
 
     target = functools.partial(capture, **main.keywords) if main is not signature else capture
     prog = f"python -m {_module(signature)}"
-    parsed, unknown = tyro.cli(target, prog=prog, args=words, return_unknown_args=True)
+    parsed, unknown = _without_frame(tyro.cli, target, prog=prog, args=words)
     if unknown:
         known = [o for a in tyro.extras.get_parser(target)._actions for o in a.option_strings]
         word = unknown[0].partition("=")[0]
         near = difflib.get_close_matches(word, known, n=1)
         raise InputError(f"unknown option {word}" + (f"; did you mean {near[0]}?" if near else ""))
     return parsed
+
+
+def _without_frame(cli: Callable, target: Callable, **options: Any) -> tuple[Any, list[str]]:
+    """Parses; what a configuration refuses is raised as it is, instead of in a box of text."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return cli(target, return_unknown_args=True, **options)
+    except SystemExit as stopped:
+        cause: BaseException | None = stopped
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__context__
+        if cause is not None:
+            raise cause from None
+        sys.stderr.write(said.getvalue())
+        raise
 
 
 def _module(main: Callable) -> str:

@@ -163,6 +163,9 @@ def read(x_m, y_m, road, out, nodes, per_metre, offset, low, high):
         for point in range(x_m.shape[1]):
             x = x_m[b, point] * per_metre + offset[k, 0]
             y = y_m[b, point] * per_metre + offset[k, 1]
+            if math.isnan(x) or math.isnan(y):  # nowhere, and no index into the nodes
+                out[b, :, point] = np.nan
+                continue
             x, y = min(max(x, low[k, 0]), high[k, 0]), min(max(y, low[k, 1]), high[k, 1])
             for channel in range(2):
                 out[b, channel, point] = coverage(nodes, x, y, channel)

@@ -19,7 +19,8 @@ from ppuu.errors import InputError
 from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.observation import ObservationConfig
-from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig
+from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig, Policy
+from ppuu.policies.elsewhere import network_of
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_value, load_world_models, weights_hash
@@ -179,6 +180,8 @@ def main(
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
     if model is not None:
         config = _fitted(config, model, method in IN_MODEL)
+    taught = None if teacher is None else _teacher(teacher, config, where)
+    judge = None if value is None else load_value(value).to(where)
     if method == "imitation":
         train_imitation(source, out, config, where, model)
         return
@@ -211,13 +214,12 @@ def main(
         identity["world_model"] = origins[0] if len(origins) == 1 else origins
     if teacher is not None:
         identity["teacher"] = teacher
-    judge = None if value is None else load_value(value).to(where)
     if judge is not None:
         _require_sight(f"--value {value}", judge.observation, config.policy.observation)
         stream.at(0)[0].require_rate(judge.config.dt_s)
     if value is not None and judge is not None:
         identity["value"] = weights_hash(judge)
-    draw, loss = _method(method, policy, model, stream, config, teacher, judge)
+    draw, loss = _method(method, policy, model, stream, config, taught, judge)
     recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
     train(out, "policy", identity, config.loop, policy, recipe, method)
 
@@ -249,6 +251,22 @@ def _refuse_unheard(
             raise InputError(f"{option}: --method {method} does not listen to it; leave it out")
 
 
+def _teacher(name: str, config: PolicyTraining, where: torch.device) -> Policy:
+    """The planner to distil, its network where clips are.
+
+    Raises:
+        InputError: no such planner, or it looks at something else than the policy.
+    """
+    teacher = policy_by_name(name, "--teacher")
+    if teacher.observation is None:
+        raise InputError(f"--teacher {name}: learn from a planner, such as planner:recorded")
+    _require_sight(f"--teacher {name}", teacher.observation, config.policy.observation)
+    network = network_of(teacher)
+    if network is not None:
+        network.to(where)
+    return teacher
+
+
 def _require_sight(who: str, wanted: ObservationConfig, seen: ObservationConfig) -> None:
     """Raises InputError unless all that is wanted is what the policy sees, too."""
     if not seen.fits(wanted) or (wanted.images and not seen.images):
@@ -261,7 +279,7 @@ def _method(
     model: WorldModel | None,
     stream: ClipStream,
     config: PolicyTraining,
-    teacher: str | None,
+    teacher: Policy | None,
     value: ValueFunction | None,
 ) -> tuple[Draw, Loss]:
     unroll, dt_s = config.unroll, stream.at(0)[0].scene.dt_s
@@ -269,9 +287,7 @@ def _method(
         return multi_step_imitation(policy, unroll.steps, dt_s)
     if method == "distillation":
         assert teacher is not None
-        taught = policy_by_name(teacher, "--teacher")
-        _require_sight(f"--teacher {teacher}", taught.observation, config.policy.observation)
-        return distillation(policy, taught, unroll, dt_s)
+        return distillation(policy, teacher, unroll, dt_s)
     assert model is not None
     stream.at(0)[0].require_rate(model.dt_s)
     if method == "mper":
@@ -354,19 +370,8 @@ def _fitted(config: PolicyTraining, model: WorldModel, unrolled: bool) -> Policy
     if _embeds(config):
         features = EmbeddingConfig(model.config)
         config = replace(config, policy=replace(config.policy, features=features))
-    seen = config.policy.observation
-    if not unrolled:
-        return config
-    if not seen.fits(model.observation):
-        raise InputError(
-            "the policy's observation (--policy.features.observation.*) differs from the one the "
-            f"world model was trained with: {model.observation}"
-        )
-    if model.predicts_images and isinstance(config.policy.features, TracksConfig):
-        raise InputError(
-            "the world model predicts images, but the policy looks at tracks; choose --preset "
-            "pixels"
-        )
+    if unrolled:
+        config.policy.require_world(model, "the policy (--policy.features.observation.*, --preset)")
     return config
 
 

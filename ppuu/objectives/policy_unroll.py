@@ -63,8 +63,11 @@ class UnrollConfig:
                 "and two replicas to disagree, are needed"
             )
         require_not_negative(
-            "unroll", uncertainty_weight=self.uncertainty_weight, view_weight=self.view_weight
-        )
+            "unroll", uncertainty_weight=self.uncertainty_weight, view_weight=self.view_weight,
+            hinge=self.hinge,
+        )  # fmt: skip
+        if not 0 < self.discount <= 1:
+            raise InputError(f"unroll: discount {self.discount} must be in (0, 1]")
 
     @property
     def copies(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, require_not_negative
 from ..geometry import wrap_angle
 from ..observation import Observation
 from ..raster import RasterConfig, warp_image
@@ -38,9 +38,12 @@ class StartConfig:
     drive_steps: int = 20
 
     def __post_init__(self):
-        smallest = min(self.speed_mps, self.left_m, self.heading_rad, self.drive_steps)
-        if self.copies < 1 or smallest < 0:
-            raise InputError(f"starts: copies must be positive and deviations not negative: {self}")
+        require_not_negative(
+            "starts", speed_mps=self.speed_mps, left_m=self.left_m, heading_rad=self.heading_rad,
+            drive_steps=self.drive_steps,
+        )  # fmt: skip
+        if self.copies < 1:
+            raise InputError(f"starts: copies {self.copies} must be positive")
 
 
 def varied_starts(

@@ -16,13 +16,23 @@ from .planning import PlanningPolicy
 
 Nest = TypeVar("Nest")
 
+_MOVING = "vehicle", "frame", "boxes", "speed_mps", "visible"
+"""Tensors of the surroundings that go along, so that rows of them can be taken there."""
+
+
+def network_of(policy: Policy) -> nn.Module | None:
+    """What a driver computes with: itself, or the world model it plans in, if that was learnt."""
+    if isinstance(policy, PlanningPolicy) and isinstance(policy.world, PredictedWorld):
+        network: object = policy.world.predictor
+    else:
+        network = policy
+    return network if isinstance(network, nn.Module) else None
+
 
 def computing_on(policy: Policy, device: torch.device) -> Policy:
     """The same driver with its network there; one without a network stays where it is."""
-    network: object = policy
-    if isinstance(policy, PlanningPolicy) and isinstance(policy.world, PredictedWorld):
-        network = policy.world.predictor
-    if device.type == "cpu" or not isinstance(network, nn.Module):
+    network = network_of(policy)
+    if device.type == "cpu" or network is None:
         return policy
     network.to(device)
     return _Elsewhere(policy, device)
@@ -58,6 +68,3 @@ class _Elsewhere(Policy):
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
         self._policy.reset(episodes.to(self._device))
-
-
-_MOVING = "vehicle", "frame", "boxes", "speed_mps", "visible"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..kinematics import ActionBounds
 from ..observation import Normalizer, Observation, ObservationConfig
+from ..world_models import WorldModel
 from .base import Policy, Surroundings
 from .features import FeaturesConfig, PixelsConfig, TracksConfig
 from .heads import head
@@ -46,6 +47,24 @@ class NetworkPolicyConfig:
     def observation(self) -> ObservationConfig:
         """What it sees."""
         return self.features.observation
+
+    def require_world(self, model: WorldModel, who: str) -> None:
+        """Refuses a world model in which such a policy cannot be unrolled.
+
+        Raises:
+            InputError: it shows other images, or none of the tracks the policy looks at; names
+                ``who``.
+        """
+        if not self.observation.fits(model.observation):
+            raise InputError(
+                f"{who} looks at {self.observation}, which differs from what the world model was "
+                f"trained with: {model.observation}"
+            )
+        if model.predicts_images and isinstance(self.features, TracksConfig):
+            raise InputError(
+                f"{who} looks at tracks, but the world model predicts images; choose a policy on "
+                "pixels (--preset pixels)"
+            )
 
     def build(self) -> NetworkPolicy:
         """A freshly initialised policy; its first actions are zero."""

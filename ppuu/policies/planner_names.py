@@ -12,12 +12,13 @@ from ..config import nearest, with_settings
 from ..errors import InputError
 from ..planners import PLANNERS
 from ..pretrained import is_run
-from ..runs import load_world_models
+from ..runs import load_policy, load_world_models
 from ..world_models import ConstantAcceleration, ConstantVelocity, CopyLast, IdmRollForward
 from ..worlds import DrawnWorld, PredictedWorld, RecordedWorld, SimulatedWorld, World
 from .planning import PlanningConfig, PlanningPolicy
 
 PREFIX = "planner:"
+_POLICY = "policy"
 
 WORLDS: dict[str, Callable[[], World]] = {
     "recorded": RecordedWorld,
@@ -41,10 +42,12 @@ class PlannerName:
         settings: keys and values as written: ``planner`` (one of ``PLANNERS``), its fields
             (``iterations``, ``samples``, …) and those of ``PlanningConfig`` (``steps``,
             ``futures``, ``cost.pace_weight``, …).
+        policy: run directory of ``train.policy`` that seeds the search, if any.
     """
 
     world: str
     settings: tuple[tuple[str, str], ...] = ()
+    policy: Path | None = None
 
     @classmethod
     def parse(cls, name: str, option: str = "--policy") -> PlannerName:
@@ -56,7 +59,7 @@ class PlannerName:
         world, *settings = name.removeprefix(PREFIX).split(",")
         if not world:
             raise InputError(f"{option} {name}: name a world, such as {PREFIX}recorded")
-        pairs = []
+        pairs: list[tuple[str, str]] = []
         for setting in settings:
             key, equals, value = setting.partition("=")
             if not (key and equals and value):
@@ -64,7 +67,9 @@ class PlannerName:
             if key in dict(pairs):
                 raise InputError(f"{option} {name}: '{key}' is set twice")
             pairs.append((key, value))
-        return cls(world, tuple(pairs))
+        found = dict(pairs).get(_POLICY)
+        kept = tuple(pair for pair in pairs if pair[0] != _POLICY)
+        return cls(world, kept, None if found is None else Path(found))
 
     @property
     def runs(self) -> list[Path]:
@@ -77,7 +82,9 @@ class PlannerName:
     def label(self) -> str:
         """The name with the run directories' own names instead of their paths."""
         world = "+".join(run.name for run in self.runs) or self.world
-        return ",".join([PREFIX + world, *(f"{key}={value}" for key, value in self.settings)])
+        seed = [] if self.policy is None else [(_POLICY, self.policy.name)]
+        settings = [f"{key}={value}" for key, value in (*seed, *self.settings)]
+        return ",".join([PREFIX + world, *settings])
 
     def config(self, where: str) -> PlanningConfig:
         """The default with the settings applied.
@@ -108,15 +115,20 @@ class PlannerName:
             InputError: as ``config``, or there is no such world.
         """
         config = self.config(where)
+        seed = None
+        if self.policy is not None:
+            if not is_run(self.policy):
+                raise InputError(f"{where}: policy {self.policy} is no run directory")
+            seed = load_policy(self.policy)
         if not self.runs:
-            return PlanningPolicy(WORLDS[self.world](), config)
+            return PlanningPolicy(WORLDS[self.world](), config, seed)
         for run in self.runs:
             if not is_run(run):
                 raise InputError(
                     f"{where}: world '{run}' is neither a run directory of train.world_model nor "
                     f"one of {', '.join(WORLDS)}; did you mean '{nearest(str(run), [*WORLDS])}'?"
                 )
-        return PlanningPolicy(PredictedWorld(load_world_models(self.runs)), config)
+        return PlanningPolicy(PredictedWorld(load_world_models(self.runs)), config, seed)
 
 
 def _is_planners(config: PlanningConfig, key: str, where: str) -> bool:
@@ -129,7 +141,8 @@ def _is_planners(config: PlanningConfig, key: str, where: str) -> bool:
     of_planner, of_policy = _fields(planner), [n for n in _fields(config) if n != "planner"]
     if first not in of_planner and first not in of_policy:
         parts = [f"{part}.{own}" for part in of_planner for own in _fields(getattr(planner, part))]
-        known = {name.split(".")[-1]: name for name in [*parts, *of_planner, *of_policy, "planner"]}
+        names = [*parts, *of_planner, *of_policy, "planner", _POLICY]
+        known = {name.split(".")[-1]: name for name in names}
         close = known[nearest(key.split(".")[-1], [*known])]
         raise InputError(f"{where}: unknown key '{key}'; did you mean '{close}'?")
     return first in of_planner

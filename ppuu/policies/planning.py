@@ -10,13 +10,15 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..kinematics import ActionBounds, rollout
+from ..objectives import unroll
 from ..observation import Observation
 from ..planners import Plan
 from ..rollout import Futures
 from ..track_futures import TrackFutures
 from ..units import LANE_WIDTH_M
-from ..worlds.base import World
+from ..worlds.base import Foresight, World
 from .base import Policy, Surroundings
+from .network import NetworkPolicy
 from .planning_config import PlanningConfig
 from .planning_cost import PlanningCost
 
@@ -65,13 +67,27 @@ class PlanningPolicy(Policy):
     Args:
         world: where action sequences are tried out.
         config: how.
+        seed: a learned policy whose own drive every search begins with, before all other starts;
+            imagined among those who surround the old plan.
+
+    Raises:
+        InputError: the plan ends before it is made anew, or the world does not see what the policy
+            looks at.
 
     Attributes:
         decision: the last one; None before the first.
     """
 
-    def __init__(self, world: World, config: PlanningConfig):
-        self.world, self.config = world, config
+    def __init__(self, world: World, config: PlanningConfig, seed: NetworkPolicy | None = None):
+        if config.replan_every > config.steps * world.frames_per_step:
+            raise InputError(
+                f"planning: replan_every {config.replan_every} frames, but a plan of "
+                f"{config.steps} steps ends after {config.steps * world.frames_per_step}"
+            )
+        seen, wanted = world.observation, None if seed is None else seed.observation
+        if wanted and not (seen.fits(wanted) and (seen.images or not wanted.images)):
+            raise InputError(f"planning: policy looks at {wanted}, the world to plan in at {seen}")
+        self.world, self.config, self.seed = world, config, seed
         self.observation = world.observation
         self.decision: Decision | None = None
         self._plan: Tensor | None = None
@@ -134,9 +150,31 @@ class PlanningPolicy(Policy):
         old = self._later(self._plan[due], self._age[due])
         starts = manoeuvres(old, observation.ego[:, -1], config.bounds, self._step_s)
         starts = starts[:, : config.starts]
+        if self.seed is not None:
+            proposed = self._proposed(self.seed, observation, foresight, old, self._action[due])
+            starts = torch.cat([proposed[:, None], starts], dim=1)
         plan = config.planner.plan(cost, starts, generator, config.deadline_s)
         self.decision = Decision(due, plan, cost)
         return plan.actions
+
+    @torch.no_grad()
+    def _proposed(
+        self,
+        policy: NetworkPolicy,
+        observation: Observation,
+        foresight: Foresight,
+        plan: Float[Tensor, "due steps 2"],
+        previous_action: Float[Tensor, "due 2"],
+    ) -> Float[Tensor, "due steps 2"]:
+        """What a policy would do, in units of the bounds."""
+        largest = self.config.bounds.largest(plan)
+        actions = plan * largest
+        around = foresight(rollout(observation.ego[:, -1], actions, self._step_s), actions)
+        drive = unroll(
+            policy, lambda number, ego, action: (around.at(number), ego), observation,
+            previous_action, plan.shape[1], self.world.frames_per_step, self.world.dt_s,
+        )  # fmt: skip
+        return (drive.actions / largest).clamp(-1.0, 1.0)
 
     @property
     def planned_path_m(self) -> Float[Tensor, "batch points 2"]:
