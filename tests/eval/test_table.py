@@ -7,9 +7,10 @@ import pytest
 import train.policy
 import train.world_model
 from eval.steps import Step, carry_out
-from eval.table import markdown, plan, tabulate
+from eval.table import main, markdown, plan, tabulate
 from eval.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS
 from ppuu.errors import InputError
+from tests.helpers import dense_recording
 
 
 def planned(preset, seeds=(0, 1)):
@@ -121,3 +122,33 @@ def test_steps_are_taken_once_and_a_failure_is_named(tmp_path):
     with pytest.raises(InputError, match="'broken' failed"):
         carry_out([[broken]])
     assert not broken.product.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"others": ("replai",)}, "--others replai"),
+        ({"others": ()}, "--others"),
+        ({"limit": 0}, "--limit 0"),
+        ({"seeds": (0, 0)}, "--seeds 0 0: one of them twice"),
+        ({"seeds": (3,), "preset": "ablations"}, "--seeds 3: --preset ablations has a row"),
+        ({"test": (Path("none.h5"),)}, "none.h5"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_before_training(change, complaint, tmp_path, monkeypatch):
+    recording = tmp_path / "dense.h5"
+    dense_recording(per_lane=2, frames=40).save(recording)
+    monkeypatch.setattr("eval.table.carry_out", lambda *_: pytest.fail("training began"))
+    words = {"recordings": (recording,), "test": (recording,), "out": tmp_path / "out"} | change
+    with pytest.raises((InputError, OSError), match=complaint):
+        main(**words)
+
+
+def test_a_step_that_was_stopped_is_known_by_its_command(tmp_path):
+    """What it left is not taken for the product of other options."""
+    step = Step("one", ("no.such.module",), tmp_path / "product")
+    with pytest.raises(InputError, match="failed"):
+        carry_out([[step]])
+    step.product.touch()
+    with pytest.raises(InputError, match="made by another command"):
+        carry_out([[Step("one", ("no.such.module", "--else"), tmp_path / "product")]])

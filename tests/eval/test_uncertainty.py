@@ -12,6 +12,7 @@ from eval.uncertainty import Judged, main, row
 from ppuu.costs import Uncertainty
 from ppuu.errors import InputError
 from tests.helpers import dense_recording
+from tests.runs import saved_world_model
 
 
 def judged(found, wrong, cost):
@@ -72,3 +73,11 @@ def test_from_run_to_table(tmp_path):
 def test_the_human_needs_no_naming():
     with pytest.raises(InputError, match="is a row anyway"):
         main(world_model=(Path("w"),), recordings=(Path("r.h5"),), policy=(Path("human"),))
+
+
+def test_policies_that_cannot_drive_in_a_model_are_refused(tmp_path):
+    out = saved_world_model(tmp_path / "world", train.world_model.PRESETS["pixels-debug"].model)
+    with pytest.raises(InputError, match="--policy pretrained looks at"):
+        main((out,), (Path("r.h5"),), (Path("pretrained"),))
+    with pytest.raises(InputError, match="name a run directory"):
+        main((), (Path("r.h5"),))

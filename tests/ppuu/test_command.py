@@ -21,6 +21,10 @@ from ppuu.errors import InputError
 class Inner:
     learning_rate: float = 0.1
 
+    def __post_init__(self):
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate {self.learning_rate} must be positive")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -81,6 +85,7 @@ def failed(capsys, argv, status=2, fails=None):
             ["--out", "x", "--inner.learning-rat=3"],
             ["--inner.learning-rat", "--inner.learning-rate"],
         ),
+        (["--out", "x", "--inner.learning-rate", "-1"], ["learning_rate -1.0 must be positive"]),
         (["--out", "x", "--preset", "huge"], ["--preset huge", "small, large"]),
         (["--out", "x", "--preset=huge"], ["--preset huge", "small, large"]),
     ],

@@ -6,6 +6,7 @@ from ppuu.config import with_setting
 from ppuu.costs import DrivingCostConfig
 from ppuu.errors import InputError
 from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner
+from ppuu.policies import NetworkPolicy
 from ppuu.policies.named import policy_by_name
 from ppuu.policies.planner_names import WORLDS, PlannerName
 from ppuu.policies.planning import PlanningPolicy
@@ -70,6 +71,8 @@ def test_a_run_directory_is_a_world(tmp_path):
         ("planner:recorde", "neither a run directory .* did you mean 'recorded'"),
         ("planner:recorded+idm", "world 'recorded' is neither"),
         ("planner:recorded,steps=0", "must be positive"),
+        ("planner:recorded,policy=nobody", "policy nobody is no run directory"),
+        ("planner:recorded,polcy=pretrained", "did you mean 'policy'"),
         ("planner:recorded,steps=3,steps=4", "'steps' is set twice"),
         ("planner:recorded,planner.rate=3", "unknown key 'planner.rate'; did you mean 'rate'"),
         ("planner:recorded,planner=cem-gradient,samples=4", "did you mean 'first.samples'"),
@@ -101,3 +104,10 @@ def test_with_setting_changes_one_field():
 def test_numbers_that_are_none_are_refused(setting, complaint):
     with pytest.raises(InputError, match=complaint):
         PlannerName.parse(f"planner:recorded,{setting}").config("--policy")
+
+
+def test_a_policy_can_seed_a_planner(tmp_path):
+    name = "planner:recorded,steps=4,policy=pretrained"
+    assert PlannerName.parse(name).label == "planner:recorded,policy=pretrained,steps=4"
+    assert isinstance(policy_by_name(name).seed, NetworkPolicy)
+    assert policy_by_name("planner:recorded").seed is None

@@ -10,7 +10,8 @@ from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds, rollout, step
 from ppuu.observation import ObservationConfig, observe
 from ppuu.planners import PLANNERS, GradientPlanner, Planner
-from ppuu.policies import Surroundings
+from ppuu.policies import NetworkPolicyConfig, Surroundings
+from ppuu.policies.features import TracksConfig
 from ppuu.policies.planning import PlanningConfig, PlanningCost, PlanningPolicy, manoeuvres
 from ppuu.policies.planning_cost import merged
 from ppuu.raster import RoadMap
@@ -290,3 +291,54 @@ def test_manoeuvres_shift_by_a_lane():
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(InputError):
         PlanningConfig(**wrong)
+
+
+class Listening(Planner):
+    """Takes down what a search begins with, and finds the first of it."""
+
+    def plan(self, cost, starts, generator, deadline_s=None):
+        self.starts = starts
+        return GradientPlanner(iterations=1).plan(cost, starts[:, :1], generator, deadline_s)
+
+
+def driver(seen=SEEN):
+    torch.manual_seed(2)
+    policy = NetworkPolicyConfig(TracksConfig(seen, hidden=8, heads=2), hidden=8).build()
+    for value in policy.parameters():
+        torch.nn.init.normal_(value, std=0.3)
+    return policy.requires_grad_(False).eval()
+
+
+def test_a_policys_own_drive_is_where_a_search_begins(dense):
+    """Step by step among the same others, as it would drive there."""
+    observation, truth = dense
+    policy, planner = driver(), Listening()
+    config = PlanningConfig(planner, steps=5)
+    PlanningPolicy(world := RecordedWorld(SEEN), config, policy).act(observation, truth)
+    assert planner.starts.shape[1] == 1 + config.starts
+    plain = Listening()
+    PlanningPolicy(world, replace(config, planner=plain)).act(observation, truth)
+    torch.testing.assert_close(planner.starts[:, 1:], plain.starts)
+    generator = torch.Generator().manual_seed(0)
+    around = world.foresee(observation, truth, 5, 1, generator)(
+        torch.zeros(4, 5, 4), torch.zeros(4, 5, 2)
+    )
+    seen, ego = observation, observation.ego[:, -1]
+    for number in range(5):
+        action = policy(seen)
+        for _ in range(3):
+            ego = step(ego, action, 0.1)
+        begun = planner.starts[:, 0, number] * config.bounds.largest(action)
+        torch.testing.assert_close(begun, action, atol=1e-5, rtol=1e-4)
+        seen = seen.followed_by(around.at(number), ego)
+
+
+def test_a_policy_that_sees_more_than_the_world_is_refused():
+    seen = replace(SEEN, frames=7)
+    with pytest.raises(InputError, match="policy looks at"):
+        PlanningPolicy(tokens(), FAST, driver(seen))
+
+
+def test_a_plan_reaches_to_the_next_one():
+    with pytest.raises(InputError, match="replan_every 7 frames, but a plan of 2 steps ends"):
+        PlanningPolicy(tokens(), PlanningConfig(steps=2, replan_every=7))

@@ -273,6 +273,13 @@ def test_beyond_the_grid_all_is_off_road(straight):
     assert torch.equal(on(straight, (50.0, 1.85)), torch.tensor([[0.0, 0.0]]))
 
 
+def test_nowhere_is_no_place_on_the_road(straight):
+    """Neither nonsense nor a read beyond the grid."""
+    nowhere = on(straight, (float("nan"), 3.0), (3.0, float("nan")), (50.0, 1.85))
+    assert nowhere[:2].isnan().all()
+    assert not nowhere[2].isnan().any()
+
+
 def test_each_recording_reads_its_own_road():
     roads = [
         Road.straight(100.0, 2, 3.7),

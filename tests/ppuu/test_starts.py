@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from ppuu.errors import InputError
 from ppuu.geometry import to_local
 from ppuu.objectives import StartConfig, varied_starts
 from ppuu.observation import Observation
@@ -71,3 +73,9 @@ def test_speeds_stay_positive_and_turns_are_about_the_present_pose():
     )
     turned = to_local(varied.ego, varied.ego[:, -1:])
     assert float(turned[..., 1].abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize("change", [{"speed_mps": float("nan")}, {"left_m": -1.0}, {"copies": 0}])
+def test_deviations_are_numbers(change):
+    with pytest.raises(InputError, match="starts: "):
+        StartConfig(**change)
