@@ -100,6 +100,8 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {name}: {reason}; use auto, cpu or cuda") from None
+    if device.type == "meta":
+        raise InputError(f"--device {name}: holds no values; use auto, cpu or cuda")
     return device
 
 

@@ -121,6 +121,11 @@ class PlannerName:
                 raise InputError(f"{where}: policy {self.policy} is no run directory")
             seed = load_policy(self.policy)
         if not self.runs:
+            if config.uncertainty_weight:
+                raise InputError(
+                    f"{where}: nothing is learnt in '{self.world}' that replicas could disagree "
+                    "about; leave out uncertainty_weight"
+                )
             return PlanningPolicy(WORLDS[self.world](), config, seed)
         for run in self.runs:
             if not is_run(run):

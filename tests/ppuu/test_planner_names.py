@@ -71,6 +71,7 @@ def test_a_run_directory_is_a_world(tmp_path):
         ("planner:recorde", "neither a run directory .* did you mean 'recorded'"),
         ("planner:recorded+idm", "world 'recorded' is neither"),
         ("planner:recorded,steps=0", "must be positive"),
+        ("planner:recorded,uncertainty_weight=1", "nothing is learnt in 'recorded'"),
         ("planner:recorded,policy=nobody", "policy nobody is no run directory"),
         ("planner:recorded,polcy=pretrained", "did you mean 'policy'"),
         ("planner:recorded,steps=3,steps=4", "'steps' is set twice"),
