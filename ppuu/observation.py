@@ -48,6 +48,10 @@ class ObservationConfig:
         """Whether both look back as far, as often, at the same scale."""
         return (self.frames, self.stride, self.raster) == (other.frames, other.stride, other.raster)
 
+    def shows(self, wanted: ObservationConfig) -> bool:
+        """Whether this shows all that somebody wants to see, images included."""
+        return self.fits(wanted) and (self.images or not wanted.images)
+
     @property
     def span(self) -> int:
         """Recorded frames before the present one that the history reaches back."""

@@ -20,7 +20,7 @@ from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.observation import ObservationConfig
 from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig, Policy
-from ppuu.policies.elsewhere import network_of
+from ppuu.policies.elsewhere import networks_of
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_value, load_world_models, weights_hash
@@ -182,6 +182,8 @@ def main(
         config = _fitted(config, model, method in IN_MODEL)
     taught = None if teacher is None else _teacher(teacher, config, where)
     judge = None if value is None else load_value(value).to(where)
+    if judge is not None:
+        _require_sight(f"--value {value}", judge.observation, config.policy.observation)
     if method == "imitation":
         train_imitation(source, out, config, where, model)
         return
@@ -215,9 +217,7 @@ def main(
     if teacher is not None:
         identity["teacher"] = teacher
     if judge is not None:
-        _require_sight(f"--value {value}", judge.observation, config.policy.observation)
         stream.at(0)[0].require_rate(judge.config.dt_s)
-    if value is not None and judge is not None:
         identity["value"] = weights_hash(judge)
     draw, loss = _method(method, policy, model, stream, config, taught, judge)
     recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
@@ -261,15 +261,14 @@ def _teacher(name: str, config: PolicyTraining, where: torch.device) -> Policy:
     if teacher.observation is None:
         raise InputError(f"--teacher {name}: learn from a planner, such as planner:recorded")
     _require_sight(f"--teacher {name}", teacher.observation, config.policy.observation)
-    network = network_of(teacher)
-    if network is not None:
+    for network in networks_of(teacher):
         network.to(where)
     return teacher
 
 
 def _require_sight(who: str, wanted: ObservationConfig, seen: ObservationConfig) -> None:
     """Raises InputError unless all that is wanted is what the policy sees, too."""
-    if not seen.fits(wanted) or (wanted.images and not seen.images):
+    if not seen.shows(wanted):
         raise InputError(f"{who} looks at {wanted}, the policy at {seen}; choose others that agree")
 
 

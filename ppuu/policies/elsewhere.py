@@ -20,21 +20,27 @@ _MOVING = "vehicle", "frame", "boxes", "speed_mps", "visible"
 """Tensors of the surroundings that go along, so that rows of them can be taken there."""
 
 
-def network_of(policy: Policy) -> nn.Module | None:
-    """What a driver computes with: itself, or the world model it plans in, if that was learnt."""
-    if isinstance(policy, PlanningPolicy) and isinstance(policy.world, PredictedWorld):
-        network: object = policy.world.predictor
-    else:
-        network = policy
-    return network if isinstance(network, nn.Module) else None
+def networks_of(policy: Policy) -> list[nn.Module]:
+    """What a driver computes with: itself, or the learnt world and policy that its plans ask."""
+    parts: list[object] = [policy]
+    if isinstance(policy, PlanningPolicy):
+        world = policy.world
+        parts = [policy.seed, world.predictor if isinstance(world, PredictedWorld) else None]
+    return [part for part in parts if isinstance(part, nn.Module)]
 
 
 def computing_on(policy: Policy, device: torch.device) -> Policy:
-    """The same driver with its network there; one without a network stays where it is."""
-    network = network_of(policy)
-    if device.type == "cpu" or network is None:
+    """The same driver with its networks there.
+
+    One without any stays where it is, and so does who plans in a privileged world, which lies
+    beside the simulator.
+    """
+    privileged = isinstance(policy, PlanningPolicy) and not isinstance(policy.world, PredictedWorld)
+    networks = networks_of(policy)
+    if device.type == "cpu" or privileged or not networks:
         return policy
-    network.to(device)
+    for network in networks:
+        network.to(device)
     return _Elsewhere(policy, device)
 
 

@@ -85,7 +85,7 @@ class PlanningPolicy(Policy):
                 f"{config.steps} steps ends after {config.steps * world.frames_per_step}"
             )
         seen, wanted = world.observation, None if seed is None else seed.observation
-        if wanted and not (seen.fits(wanted) and (seen.images or not wanted.images)):
+        if wanted is not None and not seen.shows(wanted):
             raise InputError(f"planning: policy looks at {wanted}, the world to plan in at {seen}")
         self.world, self.config, self.seed = world, config, seed
         self.observation = world.observation
