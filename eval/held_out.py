@@ -17,6 +17,7 @@ from ppuu.checkpoint import Checkpoint
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.recording import load_recordings
+from ppuu.runtime import seeded
 from ppuu.world_models import Predictor
 
 from .policies import warn_of_seen
@@ -38,7 +39,7 @@ class HeldOut:
 
     def chosen(self, count: int, seed: int) -> Int[Tensor, " clips"]:
         """Some clips at random, the same ones for the same seed."""
-        order = torch.randperm(len(self.clips), generator=torch.Generator().manual_seed(seed))
+        order = torch.randperm(len(self.clips), generator=seeded(seed))
         return order[:count]
 
 

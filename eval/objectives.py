@@ -17,10 +17,9 @@ import numpy as np
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import written_whole
-from ppuu.recording import load_recordings
 
 from .results import Metric, Row, format_table, mean, over_seeds, write_results
-from .steps import Step, carry_out
+from .steps import Step, carry_out, require_runnable
 from .table import SUCCESSES, tabulate
 
 Words = tuple[str, ...]
@@ -363,12 +362,7 @@ def main(
     unknown = [name for name in rows if name not in ROWS]
     if unknown or not rows:
         raise InputError(f"--rows {' '.join(unknown)}: rows are {', '.join(ROWS)}")
-    if not seeds or len(set(seeds)) < len(seeds) or at_once < 1:
-        raise InputError(
-            f"--seeds {' '.join(map(str, seeds))}, --at-once {at_once}: at least one seed, none "
-            "twice, and one command at a time"
-        )
-    load_recordings(test)  # what is missing shall not be missed after everything is trained
+    require_runnable(seeds, at_once, test)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for seed in seeds:
         for name in rows:

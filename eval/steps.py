@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ppuu.errors import InputError
+from ppuu.recording import load_recordings
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,25 @@ def _start(step: Step, line: int) -> subprocess.Popen:
     step.record.write_text(shlex.join(step.words))
     sys.stderr.write(f"\n== {step.title}\n   python -m {' '.join(step.words)}\n")
     return subprocess.Popen([sys.executable, "-m", *step.words], env=environment)
+
+
+def require_runnable(seeds: Sequence[int], at_once: int, test: Sequence[Path]) -> None:
+    """What a table would else find out after everything has been trained.
+
+    Args:
+        seeds: a training each.
+        at_once: commands at a time.
+        test: recordings to judge on.
+
+    Raises:
+        InputError: one of them is of no use, or missing.
+    """
+    words = " ".join(map(str, seeds))
+    if not seeds or at_once < 1:
+        raise InputError(f"--seeds {words}, --at-once {at_once}: at least one of each")
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"--seeds {words}: one of them twice")
+    load_recordings(test)
 
 
 def carry_out(stages: Sequence[Sequence[Step]], at_once: int | None = None) -> dict[str, float]:

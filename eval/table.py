@@ -16,11 +16,10 @@ from envs.traffic.registry import POLICY, TRAFFICS
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import written_whole
-from ppuu.recording import load_recordings
 
 from .clustered import clustered_means
 from .results import Metric, Row, format_table, write_results
-from .steps import Step, carry_out
+from .steps import Step, carry_out, require_runnable
 from .table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
 SUCCESSES = ("arrived", "survived")
@@ -136,6 +135,26 @@ def plan(
 def scored(out: Path, name: str, others: str) -> Path:
     """Where a table's drives among one kind of others are kept."""
     return out / f"{name}-among-{slug(others)}.json"
+
+
+def drives_of(
+    out: Path, name: str, others: Sequence[str]
+) -> tuple[list[dict[str, str]], list[Row]]:
+    """The episodes of a table's drives among all kinds of others, and drivers in pairs."""
+    episodes: list[dict[str, str]] = []
+    compared: list[Row] = []
+    for kind in others:
+        result = scored(out, name, kind)
+        compared += json_.loads(result.read_text()).get("comparisons", ())
+        with open(result.with_suffix(".episodes.csv"), newline="") as file:
+            found = list(csv.DictReader(file))
+        # The recorded human's own drive stands beside every kind of others.
+        episodes += [
+            episode | {"others": kind}
+            for episode in found
+            if kind == PPUU or episode["others"] == kind
+        ]
+    return episodes, compared
 
 
 def trained(out: Path, row: Learned, seed: int) -> Path:
@@ -256,19 +275,9 @@ def main(
         limit: drive only so many scenarios, spread evenly over the list.
         at_once: commands at a time; each uses one core.
     """
-    if preset not in PRESETS:
-        raise InputError(f"--preset {preset}: not one of {', '.join(PRESETS)}")
-    if not seeds or at_once < 1:
-        raise InputError(f"--seeds {seeds}, --at-once {at_once}: at least one of each")
+    _require(preset, seeds, others, limit)
+    require_runnable(seeds, at_once, test)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if len(set(seeds)) < len(seeds):
-        raise InputError(f"--seeds {' '.join(map(str, seeds))}: one of them twice")
-    if len(seeds) < 2 and any(row.world == ENSEMBLE for row in PRESETS[preset].learned):
-        raise InputError(
-            f"--seeds {' '.join(map(str, seeds))}: --preset {preset} has a row with an ensemble, "
-            "whose members are the seeds' world models; name at least two"
-        )
-    _require(others, limit, test)
     chosen, config = PRESETS[preset], {
         "preset": preset, "recordings": list(map(str, recordings)), "test": list(map(str, test)),
         "seeds": list(seeds), "others": list(others), "limit": limit,
@@ -282,18 +291,7 @@ def main(
     }
     stages = plan(out, preset, recordings, test, seeds, scale, others, limit)
     took = carry_out(stages, at_once)
-    episodes, compared = [], []
-    for kind in others:
-        result = scored(out, preset, kind)
-        compared += json_.loads(result.read_text()).get("comparisons", ())
-        with open(result.with_suffix(".episodes.csv"), newline="") as file:
-            found = list(csv.DictReader(file))
-        # The recorded human's own drive stands beside every kind of others.
-        episodes += [
-            episode | {"others": kind}
-            for episode in found
-            if kind == PPUU or episode["others"] == kind
-        ]
+    episodes, compared = drives_of(out, preset, others)
     labels = dict.fromkeys(episode["policy"] for episode in episodes)
     rows = {
         label: ([label], chosen.published.get(label, ""))
@@ -312,13 +310,15 @@ def main(
     sys.stdout.write(f"\n{out / 'table.json'}\n{out / 'table.md'}\n")
 
 
-def _require(others: Sequence[str], limit: int | None, test: Sequence[Path]) -> None:
-    """What would be found out after everything has been trained.
-
-    Raises:
-        InputError: a kind of others is not known, or named twice, or there is none; nothing is to
-            be driven, or a recording is missing.
-    """
+def _require(preset: str, seeds: Sequence[int], others: Sequence[str], limit: int | None) -> None:
+    """Raises InputError if no such table can be trained and scored."""
+    if preset not in PRESETS:
+        raise InputError(f"--preset {preset}: not one of {', '.join(PRESETS)}")
+    if len(seeds) == 1 and any(row.world == ENSEMBLE for row in PRESETS[preset].learned):
+        raise InputError(
+            f"--seeds {seeds[0]}: --preset {preset} has a row with an ensemble, whose members are "
+            "the seeds' world models; name at least two"
+        )
     for kind in others:
         if kind not in (*TRAFFICS, PPUU) and not kind.startswith(POLICY):
             raise InputError(f"--others {kind}: not one of {', '.join([*TRAFFICS, PPUU])}")
@@ -326,7 +326,6 @@ def _require(others: Sequence[str], limit: int | None, test: Sequence[Path]) -> 
         raise InputError(f"--others {' '.join(others)}: name each kind once, and at least one")
     if limit is not None and limit < 1:
         raise InputError(f"--limit {limit}: must be positive")
-    load_recordings(test)
 
 
 def _updates(count: int | None) -> tuple[str, ...]:

@@ -91,14 +91,18 @@ CORE = (
 )
 """The published main table: Henaff et al., 2019, table 1, stochastic model with z-dropout."""
 
-COUPLED = tuple(
-    replace(row, name=f"{row.name}, coupled", family="coupled", options=()) for row in CORE
-)
+
+def _core_in(family: str, title: str) -> tuple[Learned, ...]:
+    """The main table in another family of models, for policies on pixels."""
+    return tuple(
+        replace(row, name=f"{row.name}, {title}", family=family, options=()) for row in CORE
+    )
+
+
+COUPLED = _core_in("coupled", "coupled")
 """The same in PPUU's coupled model, for policies on pixels."""
 
-PAPER = tuple(
-    replace(row, name=f"{row.name}, published size", family="paper", options=()) for row in CORE
-)
+PAPER = _core_in("paper", "published size")
 """The same at PPUU's size."""
 
 _SWEEP = {

@@ -209,7 +209,6 @@ def main(
         raise InputError("--policy human: the recorded human is a row anyway; leave it out")
     check_output(json)
     began = time.monotonic()
-    seed_everything(seed)
     config = UnrollConfig(steps=steps, replicas=replicas, hinge=hinge)
     model = load_world_models(world_model)
     model.train(not isinstance(model, Ensemble))

@@ -76,7 +76,7 @@ def _without_frame(cli: Callable, target: Callable, **options: Any) -> tuple[Any
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return cli(target, return_unknown_args=True, **options)
+            parsed = cli(target, return_unknown_args=True, **options)
     except SystemExit as stopped:
         cause: BaseException | None = stopped
         while cause is not None and not isinstance(cause, InputError):
@@ -85,6 +85,8 @@ def _without_frame(cli: Callable, target: Callable, **options: Any) -> tuple[Any
             raise cause from None
         sys.stderr.write(said.getvalue())
         raise
+    sys.stderr.write(said.getvalue())
+    return parsed
 
 
 def _module(main: Callable) -> str:

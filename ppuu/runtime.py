@@ -111,9 +111,22 @@ def seed_everything(seed: int) -> None:
     Raises:
         InputError: no number that seeds take.
     """
+    torch.manual_seed(_seed(seed))
+
+
+def seeded(seed: int) -> torch.Generator:
+    """A generator of its own.
+
+    Raises:
+        InputError: as ``seed_everything``.
+    """
+    return torch.Generator().manual_seed(_seed(seed))
+
+
+def _seed(seed: int) -> int:
     if not 0 <= seed < 2**63:
         raise InputError(f"seed {seed}: from 0 to below 2^63")
-    torch.manual_seed(seed)
+    return seed
 
 
 def use_threads(count: int) -> None:

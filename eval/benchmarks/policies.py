@@ -27,12 +27,7 @@ from ppuu.policies import PAPER_POLICY, NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
 from ppuu.recording import Recording
 from ppuu.runtime import use_threads
-from ppuu.world_models import (
-    PAPER,
-    CoupledWorldModel,
-    TokensConfig,
-    WorldModelConfig,
-)
+from ppuu.world_models import PAPER, CoupledWorldModel, TokensConfig, WorldModelConfig
 
 from ..results import Row, median_and_range
 from . import original_policy

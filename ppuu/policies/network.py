@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..kinematics import ActionBounds
 from ..observation import Normalizer, Observation, ObservationConfig
-from ..world_models import WorldModel
+from ..world_models import PAPER, WorldModel
 from .base import Policy, Surroundings
 from .features import FeaturesConfig, PixelsConfig, TracksConfig
 from .heads import head
@@ -71,10 +71,8 @@ class NetworkPolicyConfig:
         return NetworkPolicy(self)
 
 
-PAPER_POLICY = NetworkPolicyConfig(
-    PixelsConfig(ObservationConfig(20, 1), channels=(64, 128, 256)), hidden=256
-)
-"""The published size, for the coupled model of the published size."""
+PAPER_POLICY = NetworkPolicyConfig(PixelsConfig(PAPER.observation, (64, 128, 256)), hidden=256)
+"""The published widths, for the coupled model of the published size."""
 
 
 class NetworkPolicy(nn.Module, Policy):
