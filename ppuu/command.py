@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import functools
 import io
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -51,7 +52,11 @@ def run(
 
 
 def _parse(main: Callable, words: list[str]) -> tuple[tuple, dict[str, Any]]:
-    """The arguments of ``main``; an unknown option is an error that names the nearest known one."""
+    """The arguments of ``main``.
+
+    Raises:
+        InputError: an option is unknown (it names the nearest known one), missing, or has no value.
+    """
     import tyro
 
     signature = main.func if isinstance(main, functools.partial) else main
@@ -72,7 +77,7 @@ def _parse(main: Callable, words: list[str]) -> tuple[tuple, dict[str, Any]]:
 
 
 def _without_frame(cli: Callable, target: Callable, **options: Any) -> tuple[Any, list[str]]:
-    """Parses; what a configuration refuses is raised as it is, instead of in a box of text."""
+    """Parses; what is refused is raised as one line, instead of shown in a box of text."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
@@ -83,10 +88,23 @@ def _without_frame(cli: Callable, target: Callable, **options: Any) -> tuple[Any
             cause = cause.__context__
         if cause is not None:
             raise cause from None
-        sys.stderr.write(said.getvalue())
+        if stopped.code:
+            raise InputError(f"{_first_part(said.getvalue())}; see --help") from None
         raise
     sys.stderr.write(said.getvalue())
     return parsed
+
+
+def _first_part(box: str) -> str:
+    """What a box of text says above its rule, but for what is indented: that explains."""
+    rows = [row.strip("│|╭╮╰╯+") for row in box.splitlines()[1:]]
+    above = itertools.takewhile(_says, itertools.dropwhile(lambda row: not _says(row), rows))
+    return " ".join(row.strip() for row in above if not row.startswith(8 * " ")).strip(" .")
+
+
+def _says(row: str) -> bool:
+    """Not a rule."""
+    return bool(row.strip(" ─-"))
 
 
 def _module(main: Callable) -> str:

@@ -366,6 +366,7 @@ def _loop_over_roads(
     place: Int[Tensor, " batch"],
     channels: tuple[int, int],
 ) -> None:
+    _require_somewhere(pose)
     pixel_m = np.float32(config.metres_per_pixel)
     cpu_loops.in_parts(
         raster_cpu.draw_road,
@@ -373,6 +374,18 @@ def _loop_over_roads(
         (images.numpy(), _FULL[images.dtype], *road_map.nodes, pixel_m, *channels),
         pose, road, place,
     )  # fmt: skip
+
+
+def _require_somewhere(pose: Float[Tensor, "batch 3"]) -> None:
+    """The loops look up a place without asking whether there is one.
+
+    Raises:
+        InputError: a pose is no number.
+    """
+    somewhere = pose.isfinite()
+    if not somewhere.all():
+        nowhere = pose[~somewhere.all(-1)][0].tolist()
+        raise InputError(f"nothing can be drawn from the pose {nowhere}: not finite")
 
 
 def draw_vehicles(
@@ -421,6 +434,7 @@ def draw_into(
     Images of bytes hold coverage times 255, rounded.
     """
     if images.is_cpu and cpu_loops.applies(pose, others.table_boxes, road_map.atlas):
+        _require_somewhere(pose)
         cpu_loops.in_parts(
             raster_cpu.draw,
             raster_cpu.SMALLEST_PART,

@@ -94,7 +94,10 @@ def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tupl
 
 
 def expert_regularised(policy: NetworkPolicy, model: WorldModel, steps: int) -> tuple[Draw, Loss]:
-    """MPER: the expert's path, driven by the policy in the model, which is told what happened."""
+    """MPER: the expert's path, driven by the policy in the model, which is told what happened.
+
+    A model that moves the ego answers with its images, too: they are compared with the expert's.
+    """
 
     def with_truth(picked: Picked, generator: torch.Generator) -> Lesson:
         clips, index = picked
@@ -114,7 +117,7 @@ def expert_regularised(policy: NetworkPolicy, model: WorldModel, steps: int) -> 
             model.frames_per_step,
             model.dt_s,
         )
-        return expert_path_loss(rollout, truth.ego)
+        return expert_path_loss(rollout, truth.ego, truth.images if model.predicts_ego else None)
 
     return with_truth, loss
 

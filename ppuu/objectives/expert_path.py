@@ -1,8 +1,8 @@
 """Expert regularisation: a policy unrolled through surroundings must drive the expert's path.
 
 MPER of Henaff et al. (2019, section 4.1) rolls the policy out in the world model and compares
-predicted images and states with what the expert met.  With a kinematic ego among surroundings that
-do not depend on it, the ego's path is all that can differ.
+predicted images and states with what the expert met.  Where images do not answer to the actions,
+the ego's path is all that can differ.
 """
 
 from __future__ import annotations
@@ -15,19 +15,28 @@ from torch.nn import functional
 from ..geometry import to_local
 from ..rollout import Rollout
 from ..terms import Terms
+from ..world_models.base import TrueImages
+from .world_model import image_errors
 
 _ALONG_M, _ACROSS_M, _SPEED_MPS = 2.0, 0.5, 1.0
 """Differences that count alike."""
 
 
-def expert_path_loss(rollout: Rollout, expert: Float[Tensor, "batch time 4"]) -> Terms:
-    """Huber errors along and across the expert's path and of the speed, mean over time."""
+def expert_path_loss(
+    rollout: Rollout, expert: Float[Tensor, "batch time 4"], images: TrueImages | None = None
+) -> Terms:
+    """Huber errors along and across the expert's path and of the speed, mean over time.
+
+    With the images that the expert met, their squared errors in the first future, too.
+    """
     off = to_local(rollout.states, expert)
     named = {
         "along": _huber(off[..., 0] / _ALONG_M),
         "across": _huber(off[..., 1] / _ACROSS_M),
         "speed": _huber((rollout.states[..., 3] - expert[..., 3]) / _SPEED_MPS),
     }
+    if images is not None:
+        named |= image_errors(rollout.images, images)
     return Terms(torch.stack(list(named.values())).sum(), named)
 
 

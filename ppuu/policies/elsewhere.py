@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..observation import Observation, ObservationConfig
+from ..raster import LocalRoad, RoadMap
 from ..worlds import PredictedWorld
 from .base import Policy, Surroundings
 from .planning import PlanningPolicy
@@ -63,9 +64,18 @@ class _Elsewhere(Policy):
     def __init__(self, policy: Policy, device: torch.device):
         self._policy, self._device = policy, device
         self.observation: ObservationConfig | None = policy.observation
+        self._map_here: RoadMap | None = None
+        self._map_there: RoadMap | None = None
 
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
-        there = self._device
+        there, road = self._device, observation.road
+        if road is not None:
+            # The map is large, and stays the same for as long as a recording is driven in.
+            if road.road_map is not self._map_here:
+                self._map_here, self._map_there = road.road_map, moved(road.road_map, there)
+            assert self._map_there is not None
+            here = LocalRoad(self._map_there, road.road)
+            observation = dataclasses.replace(observation, road=here)
         around = dataclasses.replace(
             surroundings, true_world=None,
             **{name: getattr(surroundings, name).to(there) for name in _MOVING},

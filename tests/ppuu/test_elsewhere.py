@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 
+from ppuu.observation import ObservationConfig
+from ppuu.policies import Policy, Surroundings
 from ppuu.policies.elsewhere import computing_on, moved, networks_of
 from ppuu.policies.named import policy_by_name
 from tests.helpers import dense_recording
-from tests.rollouts import tiny_clips
+from tests.rollouts import TINY, tiny_clips
 
 ELSEWHERE = torch.device("meta")
 
@@ -49,3 +52,35 @@ def test_every_tensor_of_an_observation_moves():
     assert there.images.shape == seen.images.shape
     assert (there.road is None) == (seen.road is None)
     assert there.tracks is None or there.tracks.states.device == ELSEWHERE
+
+
+def test_the_map_of_the_road_moves_once():
+    """It is by far the largest part of what is seen, and does not change."""
+    clips = tiny_clips([dense_recording()], config=ObservationConfig(3, 3, TINY, vehicles=4))
+    clip = clips.batch(torch.arange(2))
+    others = clips.scene.neighbours(clip.frame, clip.ego)
+    around = Surroundings(
+        clips.scene, clip.ego, clip.frame, others.boxes, others.speed_mps, others.present,
+        clips.road_map,
+    )  # fmt: skip
+    driver = Watching()
+    there = computing_on(driver, ELSEWHERE)
+    for _ in range(2):
+        there.act(clip.observation, around)
+    first, second = driver.maps
+    assert first.atlas is second.atlas
+    assert first.atlas.device == ELSEWHERE
+    assert clip.observation.road.road_map.atlas.device.type == "cpu"
+
+
+class Watching(nn.Module, Policy):
+    """Keeps the maps that it was shown."""
+
+    def __init__(self):
+        super().__init__()
+        self.maps = []
+        self.observation = ObservationConfig(3, 3, TINY, vehicles=4)
+
+    def act(self, observation, surroundings):
+        self.maps.append(observation.road.road_map)
+        return torch.zeros(len(observation.ego), 2)

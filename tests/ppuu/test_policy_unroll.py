@@ -25,6 +25,7 @@ from ppuu.objectives import (
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.raster import warp
+from ppuu.world_models.base import TrueImages
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, TINY_OBSERVATION, tiny_clips
 
@@ -321,6 +322,17 @@ def test_who_drives_the_experts_path_pays_nothing(model, clip):
         off = torch.cat([expert[..., :2] + direction, expert[..., 2:]], dim=-1)
         paid.append(expert_path_loss(dataclasses.replace(rollout, states=off), expert).total)
     assert paid[0] > 2 * paid[1] > 0
+
+
+def test_who_sees_what_the_expert_saw_pays_nothing_for_it(model, clip):
+    rollout = unrolled(Fixed(fixed_actions()), model, clip)
+    seen = rollout.images
+    steps = torch.arange(STEPS)
+    images = TrueImages(seen.vehicles[:, 0], seen.road, steps)
+    assert expert_path_loss(rollout, rollout.states, images).total == 0
+    other = dataclasses.replace(images, vehicles=1.0 - images.vehicles)
+    terms = expert_path_loss(rollout, rollout.states, other)
+    assert terms.total == terms.named["vehicles"] > 0.1
 
 
 def test_a_value_counts_as_the_steps_that_follow(model, clip):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.raster import (
     LANES,
@@ -278,6 +279,16 @@ def test_nowhere_is_no_place_on_the_road(straight):
     nowhere = on(straight, (float("nan"), 3.0), (3.0, float("nan")), (50.0, 1.85))
     assert nowhere[:2].isnan().all()
     assert not nowhere[2].isnan().any()
+
+
+def test_nothing_is_drawn_from_nowhere(straight):
+    """The compiled loops would look far beyond the grid."""
+    pose, road = torch.tensor([[9.0, 3.0, 0.0], [9.0, float("nan"), 0.0]]), torch.zeros(2).long()
+    boxes = torch.zeros(2, 1, 5)
+    with pytest.raises(InputError, match="nan"):
+        draw_road(pose, road, straight, CONFIG)
+    with pytest.raises(InputError, match="nan"):
+        draw(pose, boxes, everything(boxes), road, straight, CONFIG)
 
 
 def test_each_recording_reads_its_own_road():
