@@ -63,7 +63,9 @@ class PolicyTraining:
         loop: budget and schedule.
     """
 
-    policy: NetworkPolicyConfig = field(default_factory=NetworkPolicyConfig)
+    policy: tyro.conf.AvoidSubcommands[NetworkPolicyConfig] = field(
+        default_factory=NetworkPolicyConfig
+    )
     unroll: UnrollConfig = field(default_factory=UnrollConfig)
     batch: int = 16
     balance: EventWeights = field(default_factory=EventWeights)

@@ -71,7 +71,9 @@ class NetworkPolicyConfig:
         return NetworkPolicy(self)
 
 
-PAPER_POLICY = NetworkPolicyConfig(PixelsConfig(PAPER.observation, (64, 128, 256)), hidden=256)
+PAPER_POLICY = NetworkPolicyConfig(
+    PixelsConfig(PAPER.observation, (64, 128, 256), shows_ego=True), hidden=256
+)
 """The published widths, for the coupled model of the published size."""
 
 

@@ -99,6 +99,7 @@ def test_the_road_is_seen(on_tracks, observation):
     EmbeddingConfig(TokensConfig(BLIND, hidden=8, pair=4, heads=2)),
     EmbeddingConfig(dataclasses.replace(TINY_MODEL, observation=SEEN)),
     PixelsConfig(SEEN, (4, 4, 4)),
+    PixelsConfig(SEEN, (4, 4, 4), shows_ego=True),
 ])  # fmt: skip
 def test_gradients_reach_the_ego(features, observation):
     ego = observation.ego.clone().requires_grad_()
@@ -163,3 +164,20 @@ def test_chance_is_for_training(observation):
     torch.testing.assert_close(
         many[..., 0].mean(0), steady[:, 0], atol=4 * float(spread[:, 0].max()) / 300**0.5, rtol=0
     )
+
+
+def test_the_ego_is_drawn_on_request(observation):
+    """In the middle and as large as it is; without, nobody shows it."""
+    features = policy_on(PixelsConfig(SEEN, (4, 4, 4), shows_ego=True)).features
+    shown = []
+    features.vision[0].register_forward_hook(lambda layer, given, told: shown.append(given[0]))
+    ego = torch.zeros(len(observation.ego), SEEN.frames * 4 + 2)
+    features(observation, ego)
+    own, raster = shown[0][:, -1], SEEN.raster
+    area = raster.metres_per_pixel**2 * own.sum((1, 2))
+    torch.testing.assert_close(area, observation.size_m.prod(-1))
+    assert (own[:, raster.rows // 2, raster.columns // 2] == 1).all()
+    torch.testing.assert_close(own, own.flip(1))
+    torch.testing.assert_close(own, own.flip(2))
+    others = policy_on(PixelsConfig(SEEN, (4, 4, 4))).features.vision[0].in_channels
+    assert features.vision[0].in_channels == others + 1

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ...observation import Observation, ObservationConfig
-from ...raster import VEHICLES
+from ...raster import VEHICLES, draw_boxes
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,13 @@ class PixelsConfig:
     Attributes:
         observation: what is seen.
         channels: of the three convolutions along the road (PPUU, in two dimensions: 64, 128, 256).
+        shows_ego: whether the ego's own box is drawn, too, in a channel of its own (PPUU: yes);
+            its size is told as numbers in any case.
     """
 
     observation: ObservationConfig = field(default_factory=ObservationConfig)
     channels: tuple[int, int, int] = (48, 48, 48)
+    shows_ego: bool = False
 
     def build(self) -> PixelFeatures:
         """Freshly initialised."""
@@ -35,7 +38,7 @@ class PixelsConfig:
 
 
 class PixelFeatures(nn.Module):
-    """Vehicles of every frame and the present road.
+    """Vehicles of every frame, the present road, and the ego if it is to be shown.
 
     Attributes:
         width: of the features.
@@ -43,8 +46,9 @@ class PixelFeatures(nn.Module):
 
     def __init__(self, config: PixelsConfig):
         super().__init__()
-        raster = config.observation.raster
-        images, (first, second, third) = config.observation.frames + 2, config.channels
+        self.config, raster = config, config.observation.raster
+        images = config.observation.frames + 2 + config.shows_ego
+        first, second, third = config.channels
         self.vision = nn.Sequential(
             nn.Conv2d(images, first, (5, raster.columns), (2, 1), (2, 0)), nn.ReLU(),
             nn.Conv2d(first, second, (5, 1), (2, 1), (2, 0)), nn.ReLU(),
@@ -59,5 +63,13 @@ class PixelFeatures(nn.Module):
     ) -> Float[Tensor, "batch features"]:
         """Pictures and normalised ego history, side by side."""
         images = observation.images
-        picture = torch.cat([images[:, :-1, VEHICLES], images[:, -1]], dim=1)
-        return torch.cat([self.vision(picture), ego], dim=1)
+        shown = [images[:, :-1, VEHICLES], images[:, -1]]
+        if self.config.shows_ego:
+            shown.append(self._own(observation.size_m))
+        return torch.cat([self.vision(torch.cat(shown, dim=1)), ego], dim=1)
+
+    def _own(self, size_m: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 1 rows columns"]:
+        """The ego, which is in the middle of every image, heading up."""
+        box = torch.cat([torch.zeros_like(size_m[:, [0, 0, 1]]), size_m], dim=1)[:, None]
+        here = torch.ones_like(box[..., 0], dtype=torch.bool)
+        return draw_boxes(box, here, self.config.observation.raster)[:, None]
