@@ -48,7 +48,7 @@ class DotsConfig:
     steps: int = 16
 
     def __post_init__(self):
-        if self.strength < 0 or self.steps < 1:
+        if not 0 <= self.strength < math.inf or self.steps < 1:
             raise InputError(
                 f"dots: strength {self.strength} must not be negative, steps {self.steps} positive"
             )

@@ -41,7 +41,11 @@ class RoomsConfig:
     shift_door: bool = False
 
     def __post_init__(self):
-        if self.steps < 1 or self.turn_rad < 0 or not 0 <= self.shift_pixels < SIDE / 4:
+        if (
+            self.steps < 1
+            or not 0 <= self.turn_rad < math.inf
+            or not 0 <= self.shift_pixels < SIDE / 4
+        ):
             raise InputError(
                 f"rooms: steps {self.steps} must be positive, turn_rad {self.turn_rad} not "
                 f"negative, shift_pixels {self.shift_pixels} from 0 to below {SIDE // 4}"

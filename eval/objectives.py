@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json as json_
+import shlex
 import signal
 import sys
 from collections import defaultdict
@@ -218,6 +219,7 @@ def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
     """Seeds together: Student's intervals, or resampled scenarios for driving."""
     row: dict[str, Any] = {"name": name, "seeds": len(seeds)}
     logs = [_last(run_dir(out, name, seed) / "log.jsonl") for seed in seeds]
+    _require_one_scale(out, name, seeds)
     row["train_s"] = over_seeds([log["seconds"] for log in logs])
     row["updates"] = int(logs[0]["step"])
     probes = [_rows(result(out, "probe", name, seed)) for seed in seeds]
@@ -240,6 +242,36 @@ def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
     for what in ("planner", "policy"):
         row |= _driven(out, what, name, seeds)
     return row
+
+
+def _require_one_scale(out: Path, name: str, seeds: Sequence[int]) -> None:
+    """Seeds are pooled, so their commands may differ in nothing else.
+
+    Raises:
+        InputError: some were trained or judged otherwise.
+    """
+    for record in ("world-models/{run}/.done", "probe/.{run}.json", "open-loop/.{run}.json"):
+        told: dict[str, int] = {}
+        for seed in seeds:
+            run = f"{name}-seed{seed}"
+            path = out / f"{record.format(run=run)}.command"
+            if path.exists():
+                told.setdefault(_options(path.read_text()), seed)
+        if len(told) > 1:
+            raise InputError(
+                f"{out}: seeds {' and '.join(map(str, told.values()))} of {name} were trained or "
+                "judged at different scales; keep each scale in a folder of its own"
+            )
+
+
+def _options(command: str) -> str:
+    """All but its files and its seed."""
+    words = shlex.split(command)
+    return " ".join(
+        word
+        for before, word in zip(("", *words), words, strict=False)
+        if "--loop.seed" not in (before, word) and Path(word).name == word and ".h5" not in word
+    )
 
 
 def _driven(out: Path, what: str, name: str, seeds: Sequence[int]) -> dict[str, Any]:

@@ -12,6 +12,10 @@ Reader = Callable[[Float[Tensor, "n features"]], Float[Tensor, "n targets"]]
 
 _RIDGES = (1e-4, 1e-2, 1.0, 30.0)
 _HELD_OUT = 0.2
+_FEWEST = 3
+"""Rows that a target must be known in to be read at all; its mean is answered else."""
+_STILL = 1e-5
+"""Deviation, in units of the root mean square, up to which a feature says nothing."""
 _HIDDEN = 256
 _BATCH = 512
 
@@ -30,7 +34,7 @@ def linear_probe(
         features: embeddings.
         targets: NaN where unknown.
     """
-    middle, spread = features.mean(0), features.std(0).clamp(min=1e-6)
+    middle, spread = _units(features)
     inputs = _with_one((features - middle) / spread)
     known = targets.isfinite()
     mean, _ = _moments(targets, known)
@@ -39,8 +43,19 @@ def linear_probe(
     patterns, which = torch.unique(known.T, dim=0, return_inverse=True)
     for number, rows in enumerate(patterns):
         columns = (which == number).nonzero()[:, 0]
+        if int(rows.sum()) < _FEWEST:
+            continue
         weights[:, columns] = _ridge(inputs[rows], (targets - mean)[rows][:, columns])
     return lambda seen: _with_one((seen - middle) / spread) @ weights + mean
+
+
+def _units(
+    features: Float[Tensor, "n features"],
+) -> tuple[Float[Tensor, " features"], Float[Tensor, " features"]]:
+    """Mean and deviation; infinite of what only rounding moves, so that it reads as 0."""
+    middle, spread = features.mean(0), features.std(0)
+    still = spread <= _STILL * features.square().mean(0).sqrt()
+    return middle, spread.masked_fill(still, torch.inf)
 
 
 def _with_one(values: Float[Tensor, "n features"]) -> Float[Tensor, "n features1"]:
@@ -95,7 +110,7 @@ def mlp_probe(
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    middle, spread = features.mean(0), features.std(0).clamp(min=1e-6)
+    middle, spread = _units(features)
     inputs, known = (features - middle) / spread, targets.isfinite()
     mean, deviation = _moments(targets, known)
     wanted = torch.where(known, (targets - mean) / deviation, 0.0)

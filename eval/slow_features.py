@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 
 from ppuu.command import run
 from ppuu.errors import InputError
-from ppuu.files import check_output
+from ppuu.files import check_output, read_json
 
 from .results import Row, format_table, over_seeds, write_results
 
@@ -33,7 +32,9 @@ def table(cells: Sequence[Mapping[str, Any]]) -> list[Row]:
     for (task, strength, method), group in groups.items():
         names = ["action dot"] if len(group[0]["rmse"]) == 1 else DOTS
         errors = np.array([cell["rmse"] for cell in group])
-        row: dict[str, Any] = {"name": f"{task} {strength:g}", "method": method}
+        row: dict[str, Any] = {
+            "name": f"{task} {strength:g}", "method": method, "seeds": len(group)
+        }  # fmt: skip
         row |= {name: over_seeds(errors[:, k]) for k, name in enumerate(names)}
         row["centre"] = float(np.mean([cell["centre"] for cell in group]))
         row["temporal_ratio"] = float(np.mean([cell["temporal_ratio"] for cell in group]))
@@ -53,7 +54,7 @@ def main(cells: Path, json: Path | None = None) -> None:
         json: where to write the table; it is printed either way.
     """
     check_output(json)
-    found = [json_format.loads(path.read_text()) for path in sorted(cells.glob("*.json"))]
+    found = [read_json(path) for path in sorted(cells.glob("*.json"))]
     if not found:
         raise InputError(f"{cells}: holds no cell; run python -m train.slow_features --out {cells}")
     for cell in found:

@@ -23,8 +23,9 @@ from ppuu.command import run
 from ppuu.config import from_json
 from ppuu.encoders import Assembly, AssemblyConfig
 from ppuu.errors import InputError
-from ppuu.files import check_output, written_whole
+from ppuu.files import check_output, read_json, written_whole
 from ppuu.planners import PLANNERS, CostFunction
+from ppuu.runs import weights_hash
 from ppuu.runtime import source_commit
 
 from .results import Row, format_table, over_seeds, rate, write_results
@@ -186,8 +187,6 @@ def judged(where: Path, protocol: Protocol) -> dict[str, Any]:
     identity = asdict(protocol)
     name = "-".join(str(value) for value in identity.values())
     path = where / f"judged-{name}.json"
-    if path.is_file():
-        return json_format.loads(path.read_text())
     checkpoint = Checkpoint.load(where, "rooms")
     config = checkpoint.config
     rooms = from_json(RoomsConfig, config["training"]["rooms"], f"{where}: rooms")
@@ -195,12 +194,18 @@ def judged(where: Path, protocol: Protocol) -> dict[str, Any]:
     model = Assembly(assembly, 2, SIDE, SIDE, 2)
     checkpoint.restore(model, where)
     model.requires_grad_(False).eval()
+    weights = weights_hash(model)
+    if path.is_file():
+        kept = read_json(path)
+        if kept.get("weights") == weights:
+            return kept
     layout, start, goal = tasks(rooms, protocol)
     began = time.process_time()
     places = walked(in_embeddings(model, layout, goal, protocol), layout, start, protocol, 0)
     seconds = time.process_time() - began
     found = outcome(places, goal) | {
-        "variant": config["variant"], "seed": config["seed"], "rooms": config["training"]["rooms"],
+        "variant": config["variant"], "seed": config["seed"], "weights": weights,
+        "training": config["training"],
         "updates": checkpoint.step, "train_cpu_s": config["train_cpu_s"],
         "position_rmse": position_error(model, rooms),
         "episode_cpu_s": seconds / protocol.episodes,
@@ -224,6 +229,24 @@ def references(rooms: RoomsConfig, protocol: Protocol) -> list[dict[str, Any]]:
         {"variant": name, **outcome(walked(goals, layout, start, protocol, 0), goal)}
         for name, goals in ways.items()
     ]
+
+
+def require_alike(runs: Path, found: Sequence[Mapping[str, Any]]) -> None:
+    """Seeds are pooled, and everybody walks in the same rooms.
+
+    Raises:
+        InputError: some were trained otherwise than others of their variant, or in other rooms.
+    """
+    first: dict[str, Mapping[str, Any]] = {}
+    for one in found:
+        training = one["training"]
+        if training["rooms"] != found[0]["training"]["rooms"]:
+            raise InputError(f"{runs}: holds runs of different rooms; keep each in its own folder")
+        if training != first.setdefault(one["variant"], training):
+            raise InputError(
+                f"{runs}: runs of {one['variant']} differ in their training; keep each scale in a "
+                "folder of its own"
+            )
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -267,10 +290,8 @@ def main(runs: Path, json: Path | None = None, protocol: Protocol = Protocol()) 
     if not where:
         raise InputError(f"{runs}: holds no run; run python -m train.two_rooms --out {runs}")
     found = [judged(each, protocol) for each in where]
-    rooms = from_json(RoomsConfig, found[0]["rooms"], f"{where[0]}: rooms")
-    for one in found:
-        if one["rooms"] != found[0]["rooms"]:
-            raise InputError(f"{runs}: holds runs of different rooms; keep each in its own folder")
+    require_alike(runs, found)
+    rooms = from_json(RoomsConfig, found[0]["training"]["rooms"], f"{where[0]}: rooms")
     rows = table([*found, *references(rooms, protocol)])
     sys.stdout.write(format_table(rows) + "\n")
     if json is not None:

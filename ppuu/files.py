@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .errors import InputError
 
@@ -21,6 +23,21 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file.
+
+    Raises:
+        InputError: the file is damaged, or holds something else.
+    """
+    try:
+        found = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); delete it") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: holds no JSON object; is it a file of another kind?")
+    return found
 
 
 def check_output(path: Path | None) -> None:

@@ -39,7 +39,7 @@ from ppuu.observation import Observation
 from ppuu.world_models import JepaConfig, JepaWorldModel, Truth
 
 from .clips import ClipSource
-from .distributed import leave
+from .distributed import first, leave
 from .loop_config import LoopConfig
 from .world_model import fit
 
@@ -72,6 +72,11 @@ class EncoderTraining:
                 f"steps {self.steps} and batch {self.batch}: 2 or more, since embeddings are "
                 "compared with those of other times and clips"
             )
+        if self.loop.accumulate > 1 and self.model.assembly.target_momentum:
+            raise InputError(
+                f"--loop.accumulate {self.loop.accumulate}: targets of a moving average move once "
+                "a batch; take a larger --batch, or more processes"
+            )
 
 
 _MODEL = JepaConfig()
@@ -99,18 +104,29 @@ OBJECTIVES["sigreg"] = EncoderTraining(
         _MODEL, regularizer=SigRegConfig(), assembly=replace(_MODEL.assembly, norm="batch")
     )
 )  # fmt: skip
-_VECTOR = AssemblyConfig(head=VectorHead(256), predictor=GruConfig(dropout=0.1))
-_ASSEMBLIES = {
-    "vicreg-vector": _VECTOR,
-    "vicreg-impala": AssemblyConfig(encoder=ImpalaConfig()),
-    "vicreg-vit": AssemblyConfig(encoder=VitConfig()),
-}
-"""One vector instead of a map; other encoders."""
-OBJECTIVES |= {
-    name: EncoderTraining(replace(_MODEL, assembly=assembly))
-    for name, assembly in _ASSEMBLIES.items()
-}
 OBJECTIVES["vicreg-motion"] = EncoderTraining(loss=JepaLossConfig(inverse_motion=1.0))
+
+
+def _vector(assembly: AssemblyConfig) -> AssemblyConfig:
+    return replace(assembly, head=VectorHead(256), predictor=GruConfig(dropout=0.1))
+
+
+def _impala(assembly: AssemblyConfig) -> AssemblyConfig:
+    return replace(assembly, encoder=ImpalaConfig())
+
+
+def _vit(assembly: AssemblyConfig) -> AssemblyConfig:
+    return replace(assembly, encoder=VitConfig())
+
+
+OBJECTIVES |= {
+    f"{name}-{kind}": replace(
+        training, model=replace(training.model, assembly=change(training.model.assembly))
+    )
+    for name, training in OBJECTIVES.items()
+    for kind, change in {"vector": _vector, "impala": _impala, "vit": _vit}.items()
+}
+"""Each of them for one vector instead of a map, and with other encoders."""
 OBJECTIVES["debug"] = EncoderTraining(batch=4, loop=LoopConfig(updates=20))
 
 
@@ -133,7 +149,7 @@ class _Watch:
             self._seen[failure.name] += 1
             if failure.name not in names:
                 self._seen[failure.name] = 0
-            elif self._seen[failure.name] == _PATIENCE:
+            elif self._seen[failure.name] == _PATIENCE and first():
                 sys.stderr.write(
                     f"warning: {failure.name}: {failure.meaning} ({failure.value} "
                     f"{values[failure.value]:.3g})\n"
@@ -162,8 +178,8 @@ def main(
         config: everything an objective fixes.
         objective: vicreg, simclr, dcl, dcl-weighted, barlow-twins, tico, direct-clr, sigreg, mcr2,
             reconstruction, untrained (only the readout learns); vicreg-temporal, simclr-within,
-            vicreg-motion (against slow features); vicreg-vector (one vector instead of a map),
-            vicreg-impala, vicreg-vit (other encoders); debug (seconds).
+            vicreg-motion (against slow features). Any of these with -vector (one vector instead of
+            a map), -impala or -vit (other encoders), such as simclr-vit. debug (seconds).
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

@@ -10,9 +10,11 @@ from ppuu.errors import InputError
 
 FREE = (
     "updates", "save_every_s", "log_every", "pictures_every", "validate_every", "patience",
+    "accumulate",
 )  # fmt: skip
 """Fields that a resumed run may change.  Of these only ``updates`` touches what an update does: the
-cosine of the learning rate is stretched, so a run taken further is not the longer run."""
+cosine of the learning rate is stretched, so a run taken further is not the longer run.  For
+``accumulate``, its product with the number of ranks is held against the run's by itself."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ppuu.errors import InputError
+
 _CLIP_NORM = 1.0
 
 
@@ -21,11 +23,18 @@ def descend(
         loss: of a new batch, each time it is asked.
         updates: how many.
         learning_rate: the highest of the cycle (Smith and Topin, 1708.07120).
+
+    Raises:
+        InputError: the loss is no number.
     """
     optimizer = torch.optim.Adam(module.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=updates)
-    for _ in range(updates):
+    for update in range(updates):
         value = loss()
+        if not value.isfinite():
+            raise InputError(
+                f"loss of update {update} is {value.item()}; try a lower learning rate"
+            )
         optimizer.zero_grad()
         value.backward()
         nn.utils.clip_grad_norm_(module.parameters(), _CLIP_NORM)

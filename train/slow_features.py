@@ -8,11 +8,12 @@ probed on its own and leaves a file; the same command goes on where it stopped.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -31,9 +32,9 @@ from ppuu.encoders.regularizers import (
     VicRegConfig,
     prediction_error,
 )
-from ppuu.encoders.telemetry import telemetry
+from ppuu.encoders.telemetry import assembly_telemetry, raised
 from ppuu.errors import InputError
-from ppuu.files import written_whole
+from ppuu.files import read_json, written_whole
 from ppuu.runtime import seed_everything, source_commit
 
 from .one_cycle import descend
@@ -82,10 +83,13 @@ class Study:
     test_sequences: int = 1024
 
     def __post_init__(self):
-        if min(self.updates, self.steps, self.probe_sequences, self.test_sequences) < 1:
+        if min(self.updates, self.probe_sequences, self.test_sequences) < 1:
             raise InputError(f"{self}: nothing may be zero")
-        if self.batch < 2:
-            raise InputError(f"--study.batch {self.batch}: contrast needs two sequences or more")
+        if min(self.batch, self.steps) < 2:
+            raise InputError(
+                f"--study.batch {self.batch}, --study.steps {self.steps}: sequences are compared, "
+                "and times within them; two or more of each"
+            )
         if not self.learning_rate > 0:
             raise InputError(f"--study.learning-rate {self.learning_rate}: must be positive")
 
@@ -121,13 +125,16 @@ class Learner(nn.Module):
     def forward(self, seen: Dots) -> Float[Tensor, ""]:
         """What to lower."""
         model = self.assembly
-        states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
         if self.painter is not None:
+            states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
             painted = self.painter(states.flatten(0, 1))
             return functional.mse_loss(painted, seen.images.flatten(0, 1))
         if self.position is not None:
+            states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
             return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
-        unrolled = model.through_projector(states, model.targets(seen.images))
+        # Encoded once, all times together: the norm over the batch makes no difference, then.
+        targets = model.targets(seen.images)
+        unrolled = model.through_projector(model.unroll(targets[:, 0], seen.actions), targets)
         loss = unrolled.target.new_zeros(())
         if self.regularizer is not None:
             loss = loss + self.regularizer(unrolled).total
@@ -176,7 +183,7 @@ def trained(method: Method, task: DotsConfig, study: Study, seed: int) -> Learne
 
 
 @torch.no_grad()
-def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, list[float] | float]:
+def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
     """Root mean square errors of one linear probe on all predicted embeddings.
 
     The probe is least squares on ``[z_0, zhat_1, ..., zhat_T]``, all unrolled from the first image.
@@ -212,12 +219,12 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, list[f
     }
 
 
-def _told(learner: Learner, task: DotsConfig) -> dict[str, float]:
+def _told(learner: Learner, task: DotsConfig) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(_PROBE_SEED + 2)
-    model, seen = learner.assembly, shown(learner.method, task, 256, generator)
-    states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
-    values = telemetry(model.through_projector(states, model.targets(seen.images)))
-    return {name: values[name].item() for name in ("temporal_ratio", "rank", "unexplained")}
+    seen = shown(learner.method, task, 256, generator)
+    values = assembly_telemetry(learner.assembly, seen.images, seen.actions)
+    named = {name: values[name] for name in ("temporal_ratio", "rank", "unexplained")}
+    return named | {"warnings": raised(values)}
 
 
 def main(
@@ -247,8 +254,12 @@ def main(
         study: the scale.
     """  # fmt: skip
     unknown = [name for name in tasks if name not in TASKS]
-    if unknown or seeds < 1:
-        raise InputError(f"--tasks {' '.join(unknown)}, --seeds {seeds}: not {', '.join(TASKS)}")
+    if unknown:
+        raise InputError(f"--tasks {' '.join(unknown)}: there are {', '.join(TASKS)}")
+    if seeds < 1 or not (tasks and methods and strengths):
+        raise InputError("--seeds, --tasks, --methods, --strengths: at least one of each")
+    if not all(math.isfinite(strength) for strength in strengths):
+        raise InputError(f"--strengths {' '.join(map(str, strengths))}: not all are finite")
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for seed in range(seeds):
@@ -266,7 +277,7 @@ def _cell(out: Path, name: str, task: DotsConfig, method: Method, study: Study, 
     identity = {"task": name, "strength": task.strength, "method": method, "seed": seed,
                 "study": to_json(study)}  # fmt: skip
     if path.is_file():
-        if json.loads(path.read_text())["study"] != identity["study"]:
+        if read_json(path).get("study") != identity["study"]:
             raise InputError(f"{path}: from a study of another scale; choose another --out")
         return
     began = time.process_time()
@@ -276,8 +287,9 @@ def _cell(out: Path, name: str, task: DotsConfig, method: Method, study: Study, 
     with written_whole(path) as temporary:
         content = identity | found | seconds | {"commit": source_commit()}
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-    errors = " ".join(f"{error:.3f}" for error in found["rmse"])  # type: ignore[union-attr]
-    sys.stdout.write(f"{path.stem}: {errors} ({seconds['train_cpu_s']:.0f} s)\n")
+    errors = " ".join(f"{error:.3f}" for error in found["rmse"])
+    warned = f"; warning: {', '.join(found['warnings'])}" if found["warnings"] else ""
+    sys.stdout.write(f"{path.stem}: {errors} ({seconds['train_cpu_s']:.0f} s{warned})\n")
     sys.stdout.flush()
 
 

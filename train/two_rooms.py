@@ -25,7 +25,6 @@ from ppuu.encoders import (
     AssemblyConfig,
     ConvConfig,
     GruConfig,
-    Unrolled,
     VectorHead,
     as_places,
 )
@@ -34,8 +33,8 @@ from ppuu.encoders.regularizers import (
     VicRegConfig,
     time_similarity,
 )
-from ppuu.encoders.telemetry import raised, telemetry
-from ppuu.errors import InputError
+from ppuu.encoders.telemetry import assembly_telemetry, raised
+from ppuu.errors import InputError, require_not_negative
 from ppuu.runtime import seed_everything, source_commit
 
 from .one_cycle import descend
@@ -81,8 +80,14 @@ class Training:
     learning_rate: float = 3e-3
 
     def __post_init__(self):
-        if self.updates < 0 or self.batch < 2:
-            raise InputError(f"updates {self.updates} must not be negative, batch {self.batch} < 2")
+        if self.updates < 0 or self.batch < 2 or self.rooms.steps < 2:
+            raise InputError(
+                f"training: updates {self.updates} must not be negative, batch {self.batch} and "
+                f"rooms.steps {self.rooms.steps} 2 or more"
+            )
+        require_not_negative(
+            "training", time_similarity=self.time_similarity, inverse_dynamics=self.inverse_dynamics
+        )
         if not self.learning_rate > 0:
             raise InputError(f"--training.learning-rate {self.learning_rate}: must be positive")
 
@@ -112,17 +117,18 @@ class Learner(nn.Module):
         self.regularizer = training.vicreg.build(self.assembly.projected)
         self.inverse = InverseDynamics(width, 2)
 
-    def forward(self, seen: Rooms) -> tuple[Float[Tensor, ""], Unrolled]:
-        """What to lower, and the embeddings that are judged."""
+    def forward(self, seen: Rooms) -> Float[Tensor, ""]:
+        """What to lower."""
         model, config = self.assembly, self.training_config
         targets = model.targets(seen.images)
-        unrolled = model.through_projector(model.unroll(targets[:, 0], seen.actions), targets)
-        loss = self.regularizer(unrolled).total
-        loss = loss + config.time_similarity * time_similarity(unrolled.target)
+        online = model.online(seen.images, targets)
+        states = model.unroll(online[:, 0], seen.actions)
+        loss = self.regularizer(model.through_projector(states, targets, online)).total
+        loss = loss + config.time_similarity * time_similarity(as_places(online))
         if config.inverse_dynamics:
-            read = self.inverse(as_places(targets), seen.actions)
+            read = self.inverse(as_places(online), seen.actions)
             loss = loss + config.inverse_dynamics * read
-        return loss, unrolled
+        return loss
 
 
 def trained(training: Training, seed: int) -> Learner:
@@ -133,14 +139,13 @@ def trained(training: Training, seed: int) -> Learner:
         return learner
     generator = torch.Generator().manual_seed(seed)
 
-    def walked() -> tuple[Float[Tensor, ""], Unrolled]:
+    def loss() -> Float[Tensor, ""]:
+        learner.assembly.follow()
         return learner(draw_rooms(training.rooms, training.batch, generator))
 
-    descend(learner, lambda: walked()[0], training.updates, training.learning_rate)
-    with torch.no_grad():
-        learner.eval()
-        _, made = walked()
-    names = raised({name: value.item() for name, value in telemetry(made).items()})
+    descend(learner, loss, training.updates, training.learning_rate)
+    seen = draw_rooms(training.rooms, training.batch, generator)
+    names = raised(assembly_telemetry(learner.eval().assembly, seen.images, seen.actions))
     if names:
         sys.stderr.write(f"warning: {', '.join(names)}\n")
     return learner

@@ -70,15 +70,18 @@ def telemetry(unrolled: Unrolled) -> dict[str, Float[Tensor, ""]]:
     Returns:
         ``deviation_min/mean/max``: over the batch, of features at each time and place.
         ``relative_deviation``: of the root mean square.
-        ``off_diagonal``: share of squared correlations' sum that different features have.
-        ``rank``, ``rank_share``: exp of the entropy of the covariance's spectrum; of all features.
+        ``off_diagonal``: share of squared covariances' sum that different features have.
+        ``rank``, ``rank_share``: exp of the entropy of the covariance's spectrum; of as many
+            directions as there can be: features, or sequences less one.
         ``condition``: largest eigenvalue in units of the smallest.
         ``agreement``: mean cosine of prediction and target.
         ``temporal_ratio``: variance within sequences, as a share of all.
         ``copy_ratio``: what the first prediction leaves unexplained, in units of what the first
             embedding does.
         ``unexplained``: squared error of predictions, as a share of the variance.
-        ``predicted_spread``: deviation of the last predictions, in units of the targets'.
+        ``predicted_spread``: how much of the last targets' deviation the last predictions carry,
+            which is their correlation: they are told what happened (latents of the posterior), so
+            whatever is missing has been averaged away.
             In these three, embeddings are centred over the batch at each time and place, and
             scaled by one number as suits best: objectives of directions leave both open, and what
             minimises a squared error is scaled so already.
@@ -107,7 +110,7 @@ def telemetry(unrolled: Unrolled) -> dict[str, Float[Tensor, ""]]:
         "saturation": _distance(target[:, :-1], target[:, 1:])
         / (_distance(target[:, 0], target[:, -1]) + _TINY),
     }
-    values |= spectrum(covariance)
+    values |= spectrum(covariance, len(target) - 1)
     return {name: value.float() for name, value in values.items()}
 
 
@@ -121,15 +124,22 @@ def _unexplained(a: Tensor, b: Tensor) -> Float[Tensor, ""]:
     return (_best_scale(a, b) * a - b).square().mean() / (b.square().mean() + _TINY)
 
 
-def spectrum(covariance: Float[Tensor, "features features"]) -> dict[str, Float[Tensor, ""]]:
-    """Effective rank, condition, and what lies off the diagonal."""
+def spectrum(
+    covariance: Float[Tensor, "features features"], directions: int
+) -> dict[str, Float[Tensor, ""]]:
+    """Effective rank, condition, and what lies off the diagonal.
+
+    Args:
+        covariance: of features.
+        directions: that it can have, if fewer than features.
+    """
     eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0.0)
     share = eigenvalues / (eigenvalues.sum() + _TINY)
     rank = torch.exp(-(share * (share + _TINY).log()).sum())
     squares, diagonal = covariance.square().sum(), torch.diagonal(covariance).square().sum()
     return {
         "rank": rank,
-        "rank_share": rank / len(covariance),
+        "rank_share": rank / max(1, min(len(covariance), directions)),
         "condition": eigenvalues[-1] / (eigenvalues[0] + _TINY),
         "off_diagonal": 1.0 - diagonal / (squares + _TINY),
     }
@@ -198,3 +208,25 @@ def image_telemetry(
         "least_channel": gain.min() / (gain.mean() + _TINY),
         "batch_leak": (leak / (encoded.square().mean() + _TINY)).sqrt(),
     }
+
+
+@torch.no_grad()
+def assembly_telemetry(
+    assembly: Assembly,
+    images: Float[Tensor, "batch time channels rows columns"],
+    inputs: Float[Tensor, "batch steps inputs"],
+) -> dict[str, float]:
+    """All of it, of sequences whose inputs are told.
+
+    Args:
+        assembly: as it is evaluated.
+        images: at all times.
+        inputs: of every step between them.
+    """
+    targets = assembly.targets(images)
+    online = assembly.online(images, targets)
+    states = assembly.unroll(online[:, 0], inputs)
+    values = telemetry(assembly.through_projector(states, targets, online))
+    values |= input_telemetry(assembly, online, inputs, inputs.roll(1, 0))
+    values |= image_telemetry(assembly, images[:, 0])
+    return {name: value.item() for name, value in values.items()}

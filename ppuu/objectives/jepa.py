@@ -53,10 +53,12 @@ def jepa_loss(
     assert truth.images is not None
     if model.training:
         model.assembly.follow()
-    state = model.encode(observation)
-    stacks = model.stacks(state, truth.images.vehicles)
+    scene = model.scene(observation)
+    stacks = model.stacks(scene, truth.images.vehicles)
     targets = model.assembly.targets(stacks)
     online = model.assembly.online(stacks, targets)
+    # The first of them, not encoded anew: a norm over the batch would make it another one.
+    state = scene.begin(online[:, 0])
     states, divergences = [state], []
     for step in range(targets.shape[1] - 1):
         posterior = model.explain(state.embedding, targets[:, step + 1])
@@ -82,7 +84,7 @@ def jepa_loss(
         assert truth.images.flow_known is not None
         named["inverse_motion"] = model.inverse_motion(
             online[:, 0], online[:, 1], truth.images.flow[:, 0],
-            states[0].history[:, -1] * truth.images.flow_known[:, 0],
+            scene.history[:, -1] * truth.images.flow_known[:, 0],
         )  # fmt: skip
         total = total + config.inverse_motion * named["inverse_motion"]
     if model.painter is not None:
@@ -112,6 +114,5 @@ def jepa_telemetry(
             for by in (0, 1)
         )
         values |= input_telemetry(model.assembly, targets, told, others)
-    shown = torch.cat([start.history, start.road], dim=1) + start.pattern
-    values |= image_telemetry(model.assembly, shown[:_WATCHED_IMAGES])
+    values |= image_telemetry(model.assembly, start.shown[:_WATCHED_IMAGES])
     return {name: value.item() for name, value in values.items()}

@@ -79,25 +79,43 @@ class JepaConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class JepaState:
-    """An embedding, and what stays fixed over a rollout.
+class JepaScene:
+    """What is seen of a history, and stays fixed over a rollout.
 
     Attributes:
-        embedding: of now.
-        first: of the present.
         history: vehicles in the gliding frame.
         road: lane lines and off-road area, as seen last.
         speed_mps: of the gliding frame.
         pattern: what lies over everything.
+    """
+
+    history: Float[Tensor, "batch frames rows columns"]
+    road: Float[Tensor, "batch 2 rows columns"]
+    speed_mps: Float[Tensor, " batch"]
+    pattern: Float[Tensor, "batch 1 rows columns"]
+
+    @property
+    def shown(self) -> Float[Tensor, "batch channels rows columns"]:
+        """What the encoder is shown of the present."""
+        return torch.cat([self.history, self.road], dim=1) + self.pattern
+
+    def begin(self, embedding: Float[Tensor, "batch features places_x places_y"]) -> JepaState:
+        """The state of a rollout that begins with this embedding of the present."""
+        return JepaState(**vars(self), embedding=embedding, first=embedding, steps=0)
+
+
+@dataclass(frozen=True, eq=False)
+class JepaState(JepaScene):
+    """A scene's embedding on its way.
+
+    Attributes:
+        embedding: of now.
+        first: of the present.
         steps: from the present to now.
     """
 
     embedding: Float[Tensor, "batch features places_x places_y"]
     first: Float[Tensor, "batch features places_x places_y"]
-    history: Float[Tensor, "batch frames rows columns"]
-    road: Float[Tensor, "batch 2 rows columns"]
-    speed_mps: Float[Tensor, " batch"]
-    pattern: Float[Tensor, "batch 1 rows columns"]
     steps: int
 
 
@@ -133,13 +151,15 @@ class JepaWorldModel(WorldModel):
 
     def encode(self, observation: Observation) -> JepaState:
         """Aligns the history in the gliding frame and encodes it."""
+        scene = self.scene(observation)
+        return scene.begin(self.assembly.encode(scene.shown))
+
+    def scene(self, observation: Observation) -> JepaScene:
+        """The history in the gliding frame."""
         seconds_ago = self._seconds_ago(observation.ego)
         history = aligned_vehicles(observation, seconds_ago, self.raster)
         road = observation.images[:, -1, [LANES, OFFROAD]]
-        pattern = self._pattern(road)
-        embedding = self.assembly.encode(torch.cat([history, road], dim=1) + pattern)
-        speed_mps = observation.ego[:, -1, 3]
-        return JepaState(embedding, embedding, history, road, speed_mps, pattern, 0)
+        return JepaScene(history, road, observation.ego[:, -1, 3], self._pattern(road))
 
     def _seconds_ago(self, like: Tensor) -> Float[Tensor, " frames"]:
         return self.config.observation.lags(like.device) * self.config.dt_s
@@ -155,30 +175,30 @@ class JepaWorldModel(WorldModel):
         )
 
     def stacks(
-        self, state: JepaState, vehicles: Float[Tensor, "batch time rows columns"]
+        self, scene: JepaScene, vehicles: Float[Tensor, "batch time rows columns"]
     ) -> Float[Tensor, "batch time1 channels rows columns"]:
         """What the encoder is shown at the present and at each time after it.
 
         The road is the last one seen, slid along: it does not move but for the gliding frame.
 
         Args:
-            state: the present.
+            scene: the present.
             vehicles: as seen from the gliding frame, step after step from the present.
         """
-        frames = state.history.shape[1]
-        film = torch.cat([state.history, vehicles], dim=1)
+        frames = scene.history.shape[1]
+        film = torch.cat([scene.history, vehicles], dim=1)
         windows = film.unfold(1, frames, 1).movedim(-1, 2)
         seconds = torch.arange(windows.shape[1], device=film.device) * self.step_s
-        still = torch.zeros_like(state.road)[:, None].expand(-1, len(seconds), -1, -1, -1)
-        road = carried_road(state.road, still, seconds, state.speed_mps, self.raster)
-        return torch.cat([windows, road], dim=2) + state.pattern[:, None]
+        still = torch.zeros_like(scene.road)[:, None].expand(-1, len(seconds), -1, -1, -1)
+        road = carried_road(scene.road, still, seconds, scene.speed_mps, self.raster)
+        return torch.cat([windows, road], dim=2) + scene.pattern[:, None]
 
     def targets(
-        self, state: JepaState, truth: Truth
+        self, scene: JepaScene, truth: Truth
     ) -> Float[Tensor, "batch time1 features places_x places_y"]:
         """Embeddings of the present and of what followed."""
         assert truth.images is not None
-        return self.assembly.targets(self.stacks(state, truth.images.vehicles))
+        return self.assembly.targets(self.stacks(scene, truth.images.vehicles))
 
     def embedding(self, state: JepaState) -> Float[Tensor, "batch features"]:
         """All places side by side."""
@@ -210,10 +230,10 @@ class JepaWorldModel(WorldModel):
         return torch.cat([latent, state.speed_mps[:, None] / _SPEED_MPS], dim=1)
 
     def posterior(self, state: JepaState, truth: Truth, step: int) -> Latent:
-        """From the embedding before the step and that of what followed."""
+        """From the embedding before the step and the target of what followed."""
         assert truth.images is not None
-        then = self.stacks(state, truth.images.vehicles[:, : step + 1])[:, -1]
-        return self.explain(state.embedding, self.assembly.encode(then))
+        then = self.stacks(state, truth.images.vehicles[:, : step + 1])[:, -1:]
+        return self.explain(state.embedding, self.assembly.targets(then)[:, 0])
 
     def decode(self, states: list[JepaState], observation: Observation, futures: int) -> Futures:
         """Carries the last image along; all steps and futures in one batch."""

@@ -157,3 +157,26 @@ def test_a_model_without_embedding_is_refused(tmp_path):
         main((out,), (recording,))
     with pytest.raises(InputError, match="probes learn on train"):
         main((out,), (recording,), split="all")
+
+
+def test_what_is_hardly_ever_known_is_answered_with_its_mean():
+    """In sparse traffic nobody may be beside the ego in any clip, or in one."""
+    torch.manual_seed(0)
+    features, targets = torch.randn(50, 8), torch.randn(50, 3)
+    targets[:, 1] = math.nan
+    targets[1:, 2] = math.nan
+    read = linear_probe(features, targets)(features)
+    assert read.isfinite().all()
+    assert torch.equal(read[:, 1], torch.zeros(50))
+    torch.testing.assert_close(read[:, 2], targets[0, 2].expand(50))
+
+
+@pytest.mark.parametrize("probe", [linear_probe, lambda x, y: mlp_probe(x, y, 0)])
+def test_a_feature_that_stood_still_in_training_says_nothing(probe):
+    torch.manual_seed(0)
+    features = torch.randn(200, 4)
+    features[:, 3] = 0.7
+    read = probe(features, features[:, :1])
+    other = features.clone()
+    other[:, 3] += 0.3
+    torch.testing.assert_close(read(other), read(features))

@@ -11,6 +11,7 @@ from data.dots import SIDE, STEP_PIXELS, DotsConfig
 from eval.results import over_seeds
 from eval.slow_features import main as tabulate
 from ppuu.errors import InputError
+from train.one_cycle import descend
 from train.slow_features import Study, shown
 from train.slow_features import main as study
 
@@ -58,6 +59,28 @@ def test_intervals_are_students():
     metric = over_seeds(values)
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
     assert (metric.low, metric.high) == pytest.approx((low, high), abs=1e-5)
+
+
+def test_nonsense_is_refused_in_one_line(tmp_path):
+    with pytest.raises(InputError, match="steps 1"):
+        Study(steps=1)
+    with pytest.raises(InputError, match="nan"):
+        study(tmp_path / "cells", strengths=(float("nan"),), study=TINY)
+    with pytest.raises(InputError, match="at least one of each"):
+        study(tmp_path / "cells", tasks=(), study=TINY)
+    assert not (tmp_path / "cells").exists()
+    (tmp_path / "cell.json").write_text('{"task": ')
+    with pytest.raises(InputError, match=r"cell\.json: not readable"):
+        tabulate(tmp_path)
+    (tmp_path / "cell.json").write_text("[]")
+    with pytest.raises(InputError, match=r"cell\.json: holds no JSON object"):
+        tabulate(tmp_path)
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    weight = torch.nn.Linear(1, 1)
+    with pytest.raises(InputError, match="update 0 is nan"):
+        descend(weight, lambda: weight(torch.tensor([float("nan")])).sum(), 3, 0.1)
 
 
 def test_an_empty_folder_says_what_to_run(tmp_path):

@@ -1,5 +1,6 @@
 """Two rooms at the smallest scale, from training to table, and what counts as success."""
 
+import dataclasses
 import json
 
 import pytest
@@ -19,7 +20,7 @@ from eval.two_rooms import (
 from eval.two_rooms import main as plan
 from ppuu.encoders import AssemblyConfig, ConvConfig, GruConfig, VectorHead
 from ppuu.errors import InputError
-from train.two_rooms import Learner, Training, without
+from train.two_rooms import Learner, Training, trained, without
 from train.two_rooms import main as train
 
 TINY = Training(
@@ -51,6 +52,45 @@ def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):
         train(runs, ("full",), (0,), Training())
 
 
+def test_a_run_that_was_trained_anew_is_judged_anew(tmp_path):
+    runs = tmp_path / "runs"
+    train(runs, ("full",), (0,), TINY)
+    plan(runs, None, SHORT)
+    (judged,) = runs.glob("*/judged-*.json")
+    before = json.loads(judged.read_text())
+    (runs / "full-seed0" / "checkpoint.pt").unlink()
+    train(runs, ("full",), (0,), dataclasses.replace(TINY, updates=5))
+    plan(runs, None, SHORT)
+    after = json.loads(judged.read_text())
+    assert (before["updates"], after["updates"]) == (3, 5)
+    # And what was trained at another scale is no further seed of it.
+    train(runs, ("full",), (1,), TINY)
+    with pytest.raises(InputError, match="full differ in their training"):
+        plan(runs, None, SHORT)
+
+
+def test_targets_of_a_moving_average_let_the_encoder_learn(tmp_path):
+    averaged = dataclasses.replace(TINY.assembly, target_momentum=0.9)
+    training = dataclasses.replace(TINY, assembly=averaged)
+    torch.manual_seed(0)
+    before = Learner(training).assembly
+    after = trained(training, 0).assembly
+    for part in ("encoder", "target"):
+        old, new = getattr(before, part), getattr(after, part)
+        moved = [
+            not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True)
+        ]
+        assert all(moved[:2]), part
+
+
+def test_a_single_step_is_refused():
+    """Nothing varies within it."""
+    with pytest.raises(InputError, match=r"rooms\.steps 1"):
+        Training(RoomsConfig(steps=1))
+    with pytest.raises(InputError, match="turn_rad nan"):
+        RoomsConfig(turn_rad=float("nan"))
+
+
 def test_a_variant_lacks_its_term():
     rooms = draw_rooms(TINY.rooms, 4, torch.Generator().manual_seed(0))
     losses = {}
@@ -59,7 +99,7 @@ def test_a_variant_lacks_its_term():
         "no-inverse-dynamics",
     ):  # fmt: skip
         torch.manual_seed(0)
-        losses[variant] = Learner(without(TINY, variant))(rooms)[0].item()
+        losses[variant] = Learner(without(TINY, variant))(rooms).item()
     assert all(losses["full"] > losses[variant] for variant in losses if variant != "full")
     assert without(TINY, "random").updates == 0
 

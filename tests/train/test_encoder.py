@@ -10,7 +10,14 @@ import train.encoder
 import train.policy
 from ppuu.checkpoint import Checkpoint
 from ppuu.config import from_json, to_json
-from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
+from ppuu.encoders import (
+    AssemblyConfig,
+    ConvConfig,
+    MapHead,
+    ResidualConfig,
+    VectorHead,
+    VitConfig,
+)
 from ppuu.errors import InputError
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.policies import NetworkPolicyConfig
@@ -100,3 +107,20 @@ def test_every_objective_comes_back_from_json(name):
 def test_a_batch_of_one_is_refused():
     with pytest.raises(InputError, match="compared"):
         train.encoder.EncoderTraining(batch=1)
+
+
+def test_any_objective_may_have_any_encoder():
+    vector, vit = (train.encoder.OBJECTIVES[f"sigreg-{kind}"].model for kind in ("vector", "vit"))
+    assert vector.assembly.head == VectorHead(256)
+    assert vit.assembly.encoder == VitConfig()
+    # Each keeps what its objective asks for.
+    assert vector.assembly.norm == vit.assembly.norm == "batch"
+    assert vit.regularizer == train.encoder.OBJECTIVES["sigreg"].model.regularizer
+
+
+def test_a_moving_average_does_not_accumulate():
+    config = train.encoder.OBJECTIVES["vicreg"]
+    averaged = dataclasses.replace(config.model.assembly, target_momentum=0.9)
+    model = dataclasses.replace(config.model, assembly=averaged)
+    with pytest.raises(InputError, match="accumulate 2"):
+        dataclasses.replace(config, model=model, loop=LoopConfig(accumulate=2))

@@ -225,6 +225,14 @@ def test_another_configuration_is_refused(recording, world_model, tmp_path, chan
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_as_many_batches_an_update_as_before(recording, world_model):
+    """Ranks may make up for accumulation, but one process has no others."""
+    loop = dataclasses.replace(WORLD_MODEL.loop, updates=6, log_every=1, accumulate=2)
+    config = dataclasses.replace(WORLD_MODEL, loop=loop)
+    with pytest.raises(InputError, match="batches_per_update: 2 instead of 1"):
+        train.world_model.main((recording,), world_model, config, split="all", device="cpu")
+
+
 def test_a_run_of_another_kind_is_refused(recording, world_model, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(world_model, out)

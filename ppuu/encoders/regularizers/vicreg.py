@@ -91,4 +91,5 @@ def squared_covariance(
     covariance = centred.mT @ centred / (count - 1)
     squares = covariance.square()
     off = squares.sum((1, 2)) - torch.diagonal(squares, dim1=1, dim2=2).sum(1)
-    return off.mean() / (features if normalization == "features" else features * (features - 1))
+    pairs = features * max(1, features - 1)
+    return off.mean() / (features if normalization == "features" else pairs)

@@ -206,7 +206,20 @@ def test_every_failure_is_one_number_away():
 @pytest.mark.parametrize("rank", [1, 3, 8])
 def test_the_effective_rank_of_equal_axes_is_their_number(rank):
     covariance = torch.diag(torch.cat([torch.ones(rank), torch.zeros(8 - rank)])).double()
-    values = spectrum(covariance)
+    values = spectrum(covariance, 1000)
     assert values["rank"].item() == pytest.approx(rank)
     assert values["rank_share"].item() == pytest.approx(rank / 8)
     assert values["off_diagonal"].item() == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_small_batch_is_no_collapse():
+    """What hardly changes within a sequence spans one direction a sequence, less one."""
+    torch.manual_seed(0)
+    still = torch.randn(4, 1, 1, 32) + 0.01 * torch.randn(4, 5, 1, 32)
+    assert "dimensional-collapse" not in raised(as_numbers(Unrolled.of(still, still)))
+    line = torch.randn(64, 5, 1, 1) * torch.ones(32)
+    assert "dimensional-collapse" in raised(as_numbers(Unrolled.of(line, line)))
+
+
+def as_numbers(unrolled):
+    return {name: value.item() for name, value in telemetry(unrolled).items()}

@@ -90,6 +90,17 @@ def test_the_first_target_is_the_present(data, distraction):
     torch.testing.assert_close(targets[:, 0], state.embedding, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_training_begins_with_the_first_of_all_embeddings(data, momentum):
+    """Encoded by itself, a norm over the batch would make it another one."""
+    assembly = dataclasses.replace(TINY.assembly, norm="batch", target_momentum=momentum)
+    model = model_of(dataclasses.replace(TINY, assembly=assembly)).train()
+    seen = []
+    model.regularizer.register_forward_hook(lambda module, given, made: seen.append(given[0]))
+    jepa_loss(model, data[1].observation, truth_of(data, model), JepaLossConfig())
+    assert torch.equal(seen[0].predicted[:, 0], seen[0].online[:, 0])
+
+
 def test_untrained_it_predicts_the_velocities_seen(data):
     model, observation = model_of().eval(), data[1].observation
     futures, state = model.imagine(observation, 2, 1), model.encode(observation)
