@@ -394,7 +394,7 @@ def main(
     unknown = [name for name in rows if name not in ROWS]
     if unknown or not rows:
         raise InputError(f"--rows {' '.join(unknown)}: rows are {', '.join(ROWS)}")
-    require_runnable(seeds, at_once, test)
+    require_runnable(seeds, at_once, recordings, test)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for seed in seeds:
         for name in rows:

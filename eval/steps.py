@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ppuu.errors import InputError
-from ppuu.recording import load_recordings
+from ppuu.recording import list_recordings, load_recordings
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,29 @@ def _start(step: Step, line: int) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-m", *step.words], env=environment)
 
 
-def require_runnable(seeds: Sequence[int], at_once: int, test: Sequence[Path]) -> None:
+def require_runnable(
+    seeds: Sequence[int], at_once: int, recordings: Sequence[Path], test: Sequence[Path]
+) -> None:
     """What a table would else find out after everything has been trained.
 
     Args:
         seeds: a training each.
         at_once: commands at a time.
-        test: recordings to judge on.
+        recordings, test: what is learnt from, and judged on.
 
     Raises:
-        InputError: one of them is of no use, or missing.
+        InputError: one of them is of no use, missing, or learnt from and judged on.
     """
     words = " ".join(map(str, seeds))
     if not seeds or at_once < 1:
         raise InputError(f"--seeds {words}, --at-once {at_once}: at least one of each")
     if len(set(seeds)) < len(seeds):
         raise InputError(f"--seeds {words}: one of them twice")
-    load_recordings(test)
+    unseen = {recording.content_hash: recording for recording in load_recordings(test)}
+    for stored in list_recordings(recordings):
+        known = unseen.get(stored.load().content_hash)
+        if known is not None:
+            raise InputError(f"--test: {known.name} is among --recordings; judge on another one")
 
 
 def carry_out(stages: Sequence[Sequence[Step]], at_once: int | None = None) -> dict[str, float]:
@@ -91,6 +97,9 @@ def carry_out(stages: Sequence[Sequence[Step]], at_once: int | None = None) -> d
         InputError: a command failed; what is done stays, so running again goes on from there.  Or
             something there was made with other options.
     """
+    # The last stage is made anew whenever something before it is; nothing else may differ.
+    for step in (step for stage in stages[:-1] for step in stage if step.product.exists()):
+        step.check()
     seconds: dict[str, float] = {}
     for number, stage in enumerate(stages):
         todo = [step for step in stage if not step.product.exists()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json as json_
+import math
 import re
 import signal
 import sys
@@ -16,6 +17,7 @@ from envs.traffic.registry import POLICY, TRAFFICS
 from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import written_whole
+from ppuu.policies.named import policy_by_name
 
 from .clustered import clustered_means
 from .results import Metric, Row, format_table, write_results
@@ -236,6 +238,10 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def _percent(share: Metric) -> str:
+    if math.isnan(share.value):
+        return ""
+    if math.isnan(share.low):
+        return f"{100 * share.value:.1f}"
     return f"{100 * share.value:.1f} ({100 * share.low:.1f}-{100 * share.high:.1f})"
 
 
@@ -254,10 +260,10 @@ def main(
 ) -> None:
     """Trains every row of a table over several seeds, drives held-out traffic, writes the table.
 
-    What is trained already is picked up, and an interrupted run goes on.  OUT/table.json holds the
-    rows, OUT/table.md the table for people: success and distance over all seeds with 95 %
-    intervals (scenarios resampled), the deviation between seeds, and what was published for I-80,
-    which is another data set.
+    What is trained already is picked up, and an interrupted run goes on.  OUT/table-PRESET.json
+    holds the rows and drivers in pairs, OUT/table-PRESET.md the table for people: success and
+    distance over all seeds with 95 % intervals (scenarios resampled), the deviation between seeds,
+    and what was published for I-80, which is another data set.
 
     Args:
         recordings: what is learnt from, all of it.
@@ -275,8 +281,8 @@ def main(
         limit: drive only so many scenarios, spread evenly over the list.
         at_once: commands at a time; each uses one core.
     """
-    _require(preset, seeds, others, limit)
-    require_runnable(seeds, at_once, test)
+    _require(preset, out, seeds, others, limit)
+    require_runnable(seeds, at_once, recordings, test)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen, config = PRESETS[preset], {
         "preset": preset, "recordings": list(map(str, recordings)), "test": list(map(str, test)),
@@ -303,14 +309,17 @@ def main(
         for row in chosen.learned
     }
     table = tabulate(episodes, rows)
-    write_results(out / "table.json", "eval.table", config | {"seconds": took}, table, compared)
-    with written_whole(out / "table.md") as temporary:
+    results, page = out / f"table-{preset}.json", out / f"table-{preset}.md"
+    write_results(results, "eval.table", config | {"seconds": took}, table, compared)
+    with written_whole(page) as temporary:
         temporary.write_text(markdown(table))
     print(format_table(table))
-    sys.stdout.write(f"\n{out / 'table.json'}\n{out / 'table.md'}\n")
+    sys.stdout.write(f"\n{results}\n{page}\n")
 
 
-def _require(preset: str, seeds: Sequence[int], others: Sequence[str], limit: int | None) -> None:
+def _require(
+    preset: str, out: Path, seeds: Sequence[int], others: Sequence[str], limit: int | None
+) -> None:
     """Raises InputError if no such table can be trained and scored."""
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: not one of {', '.join(PRESETS)}")
@@ -322,6 +331,10 @@ def _require(preset: str, seeds: Sequence[int], others: Sequence[str], limit: in
     for kind in others:
         if kind not in (*TRAFFICS, PPUU) and not kind.startswith(POLICY):
             raise InputError(f"--others {kind}: not one of {', '.join([*TRAFFICS, PPUU])}")
+        if kind.startswith(POLICY):
+            policy_by_name(kind.removeprefix(POLICY), f"--others {POLICY}")
+    if "," in str(out):
+        raise InputError(f"--out {out}: planners' names separate their settings by commas")
     if not others or len(set(others)) < len(others):
         raise InputError(f"--others {' '.join(others)}: name each kind once, and at least one")
     if limit is not None and limit < 1:

@@ -151,7 +151,7 @@ PRESETS = {
     "core": TablePreset(CORE, _SIMPLE),
     "coupled": TablePreset(COUPLED),
     "paper": TablePreset(PAPER),
-    "sweep": TablePreset(SWEEP),
+    "sweep": TablePreset((MPUR, *SWEEP)),
     "ablations": TablePreset((MPUR, *ABLATIONS)),
     "debug": TablePreset((replace(MPUR, family="debug"),), ("planner:constant-acceleration",)),
 }  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,13 +26,13 @@ from ppuu.rollout import Futures, Rollout
 from ppuu.runs import load_policy, load_world_models
 from ppuu.runtime import seed_everything
 from ppuu.track_futures import TrackFutures
-from ppuu.tracks import states_at
+from ppuu.tracks import states_beyond
 from ppuu.world_models import Ensemble, WorldModel
 
 from .clustered import clustered_means, clustered_rank_correlation, ranks_of
 from .held_out import held_out
 from .policies import labels, runs_by_label
-from .results import Row, format_table, write_results
+from .results import Metric, Row, format_table, write_results
 
 EXPERT = "recorded human"
 _NEAR = 1e-3
@@ -60,6 +60,8 @@ class Judged:
 def true_futures(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -> Futures | TrackFutures:
     """What really surrounded the paths: recorded traffic, which nobody's driving changes.
 
+    Who leaves the recording drives on, as a model of tracks foresees; in images it is gone.
+
     Args:
         clips: where the clips were cut from.
         clip: where the paths begin.
@@ -71,7 +73,7 @@ def true_futures(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -> Fut
     told, tracks = rollout.futures, clip.observation.tracks
     if isinstance(told, TrackFutures):
         assert tracks is not None
-        states, _ = states_at(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
+        states = states_beyond(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
         return replace(told, states=states.transpose(1, 2)[:, None])
     vehicles = clips.draw_vehicles(clip, ahead, told.pose)[:, None]
     return replace(told, vehicles=vehicles, road=clips.draw_road(clip, told.pose), flow=None)
@@ -139,31 +141,39 @@ def row(name: str, seen: Judged, cluster: Int[np.ndarray, " clips"]) -> Row:
     """Mean uncertainty, mean error, and how one ranks the other; whole vehicles resampled."""
     means = clustered_means(np.stack([seen.priced.mean(1), seen.wrong.mean(1)], axis=1), cluster)
     every = np.repeat(cluster, seen.wrong.shape[1])
-    # Ranks within a step: that both grow with the horizon is no merit.
-    ranks = {
-        name: np.apply_along_axis(ranks_of, 0, values).flatten()
-        for name, values in vars(seen).items()
-    }
+    everywhere = np.ones_like(seen.wrong, dtype=bool)
     # Where nobody is near, uncertainty and error are both nothing, which proves little.
-    near = (seen.cost > _NEAR).flatten()
+    near = seen.cost > _NEAR
+
+    def correlation(values: Float[np.ndarray, "clips time"], among: np.ndarray) -> Metric:
+        return clustered_rank_correlation(
+            _ranks(values, among), _ranks(seen.wrong, among), every[among.flatten()]
+        )
+
     found: Row = {
         "name": name,
         "uncertainty": means[0],
         "cost_error": means[1],
-        "rank_correlation": clustered_rank_correlation(ranks["found"], ranks["wrong"], every),
-        "by_cost_alone": clustered_rank_correlation(ranks["cost"], ranks["wrong"], every),
+        "rank_correlation": correlation(seen.found, everywhere),
+        "by_cost_alone": correlation(seen.cost, everywhere),
         "somebody_near": float(near.mean()),
-        "rank_correlation_near": clustered_rank_correlation(
-            ranks["found"][near], ranks["wrong"][near], every[near]
-        ),
-        "by_cost_alone_near": clustered_rank_correlation(
-            ranks["cost"][near], ranks["wrong"][near], every[near]
-        ),
+        "rank_correlation_near": correlation(seen.found, near),
+        "by_cost_alone_near": correlation(seen.cost, near),
         "rank_correlation_of_clips": clustered_rank_correlation(
             seen.found.mean(1), seen.wrong.mean(1), cluster
         ),
     }
     return found
+
+
+def _ranks(
+    values: Float[np.ndarray, "clips time"], among: Bool[np.ndarray, "clips time"]
+) -> Float[np.ndarray, " some"]:
+    """Ranks within each step, of those who count: that values grow with the horizon is no merit."""
+    ranks = np.zeros_like(values, dtype=float)
+    for step, some in enumerate(among.T):
+        ranks[some, step] = ranks_of(values[some, step])
+    return ranks[among]
 
 
 def main(

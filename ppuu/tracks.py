@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .kinematics import step
 from .neighbours import Neighbours
 from .scene import Scene
 
@@ -129,6 +130,19 @@ def matched(
     found = torch.where(present[..., None], found, states[:, -1, :slots, None])
     size = torch.where((now >= 0)[..., None], size_m[now.clamp(min=0)], 1.0)
     return Tracks(found, present, size, now)
+
+
+def states_beyond(
+    scene: Scene, vehicle: Int[Tensor, "batch slots"], frame: Int[Tensor, "batch frames"]
+) -> Float[Tensor, "batch slots frames 4"]:
+    """States at global frames; who has left the recording drives straight on as it last was.
+
+    Rather than stand in everybody's way, where nobody was.
+    """
+    states, _ = states_at(scene, vehicle, frame)
+    last = scene.last_frame[vehicle.clamp(min=0)]
+    late_s = (frame[:, None] - last[..., None]).clamp(min=0) * scene.dt_s
+    return step(states, torch.zeros_like(states[..., :2]), late_s)
 
 
 def states_at(

@@ -178,6 +178,8 @@ def main(
         raise InputError(f"--world-model: {method} takes one, only mpur takes an ensemble")
     if isinstance(model, Ensemble) and config.unroll.latents == "posterior":
         raise InputError("--unroll.latents posterior: the members of an ensemble share no latents")
+    if config.unroll.dream.every and model is not None and not model.latent_size:
+        raise InputError("--unroll.dream.every: a deterministic world model has no latents to move")
     if model is None and (method in IN_MODEL or _embeds(config)):
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
     if model is not None:
@@ -239,7 +241,7 @@ def _refuse_unheard(
     Raises:
         InputError: the method does not listen to one that is set.
     """
-    imagined = method.startswith("mpur")
+    imagined, usual = method.startswith("mpur"), UnrollConfig()
     options = {
         "--teacher": (teacher is not None, method == "distillation"),
         "--value": (value is not None, imagined),
@@ -247,7 +249,14 @@ def _refuse_unheard(
         "--world-model": (bool(world_model), method in IN_MODEL or _embeds(config)),
         "--unroll.latents": (config.unroll.latents != "prior", imagined),
         "--unroll.dream.every": (config.unroll.dream.every > 0, imagined),
+        "--unroll.cost.*": (config.unroll.cost != usual.cost, imagined),
     }
+    options |= {
+        f"--unroll.{name.replace('_', '-')}": (
+            getattr(config.unroll, name) != getattr(usual, name), method == "mpur"
+        )
+        for name in ("uncertainty_weight", "view_weight", "hinge")
+    }  # fmt: skip
     for option, (there, heard) in options.items():
         if there and not heard:
             raise InputError(f"{option}: --method {method} does not listen to it; leave it out")

@@ -14,6 +14,7 @@ from data.clips import Clips
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
 from ppuu.costs import Uncertainty
+from ppuu.errors import InputError
 from ppuu.objectives import (
     StartConfig,
     Terms,
@@ -76,7 +77,26 @@ class PoliciesBenchmark:
     threads: int = 0
 
     def run(self) -> list[Row]:
-        """One row a member."""
+        """One row a member.
+
+        Raises:
+            InputError: no such member, or a size is of no use.
+        """
+        unknown = [name for name in self.members if name not in MEMBERS]
+        if unknown:
+            raise InputError(f"--members {unknown[0]}: not one of {', '.join(MEMBERS)}")
+        if min(self.batch, self.repeats) < 1 or self.replicas < 2 or self.threads < 0:
+            raise InputError(
+                f"--batch {self.batch}, --repeats {self.repeats}: at least 1; --replicas "
+                f"{self.replicas}: at least 2; --threads {self.threads}: not negative"
+            )
+        for name in self.members or MEMBERS:
+            frames = MEMBERS[name].model.frames_per_step
+            if self.frames < frames or self.frames % frames:
+                raise InputError(
+                    f"--frames {self.frames}: '{name}' takes steps of {frames} frames; give a "
+                    "multiple of it"
+                )
         use_threads(self.threads)
         recording = generate(PRESETS["dense"], 20.0, seed=0)
         updates = {name: self._update(MEMBERS[name], recording) for name in self.members or MEMBERS}

@@ -15,9 +15,6 @@ from ..terms import Terms
 from ..track_futures import TrackFutures
 from ..world_models.base import Truth
 
-_AWAY_M = 1e5
-"""Where a vehicle is put that the recording has lost: out of everybody's way."""
-
 
 def recorded_rollout(
     observation: Observation,
@@ -40,11 +37,7 @@ def recorded_rollout(
     tracks, road = observation.tracks, observation.road
     assert tracks is not None
     assert road is not None
-    assert truth.tracks is not None
-    assert truth.known is not None
-    states = truth.tracks.clone()
-    states[..., 0] += _AWAY_M * ~truth.known
-    told = states.transpose(1, 2)[:, None]
+    told = truth.present.transpose(1, 2)[:, None]
     futures = TrackFutures(told, tracks.size_m, tracks.here, road, truth.ego[..., :3], raster)
     return Rollout(truth.ego, actions, previous_action, observation.size_m, futures, step_s)
 

@@ -9,7 +9,7 @@ from .policy_unroll import Surroundings
 
 
 def as_recorded(observation: Observation, truth: Truth, predictor: Predictor) -> Surroundings:
-    """The tracked vehicles where they really were, whatever the ego does.
+    """The tracked vehicles where they really were, for as long as they were recorded.
 
     Args:
         observation: histories with tracks.
@@ -19,9 +19,8 @@ def as_recorded(observation: Observation, truth: Truth, predictor: Predictor) ->
     tracks, road = observation.tracks, observation.road
     assert tracks is not None
     assert road is not None
-    assert truth.tracks is not None
     futures = TrackFutures(
-        truth.tracks.transpose(1, 2)[:, None],
+        truth.present.transpose(1, 2)[:, None],
         tracks.size_m,
         tracks.here,
         road,

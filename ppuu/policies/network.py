@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -37,7 +38,7 @@ class NetworkPolicyConfig:
     lateral_mps2: float = 6.0
 
     def __post_init__(self):
-        if self.hidden < 1 or self.components < 0 or not self.lateral_mps2 > 0:
+        if self.hidden < 1 or self.components < 0 or not 0 < self.lateral_mps2 < math.inf:
             raise InputError(
                 f"a policy of hidden {self.hidden}, components {self.components} and lateral_mps2 "
                 f"{self.lateral_mps2}: at least 1 and 0, and positive"

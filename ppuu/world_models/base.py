@@ -58,6 +58,10 @@ class Latent:
         return 0.5 * (ratio.exp() + apart - 1.0 - ratio).sum(-1)
 
 
+_AWAY_M = 1e5
+"""Where a vehicle is put that the recording has lost."""
+
+
 @dataclass(frozen=True, eq=False)
 class Truth:
     """What really followed a history, at a model's steps, as far as its kind of model asks.
@@ -73,6 +77,15 @@ class Truth:
     tracks: Float[Tensor, "batch slots time 4"] | None = None
     known: Bool[Tensor, "batch slots time"] | None = None
     images: TrueImages | None = None
+
+    @property
+    def present(self) -> Float[Tensor, "batch slots time 4"]:
+        """The tracks; whom the recording has lost is far out of everybody's way."""
+        assert self.tracks is not None
+        assert self.known is not None
+        states = self.tracks.clone()
+        states[..., 0] += _AWAY_M * ~self.known
+        return states
 
     def repeat(self, copies: int) -> Truth:
         """Every element of the batch ``copies`` times in a row; of models that predict tracks."""

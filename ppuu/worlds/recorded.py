@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..kinematics import step
 from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..raster import LocalRoad
 from ..track_futures import TrackFutures
-from ..tracks import states_at
+from ..tracks import states_beyond
 from ..world_models.gliding import gliding_poses
 from .base import Foresight, World, for_candidates
 
@@ -40,18 +39,12 @@ class RecordedWorld(World):
         futures: int,
         generator: torch.Generator,
     ) -> Foresight:
-        """Looked up in the recording; all alternatives are alike.
-
-        Who leaves the recording drives on as it last was, rather than stand in everybody's way.
-        """
+        """Looked up in the recording; all alternatives are alike."""
         tracks = observation.tracks
         assert tracks is not None
         ahead = torch.arange(1, steps + 1, device=surroundings.frame.device) * self.frames_per_step
         frame = surroundings.frame[:, None] + ahead
-        states, _ = states_at(surroundings.scene, tracks.vehicle, frame)
-        last = surroundings.scene.last_frame[tracks.vehicle.clamp(min=0)]
-        late_s = (frame[:, None] - last[..., None]).clamp(min=0) * self.dt_s
-        states = step(states, torch.zeros_like(states[..., :2]), late_s)
+        states = states_beyond(surroundings.scene, tracks.vehicle, frame)
         road = surroundings.scene.vehicle_recording[surroundings.vehicle]
         told = TrackFutures(
             states.transpose(1, 2)[:, None],

@@ -1,10 +1,12 @@
 """The benchmark of MPUR compares the same computation: without dropout both ways agree."""
 
+import pytest
 import torch
 
 from eval.benchmarks import original_policy
 from eval.benchmarks.policies import MEMBERS, PoliciesBenchmark
 from ppuu.costs import DrivingCostConfig, Uncertainty
+from ppuu.errors import InputError
 from ppuu.objectives import UnrollConfig, from_prior, policy_loss, replicas, unroll
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
@@ -47,3 +49,17 @@ def test_the_original_s_way_gives_the_same_loss_and_gradients():
 def test_a_row_is_timed():
     (row,) = PoliciesBenchmark(("tokens",), batch=1, frames=3, replicas=2, repeats=1).run()
     assert row["name"] in MEMBERS and row["seconds"].value > 0 and "ratio" not in row
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"members": ("nope",)}, "--members nope"),
+        ({"batch": 0}, "--batch 0"),
+        ({"repeats": 0}, "--repeats 0"),
+        ({"members": ("tokens",), "frames": 31}, "--frames 31: 'tokens'"),
+    ],
+)
+def test_sizes_of_no_use_are_refused(options, complaint):
+    with pytest.raises(InputError, match=complaint):
+        PoliciesBenchmark(**options).run()

@@ -133,15 +133,45 @@ def test_steps_are_taken_once_and_a_failure_is_named(tmp_path):
         ({"seeds": (0, 0)}, "--seeds 0 0: one of them twice"),
         ({"seeds": (3,), "preset": "ablations"}, "--seeds 3: --preset ablations has a row"),
         ({"test": (Path("none.h5"),)}, "none.h5"),
+        ({"others": ("policy:nope",)}, "--others policy: nope"),
+        ({"out": Path("a,b")}, "--out a,b"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_training(change, complaint, tmp_path, monkeypatch):
     recording = tmp_path / "dense.h5"
     dense_recording(per_lane=2, frames=40).save(recording)
     monkeypatch.setattr("eval.table.carry_out", lambda *_: pytest.fail("training began"))
-    words = {"recordings": (recording,), "test": (recording,), "out": tmp_path / "out"} | change
+    learnt = tmp_path / "learnt.h5"
+    dense_recording(per_lane=2, frames=41).save(learnt)
+    words = {"recordings": (learnt,), "test": (recording,), "out": tmp_path / "out"} | change
     with pytest.raises((InputError, OSError), match=complaint):
         main(**words)
+
+
+def test_what_is_learnt_from_is_not_driven_in(tmp_path, monkeypatch):
+    recording = tmp_path / "dense.h5"
+    dense_recording(per_lane=2, frames=40).save(recording)
+    monkeypatch.setattr("eval.table.carry_out", lambda *_: pytest.fail("training began"))
+    with pytest.raises(InputError, match="is among --recordings"):
+        main((recording,), (recording,), tmp_path / "out")
+
+
+def test_other_options_are_refused_even_where_something_older_is_missing(tmp_path):
+    """Else a policy of other options would be taken further, beside a new seed's."""
+    model, policy, score = (
+        Step(name, ("platform",), tmp_path / name) for name in ("model", "policy", "score")
+    )
+    carry_out([[model], [policy], [score]])
+    further = Step("another seed", ("platform",), tmp_path / "further")
+    other = Step("policy", ("platform", "--terse"), tmp_path / "policy")
+    with pytest.raises(InputError, match="policy: made by another command"):
+        carry_out([[model, further], [other], [score]])
+    assert policy.product.exists() and not further.product.exists()
+    # Results of all that is there are made anew, whatever else was asked of them before.
+    wider = Step("score", ("platform", "--terse"), tmp_path / "score")
+    assert set(carry_out([[model, further], [policy], [wider]])) == {
+        "another seed", "policy", "score",
+    }  # fmt: skip
 
 
 def test_a_step_that_was_stopped_is_known_by_its_command(tmp_path):

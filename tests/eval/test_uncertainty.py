@@ -43,6 +43,17 @@ def test_an_empty_road_is_told_apart():
     assert abs(told["rank_correlation_near"].value) < 0.2
 
 
+def test_more_neighbours_later_prove_nothing():
+    """Who is near more often at some steps than at others is ranked among those near."""
+    random = np.random.default_rng(0)
+    wrong, found = random.uniform(1, 2, size=(2, 500, 4))
+    near = random.uniform(size=(500, 4)) < [0.05, 0.3, 0.6, 0.9]
+    wrong, found = wrong * near, found * near
+    told = row("x", judged(found, wrong, 1.0 * near), np.arange(500))
+    assert told["rank_correlation_near"].low < 0 < told["rank_correlation_near"].high
+    assert abs(told["rank_correlation_near"].value) < 0.1
+
+
 def test_ties_share_their_rank():
     """However they are ordered, equal values prove nothing."""
     zeros = np.zeros((50, 2))

@@ -25,7 +25,7 @@ from ppuu.objectives import (
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.raster import warp
-from ppuu.world_models.base import TrueImages
+from ppuu.world_models.base import TrueImages, Truth
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, TINY_OBSERVATION, tiny_clips
 
@@ -333,6 +333,14 @@ def test_who_sees_what_the_expert_saw_pays_nothing_for_it(model, clip):
     other = dataclasses.replace(images, vehicles=1.0 - images.vehicles)
     terms = expert_path_loss(rollout, rollout.states, other)
     assert terms.total == terms.named["vehicles"] > 0.1
+
+
+def test_whom_the_recording_has_lost_stands_in_nobodys_way():
+    tracks = torch.zeros(1, 2, 3, 4)
+    known = torch.tensor([[[True, True, False], [True, True, True]]])
+    truth = Truth(torch.zeros(1, 3, 4), tracks, known)
+    assert torch.equal(truth.present[..., 0] > 1e4, ~known)
+    assert torch.equal(tracks, torch.zeros_like(tracks))
 
 
 def test_a_value_counts_as_the_steps_that_follow(model, clip):

@@ -1,5 +1,7 @@
 """Tracks: the nearest vehicles and their pasts, from recordings and as the simulator keeps them."""
 
+import math
+
 import torch
 
 from envs.scenario import ScenarioConfig, list_scenarios
@@ -7,7 +9,7 @@ from envs.simulator import Simulator, SimulatorConfig
 from ppuu.observation import ObservationConfig, observe
 from ppuu.raster import RasterConfig, RoadMap
 from ppuu.scene import Scene
-from ppuu.tracks import recorded_tracks
+from ppuu.tracks import recorded_tracks, states_at, states_beyond
 from tests.helpers import dense_recording
 
 CONFIG = ObservationConfig(frames=3, stride=2, raster=RasterConfig(rows=11, columns=8), vehicles=12)
@@ -66,3 +68,22 @@ def test_the_simulator_remembers_what_the_recording_says():
     torch.testing.assert_close(seen.states[env, slot, frame], true)
     again = simulator.clone().observe().tracks
     torch.testing.assert_close(again.states, simulator.observe().tracks.states)
+
+
+def test_who_leaves_the_recording_drives_on():
+    """Straight, as it last was; until then, as recorded."""
+    scene = Scene.build([dense_recording()])
+    vehicle = torch.tensor([[0, 5]])
+    last = scene.last_frame[vehicle[0]]
+    frame = last.max()[None, None] + torch.tensor([[-100, -1, 0, 7, 20]])
+    told, (states, known) = states_beyond(scene, vehicle, frame), states_at(scene, vehicle, frame)
+    assert torch.equal(told[known], states[known])
+    for slot, number in enumerate(vehicle[0]):
+        x, y, heading, speed = scene.state(number, last[slot]).tolist()
+        late_s = (frame[0, -1] - last[slot]).item() * scene.dt_s
+        expected = [
+            x + speed * late_s * math.cos(heading), y + speed * late_s * math.sin(heading),
+            heading, speed,
+        ]  # fmt: skip
+        assert late_s > 0
+        torch.testing.assert_close(told[0, slot, -1], torch.tensor(expected), rtol=1e-4, atol=1e-3)

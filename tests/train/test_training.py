@@ -15,11 +15,15 @@ import train.progress
 import train.world_model
 from data.events import EventWeights
 from ppuu.checkpoint import Checkpoint
+from ppuu.costs import DrivingCostConfig
 from ppuu.errors import InputError
-from ppuu.objectives import StartConfig, Terms, UnrollConfig, WorldModelLossConfig
+from ppuu.objectives import DreamConfig, StartConfig, Terms, UnrollConfig, WorldModelLossConfig
+from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
+from ppuu.raster import RasterConfig
 from ppuu.runs import load_policy, load_world_model
+from ppuu.world_models import CoupledConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
 from train.policy import IN_MODEL
@@ -275,18 +279,50 @@ def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
 @pytest.mark.parametrize(
     ("method", "options", "complaint"),
     [
+        (
+            "imitation", {"unroll": UnrollConfig(cost=DrivingCostConfig(lane_weight=3.0))},
+            "--unroll.cost",
+        ),
         ("imitation", {"teacher": "planner:recorded"}, "--teacher: --method imitation does not"),
         ("mper", {"value": Path("nowhere")}, "--value: --method mper does not"),
         ("imitation", {"init": Path("nowhere")}, "--init: --method imitation does not"),
         ("multi-step-imitation", {"world_model": (Path("x"),)}, "--world-model: --method multi"),
+        ("mper", {"unroll": UnrollConfig(hinge=1.0)}, "--unroll.hinge: --method mper does not"),
+        (
+            "mpur-without-uncertainty", {"unroll": UnrollConfig(uncertainty_weight=0.5)},
+            "--unroll.uncertainty-weight: --method mpur-without",
+        ),
     ],
-)
+)  # fmt: skip
 def test_options_that_a_method_does_not_listen_to_are_refused(
     recording, tmp_path, method, options, complaint
 ):
     config = train.policy.PRESETS["debug"]
+    if "unroll" in options:
+        config, options = dataclasses.replace(config, **options), {}
     with pytest.raises(InputError, match=complaint):
         train.policy.main(method, (recording,), tmp_path / "run", config, split="all", **options)
+
+
+def test_there_is_nothing_to_dream_of_without_latents(recording, tmp_path):
+    model, seen = tmp_path / "model", ObservationConfig(3, 3, RasterConfig(64, 24))
+    deterministic = dataclasses.replace(
+        train.world_model.PRESETS["coupled-debug"],
+        model=CoupledConfig(seen, features=8, latent=0), steps=3,
+    )  # fmt: skip
+    train.world_model.main(
+        (recording,), model, with_loop(deterministic, updates=1), split="all", device="cpu"
+    )
+    config = train.policy.PRESETS["pixels-debug"]
+    unroll = dataclasses.replace(config.unroll, dream=DreamConfig(every=1))
+    config = dataclasses.replace(
+        config, unroll=unroll,
+        policy=NetworkPolicyConfig(PixelsConfig(seen, (4, 4, 4)), 8),
+    )  # fmt: skip
+    with pytest.raises(InputError, match="no latents to move"):
+        train.policy.main(
+            "mpur", (recording,), tmp_path / "policy", config, (model,), split="all", device="cpu"
+        )
 
 
 def test_a_world_model_whose_steps_do_not_join_its_history_is_refused(recording, tmp_path):
