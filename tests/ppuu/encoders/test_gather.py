@@ -13,6 +13,7 @@ from ppuu.encoders.norms import JointBatchNorm
 from ppuu.encoders.regularizers import (
     BarlowTwinsConfig,
     DclConfig,
+    DirectClrConfig,
     InfoNceConfig,
     Mcr2Config,
     SigRegConfig,
@@ -22,7 +23,7 @@ from ppuu.encoders.regularizers import (
 
 CONFIGS = (
     VicRegConfig(temporal_variance=0.5), InfoNceConfig(), DclConfig(), BarlowTwinsConfig(),
-    TiCoConfig(), SigRegConfig(directions=8), Mcr2Config(),
+    TiCoConfig(), SigRegConfig(directions=8), Mcr2Config(), DirectClrConfig(),
 )  # fmt: skip
 
 
