@@ -34,7 +34,8 @@ class AssemblyConfig:
         predictor: of embeddings.
         linear_layers: of IRMAE, between head and embedding.
         norm: of embeddings; ``layer`` is applied to predictions, too.
-        projector: width of an MLP through which objectives look at embeddings; 0 is none.
+        projector: width of an MLP through which objectives look at embeddings, with a norm of each
+            place's features (the papers: over the batch); 0 is none.
         target_momentum: of a moving average of the encoder that makes the targets; 0 is none.
     """
 
