@@ -276,11 +276,17 @@ def _options(command: str) -> str:
 
 def _driven(out: Path, what: str, name: str, seeds: Sequence[int]) -> dict[str, Any]:
     """Success over the seeds that have been driven."""
-    episodes, labels = [], []
+    episodes, labels, lists = [], [], set()
     for seed in seeds:
         json = result(out, what, name, seed)
         if json.exists():
             found = [e for e in _episodes(json) if e["policy"] != "human"]
+            lists.add(frozenset((e["recording"], e["vehicle_id"]) for e in found))
+            if len(lists) > 1:
+                raise InputError(
+                    f"{json}: another list of scenarios than other seeds of {name}; delete it to "
+                    "have them driven anew"
+                )
             episodes += [e | {"policy": f"seed{seed}"} for e in found]
             labels.append(f"seed{seed}")
     if not labels:

@@ -92,6 +92,13 @@ def test_seeds_are_put_together_and_the_human_left_out(tmp_path):
     assert "MPUR" not in markdown([joint, pixels])
 
 
+def test_seeds_that_drove_different_scenarios_are_not_put_together(tmp_path):
+    found(tmp_path, "vicreg", 0, 2, ("arrived", "arrived"))
+    found(tmp_path, "vicreg", 1, 2, ("arrived",))
+    with pytest.raises(InputError, match="another list of scenarios"):
+        table(tmp_path)
+
+
 def test_seeds_of_different_scales_are_not_put_together(tmp_path):
     """But recordings may lie elsewhere."""
     command = "train.encoder --recordings {where}/a.h5 --out {where}/vicreg-seed{k} --loop.seed {k}"
