@@ -17,7 +17,7 @@ import numpy as np
 
 from ppuu.command import run
 from ppuu.errors import InputError
-from ppuu.files import written_whole
+from ppuu.files import read_json, written_whole
 
 from .results import Metric, Row, format_table, mean, over_seeds, write_results
 from .steps import Step, carry_out, require_runnable
@@ -326,7 +326,7 @@ def _last(log: Path) -> dict[str, Any]:
 
 
 def _rows(json: Path) -> list[dict[str, Any]]:
-    return json_.loads(json.read_text())["rows"]
+    return read_json(json)["rows"]
 
 
 def _only(rows: Sequence[Mapping[str, Any]], **wanted: str) -> Mapping[str, Any]:

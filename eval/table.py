@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json as json_
 import math
 import re
 import signal
@@ -16,7 +15,7 @@ import numpy as np
 from envs.traffic.registry import POLICY, TRAFFICS
 from ppuu.command import run
 from ppuu.errors import InputError
-from ppuu.files import written_whole
+from ppuu.files import read_json, written_whole
 from ppuu.policies.named import policy_by_name
 
 from .clustered import clustered_means
@@ -147,7 +146,7 @@ def drives_of(
     compared: list[Row] = []
     for kind in others:
         result = scored(out, name, kind)
-        compared += json_.loads(result.read_text()).get("comparisons", ())
+        compared += read_json(result).get("comparisons", ())
         with open(result.with_suffix(".episodes.csv"), newline="") as file:
             found = list(csv.DictReader(file))
         # The recorded human's own drive stands beside every kind of others.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -14,7 +14,6 @@ from data.events import EventWeights
 from data.splits import Split
 from ppuu.command import run
 from ppuu.encoders import (
-    AssemblyConfig,
     GruConfig,
     ImpalaConfig,
     VectorHead,
@@ -107,26 +106,19 @@ OBJECTIVES["sigreg"] = EncoderTraining(
 OBJECTIVES["vicreg-motion"] = EncoderTraining(loss=JepaLossConfig(inverse_motion=1.0))
 
 
-def _vector(assembly: AssemblyConfig) -> AssemblyConfig:
-    return replace(assembly, head=VectorHead(256), predictor=GruConfig(dropout=0.1))
-
-
-def _impala(assembly: AssemblyConfig) -> AssemblyConfig:
-    return replace(assembly, encoder=ImpalaConfig())
-
-
-def _vit(assembly: AssemblyConfig) -> AssemblyConfig:
-    return replace(assembly, encoder=VitConfig())
-
-
+_ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "vector": {"head": VectorHead(256), "predictor": GruConfig(dropout=0.1)},
+    "impala": {"encoder": ImpalaConfig()},
+    "vit": {"encoder": VitConfig()},
+}
+"""One vector instead of a map; other encoders: what they change in an objective's assembly."""
 OBJECTIVES |= {
     f"{name}-{kind}": replace(
-        training, model=replace(training.model, assembly=change(training.model.assembly))
+        training, model=replace(training.model, assembly=replace(training.model.assembly, **parts))
     )
     for name, training in OBJECTIVES.items()
-    for kind, change in {"vector": _vector, "impala": _impala, "vit": _vit}.items()
+    for kind, parts in _ARCHITECTURES.items()
 }
-"""Each of them for one vector instead of a map, and with other encoders."""
 OBJECTIVES["debug"] = EncoderTraining(batch=4, loop=LoopConfig(updates=20))
 
 

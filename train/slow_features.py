@@ -124,14 +124,19 @@ class Learner(nn.Module):
 
     def forward(self, seen: Dots) -> Float[Tensor, ""]:
         """What to lower."""
+        if self.painter is None and self.position is None:
+            return self._compared(seen)
         model = self.assembly
+        states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
         if self.painter is not None:
-            states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
             painted = self.painter(states.flatten(0, 1))
             return functional.mse_loss(painted, seen.images.flatten(0, 1))
-        if self.position is not None:
-            states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
-            return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
+        assert self.position is not None
+        return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
+
+    def _compared(self, seen: Dots) -> Float[Tensor, ""]:
+        """Of embeddings with those of other times and sequences."""
+        model = self.assembly
         # Encoded once, all times together: the norm over the batch makes no difference, then.
         targets = model.targets(seen.images)
         unrolled = model.through_projector(model.unroll(targets[:, 0], seen.actions), targets)
