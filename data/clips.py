@@ -18,11 +18,12 @@ from ppuu.errors import InputError
 from ppuu.geometry import rotate, to_local
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.observation import Observation, ObservationConfig, observe
+from ppuu.predictions import ImageTarget, Target
 from ppuu.raster import VEHICLES, RoadMap, draw_road, draw_vehicles
 from ppuu.recording import Recording
 from ppuu.scene import Scene
 from ppuu.tracks import states_at
-from ppuu.world_models import Predictor, TrueImages, Truth
+from ppuu.world_models import Predictor
 
 from .splits import FrameWindow
 
@@ -212,36 +213,36 @@ class Clips:
         images = draw_road(poses.flatten(0, 1), road, self.road_map, self.config.raster)
         return images.unflatten(0, (-1, poses.shape[1]))
 
-    def truth(
+    def target(
         self, clip: Clip, model: Predictor, steps: int, generator: torch.Generator | None = None
-    ) -> Truth:
-        """What followed, at a model's steps, as far as its kind asks.
+    ) -> Target:
+        """What followed, at a model's steps, as far as it wants to be held against it.
 
         Args:
             clip: the clips.
-            model: says whether images are wanted, and from where they are seen.
+            model: says what is wanted, and from where images are seen.
             steps: how many of the model's steps.
             generator: chooses the step whose road is drawn where one will do; the last without.
         """
         ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
         ego = clip.future[:, ahead - 1]
-        if not model.predicts_images:
-            tracks = clip.observation.tracks
-            assert tracks is not None
-            states, known = states_at(self.scene, tracks.vehicle, clip.frame[:, None] + ahead)
-            return Truth(ego, states, known)
+        wanted, tracks, valid = model.spec.target, None, None
+        if wanted.tracks:
+            seen = clip.observation.tracks
+            assert seen is not None
+            tracks, valid = states_at(self.scene, seen.vehicle, clip.frame[:, None] + ahead)
+        if not wanted.images:
+            return Target(ego, tracks, valid)
         poses = model.image_poses(clip.observation, ego)
         vehicles = self.draw_vehicles(clip, ahead, poses)
-        if model.paints_images:
-            road = self.draw_road(clip, poses)
-            return Truth(ego, images=TrueImages(vehicles, road, torch.arange(steps)))
-        # The road hardly changes in models that carry it along: one step will do.
-        road_step = torch.tensor([steps - 1])
-        if generator is not None:
-            road_step = torch.randint(steps, (1,), generator=generator)
-        flow, known = self.flow(clip, ahead, poses)
+        road_step = torch.arange(steps)
+        if not wanted.road_at_every_step:
+            road_step = road_step[-1:]
+            if generator is not None:
+                road_step = torch.randint(steps, (1,), generator=generator)
         road = self.draw_road(clip, poses[:, road_step])
-        return Truth(ego, images=TrueImages(vehicles, road, road_step, flow, known))
+        flow = self.flow(clip, ahead, poses) if wanted.flow else (None, None)
+        return Target(ego, tracks, valid, ImageTarget(vehicles, road, road_step, *flow))
 
 
 def recorded(

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ppuu import kinematics
-from ppuu.costs import Contact, Offroad, Uncertainty
+from ppuu.costs import Contact, Offroad
 from ppuu.errors import InputError
 from ppuu.observation import observe
+from ppuu.predictions import EgoPath, OccupancyPrediction, UniformMotion
 from ppuu.raster import RoadMap, to_bytes
-from ppuu.rollout import Futures, Rollout
 from ppuu.scene import Scene
 from ppuu.world_models import WorldModel
 
@@ -27,11 +27,17 @@ HAZE = 0.3
 """Fainter pixels are where a vehicle might have entered the view, not where one is."""
 TOUCH = Contact(margin_along_m=0.3, margin_across_m=0.3)
 """The ego's box with margins of half a pixel."""
-COLLISION = 0.25
-"""A contact cost above this is a collision: 0.29 m² of other vehicles inside the box."""
+COLLISION_M2 = 0.29
+"""More of other vehicles inside the box is a collision."""
 OUTSIDE = Offroad(margin_m=0.3)
 OFFROAD = 0.65
 """An off-road cost above this has left the road: the box's centre and a flank, as a rule."""
+
+
+class _Standing(NamedTuple):
+    """A speed that is not used: outcomes depend on places alone."""
+
+    speed_mps: Float[Tensor, " envs"]
 
 
 class ImaginedSimulator(Simulator):
@@ -41,8 +47,8 @@ class ImaginedSimulator(Simulator):
     the surroundings are imagined, one latent a step, and drawn or read from where the ego is.
     The action is held for the frames of a step, so the ego's motion is that of the simulator.
 
-    - **Collision**: the contact cost (``TOUCH``) of the ego's box on the imagined vehicles exceeds
-      ``COLLISION``; pixels fainter than ``HAZE`` do not count.  Whom it hit, and where, an image
+    - **Collision**: more than ``COLLISION_M2`` of imagined vehicles lie inside the ego's box
+      (``TOUCH``); pixels fainter than ``HAZE`` do not count.  Whom it hit, and where, an image
       does not tell: ``collision_kind``, ``clearance_m`` and their like keep what they were at the
       start.
     - **Off the road**: the share of the box on the imagined off-road area exceeds ``OFFROAD``.
@@ -53,8 +59,8 @@ class ImaginedSimulator(Simulator):
         scene: the recordings.
         road_map: their roads; only the first observation is drawn from them.
         config: observation and bounds.
-        model: a decoupled world model; its futures do not depend on the ego, so each episode's
-            are imagined once, at its first step.
+        model: one whose predictions do not depend on the ego, so each episode's are made once, at
+            its first step.
         horizon_s: longest episode; models drift.
 
     Raises:
@@ -91,7 +97,7 @@ class ImaginedSimulator(Simulator):
         images = torch.zeros(envs, steps, 3, raster.rows, raster.columns, device=self.device)
         self._vehicles, self._road = images[:, :, 0].clone(), images[:, :, 1:].clone()
         self._poses = self._vehicles.new_zeros(envs, steps, 3)
-        self.latents = self._vehicles.new_zeros(envs, steps, self.model.latent_size)
+        self.latents = self._vehicles.new_zeros(envs, steps, self.model.spec.latent)
         self.beyond_view_m = self._vehicles.new_zeros(envs)
         super().reset(scenarios)
 
@@ -117,10 +123,11 @@ class ImaginedSimulator(Simulator):
             self.vehicle[envs],
             self.frame[envs],
         )
-        futures = self.model.imagine(seen, self.steps, 1, latents=self.latents[envs, None])
-        assert isinstance(futures, Futures)
-        self._vehicles[envs], self._road[envs] = futures.vehicles[:, 0], futures.road
-        self._poses[envs] = futures.pose
+        prediction = self.model.rollout(seen, self.latents[envs, None])
+        poses = prediction.pose[:, 0]
+        self._vehicles[envs] = prediction.vehicle_images(poses)[:, 0, 0]
+        self._road[envs] = prediction.road_images(poses)[:, 0]
+        self._poses[envs] = poses
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
         fresh = envs[self.frame[envs] == self.start_frame[envs]]
@@ -132,14 +139,19 @@ class ImaginedSimulator(Simulator):
             self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
         self.action[envs], self.state[envs] = actions, after
         self.frame[envs] += self.model.frames_per_step
-        self.beyond_view_m[envs] = Uncertainty(1).beyond_view(self._rollout(envs))[:, 0]
+        around, ego = self._surroundings(envs), self._ego(envs)
+        self.beyond_view_m[envs] = around.outside_view_m(ego)[:, 0, 0]
         self.outcome[envs] = self._judge(envs)
         # Only multiples of the stride are read, so the frames between need no entry.
         cursor = (self._cursor[envs] + self.model.frames_per_step) % self._ring
         self._cursor[envs] = cursor
         rows = envs * self._ring + cursor
         self._past[rows] = after
-        self._images[rows] = to_bytes(self._surroundings(envs).seen_from(after[:, :3]))
+        poses = after[:, None, :3]
+        vehicles = around.vehicle_images(poses)[:, 0, 0, 0]
+        road = around.road_images(poses)[:, 0, 0]
+        image = torch.stack([road[:, 0], vehicles, road[:, 1]], dim=1)
+        self._images[rows] = to_bytes(image)
 
     def _judge(self, envs: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
         outcome = super()._judge(envs)
@@ -147,37 +159,32 @@ class ImaginedSimulator(Simulator):
         return torch.where(lost, int(Outcome.TIMEOUT), outcome)
 
     def _collided(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
-        rollout = self._rollout(envs)
-        futures = self._surroundings(envs)
-        seen = futures.vehicles
-        solid = dataclasses.replace(futures, vehicles=torch.where(seen > HAZE, seen, 0.0))
-        return TOUCH(dataclasses.replace(rollout, futures=solid))[:, 0] > COLLISION
+        around, ego = self._surroundings(envs), self._ego(envs)
+        seen = around.vehicles
+        solid = dataclasses.replace(around, vehicles=torch.where(seen > HAZE, seen, 0.0))
+        return solid.vehicle_mass(TOUCH.mask(ego), ego)[:, 0, 0, 0, 0] > COLLISION_M2
 
     def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
-        return OUTSIDE(self._rollout(envs))[:, 0] > OFFROAD
+        around, ego = self._surroundings(envs), self._ego(envs)
+        mass = around.road_mass(OUTSIDE.mask(ego), ego, OUTSIDE.channel)[..., 0]
+        return OUTSIDE.cost(mass, ego)[:, 0, 0, 0] > OFFROAD
 
-    def _surroundings(self, envs: Int[Tensor, " envs"]) -> Futures:
+    def _surroundings(self, envs: Int[Tensor, " envs"]) -> OccupancyPrediction:
         """What is imagined for the present frame."""
         made = (self.frame[envs] - self.start_frame[envs]) // self.model.frames_per_step
         now = (envs, made - 1)
-        return Futures(
-            self._vehicles[now][:, None, None],
-            self._road[now][:, None],
-            self._poses[now][:, None],
+        vehicles = self._vehicles[now][:, None, None, None]
+        return OccupancyPrediction(
+            self._poses[now][:, None, None],
             self.model.raster,
+            vehicles,
+            self._road[now][:, None, None],
+            UniformMotion(_Standing(vehicles.new_zeros(len(envs)))),
         )
 
-    def _rollout(self, envs: Int[Tensor, " envs"]) -> Rollout:
-        """The present moment, as the costs want it."""
-        action = self.action[envs]
-        return Rollout(
-            self.state[envs, None],
-            action[:, None],
-            action,
-            self.size_m[envs],
-            self._surroundings(envs),
-            self.step_s,
-        )
+    def _ego(self, envs: Int[Tensor, " envs"]) -> EgoPath:
+        """Where the egos are, as masks want it."""
+        return EgoPath(self.state[envs, None, None], self.size_m[envs])
 
     def _result(self, moved: Bool[Tensor, " envs"]) -> StepResult:
         result = super()._result(moved)
@@ -191,10 +198,11 @@ def _check(model: WorldModel, config: SimulatorConfig, dt_s: float) -> None:
         InputError: it cannot.
     """
     seen = config.observation
-    if not model.decoupled:
-        raise InputError("this world model is coupled; only decoupled ones can be dreamt in")
-    if not model.predicts_images:
-        raise InputError("this world model predicts boxes; only those that draw can be dreamt in")
+    if model.spec.conditioned_on_ego:
+        raise InputError(
+            "this world model is conditioned on the ego's path; choose one whose predictions do "
+            "not depend on it"
+        )
     if abs(model.dt_s - dt_s) > 1e-6:
         raise InputError(
             f"the world model knows frames of {model.dt_s:g} s, the recording has {dt_s:g} s; "
@@ -207,6 +215,6 @@ def _check(model: WorldModel, config: SimulatorConfig, dt_s: float) -> None:
         )
     if seen.stride % model.frames_per_step:
         raise InputError(
-            f"history_stride {seen.stride}: the world model imagines every "
+            f"history_stride {seen.stride}: the world model predicts every "
             f"{model.frames_per_step} frames; use a multiple"
         )

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from ppuu.geometry import box_corners
-from ppuu.policies.thought import Thought
+from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.recording import Recording
 from ppuu.road import Road
 from ppuu.runtime import import_opencv
@@ -96,7 +96,7 @@ class Renderer:
         caption: str = "",
         bars: Mapping[str, float] | None = None,
         plan_m: Float[np.ndarray, "points 2"] | None = None,
-        thought: Thought | None = None,
+        snapshot: PlanSnapshot | None = None,
     ) -> UInt8[np.ndarray, "rows columns 3"]:
         """One episode's present moment.
 
@@ -106,7 +106,7 @@ class Renderer:
             caption: shown at the bottom left, e.g. the driver's name.
             bars: costs or rewards by name, shown at the top left.
             plan_m: where the driver means to go.
-            thought: what else it considered, and what it expects of the others.
+            snapshot: what else it considered, and what it expects of the others.
         """
         number = int(simulator.road[env])
         if number not in self._markings:
@@ -123,11 +123,11 @@ class Renderer:
         hit = int(simulator.hit_vehicle[env])
         for _, other, speed_mps in others:
             canvas.car(other, _speed_colour(speed_mps))
-        if thought is not None:
-            canvas.foreseen(thought)
+        if snapshot is not None:
+            canvas.foreseen(snapshot)
         canvas.car(box, _EGO)
-        if thought is not None:
-            canvas.candidates(thought)
+        if snapshot is not None:
+            canvas.candidates(snapshot)
         if plan_m is not None:
             canvas.lines(plan_m[None], _GOAL, 2)
         human = simulator.human_state[env, :3].cpu()
@@ -276,17 +276,17 @@ class _Canvas:
     def outline(self, box: torch.Tensor, colour: tuple, width: int) -> None:
         self.lines(box_corners(box).numpy()[None], colour, width, closed=True)
 
-    def foreseen(self, thought: Thought) -> None:
+    def foreseen(self, snapshot: PlanSnapshot) -> None:
         """Where others are expected, the later the fainter."""
-        for box, ahead in zip(torch.from_numpy(thought.boxes), thought.ahead, strict=True):
+        for box, ahead in zip(torch.from_numpy(snapshot.boxes), snapshot.ahead, strict=True):
             colour = _mixed(_FORESEEN, _ASPHALT, 0.75 * float(ahead))
             self.outline(box, colour, 1)
 
-    def candidates(self, thought: Thought) -> None:
+    def candidates(self, snapshot: PlanSnapshot) -> None:
         """Paths that were considered, from cheap (yellow) to dear (red); the cheapest on top."""
-        dearest = max(float(np.ptp(thought.costs)), 1e-6)
-        for path, cost in zip(thought.candidates_m[::-1], thought.costs[::-1], strict=True):
-            share = float(cost - thought.costs[0]) / dearest
+        dearest = max(float(np.ptp(snapshot.costs)), 1e-6)
+        for path, cost in zip(snapshot.candidates_m[::-1], snapshot.costs[::-1], strict=True):
+            share = float(cost - snapshot.costs[0]) / dearest
             self.lines(path[None], _mixed(_HUMAN, _DEAR, share), 1)
 
     def number(self, number: int, box: torch.Tensor) -> None:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ppuu.costs.proximity import Proximity
+from ppuu.costs import Proximity
 from ppuu.errors import InputError
 from ppuu.geometry import to_local
 from ppuu.units import LANE_WIDTH_M

@@ -1,1 +1,5 @@
-import ppuu  # noqa: F401, settles how idle threads wait, before torch starts any
+"""Commands."""
+
+from ppuu.openmp import spin_briefly
+
+spin_briefly()

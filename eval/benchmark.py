@@ -1,4 +1,4 @@
-"""Speed: ``python -m eval.benchmark simulator --json OUT.json``."""
+"""Speed and agreement: ``python -m eval.benchmark simulator --json OUT.json``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ppuu.command import run
 from ppuu.files import check_output
 
 from .benchmarks.data import DataBenchmark
+from .benchmarks.parity import ParityBenchmark
 from .benchmarks.planning import PlanningBenchmark
 from .benchmarks.policies import PoliciesBenchmark
 from .benchmarks.raster import RasterBenchmark
@@ -27,6 +28,7 @@ Benchmark = (
     | Annotated[WorldModelsBenchmark, tyro.conf.subcommand("world-models")]
     | Annotated[PlanningBenchmark, tyro.conf.subcommand("planning")]
     | Annotated[PoliciesBenchmark, tyro.conf.subcommand("policies")]
+    | Annotated[ParityBenchmark, tyro.conf.subcommand("parity")]
 )
 """One member a benchmark; each has ``run() -> rows``."""
 

@@ -21,11 +21,10 @@ from ppuu.files import check_output, written_whole
 from ppuu.kinematics import rollout
 from ppuu.runs import load_world_models
 from ppuu.runtime import seed_everything
-from ppuu.track_futures import TrackFutures
-from ppuu.world_models import Ensemble, WorldModel, replicas
+from ppuu.world_models import Ensemble, WorldModel
 
 from .calibration_plot import plot
-from .foresight import Happened, step_at
+from .foresight import GroundTruth, step_at
 from .held_out import held_out
 from .policies import runs_by_label
 from .results import Row, format_table, write_results
@@ -44,21 +43,26 @@ _BATCH = 32
 
 @torch.no_grad()
 def observed(
-    model: WorldModel, clips: Clips, index: Int[Tensor, " clips"], steps: int, futures: int
+    model: WorldModel,
+    clips: Clips,
+    index: Int[Tensor, " clips"],
+    steps: int,
+    samples: int,
+    generator: torch.Generator,
 ) -> dict[tuple[str, int], Spread]:
     """Spreads and errors on some clips, by quantity and step."""
     count = model.members if isinstance(model, Ensemble) else _DROPOUT_REPLICAS
     times = [step_at(seconds, model.step_s) for seconds in HORIZONS_S]
     parts = []
     for part in tqdm(index.split(_BATCH), desc="predict", disable=not sys.stderr.isatty()):
-        clip = clips.batch(part, images=model.predicts_images)
-        happened = Happened.after(clips, clip, model, steps)
-        ego = happened.rollout.states
-        sampled = model.imagine(clip.observation, steps, futures, ego=ego)
-        told = replicas(model, clip.observation, steps, count, ego=ego)
+        clip = clips.batch(part, images=model.observation.images)
+        truth = GroundTruth.after(clips, clip, model, steps)
+        ego, seen = truth.rollout.states, clip.observation
+        sampled = model.predict(seen, steps, samples, generator, ego=ego)
+        replicas = model.replicas(count, generator).predict(seen, steps, count, generator, ego=ego)
         parts.append(
             spreads(
-                deviations_from_truth(sampled, happened), deviations_from_truth(told, happened),
+                deviations_from_truth(sampled, truth), deviations_from_truth(replicas, truth),
                 clip.ego, times,
             )
         )  # fmt: skip
@@ -67,7 +71,11 @@ def observed(
 
 @torch.no_grad()
 def after_strange_actions(
-    model: WorldModel, clips: Clips, index: Int[Tensor, " clips"], steps: int
+    model: WorldModel,
+    clips: Clips,
+    index: Int[Tensor, " clips"],
+    steps: int,
+    generator: torch.Generator,
 ) -> dict[str, Float[Tensor, " time"]]:
     """How much a coupled model's replicas disagree if the ego does what was never seen.
 
@@ -79,9 +87,10 @@ def after_strange_actions(
     for part in index.split(_BATCH):
         clip = clips.batch(part, images=True)
         for name, ego in _paths(clip, model, steps):
-            told = replicas(model, clip.observation, steps, count, ego=ego)
-            images = told.draw(told.pose) if isinstance(told, TrackFutures) else told.vehicles
-            found.setdefault(name, []).append(images.var(1).mean((-2, -1)))
+            replicas = model.replicas(count, generator).predict(
+                clip.observation, steps, count, generator, ego=ego[:, None]
+            )
+            found.setdefault(name, []).append(replicas.disagreement()[:, 0])
     return {name: torch.cat(parts).mean(0).sqrt() for name, parts in found.items()}
 
 
@@ -167,11 +176,12 @@ def main(
     held = held_out([model], runs, recordings, split, split_manifest, steps)
     index = held.chosen(clips, seed)
     seed_everything(seed)
-    found = observed(model, held.clips, index, steps, futures)
+    generator = torch.Generator().manual_seed(seed)
+    found = observed(model, held.clips, index, steps, futures, generator)
     rows, others = rows_of(found, "here", model), []
     for path in elsewhere:
         other = held_out([model], runs, [path], "all", None, steps)
-        seen = observed(model, other.clips, other.chosen(clips, seed), steps, futures)
+        seen = observed(model, other.clips, other.chosen(clips, seed), steps, futures, generator)
         others += rows_of(seen, path.stem, model)
     config = {
         "world_model": {name: str(path) for name, path in runs.items()},
@@ -182,8 +192,8 @@ def main(
         "clips": len(index), "futures": futures, "seed": seed,
         "reliability": curves_of(found, model),
     }  # fmt: skip
-    if not model.decoupled:
-        strange = after_strange_actions(model, held.clips, index, steps)
+    if model.spec.conditioned_on_ego:
+        strange = after_strange_actions(model, held.clips, index, steps, generator)
         config["image_deviation_after_actions"] = {k: v.tolist() for k, v in strange.items()}
     config["seconds"] = round(time.monotonic() - began, 1)
     sys.stdout.write(_table([*rows, *others]) + "\n")

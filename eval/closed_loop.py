@@ -25,7 +25,7 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy, RecordedHuman
-from ppuu.policies.elsewhere import computing_on
+from ppuu.policies.device import to_device
 from ppuu.runtime import choose_device
 
 from .metrics.comfort import BOUNDS, comfort
@@ -340,7 +340,7 @@ def main(
     policy = tuple(with_planners(policy, world_model))
     names = labels(policy)
     where = choose_device(device)
-    drivers = {names[name]: computing_on(policy_by_name(name), where) for name in policy}
+    drivers = {names[name]: to_device(policy_by_name(name), where) for name in policy}
     if HUMAN not in policy:
         drivers = {HUMAN: RecordedHuman()} | drivers
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)

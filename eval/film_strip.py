@@ -13,7 +13,7 @@ from data.clips import Clips
 from ppuu.raster import LANES, OFFROAD, VEHICLES
 from ppuu.world_models import Predictor
 
-from .foresight import Happened, drawn
+from .foresight import GroundTruth
 from .page import figure_bytes
 
 if TYPE_CHECKING:
@@ -40,18 +40,22 @@ def film_strips(
 
     first = next(iter(predictors.values()))
     clip = clips.batch(index, images=True)
-    happened = Happened.after(clips, clip, first, steps)
-    ego = happened.rollout.states
+    truth = GroundTruth.after(clips, clip, first, steps)
+    generator = torch.Generator().manual_seed(0)
     shown = torch.linspace(0, steps - 1, _SHOWN).round().long().tolist()
     rows = len(index) * len(predictors)
     figure = Figure(figsize=(0.8 * (1 + 3 * len(shown)), 2.6 * rows))
     for number, (name, predictor) in enumerate(predictors.items()):
-        futures = drawn(predictor.imagine(clip.observation, steps, 1, ego=ego), happened)
+        predicted = predictor.predict(
+            clip.observation, steps, 1, generator, ego=truth.rollout.states
+        )
+        vehicles = predicted.vehicle_images(truth.poses)[:, 0, 0]
+        road = predicted.road_images(truth.poses)[:, 0]
         for k in range(len(index)):
-            true, told = happened.images.vehicles[k, 0], futures.vehicles[k, 0]
+            true, told = truth.images.vehicles[k, 0, 0], vehicles[k]
             pictures = [_now(clip.observation.images[k, -1])]
-            pictures += [_coloured(true[t], happened.images.road[k, t]) for t in shown]
-            pictures += [_coloured(told[t], futures.road[k, t]) for t in shown]
+            pictures += [_coloured(true[t], truth.images.road[k, 0, t]) for t in shown]
+            pictures += [_coloured(told[t], road[k, t]) for t in shown]
             pictures += [_difference(true[t], told[t]) for t in shown]
             titles = ["now"]
             for what in ("true", name, "difference"):

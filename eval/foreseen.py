@@ -9,7 +9,6 @@ import torch
 
 from data.splits import Split
 from ppuu.runs import load_world_model
-from ppuu.runtime import seed_everything
 
 from .clustered import clustered_means
 from .foresight import MEASURES, step_at
@@ -35,8 +34,7 @@ def foreseen(
     at = step_at(SECONDS, model.step_s)
     held = held_out([model], {run.name: run}, recordings, split, None, at + 1)
     index = held.chosen(clips, seed)
-    seed_everything(seed)
-    values = measured({"model": model}, held.clips, index, at + 1, _FUTURES)["model"]
+    values = measured({"model": model}, held.clips, index, at + 1, _FUTURES, seed)["model"]
     columns = [MEASURES.index(key) for key in SHOWN]
     means = clustered_means(values[:, columns, at], held.clips.ego[index].numpy())
     return {f"{key}_2s": mean for key, mean in zip(SHOWN, means, strict=True)}

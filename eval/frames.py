@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,48 +16,15 @@ from envs.termination import CollisionKind, Outcome
 from ppuu.costs import DrivingCost
 from ppuu.errors import InputError
 from ppuu.policies import Policy
-from ppuu.policies.planning import Decision, PlanningPolicy
-from ppuu.policies.thought import Thought, thoughts
-from ppuu.raster import LANES, OFFROAD, VEHICLES, RasterConfig, draw
-from ppuu.rollout import Futures, Rollout
+from ppuu.policies.plan_snapshot import PlanSnapshot
+from ppuu.predictions import BoxPrediction, Rollout
+from ppuu.raster import LocalRoad, RasterConfig
 
 from .closed_loop import SUCCESSES
 from .track import Track, choose_action, simulator_for
 
 NEARBY_M = 120.0
 """Only vehicles up to here are kept."""
-
-
-@runtime_checkable
-class Planning(Protocol):
-    """What a policy offers beside ``act`` for its plans to be drawn.
-
-    Attributes:
-        planned_path_m: ``(batch, points, 2)`` where it meant to drive when it last acted.
-    """
-
-    planned_path_m: Float[Tensor, "batch points 2"]
-
-
-class Mind:
-    """What a planner has in mind for each environment, until it plans anew there.
-
-    Args:
-        policy: any; only planners have anything in mind.
-    """
-
-    def __init__(self, policy: Policy):
-        self._policy = policy
-        self._seen: Decision | None = None
-        self._thoughts: dict[int, Thought] = {}
-
-    def look(self) -> dict[int, Thought]:
-        """By environment."""
-        decision = self._policy.decision if isinstance(self._policy, PlanningPolicy) else None
-        if decision is not None and decision is not self._seen:
-            self._seen = decision
-            self._thoughts |= thoughts(decision)
-        return self._thoughts
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +58,7 @@ class Drive:
             the driving cost (``cost/NAME``) and of the reward (``reward/NAME``).
         others: the vehicles nearby.
         plans: ``(points, 2)`` a frame, without the last; empty if the policy offers none.
-        thoughts: what a planner considered, likewise.
+        snapshots: what a planner considered, likewise.
     """
 
     policy: str
@@ -106,7 +72,7 @@ class Drive:
     signals: dict[str, np.ndarray]
     others: Others
     plans: list[np.ndarray]
-    thoughts: list[Thought]
+    snapshots: list[PlanSnapshot]
 
     @property
     def failed(self) -> bool:
@@ -136,7 +102,8 @@ def record(policy: Policy, name: str, track: Track, scenarios: Sequence[int]) ->
     simulator = simulator_for(policy, track)
     simulator.reset(track.scenarios[list(scenarios)])
     policy.reset(torch.ones(simulator.envs, dtype=torch.bool))
-    takes, mind = [_Take() for _ in scenarios], Mind(policy)
+    takes = [_Take() for _ in scenarios]
+    considered: dict[int, PlanSnapshot] = {}
     nothing = {f"reward/{term}": torch.zeros(simulator.envs) for term in DEFAULT_WEIGHTS}
     signals = _signals(simulator) | driving_costs(simulator, torch.zeros_like(simulator.action))
     _append(takes, range(simulator.envs), simulator, signals | nothing)
@@ -144,12 +111,15 @@ def record(policy: Policy, name: str, track: Track, scenarios: Sequence[int]) ->
         running = (~simulator.done).nonzero()[:, 0].tolist()
         before = Before.of(simulator)
         chosen = choose_action(policy, simulator)
-        if isinstance(policy, Planning):
+        planned = policy.planned_path_m()
+        if planned is not None:
+            paths = planned.cpu().numpy()
             for env in running:
-                takes[env].plans.append(policy.planned_path_m[env].cpu().numpy().copy())
-        for env, thought in mind.look().items():
+                takes[env].plans.append(paths[env].copy())
+        considered |= policy.plan_snapshots()
+        for env, snapshot in considered.items():
             if env in running:
-                takes[env].thoughts.append(thought)
+                takes[env].snapshots.append(snapshot)
         step = Step(simulator, simulator.step(chosen), before)
         signals = _signals(simulator) | driving_costs(simulator, before.action) | _rewards(step)
         _append(takes, running, simulator, signals)
@@ -163,7 +133,7 @@ class _Take:
     """One episode while it is being driven."""
 
     def __init__(self):
-        self.states, self.humans, self.plans, self.thoughts = [], [], [], []
+        self.states, self.humans, self.plans, self.snapshots = [], [], [], []
         self.signals: dict[str, list[float]] = {}
         self.vehicles, self.boxes = [], []
 
@@ -184,7 +154,7 @@ class _Take:
             signals={name: np.array(values) for name, values in self.signals.items()},
             others=Others(vehicle[order], frame[order], np.concatenate(self.boxes)[order]),
             plans=self.plans,
-            thoughts=self.thoughts,
+            snapshots=self.snapshots,
         )
 
 
@@ -227,29 +197,22 @@ def driving_costs(
 ) -> dict[str, Float[Tensor, " envs"]]:
     """The weighted terms of the default driving cost where the egos really stand.
 
-    The images are drawn from the true scene instead of being predicted.  ``pace`` is left out: it
-    is read off a world model's motion.
+    Nothing is predicted: the others are where they are.
 
     Args:
         simulator: with the action that led to the present moment.
         previous_action: the action before that one.
     """
-    raster = RasterConfig()
-    others, pose = simulator.neighbours(), simulator.state[:, :3]
-    images = draw(
-        pose, others.boxes, others.present, simulator.road, simulator.road_map, raster
-    )[:, None]  # fmt: skip
-    futures = Futures(
-        images[:, None, :, VEHICLES], images[:, :, [LANES, OFFROAD]], pose[:, None], raster
-    )
+    others, now = simulator.neighbours(), simulator.state[:, None, None]
+    states = torch.cat([others.boxes[..., :3], others.speed_mps[..., None]], dim=-1)
+    prediction = BoxPrediction(
+        now[..., :3], RasterConfig(), states[:, None, None, None], others.boxes[..., 3:],
+        others.present, LocalRoad(simulator.road_map, simulator.road),
+    )  # fmt: skip
     rollout = Rollout(
-        simulator.state[:, None], simulator.action[:, None], previous_action, simulator.size_m,
-        futures, simulator.scene.dt_s,
+        now, simulator.action[:, None, None], previous_action[:, None], simulator.size_m,
+        prediction, simulator.scene.dt_s,
     )  # fmt: skip
     cost = DrivingCost()
-    terms, _ = cost.evaluate(rollout)
-    return {
-        f"cost/{name}": cost.total({name: term})[:, 0]
-        for name, term in terms.items()
-        if name != "pace"
-    }
+    terms, found = cost.terms(), cost.evaluate(rollout).terms
+    return {f"cost/{name}": terms[name].weight * found[name][:, 0, 0] for name in found}

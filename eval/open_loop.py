@@ -20,7 +20,6 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
 from ppuu.runs import load_world_model
-from ppuu.runtime import seed_everything
 from ppuu.world_models import (
     ConstantAcceleration,
     ConstantVelocity,
@@ -31,10 +30,11 @@ from ppuu.world_models import (
     Reference,
     Tempered,
     WorldModel,
+    tracks_spec,
 )
 
 from .clustered import clustered_means
-from .foresight import MEASURES, Happened, measure, step_at
+from .foresight import MEASURES, GroundTruth, measure, step_at
 from .held_out import held_out
 from .open_loop_page import page
 from .policies import runs_by_label
@@ -58,7 +58,7 @@ _BATCH = 32
 def references(like: Predictor, clips: Clips) -> dict[str, Reference]:
     """Predictors without learning, on a model's clips and steps."""
     return {
-        name: kind(clips.config, like.frames_per_step, like.dt_s)
+        name: kind(tracks_spec(clips.config, like.frames_per_step, like.dt_s))
         for name, kind in REFERENCES.items()
     }
 
@@ -69,19 +69,23 @@ def measured(
     clips: Clips,
     index: Int[Tensor, " clips"],
     steps: int,
-    futures: int,
+    samples: int,
+    seed: int,
 ) -> dict[str, Float[np.ndarray, "clips measures time"]]:
     """All measures (``MEASURES``) of every predictor, on the same clips."""
     some = next(iter(predictors.values()))
-    images = any(predictor.predicts_images for predictor in predictors.values())
+    images = any(predictor.observation.images for predictor in predictors.values())
+    generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[Tensor]] = {name: [] for name in predictors}
     for part in tqdm(index.split(_BATCH), desc="predict", disable=not sys.stderr.isatty()):
         clip = clips.batch(part, images=images)
-        happened = Happened.after(clips, clip, some, steps)
+        truth = GroundTruth.after(clips, clip, some, steps)
         for name, predictor in predictors.items():
-            samples = 1 if isinstance(predictor, Reference) else futures
-            told = predictor.imagine(clip.observation, steps, samples, ego=happened.rollout.states)
-            values = measure(told, happened)
+            several = 1 if isinstance(predictor, Reference) else samples
+            predicted = predictor.predict(
+                clip.observation, steps, several, generator, ego=truth.rollout.states
+            )
+            values = measure(predicted, truth)
             found[name].append(torch.stack([values[key] for key in MEASURES], dim=1))
     return {name: torch.cat(parts).numpy() for name, parts in found.items()}
 
@@ -199,8 +203,7 @@ def main(
         judged_models["ensemble"] = Ensemble(list(models.values()))
     predictors = tempered(judged_models, temperature) | references(first, held.clips)
     index = held.chosen(clips, seed)
-    seed_everything(seed)
-    values = measured(predictors, held.clips, index, steps, futures)
+    values = measured(predictors, held.clips, index, steps, futures, seed)
     rows, comparisons = judged(values, held.clips.ego[index].numpy(), first.step_s)
     sys.stdout.write(table(rows) + "\n")
     config = {

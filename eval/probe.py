@@ -59,13 +59,13 @@ def seen(model: WorldModel, clips: Clips, index: Tensor, steps: int) -> Seen:
     ahead = number * model.frames_per_step
     embeddings, targets = [], []
     for part in tqdm(index.split(_BATCH), desc="unroll", disable=not sys.stderr.isatty()):
-        clip = clips.batch(part, images=model.predicts_images)
-        state = model.encode(clip.observation)
+        clip = clips.batch(part, images=model.observation.images)
+        state = model.begin(clip.observation)
         states = [model.embedding(state)]
-        still = torch.zeros(len(part), steps, model.latent_size)
+        still = torch.zeros(len(part), steps, model.spec.latent)
         for step in range(steps):
             ego = clip.future[:, ahead[step + 1] - 1]
-            state = model.step(state, ego, still, step)
+            state, _ = model.step(state, ego, still, step)
             states.append(model.embedding(state))
         embeddings.append(torch.stack(states, dim=1))
         targets.append(reader.at(clip, number * model.step_s, ahead, model.dt_s))
@@ -208,7 +208,7 @@ def main(
     runs = runs_by_label(world_model)
     models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
     for name, model in models.items():
-        if not model.embedding_size:
+        if not model.spec.embedding:
             raise InputError(f"{runs[name]}: this kind of model has no embedding to probe")
     first = next(iter(models.values()))
     # A frame more than the horizon, so that the last acceleration is known.

@@ -19,7 +19,7 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy
-from ppuu.policies.thought import Thought
+from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.road import Road
 
 from .frames import Drive, chosen_scenarios, record
@@ -114,7 +114,7 @@ def _drive(drive: Drive, vehicle_id: np.ndarray) -> dict:
             "planX": (points[:, 0], _METRES),
             "planY": (points[:, 1], _METRES),
         }
-    columns |= _thoughts(drive.thoughts)
+    columns |= _plans_considered(drive.snapshots)
     return {
         "outcome": drive.outcome,
         "kind": drive.collision_kind,
@@ -126,25 +126,25 @@ def _drive(drive: Drive, vehicle_id: np.ndarray) -> dict:
     }
 
 
-def _thoughts(thoughts: Sequence[Thought]) -> dict[str, tuple[np.ndarray, float]]:
+def _plans_considered(snapshots: Sequence[PlanSnapshot]) -> dict[str, tuple[np.ndarray, float]]:
     """Candidate paths, their costs, and foreseen boxes, all frames one after the other."""
-    if not thoughts:
+    if not snapshots:
         return {}
-    paths = np.concatenate([one.candidates_m for one in thoughts])
-    boxes = np.concatenate([one.boxes for one in thoughts])
+    paths = np.concatenate([one.candidates_m for one in snapshots])
+    boxes = np.concatenate([one.boxes for one in snapshots])
     return {
-        "pathCount": (np.array([len(one.costs) for one in thoughts]), 1),
+        "pathCount": (np.array([len(one.costs) for one in snapshots]), 1),
         "pathPoints": (np.array([paths.shape[1]]), 1),
         "pathX": (paths[..., 0].ravel(), _METRES),
         "pathY": (paths[..., 1].ravel(), _METRES),
-        "pathCost": (np.concatenate([one.costs for one in thoughts]), _VALUES),
-        "foreseenCount": (np.array([len(one.boxes) for one in thoughts]), 1),
+        "pathCost": (np.concatenate([one.costs for one in snapshots]), _VALUES),
+        "foreseenCount": (np.array([len(one.boxes) for one in snapshots]), 1),
         "foreseenX": (boxes[:, 0], _METRES),
         "foreseenY": (boxes[:, 1], _METRES),
         "foreseenHeading": (boxes[:, 2], _RADIANS),
         "foreseenLength": (boxes[:, 3], _METRES),
         "foreseenWidth": (boxes[:, 4], _METRES),
-        "foreseenAhead": (np.concatenate([one.ahead for one in thoughts]), _VALUES),
+        "foreseenAhead": (np.concatenate([one.ahead for one in snapshots]), _VALUES),
     }
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.geometry import rotate
-from ppuu.rollout import Futures, Rollout
-from ppuu.track_futures import TrackFutures
+from ppuu.predictions import OccupancyPrediction, Prediction
 
 from .clustered import clustered_means, clustered_rank_correlation
-from .foresight import Happened, cost_along, drawn
+from .foresight import GroundTruth, costs_along
 from .results import Metric
 
 SHARES = (0.5, 0.8, 0.95)
@@ -71,25 +69,21 @@ def _apply(function: Callable, metric: Metric) -> Metric:
 
 
 def deviations_from_truth(
-    predicted: Futures | TrackFutures, happened: Happened
-) -> dict[str, Float[Tensor, "batch futures time rows"]]:
-    """Each future minus the truth, by quantity; NaN where the truth is not known.
+    predicted: Prediction, truth: GroundTruth
+) -> dict[str, Float[Tensor, "batch samples time rows"]]:
+    """Each sample minus the truth, by quantity; NaN where the truth is not known.
 
     Of vehicles the place along and across their true heading, in metres; of models of pixels a
     part of the image; of all the driving cost along the recorded path.
     """
-    true, images = happened.rollout, drawn(predicted, happened)
-    among = Rollout(
-        true.states, true.actions, true.previous_action, true.size_m, images, true.step_s
-    )
-    found = {"cost": (cost_along(among) - cost_along(true))[..., None]}
-    if isinstance(predicted, TrackFutures):
-        tracks = happened.tracks.transpose(1, 2)[:, None]
-        off = rotate(predicted.states[..., :2] - tracks[..., :2], -tracks[..., 2])
-        off = torch.where(happened.known.transpose(1, 2)[:, None, ..., None], off, torch.nan)
-        found["along_m"], found["across_m"] = off.unbind(-1)
-    else:
-        off = images.vehicles - happened.images.vehicles
+    images = OccupancyPrediction.drawn(predicted, truth.poses)
+    costs = costs_along(replace(truth.rollout, prediction=images)) - costs_along(truth.rollout)
+    found = {"cost": costs[..., None]}
+    errors = predicted.errors(truth.target)
+    for name, error in errors.items():
+        found[name] = torch.where(error.weight > 0, error.value, torch.nan)
+    if not errors:
+        off = images.vehicles[:, 0] - truth.images.vehicles[:, 0]
         found["image"] = off[..., :: _SPARSE[0], :: _SPARSE[1]].flatten(3)
     return found
 

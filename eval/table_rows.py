@@ -136,9 +136,9 @@ ABLATIONS = (
     ),
 )  # fmt: skip
 
-_OFFROAD = DrivingCostConfig().offroad_weight, DrivingCostConfig().offroad.margin_m
+_OFFROAD = DrivingCostConfig().offroad
 _SIMPLE = tuple(
-    f"planner:{world},cost.offroad_weight={_OFFROAD[0]:g},cost.offroad.margin_m={_OFFROAD[1]:g}"
+    f"planner:{world},cost.offroad.weight={_OFFROAD.weight:g},cost.offroad.margin_m={_OFFROAD.margin_m:g}"
     for world in ("constant-acceleration", "recorded", "{world_model}")
 )
 """With the costs that policies learn from; a planner's own are dearer at the edge of the road."""

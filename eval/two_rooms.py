@@ -45,7 +45,7 @@ class Protocol:
         horizon: steps that a plan looks ahead.
         replan_every: steps between plans.
         planner: of ``ppuu.planners``.
-        samples, iterations: of it.
+        candidates, iterations: of it.
         cost: which steps' distances from the goal's embedding count: ``sum``, all; ``late``, those
             of the second half, which leaves time for a detour; ``last``, that one.
     """
@@ -55,7 +55,7 @@ class Protocol:
     horizon: int = 24
     replan_every: int = 4
     planner: str = "icem"
-    samples: int = 256
+    candidates: int = 256
     iterations: int = 4
     cost: Literal["sum", "late", "last"] = "late"
 
@@ -84,10 +84,10 @@ def in_embeddings(
         start = model.encode(picture(place, layout))
 
         def cost(actions: Tensor) -> Tensor:
-            batch, samples, horizon, _ = actions.shape
-            state = start.repeat_interleave(samples, 0)
+            batch, candidates, horizon, _ = actions.shape
+            state = start.repeat_interleave(candidates, 0)
             ahead = model.unroll(state, within_a_step(actions).flatten(0, 1))[:, 1:].flatten(2)
-            away = ahead.view(batch, samples, horizon, -1) - wanted[:, None, None]
+            away = ahead.view(batch, candidates, horizon, -1) - wanted[:, None, None]
             return _over_steps(away.square().mean(-1), protocol)
 
         return cost
@@ -100,13 +100,13 @@ def in_truth(layout: Layout, goal: Float[Tensor, "batch 2"], protocol: Protocol)
 
     def cost_from(place: Tensor) -> CostFunction:
         def cost(actions: Tensor) -> Tensor:
-            samples = actions.shape[1]
-            many = Layout(*(part.repeat_interleave(samples) for part in vars(layout).values()))
-            at, away = place.repeat_interleave(samples, 0), []
+            candidates = actions.shape[1]
+            many = Layout(*(part.repeat_interleave(candidates) for part in vars(layout).values()))
+            at, away = place.repeat_interleave(candidates, 0), []
             for action in within_a_step(actions).flatten(0, 1).unbind(1):
                 at = moved(at, action, many)
-                away.append((at - goal.repeat_interleave(samples, 0)).square().sum(-1))
-            return _over_steps(torch.stack(away, -1).view(len(place), samples, -1), protocol)
+                away.append((at - goal.repeat_interleave(candidates, 0)).square().sum(-1))
+            return _over_steps(torch.stack(away, -1).view(len(place), candidates, -1), protocol)
 
         return cost
 
@@ -118,7 +118,7 @@ def within_a_step(actions: Float[Tensor, "*shape 2"]) -> Float[Tensor, "*shape 2
     return actions / actions.norm(dim=-1, keepdim=True).clamp(min=1.0)
 
 
-def _over_steps(away: Tensor, protocol: Protocol) -> Float[Tensor, "batch samples"]:
+def _over_steps(away: Tensor, protocol: Protocol) -> Float[Tensor, "batch candidates"]:
     first = {"sum": 0, "late": protocol.horizon // 2, "last": protocol.horizon - 1}
     return away[..., first[protocol.cost] :].mean(-1)
 
@@ -135,9 +135,9 @@ def walked(
     generator, places = torch.Generator().manual_seed(seed), [start]
     shape = (len(start), protocol.horizon, 2)
     planner = PLANNERS[protocol.planner]
-    sizes = {"samples": protocol.samples, "iterations": protocol.iterations}
+    sizes = {"candidates": protocol.candidates, "iterations": protocol.iterations}
     if protocol.planner != "mppi":
-        sizes["elites"] = max(2, protocol.samples // 10)
+        sizes["elites"] = max(2, protocol.candidates // 10)
     planner = type(planner)(**vars(planner) | sizes)
     plan = torch.zeros(shape)
     for step in tqdm(range(protocol.budget), disable=not sys.stderr.isatty()):

@@ -20,14 +20,13 @@ from ppuu.command import run
 from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.errors import InputError
 from ppuu.files import check_output
-from ppuu.objectives import UnrollConfig, expert_variances, from_prior, replicas, unroll
+from ppuu.objectives import UnrollConfig, expert_variances, predicted_traffic, unroll_noise
 from ppuu.policies import NetworkPolicy
-from ppuu.rollout import Futures, Rollout
+from ppuu.policies.unroll import unroll
+from ppuu.predictions import BoxPrediction, Rollout
 from ppuu.runs import load_policy, load_world_models
-from ppuu.runtime import seed_everything
-from ppuu.track_futures import TrackFutures
 from ppuu.tracks import states_beyond
-from ppuu.world_models import Ensemble, WorldModel
+from ppuu.world_models import WorldModel
 
 from .clustered import clustered_means, clustered_rank_correlation, ranks_of
 from .held_out import held_out
@@ -57,10 +56,10 @@ class Judged:
     wrong: Float[np.ndarray, "clips time"]
 
 
-def true_futures(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -> Futures | TrackFutures:
-    """What really surrounded the paths: recorded traffic, which nobody's driving changes.
+def true_surroundings(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -> BoxPrediction:
+    """What really surrounded the paths: recorded traffic, which no driving changes.
 
-    Who leaves the recording drives on, as a model of tracks foresees; in images it is gone.
+    A vehicle that leaves the recording drives on, as a model of tracks predicts.
 
     Args:
         clips: where the clips were cut from.
@@ -68,20 +67,22 @@ def true_futures(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -> Fut
         rollout: the paths in predicted surroundings.
         frames: recorded frames from one entry of a rollout to the next.
     """
-    steps = rollout.states.shape[1]
+    steps, tracks = rollout.states.shape[2], clip.observation.tracks
+    assert tracks is not None
+    assert clip.observation.road is not None
     ahead = torch.arange(1, steps + 1, device=clip.frame.device) * frames
-    told, tracks = rollout.futures, clip.observation.tracks
-    if isinstance(told, TrackFutures):
-        assert tracks is not None
-        states = states_beyond(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
-        return replace(told, states=states.transpose(1, 2)[:, None])
-    vehicles = clips.draw_vehicles(clip, ahead, told.pose)[:, None]
-    return replace(told, vehicles=vehicles, road=clips.draw_road(clip, told.pose), flow=None)
+    states = states_beyond(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
+    return BoxPrediction(
+        rollout.prediction.pose[:, :1], rollout.prediction.raster,
+        states.transpose(1, 2)[:, None, None], tracks.size_m, tracks.here, clip.observation.road,
+    )  # fmt: skip
 
 
-def traffic_cost(rollout: Rollout, config: UnrollConfig) -> Float[Tensor, "batch futures time"]:
+def bounded_costs(
+    rollout: Rollout, config: UnrollConfig
+) -> Float[Tensor, "batch candidates samples time"]:
     """The bounded cost of others, whose variance the regulariser looks at."""
-    return 1.0 - torch.exp(-DrivingCost(config.cost).evaluate(rollout)[1])
+    return 1.0 - torch.exp(-DrivingCost(config.cost).evaluate(rollout).vehicles)
 
 
 @torch.no_grad()
@@ -92,44 +93,46 @@ def judged(
     index: Int[Tensor, " clips"],
     uncertainty: Uncertainty,
     config: UnrollConfig,
+    generator: torch.Generator,
 ) -> Judged:
     """Drives in the model, and looks what was really there.
 
     Args:
         policy: who drives in the model; the recorded human without one.
-        model: in the mode that makes its replicas differ.
+        model: in which they drive.
         clips, index: where.
         uncertainty: fitted to experts.
         config: of the unroll.
+        generator: of latents and replicas.
     """
     parts = []
     frames = model.frames_per_step
     ahead = torch.arange(1, config.steps + 1) * frames - 1
-    looks = model.predicts_images or (policy is not None and policy.config.observation.images)
+    looks = model.observation.images or (policy is not None and policy.config.observation.images)
     for part in tqdm(index.split(_BATCH), desc="unroll", disable=not sys.stderr.isatty()):
         clip = clips.batch(part, images=looks)
         seen = clip.observation
-        latents = from_prior(model, seen, config.steps)
+        replicas = model.replicas(config.replicas, generator)
         if policy is None:
-            shared = latents[:, None].expand(-1, config.replicas, -1, -1)
-            path = clip.future[:, ahead]
-            futures = model.imagine(seen, config.steps, config.replicas, ego=path, latents=shared)
+            path = clip.future[:, None, ahead]
+            prediction = replicas.predict(seen, config.steps, config.replicas, generator, ego=path)
             rollout = Rollout(
-                path, clip.actions[:, ahead], clip.previous_action, seen.size_m, futures,
-                model.step_s,
+                path, clip.actions[:, None, ahead], clip.previous_action[:, None], seen.size_m,
+                prediction, model.step_s,
             )  # fmt: skip
         else:
+            noise = unroll_noise(replicas, seen, config.steps, generator)
             rollout = unroll(
-                policy, replicas(model, seen, seen, latents, config.replicas), seen,
+                policy, predicted_traffic(replicas, seen, seen, noise, config.replicas), seen,
                 clip.previous_action, config.steps, frames, model.dt_s,
             )  # fmt: skip
-        costs = DrivingCost(config.cost).evaluate(rollout)[1]
-        there = replace(rollout, futures=true_futures(clips, clip, rollout, frames))
-        told, real = 1.0 - torch.exp(-costs), traffic_cost(there, config)
+        costs = DrivingCost(config.cost).evaluate(rollout).vehicles
+        there = replace(rollout, prediction=true_surroundings(clips, clip, rollout, frames))
+        told, real = 1.0 - torch.exp(-costs[:, 0]), bounded_costs(there, config)[:, 0]
         variances = uncertainty.variances(rollout, costs)
         values = (
-            uncertainty.standardised(variances).mean(1),
-            uncertainty.disagreement(variances),
+            uncertainty.standardised(variances)[:, 0].mean(1),
+            uncertainty.disagreement(variances)[:, 0],
             told.mean(1),
             (told.mean(1) - real[:, 0]).abs(),
         )
@@ -221,7 +224,6 @@ def main(
     began = time.monotonic()
     config = UnrollConfig(steps=steps, replicas=replicas, hinge=hinge)
     model = load_world_models(world_model)
-    model.train(not isinstance(model, Ensemble))
     names = labels([str(path) for path in policy])
     drivers = {names[str(path)]: load_policy(path) for path in policy}
     for name, driver in drivers.items():
@@ -230,13 +232,13 @@ def main(
     held = held_out([model], runs, recordings, split, split_manifest, steps)
     chosen = held.chosen(2 * clips, seed)
     scale, index = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
-    seed_everything(seed)
-    uncertainty = fitted(model, held.clips, scale, config)
+    generator = torch.Generator().manual_seed(seed)
+    uncertainty = fitted(model, held.clips, scale, config, generator)
     cluster = held.clips.ego[index].numpy()
     rows: list[Row] = []
     for name, driver in {EXPERT: None, **drivers}.items():
-        seed_everything(seed)
-        seen = judged(driver, model, held.clips, index, uncertainty, config)
+        generator.manual_seed(seed)
+        seen = judged(driver, model, held.clips, index, uncertainty, config, generator)
         rows.append(row(name, seen, cluster))
     print(format_table(rows))
     if json is not None:
@@ -251,18 +253,22 @@ def main(
 
 @torch.no_grad()
 def fitted(
-    model: WorldModel, clips: Clips, index: Int[Tensor, " clips"], config: UnrollConfig
+    model: WorldModel,
+    clips: Clips,
+    index: Int[Tensor, " clips"],
+    config: UnrollConfig,
+    generator: torch.Generator,
 ) -> Uncertainty:
     """The regulariser, its scale set by recorded drivers."""
     ahead = torch.arange(1, config.steps + 1) * model.frames_per_step - 1
-    uncertainty = Uncertainty(
-        config.steps, config.hinge, model.predicts_images and not model.decoupled
-    )
+    uncertainty = Uncertainty(config.steps, config.hinge, model.spec.conditioned_on_ego)
     found = []
     for part in index.split(_BATCH):
-        clip = clips.batch(part, images=model.predicts_images)
+        clip = clips.batch(part, images=model.observation.images)
         path, actions = clip.future[:, ahead], clip.actions[:, ahead]
-        found.append(expert_variances(model, clip.observation, path, actions, config, uncertainty))
+        found.append(
+            expert_variances(model, clip.observation, path, actions, config, uncertainty, generator)
+        )
     uncertainty.fit(torch.cat(found))
     return uncertainty
 

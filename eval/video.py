@@ -19,7 +19,7 @@ from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy
 from ppuu.runtime import import_opencv
 
-from .frames import Mind, Planning, chosen_scenarios, driving_costs
+from .frames import chosen_scenarios, driving_costs
 from .policies import labels, policy_by_name
 from .track import Track, choose_action, simulator_for
 
@@ -46,7 +46,7 @@ def frames(
     """One episode as pictures, the start included.
 
     Args:
-        policy: the driver; what it plans is drawn if it offers it (``frames.Planning``).
+        policy: the driver; what it plans is drawn, if it plans.
         name: of the driver.
         track: where to drive.
         scenario: its number.
@@ -59,20 +59,19 @@ def frames(
     renderer = Renderer(track.recordings, config)
     caption = f"{name}, scenario {scenario}"
     before = simulator.action.clone()
-    mind = Mind(policy)
     while True:
         done = bool(simulator.done)
         # What is chosen now is planned from where the ego stands now.
         action = None if done else choose_action(policy, simulator)
-        plan = policy.planned_path_m[0] if isinstance(policy, Planning) and not done else None
-        thought = None if done else mind.look().get(0)
+        plan = None if done else policy.planned_path_m()
+        snapshot = None if done else policy.plan_snapshots().get(0)
         yield renderer.frame(
             simulator,
             0,
             caption,
             _short(driving_costs(simulator, before)) if costs else None,
-            None if plan is None else plan.cpu().numpy(),
-            thought,
+            None if plan is None else plan[0].cpu().numpy(),
+            snapshot,
         )
         if action is None:
             return

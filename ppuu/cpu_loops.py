@@ -28,6 +28,31 @@ def applies(*tensors: Tensor) -> bool:
     return plain and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
 
 
+def plain(*tensors: Tensor) -> bool:
+    """Whether loops with gradients of their own can serve: numbers of one kind, in main memory.
+
+    Inside ``torch.vmap`` tensors are batches in disguise, which no loop can read.
+    """
+    kinds = {tensor.dtype for tensor in tensors}
+    return len(kinds) == 1 and all(
+        tensor.is_cpu and tensor.is_floating_point() and not _in_vmap(tensor) for tensor in tensors
+    )
+
+
+def single(*tensors: Tensor) -> bool:
+    """``plain`` in single precision, which loops with constants of their own are compiled for."""
+    return tensors[0].dtype == torch.float32 and plain(*tensors)
+
+
+def owners(rows: int, owners: int) -> Int[Tensor, " rows"]:
+    """Which of so many owners each row belongs to, equally many of them in a row."""
+    return torch.arange(rows) // (rows // owners)
+
+
+def _in_vmap(tensor: Tensor) -> bool:
+    return torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # type: ignore[attr-defined]
+
+
 def in_parts(loop: Callable, smallest: int, shared: tuple, *batched: Tensor) -> None:
     """Runs ``loop(*batched, *shared)`` on parts of the batch side by side.
 

@@ -12,6 +12,21 @@ class InputError(ValueError):
     """
 
 
+def require_positive(what: str, **values: float) -> None:
+    """Refuses scales and the like that are 0, negative, infinite or no number.
+
+    Args:
+        what: they belong to.
+        values: by name.
+
+    Raises:
+        InputError: of the first that is.
+    """
+    for name, value in values.items():
+        if not 0.0 < value < math.inf:
+            raise InputError(f"{what}: {name} {value} must be a number above 0")
+
+
 def require_not_negative(what: str, **values: float) -> None:
     """Refuses weights and the like that are negative, infinite or no number.
 

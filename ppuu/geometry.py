@@ -33,7 +33,8 @@ def to_local(
     """Poses (first three columns; further columns pass through) seen from ``origin``."""
     position = rotate(pose[..., :2] - origin[..., :2], -origin[..., 2])
     heading = wrap_angle(pose[..., 2:3] - origin[..., 2:3])
-    return torch.cat([position, heading, pose[..., 3:]], dim=-1)
+    rest = pose[..., 3:].expand(*heading.shape[:-1], -1)
+    return torch.cat([position, heading, rest], dim=-1)
 
 
 def to_world(
@@ -42,7 +43,8 @@ def to_world(
     """Inverse of ``to_local``."""
     position = rotate(pose[..., :2], origin[..., 2]) + origin[..., :2]
     heading = wrap_angle(pose[..., 2:3] + origin[..., 2:3])
-    return torch.cat([position, heading, pose[..., 3:]], dim=-1)
+    rest = pose[..., 3:].expand(*heading.shape[:-1], -1)
+    return torch.cat([position, heading, rest], dim=-1)
 
 
 def box_corners(box: Float[Tensor, "*batch 5"]) -> Float[Tensor, "*batch 4 2"]:

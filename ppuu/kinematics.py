@@ -15,7 +15,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from . import cpu_loops, kinematics_cpu
 from .errors import InputError
 from .geometry import wrap_angle
 
@@ -80,27 +82,62 @@ def step(
 
 
 def rollout(
-    state: Float[Tensor, "*batch 4"], actions: Float[Tensor, "*batch time 2"], dt_s: float
+    state: Float[Tensor, "*batch 4"],
+    actions: Float[Tensor, "*batch time 2"],
+    dt_s: float,
+    held: int = 1,
 ) -> Float[Tensor, "*batch time 4"]:
     """States after each action: ``states[t]`` follows ``actions[t]``.
 
-    One cumulative sum instead of a loop over time; equal to repeated ``step`` wherever the
-    speed stays positive, and exact at standstill, too (the clamp is a running maximum).
+    Repeated ``step``, values and gradients alike; planners, policies and the data all move the ego
+    by it.  In main memory it is one compiled scan (``kinematics_cpu``).
+
+    Args:
+        state: where it begins.
+        actions: one after the other.
+        dt_s: seconds a frame.
+        held: frames for which each action is held.
     """
-    speed_0 = state[..., 3:4]
-    free_gain = torch.cumsum(actions[..., 0] * dt_s, dim=-1)
-    # Reflection formula: the clamped walk exceeds the free one by the running maximum of its
-    # shortfall below zero.
-    shortfall = torch.cummax(-(speed_0 + free_gain), dim=-1).values.clamp(min=0.0)
-    speed = speed_0 + free_gain + shortfall
-    before = torch.cat([speed_0, speed[..., :-1]], dim=-1)
-    distance = 0.5 * (before + speed) * dt_s
-    turn = actions[..., 1] * distance
-    heading = state[..., 2:3] + torch.cumsum(turn, dim=-1)
-    middle = heading - 0.5 * turn
-    x = state[..., 0:1] + torch.cumsum(distance * torch.cos(middle), dim=-1)
-    y = state[..., 1:2] + torch.cumsum(distance * torch.sin(middle), dim=-1)
-    return torch.stack([x, y, heading, speed], dim=-1)
+    if cpu_loops.plain(state, actions):
+        return _Scan.apply(state, actions, dt_s, held)
+    states = []
+    for action in actions.unbind(-2):
+        for _ in range(held):
+            state = step(state, action, dt_s)
+        states.append(state)
+    return torch.stack(states, dim=-2)
+
+
+class _Scan(torch.autograd.Function):
+    """The compiled scan over time and its gradient."""
+
+    @staticmethod
+    def forward(ctx, state, actions, dt_s, held):
+        ctx.save_for_backward(state, actions)
+        ctx.dt_s, ctx.held = dt_s, held
+        states = actions.new_empty(*actions.shape[:-1], 4)
+        rows, time = actions.shape[:-2].numel(), actions.shape[-2]
+        cpu_loops.in_parts(
+            kinematics_cpu.rollout, kinematics_cpu.SMALLEST_PART, (dt_s, held),
+            state.expand(*actions.shape[:-2], 4).reshape(rows, 4),
+            actions.reshape(rows, time, 2), states.view(rows, time, 4),
+        )  # fmt: skip
+        return states
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):  # type: ignore[override]
+        state, actions = ctx.saved_tensors
+        rows, time = actions.shape[:-2].numel(), actions.shape[-2]
+        to_state = actions.new_empty(rows, 4)
+        to_actions = actions.new_empty(rows, time, 2)
+        cpu_loops.in_parts(
+            kinematics_cpu.rollout_gradient, kinematics_cpu.SMALLEST_PART, (ctx.dt_s, ctx.held),
+            state.expand(*actions.shape[:-2], 4).reshape(rows, 4),
+            actions.reshape(rows, time, 2), gradient.reshape(rows, time, 4), to_state, to_actions,
+        )  # fmt: skip
+        to_state = to_state.view(*actions.shape[:-2], 4).sum_to_size(state.shape)
+        return to_state, to_actions.view(actions.shape), None, None
 
 
 def action_between(

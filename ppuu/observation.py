@@ -11,9 +11,7 @@ from torch import Tensor, nn
 from .errors import InputError
 from .geometry import to_local
 from .raster import CHANNELS, LocalRoad, RasterConfig, RoadMap, draw_into
-from .rollout import Futures
 from .scene import Scene
-from .track_futures import TrackFutures
 from .tracks import Tracks, recorded_tracks
 
 
@@ -82,30 +80,27 @@ class Observation:
     road: LocalRoad | None = None
 
     def followed_by(
-        self, future: Futures | TrackFutures, state: Float[Tensor, "batch 4"]
+        self,
+        image: Float[Tensor, "batch 3 rows columns"] | None,
+        tracks: Float[Tensor, "batch slots 4"] | None,
+        ego: Float[Tensor, "batch 4"],
     ) -> Observation:
         """The observation one stride later: the oldest image and states drop out.
 
-        What is seen next is a constant: images drawn or warped to where the ego then is, and the
-        vehicles of the first alternative.
-
         Args:
-            future: the surroundings at that time.
-            state: of the ego.
+            image: what is seen then, drawn from where the ego then is; None where images have no
+                pixels.
+            tracks: where the tracked vehicles then are; None if that is not known, so that no
+                tracks are seen any more.
+            ego: its state.
         """
-        images, tracks = self.images, None
-        if images.shape[-1] > 0:
-            seen = future.seen_from(state[:, :3].detach())
-            images = torch.cat([images[:, 1:], seen[:, None]], dim=1)
-        if self.tracks is not None and isinstance(future, TrackFutures):
-            tracks = self.tracks.followed_by(future.states[:, 0, 0].detach())
-        return Observation(
-            images,
-            torch.cat([self.ego[:, 1:], state[:, None]], dim=1),
-            self.size_m,
-            tracks,
-            self.road,
-        )
+        images, followed = self.images, None
+        if image is not None:
+            images = torch.cat([images[:, 1:], image[:, None]], dim=1)
+        if self.tracks is not None and tracks is not None:
+            followed = self.tracks.followed_by(tracks)
+        path = torch.cat([self.ego[:, 1:], ego[:, None]], dim=1)
+        return Observation(images, path, self.size_m, followed, self.road)
 
     def take(self, rows: Int[Tensor, " some"]) -> Observation:
         """Some elements of the batch."""

@@ -24,7 +24,7 @@ from .geometry import to_local
 from .neighbours import Neighbours
 from .road import Road
 from .road_nodes import NODES_PER_PIXEL, road_nodes
-from .units import METRES_PER_RASTER_PIXEL
+from .units import LINE_WIDTH_M, METRES_PER_RASTER_PIXEL
 
 Images = Num[Tensor, "images channels rows columns"]
 """Images that are drawn into: shares in [0, 1] or bytes."""
@@ -87,9 +87,21 @@ def draw_boxes(
     are evaluated at once and added into place.  Coverage is the product of the overlaps along
     the box's two axes: exact for boxes along the pixel grid, anti-aliased for turned ones.
     """
-    pixel = config.metres_per_pixel
     if cpu_loops.applies(boxes):
         return draw_vehicles(boxes.new_zeros(len(boxes), 3), boxes, visible, config)
+    return _draw_weighted(boxes, visible, torch.ones_like(boxes[..., :1]), config)[:, 0].clamp(
+        max=1
+    )
+
+
+def _draw_weighted(
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    weight: Float[Tensor, "batch boxes weights"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch weights rows columns"]:
+    """Sums of the boxes' coverage, each times its weights."""
+    pixel = config.metres_per_pixel
     with torch.no_grad():
         cos, sin = boxes[..., 2].cos().abs(), boxes[..., 2].sin().abs()
         length, width = boxes[..., 3], boxes[..., 4]
@@ -103,15 +115,15 @@ def draw_boxes(
         half = torch.stack([ahead[owner, slot], left[owner, slot]], dim=-1) / pixel
         room = half.new_tensor(_COMPACT_M) / (2 * pixel) + 1.0
         compact = (half <= room).all(-1)
-    chosen = boxes[owner, slot]
-    image = boxes.new_zeros(boxes.shape[0], config.rows, config.columns)
+    chosen, weight = boxes[owner, slot], weight[owner, slot]
+    image = boxes.new_zeros(boxes.shape[0], weight.shape[1], config.rows, config.columns)
     for group in (compact, ~compact):
         member = group.nonzero()[:, 0]
         if len(member):
             image = image + _draw_windows(
-                chosen[member], owner[member], half[member], image, config
+                chosen[member], weight[member], owner[member], half[member], image, config
             )
-    return image.clamp(max=1.0)
+    return image
 
 
 def _loop_over_boxes(
@@ -143,12 +155,13 @@ def _tables(others: Neighbours) -> tuple[np.ndarray, np.ndarray]:
 
 def _draw_windows(
     box: Float[Tensor, "shown 5"],
+    weight: Float[Tensor, "shown weights"],
     owner: Int[Tensor, " shown"],
     half: Float[Tensor, "shown 2"],
-    image: Float[Tensor, "batch rows columns"],
+    image: Float[Tensor, "batch weights rows columns"],
     config: RasterConfig,
-) -> Float[Tensor, "batch rows columns"]:
-    """Sum of the boxes' coverage in images like ``image``, with windows as large as the largest.
+) -> Float[Tensor, "batch weights rows columns"]:
+    """Weighted coverage in images like ``image``, with windows as large as the largest.
 
     ``half`` is half the extent of each window in pixels.  The canvas has a margin as wide as a
     window, so that no window needs cutting.
@@ -174,10 +187,12 @@ def _draw_windows(
     across = (cos * left)[:, None, :] - (sin * ahead)[:, :, None]
     extent = (box[:, 3:5] * cells)[:, :, None, None]
     cover = _overlap(along, extent[:, 0]) * _overlap(across, extent[:, 1])
-    canvas = box.new_zeros(image.shape[0] * canvas_rows * canvas_columns)
-    canvas.index_add_(0, index.flatten(), cover.flatten())
-    canvas = canvas.view(-1, canvas_rows, canvas_columns)
-    return canvas[:, rows : rows + config.rows, columns : columns + config.columns]
+    canvas = box.new_zeros(image.shape[0] * canvas_rows * canvas_columns, weight.shape[1])
+    canvas.index_add_(
+        0, index.flatten(), cover.flatten()[:, None] * weight.repeat_interleave(cover[0].numel(), 0)
+    )
+    canvas = canvas.view(-1, canvas_rows, canvas_columns, weight.shape[1]).movedim(-1, 1)
+    return canvas[..., rows : rows + config.rows, columns : columns + config.columns]
 
 
 def _overlap(
@@ -221,7 +236,7 @@ class RoadMap:
         for road in roads:
             if road not in places:
                 places[road] = len(grids)
-                nodes, origin = road_nodes(road, spacing, config.metres_per_pixel)
+                nodes, origin = road_nodes(road, spacing, LINE_WIDTH_M)
                 grids.append(nodes)
                 origins.append(origin)
             which.append(places[road])
@@ -400,6 +415,19 @@ def draw_vehicles(
         _loop_over_boxes(pose, Neighbours.of(boxes, visible), config, images, place, 0)
         return images[:, 0]
     return draw_boxes(to_local(boxes, pose[:, None]), visible, config)
+
+
+def draw_momentum(
+    pose: Float[Tensor, "batch 3"],
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    speed_mps: Float[Tensor, "batch boxes"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch 2 rows columns"]:
+    """Coverage times velocity, ahead and to the left of poses; boxes are given in the world."""
+    local = to_local(boxes, pose[:, None])
+    velocity = speed_mps[..., None] * torch.stack([local[..., 2].cos(), local[..., 2].sin()], -1)
+    return _draw_weighted(local, visible, velocity, config)
 
 
 def draw(

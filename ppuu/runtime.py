@@ -106,7 +106,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds torch's global generator, which initialisation, latents and dropout draw from.
+    """Seeds torch's global generator, which initialisation and dropout in training draw from.
 
     Raises:
         InputError: no number that seeds take.

@@ -23,3 +23,7 @@ def metres_to_feet(metres):
 def seconds_to_frames(seconds: float, dt_s: float) -> int:
     """Seconds to the nearest whole number of frames."""
     return round(seconds / dt_s)
+
+
+LINE_WIDTH_M = METRES_PER_RASTER_PIXEL
+"""Painted lines are drawn so wide at every scale: a pixel of PPUU's images."""

@@ -23,6 +23,20 @@ ALLOWED = {
 
 NOT_IN_THE_LIBRARY = {"gymnasium", "matplotlib", "tensorboard", "cv2"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve"}
+GLOBAL_RANDOM = {
+    f"{module}.{name}"
+    for module, names in {
+        "torch": ("manual_seed", "seed", "set_rng_state"),
+        "torch.random": ("manual_seed", "seed", "set_rng_state", "fork_rng"),
+        "torch.cuda": ("manual_seed", "manual_seed_all", "seed", "seed_all", "set_rng_state"),
+        "np.random": ("seed", "set_state"),
+        "random": ("seed", "setstate"),
+    }.items()
+    for name in names
+}
+"""What seeds or sets aside the generators that everything shares."""
+OWN_MODE = {"self.train", "super().train", "self._pattern[0].train"}
+"""A module sets its own mode, and an ensemble that of the pattern of its members."""
 
 
 class Import(NamedTuple):
@@ -147,3 +161,77 @@ def test_loading_runs_no_code():
             if "allow_pickle" in given:
                 wrong.append(where(path, node.lineno))
     assert not wrong
+
+
+def test_the_library_keeps_its_hands_off_shared_randomness_and_other_modules_modes():
+    """Chances come from a generator that is handed in, replicas from masks."""
+    wrong, seeded = [], []
+    for path in files("ppuu"):
+        for name, node in calls(path):
+            if name in GLOBAL_RANDOM or name.split(".")[-1] == "fork_rng":
+                seeded.append((path.name, where(path, node.lineno)))
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "train":
+                wrong += [where(path, node.lineno)] * (name not in OWN_MODE)
+        wrong += [  # or else the names above would not be told from others
+            f"{where(path, node.lineno)} imports {name.name}"
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom)
+            for name in node.names
+            if f"{node.module}.{name.name}" in GLOBAL_RANDOM
+        ]
+    # ``seed_everything`` is the one place.
+    wrong += [place for name, place in seeded if name != "runtime.py"]
+    assert not wrong
+    assert len(seeded) == 1
+
+
+OLD_NAMES = {"Futures", "TrackFutures"}
+OLD_ATTRIBUTES = {"predicts_images", "paints_images", "decoupled"}
+ASKS = {"isinstance", "issubclass", "hasattr", "getattr"}
+
+
+def test_no_module_asks_for_the_kind_of_a_prediction():
+    """What differs between kinds is a method of ``ppuu.predictions.Prediction``."""
+    predictions = files("ppuu/predictions")
+    kinds = {
+        node.name: node
+        for path in predictions
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef) and "Prediction" in map(ast.unparse, node.bases)
+    }
+    assert len(kinds) >= 2
+    fields = {
+        item.target.id
+        for kind in kinds.values()
+        for item in kind.body
+        if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    }
+    told = {*kinds, *OLD_NAMES}
+    wrong = []
+    for path in set(files(*FOLDERS)) - set(predictions):
+        for node in ast.walk(tree(path)):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=[_, kind, *_]) if name in ASKS:
+                    bad = words_in(kind) & (told | fields | OLD_ATTRIBUTES)
+                case ast.Compare():
+                    bad = words_in(node) & told
+                case ast.MatchClass(cls=kind):
+                    bad = words_in(kind) & told
+                case ast.Name(id=name) | ast.alias(name=name) | ast.ClassDef(name=name):
+                    bad = {name} & (OLD_NAMES | (OLD_ATTRIBUTES - {"decoupled"}))
+                case ast.Attribute(attr=name):
+                    bad = {name} & (OLD_NAMES | OLD_ATTRIBUTES)
+                case _:
+                    continue
+            wrong += [f"{where(path, node.lineno)} asks for {name}" for name in sorted(bad)]
+    assert not wrong
+
+
+def words_in(node: ast.AST) -> set[str]:
+    """Variables, attributes without what stands before the dot, and strings."""
+    words = set()
+    for child in ast.walk(node):
+        match child:
+            case ast.Name(id=word) | ast.Attribute(attr=word) | ast.Constant(value=str(word)):
+                words.add(word)
+    return words

@@ -17,14 +17,17 @@ from envs.world import World
 from eval.track import choose_action
 from ppuu.command import run
 from ppuu.costs import Uncertainty
-from ppuu.objectives import UnrollConfig, policy_loss, replicas, unroll
+from ppuu.nest import moved
+from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, Policy
-from ppuu.policies.elsewhere import computing_on, moved
+from ppuu.policies.device import to_device
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
+from ppuu.policies.unroll import unroll
+from ppuu.recording import Recording
 from ppuu.world_models import WorldModel
-from tests.helpers import dense_recording
+from tests.helpers import Car, dense_recording, straight_recording
 from tests.runs import saved_world_model
 from train import world_model as recipe
 
@@ -33,7 +36,7 @@ DEVICES = "cpu", "cuda"
 APART = 2e-3
 """Largest norm of a difference, as a share of the norm."""
 FAMILIES = ("debug", "pixels-debug", "coupled-debug", "recurrent-debug", "cortexnet-debug")
-STEPS, FUTURES, BATCH = 4, 2, 6
+STEPS, SAMPLES, BATCH = 4, 2, 6
 
 
 @pytest.fixture(autouse=True)
@@ -43,15 +46,25 @@ def full_precision(monkeypatch):
     monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
 
 
-def clips_on(device: str, config: ObservationConfig) -> Clip:
-    recording = dense_recording()
+def clips_on(device: str, config: ObservationConfig, recording: Recording | None = None) -> Clip:
+    recording = recording or dense_recording()
     clips = Clips([recording], [FrameWindow(0, recording.frames)], config, 30, device)
     return clips.batch(torch.arange(BATCH) * (len(clips) // BATCH))
 
 
-def model_on(device: str, preset: str) -> WorldModel:
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
+
+
+def model_on(device: str, preset: str, heads: float = 0.0, **changes) -> WorldModel:
+    """A model with drawn weights, also of heads that are zero at first if they are given a size."""
     torch.manual_seed(0)
-    return recipe.PRESETS[preset].model.build().to(device).eval()
+    model = dataclasses.replace(recipe.PRESETS[preset].model, **changes).build()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if not weight.any():
+                weight.normal_(0.0, heads)
+    return model.to(device).eval()
 
 
 def same(there: Tensor, here: Tensor, what: str):
@@ -68,22 +81,21 @@ def test_the_same_images():
 
 
 @pytest.mark.parametrize("preset", FAMILIES)
-def test_the_same_futures_and_gradients(preset):
+def test_the_same_predictions_and_gradients(preset):
     """Of the same histories, noise and weights."""
     model = model_on("cpu", preset)
     clip = clips_on("cpu", model.observation)
-    shape = BATCH, FUTURES, STEPS, model.latent_size
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    noise = model.noise(clip.observation.ego, BATCH, SAMPLES, STEPS, seeded())
     every = model.frames_per_step
     told, gradients = [], []
     for device in DEVICES:
         model = model_on(device, preset)
-        ego = clip.future[:, every - 1 :: every][:, :STEPS].to(device)
+        ego = clip.future[:, None, every - 1 :: every][:, :, :STEPS].to(device)
         seen = moved(clip.observation, device)
-        future = model.imagine(seen, STEPS, FUTURES, ego, noise.to(device))
-        values = {k: v for k, v in vars(future).items() if isinstance(v, Tensor)}
-        learnt = [value for value in values.values() if value.requires_grad]
-        torch.stack([value.square().mean() for value in learnt]).sum().backward()
+        prediction = model.rollout(seen, noise.to(device), ego)
+        values = {k: v for k, v in vars(prediction).items() if isinstance(v, Tensor)}
+        learned = [value for value in values.values() if value.requires_grad]
+        torch.stack([value.square().mean() for value in learned]).sum().backward()
         told.append(values)
         gradients.append({k: p.grad for k, p in model.named_parameters() if p.grad is not None})
     assert gradients[0]
@@ -93,35 +105,57 @@ def test_the_same_futures_and_gradients(preset):
             same(there[name].double(), value, name)
 
 
+@pytest.mark.parametrize("preset", FAMILIES)
+def test_the_same_chances(preset):
+    """Noise and dropout masks are drawn from the same generator, wherever tensors are."""
+    drawn = []
+    for device in DEVICES:
+        model, generator = model_on(device, preset), seeded()
+        ego = torch.zeros(1, 1, 4, device=device)
+        noise = model.noise(ego, BATCH, SAMPLES, STEPS, generator)
+        assert noise.device.type == device
+        masks = model.replicas(3, generator).masks
+        assert all(mask.device.type == device for mask in masks.values())
+        drawn.append({"noise": noise} | masks)
+    here, there = drawn
+    assert here.keys() == there.keys()
+    assert all(torch.equal(there[name].cpu(), value) for name, value in here.items())
+
+
 @pytest.mark.parametrize(
-    ("preset", "features"),
+    ("preset", "heads", "features"),
     [
-        ("debug", TracksConfig(hidden=8, heads=2)),
-        ("coupled-debug", PixelsConfig(ObservationConfig(frames=6), channels=(8, 8, 8))),
+        ("debug", 3.0, TracksConfig(hidden=8, heads=2)),
+        ("coupled-debug", 0.0, PixelsConfig(ObservationConfig(frames=6), channels=(8, 8, 8))),
     ],
 )
-def test_the_same_lesson_for_a_policy(preset, features):
-    """Driving costs of an unroll, and their gradient at the policy's weights."""
+def test_the_same_lesson_for_a_policy(preset, heads, features):
+    """Driving costs and uncertainty of an unroll, and their gradient at the policy's weights."""
     model = model_on("cpu", preset)
     wanted = model.observation
     if isinstance(features, PixelsConfig):
         wanted = dataclasses.replace(wanted, images=True)
-    clip = clips_on("cpu", wanted)
-    noise = torch.randn(BATCH, STEPS, model.latent_size, generator=torch.Generator().manual_seed(1))
-    config = UnrollConfig(steps=STEPS, uncertainty_weight=0.0)
+    # So close that what replicas disagree about costs something.
+    cars = [Car(11.0 * k, lane, 8.0 + k % 2 + lane) for k in range(8) for lane in range(3)]
+    clip = clips_on("cpu", wanted, straight_recording(cars))
+    config = UnrollConfig(steps=STEPS, replicas=3, hinge=0.0)
     results = []
     for device in DEVICES:
-        model = model_on(device, preset).requires_grad_(False)
+        model = model_on(device, preset, heads, dropout=0.5).requires_grad_(False)
         torch.manual_seed(0)
         policy = NetworkPolicyConfig(features, hidden=16).build().to(device)
-        seen = moved(clip.observation, device)
-        around = replicas(model, seen, seen, noise.to(device), 1)
+        seen, generator = moved(clip.observation, device), seeded()
+        replicas = model.replicas(config.replicas, generator)
+        noise = unroll_noise(replicas, seen, STEPS, generator)
+        traffic = predicted_traffic(replicas, seen, seen, noise, config.replicas)
         rollout = unroll(
-            policy, around, seen, clip.previous_action.to(device), STEPS, model.frames_per_step,
+            policy, traffic, seen, clip.previous_action.to(device), STEPS, model.frames_per_step,
             model.dt_s,
         )  # fmt: skip
-        uncertainty = Uncertainty(STEPS, config.hinge, model.predicts_images).to(device)
+        uncertainty = Uncertainty(STEPS, config.hinge, model.spec.conditioned_on_ego).to(device)
+        uncertainty.expert_deviation.fill_(1e-3)
         terms = policy_loss(rollout, uncertainty, config)
+        assert terms.named["uncertainty"] > 1e-2
         terms.total.backward()
         flat = [p.grad.flatten() for p in policy.parameters() if p.grad is not None]
         results.append({"cost": terms.total, "gradient": torch.cat(flat)})
@@ -131,15 +165,16 @@ def test_the_same_lesson_for_a_policy(preset, features):
         same(there[name], value, name)
 
 
+@pytest.mark.parametrize("weight", [0, 1])
 @pytest.mark.parametrize("preset", ["debug", "coupled-debug"])
-def test_the_same_plans(preset, tmp_path):
+def test_the_same_plans(preset, weight, tmp_path):
     """A planner whose world model is there, driving a simulator that is here, and a policy."""
     run_dir = saved_world_model(tmp_path / "world", recipe.PRESETS[preset].model)
     recording = dense_recording()
-    actions = []
+    actions, paths, snapshots = [], [], []
     for device in DEVICES:
-        driver = policy_by_name(f"planner:{run_dir},starts=2,iterations=2,steps=4")
-        driver = computing_on(driver, torch.device(device))
+        name = f"planner:{run_dir},starts=2,iterations=2,steps=4,uncertainty_weight={weight}"
+        driver = to_device(policy_by_name(name), torch.device(device))
         config = SimulatorConfig(driver.observation)
         assert config.observation is not None
         rules = ScenarioConfig(context_frames=20)
@@ -148,9 +183,14 @@ def test_the_same_plans(preset, tmp_path):
         simulator.reset(world.scenarios[:4])
         driver.reset(torch.ones(4, dtype=torch.bool))
         actions.append(torch.stack([_turn(driver, simulator) for _ in range(5)]))
+        paths.append(driver.planned_path_m().cpu())
+        snapshots.append(driver.plan_snapshots())
     here, there = actions
     assert there.device.type == "cpu"
     torch.testing.assert_close(there, here, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(paths[1], paths[0], atol=0.1, rtol=0.0)
+    for row, here in snapshots[0].items():
+        assert snapshots[1][row].candidates_m.shape == here.candidates_m.shape
 
 
 def _turn(driver: Policy, simulator: Simulator) -> Tensor:

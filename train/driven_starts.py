@@ -14,15 +14,21 @@ from torch import Tensor
 
 from data.clips import Clip, Clips
 from ppuu.geometry import boxes_overlap
-from ppuu.objectives import StartConfig, as_recorded, unroll, varied_starts
+from ppuu.objectives import StartConfig, as_recorded, varied_starts
 from ppuu.observation import Observation, observe
 from ppuu.policies import NetworkPolicy
-from ppuu.world_models import CopyLast
+from ppuu.policies.unroll import unroll
+from ppuu.world_models import CopyLast, tracks_spec
 
 
 @torch.no_grad()
 def driven_starts(
-    policy: NetworkPolicy, clips: Clips, clip: Clip, config: StartConfig, steps: int
+    policy: NetworkPolicy,
+    clips: Clips,
+    clip: Clip,
+    config: StartConfig,
+    steps: int,
+    generator: torch.Generator,
 ) -> tuple[Clip, Observation, Float[Tensor, "starts 2"]]:
     """Lets the policy drive for some steps of the history's stride, and begins there.
 
@@ -32,21 +38,26 @@ def driven_starts(
         clip: where the drive begins; its future reaches past the drive.
         config: how many beginnings of each clip, and how different they are before the drive.
         steps: of the drive.
+        generator: decides how different, and draws the actions of a stochastic policy.
 
     Returns:
         The clips after the drive, ``copies`` beginnings of each (the first is the recorded one,
-        and so are those where the policy arrived on top of somebody), and the actions before them.
+        and so are those where the policy arrived on top of a vehicle), and the actions before them.
     """
     seen, copies = clips.config, config.copies
-    begun = varied_starts(clip.observation, config, seen.raster, clips.scene.dt_s, seen.stride)
+    begun = varied_starts(
+        clip.observation, config, seen.raster, clips.scene.dt_s, seen.stride, generator
+    )
     previous = clip.previous_action.repeat_interleave(copies, 0)
     if steps == 0:
         return clip, begun, previous
     scene, frames = clips.scene, steps * seen.stride
-    recorder = CopyLast(seen, seen.stride, scene.dt_s)
-    surroundings = as_recorded(begun, clips.truth(clip, recorder, steps).repeat(copies), recorder)
-    drive = unroll(policy, surroundings, begun, previous, steps, seen.stride, scene.dt_s)
-    driven = torch.cat([begun.ego, drive.states], dim=1)[:, -seen.frames :]
+    recorder = CopyLast(tracks_spec(seen, seen.stride, scene.dt_s))
+    traffic = as_recorded(clip.observation, clips.target(clip, recorder, steps), recorder)
+    drive = unroll(
+        policy, traffic, begun, previous, steps, seen.stride, scene.dt_s, generator=generator
+    )
+    driven = torch.cat([begun.ego, drive.states.flatten(0, 1)], dim=1)[:, -seen.frames :]
     later = clips.at(clip.ego, clip.frame + frames, clip.future.shape[1] - frames)
     own = later.observation.ego.repeat_interleave(copies, 0)
     ego, frame = (value.repeat_interleave(copies) for value in (later.ego, later.frame))
@@ -56,7 +67,7 @@ def driven_starts(
     driven = torch.where(keep[:, None, None], own, driven)
     starts = observe(scene, clips.road_map, seen, ego, frame, driven=driven)
     recorded = later.previous_action.repeat_interleave(copies, 0)
-    return later, starts, torch.where(keep[:, None], recorded, drive.actions[:, -1])
+    return later, starts, torch.where(keep[:, None], recorded, drive.actions.flatten(0, 1)[:, -1])
 
 
 def _overlaps(seen: Observation) -> Bool[Tensor, " starts"]:

@@ -35,7 +35,8 @@ from ppuu.encoders.telemetry import FAILURES, raised
 from ppuu.errors import InputError
 from ppuu.objectives import JepaLossConfig, Terms, jepa_loss, jepa_telemetry
 from ppuu.observation import Observation
-from ppuu.world_models import JepaConfig, JepaWorldModel, Truth
+from ppuu.predictions import Target
+from ppuu.world_models import JepaConfig, JepaWorldModel
 
 from .clips import ClipSource
 from .distributed import first, leave
@@ -133,9 +134,9 @@ class _Watch:
         self._seen = dict.fromkeys((failure.name for failure in FAILURES), 0)
 
     def __call__(
-        self, model: JepaWorldModel, observation: Observation, truth: Truth
+        self, model: JepaWorldModel, observation: Observation, target: Target
     ) -> Mapping[str, float]:
-        values = jepa_telemetry(model, observation, truth)
+        values = jepa_telemetry(model, observation, target)
         names = set(raised(values))
         for failure in FAILURES:
             self._seen[failure.name] += 1
@@ -178,8 +179,10 @@ def main(
         device: auto (a GPU if there is one), cpu, cuda, …
     """
 
-    def loss(model: JepaWorldModel, observation: Observation, truth: Truth) -> Terms:
-        return jepa_loss(model, observation, truth, config.loss)
+    def loss(
+        model: JepaWorldModel, observation: Observation, target: Target, generator: torch.Generator
+    ) -> Terms:
+        return jepa_loss(model, observation, target, config.loss, generator)
 
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
     fit(source, out, config, device, loss, _Watch())

@@ -36,7 +36,7 @@ class Recipe(Generic[Picked, Drawn]):
     Attributes:
         pick: which data a batch holds, from its number; loads it if need be.
         draw: images and targets of that data; a generator for what is left to chance.
-        loss: what to lower, given those.
+        loss: what to lower, given those and the same generator.
         validate: a loss on the validation split, if there is one.
         pictures: of what the module makes of a batch, ``(3, rows, columns)`` in [0, 1], by name.
         watch: numbers that tell how the module is, logged beside the loss's terms.
@@ -44,7 +44,7 @@ class Recipe(Generic[Picked, Drawn]):
 
     pick: Callable[[int], Picked]
     draw: Callable[[Picked, torch.Generator], Drawn]
-    loss: Callable[[Drawn], Terms]
+    loss: Callable[[Drawn, torch.Generator], Terms]
     validate: Callable[[], float] | None = None
     pictures: Callable[[Picked], Mapping[str, Tensor]] | None = None
     watch: Callable[[Picked], Mapping[str, float]] | None = None
@@ -132,7 +132,11 @@ class _Training:
     """
 
     def __init__(
-        self, progress: Progress, loop: LoopConfig, recipe: Recipe, loss: Callable[[Any], Terms]
+        self,
+        progress: Progress,
+        loop: LoopConfig,
+        recipe: Recipe,
+        loss: Callable[[Any, torch.Generator], Terms],
     ):
         if loop.validate_every and recipe.validate is None:
             raise InputError("--loop.validate-every: this recipe has nothing to validate on")
@@ -176,7 +180,7 @@ class _Training:
             watch.lap("data")
             drawn = self._recipe.draw(picked, self._generator)
             watch.lap("raster")
-            terms = self._loss(drawn)
+            terms = self._loss(drawn, self._generator)
             watch.lap("forward")
             (terms.total / loop.accumulate).backward()
             watch.lap("backward")

@@ -1,4 +1,4 @@
-"""Pictures for TensorBoard: what a world model foresees beside what followed."""
+"""Pictures for TensorBoard: what a world model predicts beside what followed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ppuu.track_futures import TrackFutures
 from ppuu.world_models import WorldModel
 
 from .clips import Picked
@@ -30,12 +29,14 @@ def film_strip(
     clips, index = picked
     clip = clips.batch(index[:shown], images=True)
     ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
-    futures = model.imagine(clip.observation, steps, 1, ego=clip.future[:, ahead - 1])
-    lanes, offroad = clips.draw_road(clip, futures.pose).unbind(2)
-    true = clips.draw_vehicles(clip, ahead, futures.pose)
-    drawn = isinstance(futures, TrackFutures)
-    foreseen = (futures.draw(futures.pose) if drawn else futures.vehicles)[:, 0]
-    rows = [torch.stack([lanes, vehicles, offroad], dim=2) for vehicles in (true, foreseen)]
+    ego = clip.future[:, None, ahead - 1]
+    generator = torch.Generator().manual_seed(0)
+    prediction = model.predict(clip.observation, steps, 1, generator, ego=ego)
+    poses = prediction.pose[:, 0]
+    lanes, offroad = clips.draw_road(clip, poses).unbind(2)
+    true = clips.draw_vehicles(clip, ahead, poses)
+    predicted = prediction.vehicle_images(poses)[:, 0, 0]
+    rows = [torch.stack([lanes, vehicles, offroad], dim=2) for vehicles in (true, predicted)]
     framed = functional.pad(torch.stack(rows, dim=1), (1, 1, 1, 1), value=1.0)
     strip = framed.permute(3, 0, 1, 4, 2, 5)  # colour, clip, which, row, time, column
     return strip.flatten(1, 3).flatten(2).clamp(0.0, 1.0)

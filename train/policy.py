@@ -20,7 +20,6 @@ from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.observation import ObservationConfig
 from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig, Policy
-from ppuu.policies.elsewhere import networks_of
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_value, load_world_models, weights_hash
@@ -178,8 +177,10 @@ def main(
         raise InputError(f"--world-model: {method} takes one, only mpur takes an ensemble")
     if isinstance(model, Ensemble) and config.unroll.latents == "posterior":
         raise InputError("--unroll.latents posterior: the members of an ensemble share no latents")
-    if config.unroll.dream.every and model is not None and not model.latent_size:
-        raise InputError("--unroll.dream.every: a deterministic world model has no latents to move")
+    if config.unroll.adversarial.every and model is not None and not model.spec.latent:
+        raise InputError(
+            "--unroll.adversarial.every: a deterministic world model has no latents to move"
+        )
     if model is None and (method in IN_MODEL or _embeds(config)):
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
     if model is not None:
@@ -248,7 +249,7 @@ def _refuse_unheard(
         "--init": (init is not None, method != "imitation"),
         "--world-model": (bool(world_model), method in IN_MODEL or _embeds(config)),
         "--unroll.latents": (config.unroll.latents != "prior", imagined),
-        "--unroll.dream.every": (config.unroll.dream.every > 0, imagined),
+        "--unroll.adversarial.every": (config.unroll.adversarial.every > 0, imagined),
         "--unroll.cost.*": (config.unroll.cost != usual.cost, imagined),
     }
     options |= {
@@ -272,7 +273,7 @@ def _teacher(name: str, config: PolicyTraining, where: torch.device) -> Policy:
     if teacher.observation is None:
         raise InputError(f"--teacher {name}: learn from a planner, such as planner:recorded")
     _require_sight(f"--teacher {name}", teacher.observation, config.policy.observation)
-    for network in networks_of(teacher):
+    for network in teacher.networks():
         network.to(where)
     return teacher
 
@@ -315,7 +316,7 @@ def _stream(
     """Clips with all that policy and model want to see."""
     seen = config.policy.observation
     model_sees = model.observation if model is not None and method in IN_MODEL else seen
-    drawn = seen.images or (model is not None and method in IN_MODEL and model.predicts_images)
+    drawn = seen.images or model_sees.images
     among_recorded = method in ("multi-step-imitation", "distillation") or method.startswith("mpur")
     tracked = 24 if among_recorded else 0
     wanted = replace(seen, vehicles=max(seen.vehicles, model_sees.vehicles, tracked), images=drawn)

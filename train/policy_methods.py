@@ -12,26 +12,27 @@ from torch import Tensor
 from tqdm import tqdm
 
 from data.clips import Clip, Clips
+from ppuu.chance import integer
 from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import (
     Terms,
     UnrollConfig,
+    adversarial_latents,
     as_recorded,
-    dreamt,
     expert_path_loss,
     expert_variances,
-    from_prior,
     imitation_loss,
     policy_loss,
-    replicas,
-    unroll,
+    predicted_traffic,
+    unroll_noise,
     varied_starts,
 )
 from ppuu.observation import Observation
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
-from ppuu.rollout import Rollout
-from ppuu.world_models import CopyLast, Ensemble, Truth, WorldModel, explained
+from ppuu.policies.unroll import unroll
+from ppuu.predictions import Rollout, Target
+from ppuu.world_models import CopyLast, WorldModel, posterior_noise, tracks_spec
 
 from .clips import ClipStream, Picked
 from .driven_starts import driven_starts
@@ -44,16 +45,16 @@ class Lesson:
     Attributes:
         clip: histories, and what the experts did.
         clips: where they were cut from.
-        truth: what followed, for methods that compare with it.
+        target: what followed, for methods that compare with it.
     """
 
     clip: Clip
     clips: Clips
-    truth: Truth | None = None
+    target: Target | None = None
 
 
 Draw = Callable[[Picked, torch.Generator], Lesson]
-Loss = Callable[[Lesson], Terms]
+Loss = Callable[[Lesson, torch.Generator], Terms]
 
 
 def draw(picked: Picked, generator: torch.Generator) -> Lesson:
@@ -65,7 +66,7 @@ def draw(picked: Picked, generator: torch.Generator) -> Lesson:
 def imitation(policy: NetworkPolicy) -> tuple[Draw, Loss]:
     """The expert's next action."""
 
-    def loss(lesson: Lesson) -> Terms:
+    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
         return imitation_loss(policy, lesson.clip.observation, lesson.clip.actions[:, 0])
 
     return draw, loss
@@ -74,23 +75,24 @@ def imitation(policy: NetworkPolicy) -> tuple[Draw, Loss]:
 def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tuple[Draw, Loss]:
     """The expert's path, driven by the policy itself among everybody as recorded."""
     seen = policy.config.observation
-    recorder = CopyLast(replace(seen, vehicles=max(seen.vehicles, 24)), seen.stride, dt_s)
+    wide = replace(seen, vehicles=max(seen.vehicles, 24))
+    recorder = CopyLast(tracks_spec(wide, seen.stride, dt_s))
 
-    def with_truth(picked: Picked, generator: torch.Generator) -> Lesson:
+    def with_target(picked: Picked, generator: torch.Generator) -> Lesson:
         clips, index = picked
         clip = clips.batch(index)
-        return Lesson(clip, clips, clips.truth(clip, recorder, steps))
+        return Lesson(clip, clips, clips.target(clip, recorder, steps))
 
-    def loss(lesson: Lesson) -> Terms:
-        clip, truth = lesson.clip, lesson.truth
-        assert truth is not None
-        surroundings = as_recorded(clip.observation, truth, recorder)
+    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
+        clip, target = lesson.clip, lesson.target
+        assert target is not None
         rollout = unroll(
-            policy, surroundings, clip.observation, clip.previous_action, steps, seen.stride, dt_s
-        )
-        return expert_path_loss(rollout, truth.ego)
+            policy, as_recorded(clip.observation, target, recorder), clip.observation,
+            clip.previous_action, steps, seen.stride, dt_s, generator=generator,
+        )  # fmt: skip
+        return expert_path_loss(rollout, target.ego)
 
-    return with_truth, loss
+    return with_target, loss
 
 
 def expert_regularised(policy: NetworkPolicy, model: WorldModel, steps: int) -> tuple[Draw, Loss]:
@@ -99,27 +101,23 @@ def expert_regularised(policy: NetworkPolicy, model: WorldModel, steps: int) -> 
     A model that moves the ego answers with its images, too: they are compared with the expert's.
     """
 
-    def with_truth(picked: Picked, generator: torch.Generator) -> Lesson:
+    def with_target(picked: Picked, generator: torch.Generator) -> Lesson:
         clips, index = picked
         clip = clips.batch(index)
-        return Lesson(clip, clips, clips.truth(clip, model, steps, generator))
+        return Lesson(clip, clips, clips.target(clip, model, steps, generator))
 
-    def loss(lesson: Lesson) -> Terms:
-        clip, truth = lesson.clip, lesson.truth
-        assert truth is not None
-        latents = explained(model, clip.observation, truth)
+    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
+        clip, target = lesson.clip, lesson.target
+        assert target is not None
+        noise = posterior_noise(model, clip.observation, target, generator)
         rollout = unroll(
-            policy,
-            replicas(model, clip.observation, clip.observation, latents, 1),
-            clip.observation,
-            clip.previous_action,
-            steps,
-            model.frames_per_step,
-            model.dt_s,
-        )
-        return expert_path_loss(rollout, truth.ego, truth.images if model.predicts_ego else None)
+            policy, predicted_traffic(model, clip.observation, clip.observation, noise, 1),
+            clip.observation, clip.previous_action, steps, model.frames_per_step, model.dt_s,
+            generator=generator,
+        )  # fmt: skip
+        return expert_path_loss(rollout, target.ego, target if model.spec.moves_ego else None)
 
-    return with_truth, loss
+    return with_target, loss
 
 
 def uncertainty_regularised(
@@ -140,51 +138,45 @@ def uncertainty_regularised(
         experts: how many clips set the scale.
         value: judges where a rollout ends, if given.
     """
-    # Images of a decoupled model do not answer to actions; nor do boxes.
-    of_images = model.predicts_images and not model.decoupled
-    uncertainty = Uncertainty(config.steps, config.hinge, of_images)
+    uncertainty = Uncertainty(config.steps, config.hinge, model.spec.conditioned_on_ego)
     if config.copies > 1:
-        # Dropout is what makes the replicas of a single model differ.
-        model.train(not isinstance(model, Ensemble))
         uncertainty.fit(_expert_variances(model, stream, config, uncertainty, experts))
     uncertainty.to(next(policy.parameters()).device)
-    explains = config.latents == "posterior"
 
     def driven(
         lesson: Lesson,
         starts: Observation,
         previous_action: Float[Tensor, "starts 2"],
-        latents: Float[Tensor, "batch time latent"],
+        noise: Float[Tensor, "batch time latent"],
+        imagined: WorldModel,
+        generator: torch.Generator,
     ) -> Rollout:
+        seen = lesson.clip.observation
         return unroll(
-            policy,
-            replicas(model, lesson.clip.observation, starts, latents, config.copies),
-            starts,
-            previous_action,
-            config.steps,
-            model.frames_per_step,
-            model.dt_s,
-            value,
-        )
+            policy, predicted_traffic(imagined, seen, starts, noise, config.copies), starts,
+            previous_action, config.steps, model.frames_per_step, model.dt_s, value, generator,
+        )  # fmt: skip
 
-    def loss(lesson: Lesson) -> Terms:
-        steps = int(torch.randint(config.starts.drive_steps + 1, ()))
+    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
+        steps = integer(config.starts.drive_steps + 1, generator)
         clip, starts, previous = driven_starts(
-            policy, lesson.clips, lesson.clip, config.starts, steps
+            policy, lesson.clips, lesson.clip, config.starts, steps, generator
         )
         lesson = replace(lesson, clip=clip)
-        if explains:
-            truth = lesson.clips.truth(clip, model, config.steps)
-            latents = explained(model, clip.observation, truth)
+        imagined = model if config.copies == 1 else model.replicas(config.copies, generator)
+        if config.latents == "posterior":
+            target = lesson.clips.target(clip, model, config.steps)
+            noise = posterior_noise(model, clip.observation, target, generator)
         else:
-            latents = from_prior(model, clip.observation, config.steps)
-        rollout = driven(lesson, starts, previous, latents)
-        if config.dream.every and int(torch.randint(config.dream.every, ())) == 0:
-            latents = dreamt(
-                model, clip.observation, latents, rollout.every(config.starts.copies),
-                DrivingCost(config.cost), config.dream,
+            noise = unroll_noise(imagined, clip.observation, config.steps, generator)
+        rollout = driven(lesson, starts, previous, noise, imagined, generator)
+        every = config.adversarial.every
+        if every and integer(every, generator) == 0:
+            noise = adversarial_latents(
+                model, clip.observation, noise, rollout, DrivingCost(config.cost),
+                config.adversarial,
             )  # fmt: skip
-            rollout = driven(lesson, starts, previous, latents)
+            rollout = driven(lesson, starts, previous, noise, imagined, generator)
         return policy_loss(rollout, uncertainty, config)
 
     return draw, loss
@@ -200,13 +192,15 @@ def _expert_variances(
     """What replicas disagree about along recorded drivers' own paths."""
     clips, chosen = stream.sample(count)
     ahead = torch.arange(1, config.steps + 1, device=clips.ego.device) * model.frames_per_step
-    found = []
+    found, generator = [], torch.Generator().manual_seed(0)
     for index in tqdm(
         chosen.split(16), desc="experts' uncertainty", disable=not sys.stderr.isatty(), leave=False
     ):
         clip = clips.batch(index)
         path, actions = clip.future[:, ahead - 1], clip.actions[:, ahead - 1]
-        found.append(expert_variances(model, clip.observation, path, actions, config, uncertainty))
+        found.append(
+            expert_variances(model, clip.observation, path, actions, config, uncertainty, generator)
+        )
     return torch.cat(found)
 
 
@@ -216,9 +210,11 @@ def distillation(
     """What a planner would do, from the recorded start and from others beside it."""
     seen = policy.config.observation
 
-    def loss(lesson: Lesson) -> Terms:
+    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
         clip, scene = lesson.clip, lesson.clips.scene
-        starts = varied_starts(clip.observation, config.starts, seen.raster, dt_s, seen.stride)
+        starts = varied_starts(
+            clip.observation, config.starts, seen.raster, dt_s, seen.stride, generator
+        )
         ego = clip.ego.repeat_interleave(config.starts.copies)
         frame = clip.frame.repeat_interleave(config.starts.copies)
         others = scene.neighbours(frame, ego)

@@ -17,8 +17,8 @@ Drawn = TypeVar("Drawn")
 
 
 def faster(
-    loss: Callable[[Drawn], Terms], module: nn.Module, loop: LoopConfig
-) -> Callable[[Drawn], Terms]:
+    loss: Callable[[Drawn, torch.Generator], Terms], module: nn.Module, loop: LoopConfig
+) -> Callable[[Drawn, torch.Generator], Terms]:
     """The same loss as the configuration wants it computed.
 
     Args:
@@ -37,9 +37,9 @@ def faster(
     if loop.precision == "float32":
         return loss
 
-    def in_bfloat16(drawn: Drawn) -> Terms:
+    def in_bfloat16(drawn: Drawn, generator: torch.Generator) -> Terms:
         with torch.autocast(device.type, torch.bfloat16):
-            return loss(drawn)
+            return loss(drawn, generator)
 
     return in_bfloat16
 

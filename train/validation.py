@@ -18,7 +18,7 @@ Drawn = TypeVar("Drawn")
 def held_out_loss(
     stream: ClipStream,
     draw: Callable[[Picked, torch.Generator], Drawn],
-    loss: Callable[[Drawn], Terms],
+    loss: Callable[[Drawn, torch.Generator], Terms],
     loop: LoopConfig,
 ) -> Callable[[], float] | None:
     """A function that gives the mean loss of some validation clips, always the same ones.
@@ -38,7 +38,7 @@ def held_out_loss(
     def validate() -> float:
         generator = torch.Generator().manual_seed(loop.seed)
         losses = [
-            loss(draw(held_out.at(number), generator)).total.item()
+            loss(draw(held_out.at(number), generator), generator).total.item()
             for number in range(loop.validation_batches)
         ]
         return sum(losses) / len(losses)

@@ -23,9 +23,9 @@ from ppuu.learned_costs import CostModelConfig, ValueConfig, ValueFunction
 from ppuu.objectives import Terms, cost_model_loss, present, recorded_rollout, value_loss
 from ppuu.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
-from ppuu.rollout import Rollout
+from ppuu.predictions import Rollout
 from ppuu.runtime import seed_everything
-from ppuu.world_models import CopyLast
+from ppuu.world_models import CopyLast, tracks_spec
 
 from .clips import ClipSource, ClipStream, Picked
 from .distributed import join, leave
@@ -117,14 +117,15 @@ def main(
         clip, dt_s = clips.batch(index), clips.scene.dt_s
         if not isinstance(judge, ValueFunction):
             return clip.observation, present(clip.observation, seen.raster)
-        truth = clips.truth(clip, CopyLast(seen, seen.stride, dt_s), steps)
+        recorder = CopyLast(tracks_spec(seen, seen.stride, dt_s))
+        target = clips.target(clip, recorder, steps)
         ahead = torch.arange(seen.stride - 1, steps * seen.stride, seen.stride, device=where)
         return clip.observation, recorded_rollout(
-            clip.observation, truth, clip.actions[:, ahead], clip.previous_action,
+            clip.observation, target, clip.actions[:, ahead], clip.previous_action,
             seen.stride * dt_s, seen.raster,
         )  # fmt: skip
 
-    def loss(drawn: tuple[Observation, Rollout]) -> Terms:
+    def loss(drawn: tuple[Observation, Rollout], generator: torch.Generator) -> Terms:
         if isinstance(judge, ValueFunction):
             return value_loss(judge, *drawn, cost)
         return cost_model_loss(judge, *drawn, cost)

@@ -18,6 +18,7 @@ from ppuu.config import to_json
 from ppuu.errors import InputError
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation
+from ppuu.predictions import Target
 from ppuu.runs import load_world_model, weights_hash
 from ppuu.runtime import seed_everything
 from ppuu.track_noise import TrackNoise
@@ -28,7 +29,6 @@ from ppuu.world_models import (
     DecoupledConfig,
     RecurrentConfig,
     TokensConfig,
-    Truth,
     WorldModel,
     WorldModelConfig,
 )
@@ -146,8 +146,8 @@ def fit(
     out: Path,
     config: Training,
     device: str,
-    loss_of: Callable[[Any, Observation, Truth], Terms],
-    watch: Callable[[Any, Observation, Truth], Mapping[str, float]] | None = None,
+    loss_of: Callable[[Any, Observation, Target, torch.Generator], Terms],
+    watch: Callable[[Any, Observation, Target], Mapping[str, float]] | None = None,
     see: Callable[[Observation, torch.Generator], Observation] = lambda seen, _: seen,
     go: Callable[[Clip, torch.Generator], Clip] = lambda clip, _: clip,
     start_from: Path | None = None,
@@ -190,14 +190,14 @@ def fit(
     elif model.normalizer is not None:
         stream.fit(model.normalizer)
 
-    def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Truth]:
+    def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Target]:
         clips, index = picked
-        clip = go(clips.batch(index, images=model.predicts_images), generator)
-        truth = clips.truth(clip, model, config.steps, generator)
-        return see(clip.observation, generator), truth
+        clip = go(clips.batch(index, images=model.observation.images), generator)
+        target = clips.target(clip, model, config.steps, generator)
+        return see(clip.observation, generator), target
 
-    def loss(drawn: tuple[Observation, Truth]) -> Terms:
-        return loss_of(model, *drawn)
+    def loss(drawn: tuple[Observation, Target], generator: torch.Generator) -> Terms:
+        return loss_of(model, *drawn, generator)
 
     def watched(picked: Picked) -> Mapping[str, float]:
         assert watch is not None
@@ -251,8 +251,10 @@ def main(
     """
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
 
-    def loss(model: WorldModel, observation: Observation, truth: Truth) -> Terms:
-        return world_model_loss(model, observation, truth, config.loss)
+    def loss(
+        model: WorldModel, observation: Observation, target: Target, generator: torch.Generator
+    ) -> Terms:
+        return world_model_loss(model, observation, target, config.loss, generator)
 
     def blurred(seen: Observation, generator: torch.Generator) -> Observation:
         if seen.tracks is None:

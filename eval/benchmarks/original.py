@@ -12,10 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ppuu.chance import normal
 from ppuu.geometry import to_local
 from ppuu.objectives.world_model import WorldModelLossConfig, ego_error
 from ppuu.observation import Observation
-from ppuu.world_models import CoupledWorldModel, Latent, Truth
+from ppuu.predictions import Target
+from ppuu.world_models import CoupledWorldModel, Latent
 
 
 def imagine(
@@ -43,34 +45,34 @@ def imagine(
 def loss(
     model: CoupledWorldModel,
     observation: Observation,
-    truth: Truth,
+    target: Target,
     config: WorldModelLossConfig,
+    generator: torch.Generator,
 ) -> Float[Tensor, ""]:
     """Of a closed-loop unroll; as ``ppuu.objectives.world_model_loss`` but for z-dropout."""
-    assert truth.images is not None
-    lanes, offroad = truth.images.road.unbind(2)
-    true = torch.stack([lanes, truth.images.vehicles, offroad], dim=2)
+    assert target.images is not None
+    lanes, offroad = target.images.road.unbind(2)
+    true = torch.stack([lanes, target.images.vehicles, offroad], dim=2)
     images, states = observation.images, observation.ego
     told, moved = [], []
     divergence = images.new_zeros(len(images))
-    for time in range(truth.ego.shape[1]):
+    for time in range(target.ego.shape[1]):
         seen = encoded(model, images, states)
         witnessed = model.witness(true[:, time])
-        if torch.rand(()) < config.latent_dropout:
-            latent = images.new_empty(len(images), model.latent_size).normal_()
+        if float(torch.rand((), generator=generator)) < config.latent_dropout:
+            latent = normal((len(images), model.spec.latent), generator, images)
         else:
-            mean, log_variance = model.explain((seen + witnessed).flatten(1)).chunk(2, dim=-1)
-            posterior = Latent(mean, log_variance.clamp(-8.0, 4.0))
-            latent = posterior.sample()
+            posterior = Latent.of(model.explain((seen + witnessed).flatten(1)))
+            latent = posterior.sample(generator)
             divergence = divergence + posterior.divergence()
-        image, state = advanced(model, seen, images, states, truth.ego[:, time], latent)
+        image, state = advanced(model, seen, images, states, target.ego[:, time], latent)
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
         told.append(image)
         moved.append(state)
     off = torch.stack(told, dim=1) - true
     total = off[:, :, 1].square().mean() + off[:, :, [0, 2]].square().mean()
-    total = total + config.ego_weight * ego_error(torch.stack(moved, dim=1), truth.ego)
+    total = total + config.ego_weight * ego_error(torch.stack(moved, dim=1), target.ego)
     return total + config.divergence_weight * divergence.mean()
 
 

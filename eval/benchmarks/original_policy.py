@@ -16,9 +16,10 @@ from ppuu.kinematics import step
 from ppuu.objectives import Terms, UnrollConfig, policy_loss
 from ppuu.observation import Observation
 from ppuu.policies import NetworkPolicy
+from ppuu.predictions import OccupancyPrediction, Rollout, UniformMotion
 from ppuu.raster import LANES, OFFROAD, VEHICLES
-from ppuu.rollout import Futures, Rollout
 from ppuu.world_models import CoupledWorldModel
+from ppuu.world_models.gliding import SeenLaneSpeed
 
 from . import original
 
@@ -30,21 +31,28 @@ def loss(
     previous_action: Float[Tensor, "batch 2"],
     config: UnrollConfig,
     uncertainty: Uncertainty,
+    generator: torch.Generator,
 ) -> Terms:
     """Of one update."""
-    latents = torch.randn(len(observation.ego), config.steps, model.latent_size)
+    latents = torch.randn(
+        len(observation.ego), config.steps, model.spec.latent, generator=generator
+    )
     model.eval()
     images, states, actions = _driven(model, observation, latents, policy)
     model.train()
     replicas = [_driven(model, observation, latents, actions)[0] for _ in range(config.replicas)]
     together = torch.stack([images, *replicas], dim=1)
-    futures = Futures(
-        together[:, :, :, VEHICLES],
-        images[:, :, [LANES, OFFROAD]],
-        states[..., :3].detach(),
+    prediction = OccupancyPrediction(
+        states[:, None, :, :3].detach(),
         model.raster,
+        together[:, None, :, :, VEHICLES],
+        images[:, None, :, [LANES, OFFROAD]],
+        UniformMotion(SeenLaneSpeed(observation, model.observation, model.dt_s)),
     )
-    rollout = Rollout(states, actions, previous_action, observation.size_m, futures, model.step_s)
+    rollout = Rollout(
+        states[:, None], actions[:, None], previous_action[:, None], observation.size_m, prediction,
+        model.step_s,
+    )  # fmt: skip
     return policy_loss(rollout, uncertainty, config)
 
 

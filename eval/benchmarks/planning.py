@@ -16,11 +16,11 @@ from envs.scenario import ScenarioConfig, list_scenarios
 from ppuu.errors import InputError
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
+from ppuu.prediction_sources import ModelSource
 from ppuu.recording import Recording
 from ppuu.runtime import use_threads
 from ppuu.scene import Scene
 from ppuu.world_models import PAPER, CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
-from ppuu.worlds import PredictedWorld
 
 from ..results import Row
 from ..track import Track, choose_action, simulator_for
@@ -31,7 +31,7 @@ UNTRAINED: dict[str, Callable[[], WorldModel]] = {
     "coupled": lambda: CoupledConfig().build(),
     "coupled-ppuu": lambda: PAPER.build(),
 }
-"""World models built afresh: what they foresee is wrong, how fast is not."""
+"""World models built afresh: what they predict is wrong, how fast is not."""
 
 
 _SLOW_PER_S = 1.0
@@ -57,9 +57,9 @@ class PlanningBenchmark:
     """
 
     planners: tuple[str, ...] = (
-        "tokens,futures=3", "tokens,futures=3,planner=icem", "tokens,futures=3,planner=mppi",
-        "constant-acceleration", "recorded", "coupled,futures=3,starts=1,iterations=5",
-        "coupled-ppuu,steps=30,futures=10,starts=1,iterations=5",
+        "tokens,samples=3", "tokens,samples=3,planner=icem", "tokens,samples=3,planner=mppi",
+        "constant-acceleration", "recorded", "coupled,samples=3,starts=1,iterations=5",
+        "coupled-ppuu,steps=30,samples=10,starts=1,iterations=5",
     )  # fmt: skip
     environments: tuple[int, ...] = (1, 64)
     seconds: float = 40.0
@@ -96,8 +96,8 @@ class PlanningBenchmark:
             "planner": dict(parsed.settings).get("planner", "gradient"),
             "world": parsed.world,
             "environments": environments,
-            "horizon_frames": config.steps * policy.world.frames_per_step,
-            "futures": config.futures,
+            "horizon_frames": config.steps * policy.source.frames_per_step,
+            "samples": config.samples,
             "ms_median": float(1e3 * np.median(spent)),
             "ms_p95": float(1e3 * np.quantile(spent, 0.95)) if len(spent) >= 20 else math.nan,
             "decisions": len(spent),
@@ -136,11 +136,11 @@ def _policy(name: str) -> PlanningPolicy:
     parsed = PlannerName.parse(PREFIX + name)
     if parsed.world in UNTRAINED:
         torch.manual_seed(0)
-        world = PredictedWorld(UNTRAINED[parsed.world]().requires_grad_(False).eval())
+        source = ModelSource(UNTRAINED[parsed.world]().requires_grad_(False).eval())
     else:
-        world = parsed.build(f"--planners {name}").world
+        source = parsed.build(f"--planners {name}").source
     config = parsed.config(f"--planners {name}")
-    return PlanningPolicy(world, replace(config, replan_every=1))
+    return PlanningPolicy(source, replace(config, replan_every=1))
 
 
 def _track(recording: Recording) -> Track:

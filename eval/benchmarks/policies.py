@@ -19,13 +19,13 @@ from ppuu.objectives import (
     StartConfig,
     Terms,
     UnrollConfig,
-    from_prior,
     policy_loss,
-    replicas,
-    unroll,
+    predicted_traffic,
+    unroll_noise,
 )
 from ppuu.policies import PAPER_POLICY, NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
+from ppuu.policies.unroll import unroll
 from ppuu.recording import Recording
 from ppuu.runtime import use_threads
 from ppuu.world_models import PAPER, CoupledWorldModel, TokensConfig, WorldModelConfig
@@ -117,17 +117,16 @@ class PoliciesBenchmark:
 
     def _update(self, member: _Member, recording: Recording) -> Callable[[], None]:
         torch.manual_seed(0)
-        model = member.model.build().requires_grad_(False)
+        model = member.model.build().requires_grad_(False).eval()
+        generator = torch.Generator().manual_seed(0)
         policy = member.policy.build()
         nn.init.normal_(policy.head.last.weight, std=1e-3)
         optimizer = torch.optim.Adam(policy.parameters(), lr=1e-4)
         steps = self.frames // model.frames_per_step
         config = UnrollConfig(steps, self.replicas, starts=StartConfig(copies=1))
-        coupled = model.predicts_images and not model.decoupled
-        uncertainty = Uncertainty(steps, config.hinge, coupled)
-        sees = replace(
-            model.observation, images=model.predicts_images or member.policy.observation.images
-        )
+        uncertainty = Uncertainty(steps, config.hinge, model.spec.conditioned_on_ego)
+        images = model.observation.images or member.policy.observation.images
+        sees = replace(model.observation, images=images)
         clips = Clips([recording], [FrameWindow(0, recording.frames)], sees, self.frames)
         clip = clips.batch(torch.linspace(0, len(clips) - 1, self.batch).long())
         seen, previous = clip.observation, clip.previous_action
@@ -135,14 +134,15 @@ class PoliciesBenchmark:
         def loss() -> Terms:
             if member.the_originals_way:
                 assert isinstance(model, CoupledWorldModel)
-                return original_policy.loss(policy, model, seen, previous, config, uncertainty)
-            model.train()
-            surroundings = replicas(
-                model, seen, seen, from_prior(model, seen, steps), self.replicas
-            )
+                return original_policy.loss(
+                    policy, model, seen, previous, config, uncertainty, generator
+                )
+            replicas = model.replicas(self.replicas, generator)
+            noise = unroll_noise(replicas, seen, steps, generator)
             rollout = unroll(
-                policy, surroundings, seen, previous, steps, model.frames_per_step, model.dt_s
-            )
+                policy, predicted_traffic(replicas, seen, seen, noise, self.replicas), seen,
+                previous, steps, model.frames_per_step, model.dt_s,
+            )  # fmt: skip
             return policy_loss(rollout, uncertainty, config)
 
         def update() -> None:

@@ -189,11 +189,12 @@ class _Case:
             settings.device,
         )  # fmt: skip
         chosen = torch.linspace(0, len(clips) - 1, settings.batch).long()
-        clip = clips.batch(chosen, images=self.model.predicts_images)
+        clip = clips.batch(chosen, images=self.model.observation.images)
         self.observation = clip.observation
-        self.truth = clips.truth(clip, self.model, self.steps)
+        self.target = clips.target(clip, self.model, self.steps)
+        self.generator = torch.Generator().manual_seed(0)
         some = torch.arange(settings.histories, device=settings.device) % settings.batch
-        self.seen, self.path = clip.observation.take(some), self.truth.ego[some]
+        self.seen, self.path = clip.observation.take(some), self.target.ego[some]
 
     def row(self, name: str) -> dict[str, Any]:
         """What is counted; the first training step and rollout warm up, too."""
@@ -225,11 +226,15 @@ class _Case:
         settings = WorldModelLossConfig(divergence_weight=1e-6)
         if self.member.the_originals_way:
             assert isinstance(self.model, CoupledWorldModel)
-            return original.loss(self.model, self.observation, self.truth, settings)
+            return original.loss(
+                self.model, self.observation, self.target, settings, self.generator
+            )
         if isinstance(self.model, JepaWorldModel):
             ours = JepaLossConfig(other=settings)
-            return jepa_loss(self.model, self.observation, self.truth, ours).total
-        return world_model_loss(self.model, self.observation, self.truth, settings).total
+            return jepa_loss(self.model, self.observation, self.target, ours, self.generator).total
+        return world_model_loss(
+            self.model, self.observation, self.target, settings, self.generator
+        ).total
 
     def foresee(self) -> None:
         """All futures of all histories."""
@@ -240,13 +245,13 @@ class _Case:
         model = self.model.eval()
         some = torch.arange(histories, device=self.path.device)
         seen, path = self.seen.take(some), self.path[some]
-        latents = path.new_empty(histories, futures, self.steps, model.latent_size).normal_()
+        noise = model.noise(path, histories, futures, self.steps, self.generator)
         with contextlib.nullcontext() if exact else self._precision():
             if self.member.the_originals_way:
                 assert isinstance(model, CoupledWorldModel)
-                original.imagine(model, seen, path, latents)
+                original.imagine(model, seen, path, noise)
             else:
-                model.imagine(seen, self.steps, futures, path, latents)
+                model.rollout(seen, noise, path[:, None])
 
     def _precision(self) -> torch.autocast:
         half = self.member.precision == "bfloat16"

@@ -1,22 +1,30 @@
 """Driving costs: one term a file, each a function of a ``Rollout``; one weighted sum."""
 
-from .comfort import Comfort
-from .contact import Contact
-from .driving import DrivingCost, DrivingCostConfig
-from .lane import Lane
-from .offroad import Offroad
-from .pace import Pace
-from .proximity import Proximity
+from .base import PathTerm, RoadTerm, Term, VehicleTerm
+from .driving import Costs, DrivingCost, DrivingCostConfig
+from .terms import TERMS
+from .terms.comfort import Comfort
+from .terms.contact import Contact
+from .terms.lane import Lane
+from .terms.lane_speed import LaneSpeed
+from .terms.offroad import Offroad
+from .terms.proximity import Proximity
 from .uncertainty import Uncertainty
 
 __all__ = [
+    "TERMS",
     "Comfort",
     "Contact",
+    "Costs",
     "DrivingCost",
     "DrivingCostConfig",
     "Lane",
+    "LaneSpeed",
     "Offroad",
-    "Pace",
+    "PathTerm",
     "Proximity",
+    "RoadTerm",
+    "Term",
     "Uncertainty",
+    "VehicleTerm",
 ]

@@ -1,91 +1,97 @@
-"""The one weighted sum of costs that policies, planners, rewards and plots share."""
+"""The one weighted sum of costs that policies, planners, rewards, metrics and plots share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import require_not_negative
-from ..rollout import Rollout
-from . import among_tracks
-from .comfort import Comfort
-from .contact import Contact
-from .lane import Lane
-from .offroad import Offroad
-from .pace import Pace
-from .proximity import Proximity
+from ..predictions import EgoMask, Rollout
+from .base import PathTerm, RoadTerm, Term, VehicleTerm
+from .terms import TERMS
+
+DrivingCostConfig: Any = make_dataclass(
+    "DrivingCostConfig",
+    [(name, term, field(default_factory=term)) for name, term in TERMS.items()],
+    frozen=True,
+    namespace={
+        "__doc__": "Terms of the driving cost, each with its weight; those of the package "
+        "``terms``, by name.  The weights were chosen on tuning traffic.",
+        "__module__": __name__,
+    },
+)
+"""One field a term, named as the term's file."""
 
 
-@dataclass(frozen=True)
-class DrivingCostConfig:
-    """Terms and their weights.
-
-    The weights were chosen on training recordings of the built-in traffic.
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """What a rollout costs.
 
     Attributes:
-        proximity_weight, contact_weight, lane_weight, offroad_weight, comfort_weight,
-            pace_weight: weights.
-        proximity, contact, lane, offroad, comfort, pace: the terms themselves.
+        terms: unweighted, by name, the mean over the samples.
+        vehicles: the weighted sum of those that depend on other vehicles, sample by sample.
+        rest: the weighted sum of the others.
     """
 
-    proximity_weight: float = 1.0
-    contact_weight: float = 4.0
-    lane_weight: float = 0.2
-    offroad_weight: float = 3.0
-    comfort_weight: float = 0.02
-    pace_weight: float = 0.5
-    proximity: Proximity = field(default_factory=Proximity)
-    contact: Contact = field(default_factory=Contact)
-    lane: Lane = field(default_factory=Lane)
-    offroad: Offroad = field(default_factory=Offroad)
-    comfort: Comfort = field(default_factory=Comfort)
-    pace: Pace = field(default_factory=Pace)
+    terms: dict[str, Float[Tensor, "batch candidates time"]]
+    vehicles: Float[Tensor, "batch candidates samples time"]
+    rest: Float[Tensor, "batch candidates time"]
 
-    def __post_init__(self):
-        weights = {f.name: getattr(self, f.name) for f in fields(self) if f.type == "float"}
-        require_not_negative("driving cost", **weights)
+    @property
+    def total(self) -> Float[Tensor, "batch candidates time"]:
+        """All of it, the mean over the samples."""
+        return self.rest + self.vehicles.mean(2)
 
 
 @dataclass(frozen=True)
 class DrivingCost:
     """Named terms and their weighted sum."""
 
-    config: DrivingCostConfig = field(default_factory=DrivingCostConfig)
+    config: Any = field(default_factory=DrivingCostConfig)
 
-    def total(self, terms: dict[str, Float[Tensor, "batch time"]]) -> Float[Tensor, "batch time"]:
-        """The weighted sum of named terms."""
-        weighted = [getattr(self.config, f"{name}_weight") * term for name, term in terms.items()]
-        return torch.stack(weighted).sum(0)
+    def terms(self) -> dict[str, Term]:
+        """By name."""
+        return {name: getattr(self.config, name) for name in TERMS}
 
-    def evaluate(
+    def evaluate(self, rollout: Rollout) -> Costs:
+        """All terms; one pass over the vehicles and one over each channel of the road."""
+        terms = self.terms()
+        vehicles = self.vehicle_costs(rollout)
+        road = self.road_costs(rollout)
+        found: dict[str, Tensor] = {}
+        for name, term in terms.items():
+            if name in vehicles:
+                found[name] = vehicles[name].mean(2)
+            elif name in road:
+                found[name] = road[name]
+            else:
+                assert isinstance(term, PathTerm)
+                found[name] = term.cost(rollout)
+        rest = [terms[name].weight * cost for name, cost in found.items() if name not in vehicles]
+        by_sample = [terms[name].weight * cost for name, cost in vehicles.items()]
+        return Costs(found, torch.stack(by_sample).sum(0), torch.stack(rest).sum(0))
+
+    def vehicle_costs(
         self, rollout: Rollout
-    ) -> tuple[dict[str, Float[Tensor, "batch time"]], Float[Tensor, "batch replicas time"]]:
-        """All terms, and the part that depends on the predicted vehicles for each future alone.
-
-        One pass serves both: the second result is what replicas disagree about.
-        """
-        config = self.config
-        if among_tracks.applies(rollout):
-            found = among_tracks.among_tracks(rollout, config)
-            proximity, contact, lane, offroad = (
-                found.proximity, found.contact, found.lane, found.offroad,
-            )  # fmt: skip
-            pace = config.pace.of(rollout, found.pace_mps)
-        else:
-            proximity = config.proximity.per_future(rollout)
-            contact = config.contact.per_future(rollout)
-            lane, offroad, pace = (
-                term(rollout) for term in (config.lane, config.offroad, config.pace)
-            )
-        terms = {
-            "proximity": proximity.mean(1),
-            "contact": contact.mean(1),
-            "lane": lane,
-            "offroad": offroad,
-            "comfort": config.comfort(rollout),
-            "pace": pace,
+    ) -> dict[str, Float[Tensor, "batch candidates samples time"]]:
+        """Unweighted terms of the vehicles, sample by sample."""
+        terms = {k: term for k, term in self.terms().items() if isinstance(term, VehicleTerm)}
+        ego = rollout.ego
+        mask = EgoMask.stack([term.mask(ego) for term in terms.values()])
+        masses = rollout.prediction.vehicle_mass(mask, ego).unbind(-1)
+        return {
+            name: term.cost(mass, ego)
+            for (name, term), mass in zip(terms.items(), masses, strict=True)
         }
-        return terms, config.proximity_weight * proximity + config.contact_weight * contact
+
+    def road_costs(self, rollout: Rollout) -> dict[str, Float[Tensor, "batch candidates time"]]:
+        """Unweighted terms of the road."""
+        ego, found = rollout.ego, {}
+        for name, term in self.terms().items():
+            if isinstance(term, RoadTerm):
+                mass = rollout.prediction.road_mass(term.mask(ego), ego, term.channel)
+                found[name] = term.cost(mass[..., 0], ego)[:, :, 0]
+        return found

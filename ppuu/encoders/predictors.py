@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..errors import InputError
+from .dropout import MapDropout
 
 
 def _require_dropout(dropout: float) -> None:
@@ -48,7 +49,7 @@ class _Gru(nn.Module):
         self.gates = nn.Conv2d(features, 2 * features, kernel, padding="same")
         self.candidate = nn.Conv2d(features, features, kernel, padding="same")
         self.input = nn.Linear(inputs, 3 * features, bias=False)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = MapDropout(dropout, features)
 
     def forward(
         self,
@@ -91,7 +92,7 @@ class _Residual(nn.Module):
         self.first = nn.Conv2d(features, config.hidden, kernel, padding="same")
         self.input = nn.Linear(inputs, config.hidden, bias=False)
         self.middle = nn.Conv2d(config.hidden, config.hidden, kernel, padding="same")
-        self.dropout = nn.Dropout2d(config.dropout)
+        self.dropout = MapDropout(config.dropout, config.hidden)
         self.last = nn.Conv2d(config.hidden, features, kernel, padding="same")
 
     def forward(

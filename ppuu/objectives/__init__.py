@@ -1,7 +1,7 @@
 """Pure losses: each returns named terms and their weighted total."""
 
 from ..terms import Terms
-from .dreaming import DreamConfig, dreamt
+from .adversarial import AdversarialConfig, adversarial_latents
 from .expert_path import expert_path_loss
 from .imitation import imitation_loss
 from .jepa import JepaLossConfig, jepa_loss, jepa_telemetry
@@ -9,36 +9,34 @@ from .learned_costs import cost_model_loss, present, recorded_rollout, value_los
 from .policy_unroll import (
     UnrollConfig,
     expert_variances,
-    from_prior,
     policy_loss,
-    replicas,
-    unroll,
+    predicted_traffic,
+    unroll_noise,
 )
 from .replayed import as_recorded
 from .starts import StartConfig, varied_starts
 from .world_model import WorldModelLossConfig, world_model_loss
 
 __all__ = [
-    "DreamConfig",
+    "AdversarialConfig",
     "JepaLossConfig",
     "StartConfig",
     "Terms",
     "UnrollConfig",
     "WorldModelLossConfig",
+    "adversarial_latents",
     "as_recorded",
     "cost_model_loss",
-    "dreamt",
     "expert_path_loss",
     "expert_variances",
-    "from_prior",
     "imitation_loss",
     "jepa_loss",
     "jepa_telemetry",
     "policy_loss",
+    "predicted_traffic",
     "present",
     "recorded_rollout",
-    "replicas",
-    "unroll",
+    "unroll_noise",
     "value_loss",
     "varied_starts",
     "world_model_loss",

@@ -1,4 +1,4 @@
-"""Sampled futures held against the truth by a score that only honest samples can win."""
+"""Samples held against the truth by a score that only honest ones can win."""
 
 from __future__ import annotations
 
@@ -6,28 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..geometry import rotate
-from ..track_futures import TrackFutures
-from ..world_models.base import Truth
-
 _SMOOTH_M2 = 1e-4
 """Added below the root: nobody is predicted to a centimetre."""
-
-
-def deviations(
-    futures: TrackFutures, truth: Truth
-) -> tuple[Float[Tensor, "batch futures time slots 2"], Float[Tensor, "batch time slots"]]:
-    """Metres along and across each true vehicle by which futures miss it, and its weight.
-
-    Vehicles far away matter less: weight 1 at the ego, a half at 30 m, 0 where the recording does
-    not know them.
-    """
-    assert truth.tracks is not None
-    assert truth.known is not None
-    true = truth.tracks.transpose(1, 2)
-    off = rotate(futures.states[..., :2] - true[:, None, ..., :2], -true[:, None, ..., 2])
-    apart = (true[..., :2] - truth.ego[:, :, None, :2]).norm(dim=-1)
-    return off, truth.known.transpose(1, 2) / (1.0 + apart / 30.0)
 
 
 def energy_scores(

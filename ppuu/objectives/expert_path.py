@@ -13,22 +13,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..geometry import to_local
-from ..rollout import Rollout
+from ..predictions import Rollout, Target
 from ..terms import Terms
-from ..world_models.base import TrueImages
-from .world_model import image_errors
+from .world_model import reconstruction
 
 _ALONG_M, _ACROSS_M, _SPEED_MPS = 2.0, 0.5, 1.0
 """Differences that count alike."""
 
 
 def expert_path_loss(
-    rollout: Rollout, expert: Float[Tensor, "batch time 4"], images: TrueImages | None = None
+    rollout: Rollout, expert: Float[Tensor, "batch time 4"], images: Target | None = None
 ) -> Terms:
     """Huber errors along and across the expert's path and of the speed, mean over time.
 
-    With the images that the expert met, their squared errors in the first future, too.
+    With what the expert saw, the prediction's errors count, too, in the first sample.
     """
+    expert = expert[:, None]
     off = to_local(rollout.states, expert)
     named = {
         "along": _huber(off[..., 0] / _ALONG_M),
@@ -36,7 +36,7 @@ def expert_path_loss(
         "speed": _huber((rollout.states[..., 3] - expert[..., 3]) / _SPEED_MPS),
     }
     if images is not None:
-        named |= image_errors(rollout.images, images)
+        named |= reconstruction(rollout.prediction, images)
     return Terms(torch.stack(list(named.values())).sum(), named)
 
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional
 
+from ..chance import uniform
 from ..encoders import gather
 from ..encoders.regularizers import time_similarity
 from ..encoders.telemetry import image_telemetry, input_telemetry, telemetry
 from ..encoders.unrolled import as_places
 from ..errors import InputError
+from ..nest import mapped
 from ..observation import Observation
+from ..predictions import Target
 from ..terms import Terms
-from ..world_models.base import Truth
 from ..world_models.jepa import JepaWorldModel
-from .world_model import WorldModelLossConfig, drawn_latent, image_errors
+from .world_model import WorldModelLossConfig, drawn_latent, reconstruction, weighted
 
 _WATCHED_IMAGES = 16
 
@@ -44,17 +46,22 @@ class JepaLossConfig:
 
 
 def jepa_loss(
-    model: JepaWorldModel, observation: Observation, truth: Truth, config: JepaLossConfig
+    model: JepaWorldModel,
+    observation: Observation,
+    target: Target,
+    config: JepaLossConfig,
+    generator: torch.Generator,
 ) -> Terms:
     """One unroll from the present's embedding, each step's latent from the posterior or the prior.
 
     The readout's errors have no part in what embeddings learn.
     """
-    assert truth.images is not None
+    true = target.images
+    assert true is not None
     if model.training:
         model.assembly.follow()
     scene = model.scene(observation)
-    stacks = model.stacks(scene, truth.images.vehicles)
+    stacks = model.stacks(scene, true.vehicles)
     targets = model.assembly.targets(stacks)
     online = model.assembly.online(stacks, targets)
     # The first of them, not encoded anew: a norm over the batch would make it another one.
@@ -62,29 +69,30 @@ def jepa_loss(
     states, divergences = [state], []
     for step in range(targets.shape[1] - 1):
         posterior = model.explain(state.embedding, targets[:, step + 1])
-        keep = torch.rand(len(targets), device=targets.device) >= config.other.latent_dropout
-        latent, paid = drawn_latent(None, posterior, keep, config.other)
+        keep = uniform((len(targets),), generator, targets) >= config.other.latent_dropout
+        latent, paid = drawn_latent(None, posterior, keep, config.other, generator)
         divergences.append(paid)
-        state = model.advance(state, None, latent)
+        state, _ = model.advance(state, None, latent)
         states.append(state)
     embeddings = torch.stack([state.embedding for state in states], dim=1)
     made = model.assembly.through_projector(embeddings, targets, online)
     with torch.autocast(targets.device.type, enabled=False):  # statistics want all digits
         taught = model.regularizer(gather(made.float()))
-    read = image_errors(model.decode(states[1:], observation, 1), truth.images)
+    ahead = mapped(states[1:], torch.Tensor.detach)
+    read = reconstruction(model.decode(ahead, observation, 1), target)
     named = taught.named | read
     named["divergence"] = torch.stack(divergences, dim=1).sum(1).mean()
     named["time_similarity"] = time_similarity(as_places(online))
-    total = taught.total + read["vehicles"] + read["road"] + config.other.flow_weight * read["flow"]
+    total = taught.total + weighted(read, config.other)
     total = total + config.other.divergence_weight * named["divergence"]
     if config.time_similarity:
         total = total + config.time_similarity * named["time_similarity"]
     if config.inverse_motion:
-        assert truth.images.flow is not None
-        assert truth.images.flow_known is not None
+        assert true.flow is not None
+        assert true.flow_valid is not None
         named["inverse_motion"] = model.inverse_motion(
-            online[:, 0], online[:, 1], truth.images.flow[:, 0],
-            scene.history[:, -1] * truth.images.flow_known[:, 0],
+            online[:, 0], online[:, 1], true.flow[:, 0],
+            scene.history[:, -1] * true.flow_valid[:, 0],
         )  # fmt: skip
         total = total + config.inverse_motion * named["inverse_motion"]
     if model.painter is not None:
@@ -96,18 +104,18 @@ def jepa_loss(
 
 @torch.no_grad()
 def jepa_telemetry(
-    model: JepaWorldModel, observation: Observation, truth: Truth
+    model: JepaWorldModel, observation: Observation, target: Target
 ) -> dict[str, float]:
     """How the embeddings of some clips are; predictions are told the posterior's latents."""
-    start = model.encode(observation)
-    targets = model.targets(start, truth)
+    start = model.begin(observation)
+    targets = model.targets(start, target)
     states, latents = [start], []
     for step in range(targets.shape[1] - 1):
         latents.append(model.explain(states[-1].embedding, targets[:, step + 1]).mean)
-        states.append(model.advance(states[-1], None, latents[-1]))
+        states.append(model.advance(states[-1], None, latents[-1])[0])
     embeddings = torch.stack([state.embedding for state in states], dim=1)
     values = telemetry(model.assembly.through_projector(embeddings, targets))
-    if model.latent_size:
+    if model.spec.latent:
         # Only latents change places: how fast the frame glides is known.
         told, others = (
             torch.stack([model.told(start, latent.roll(by, 0)) for latent in latents], dim=1)

@@ -9,16 +9,14 @@ from torch import Tensor
 from ..costs import DrivingCost
 from ..learned_costs import CostModel, ValueFunction
 from ..observation import Observation
+from ..predictions import BoxPrediction, Rollout, Target
 from ..raster import RasterConfig
-from ..rollout import Rollout
 from ..terms import Terms
-from ..track_futures import TrackFutures
-from ..world_models.base import Truth
 
 
 def recorded_rollout(
     observation: Observation,
-    truth: Truth,
+    target: Target,
     actions: Float[Tensor, "batch time 2"],
     previous_action: Float[Tensor, "batch 2"],
     step_s: float,
@@ -28,7 +26,7 @@ def recorded_rollout(
 
     Args:
         observation: histories with tracks and road.
-        truth: of the ego and the same vehicles.
+        target: of the ego and the same vehicles.
         actions: that led to each state of the ego.
         previous_action: the one before.
         step_s: seconds a step.
@@ -37,9 +35,14 @@ def recorded_rollout(
     tracks, road = observation.tracks, observation.road
     assert tracks is not None
     assert road is not None
-    told = truth.present.transpose(1, 2)[:, None]
-    futures = TrackFutures(told, tracks.size_m, tracks.here, road, truth.ego[..., :3], raster)
-    return Rollout(truth.ego, actions, previous_action, observation.size_m, futures, step_s)
+    prediction = BoxPrediction(
+        target.ego[:, None, :, :3], raster, target.placed_tracks.transpose(1, 2)[:, None, None],
+        tracks.size_m, tracks.here, road,
+    )  # fmt: skip
+    return Rollout(
+        target.ego[:, None], actions[:, None], previous_action[:, None], observation.size_m,
+        prediction, step_s,
+    )  # fmt: skip
 
 
 def discounted_sum(costs: Float[Tensor, "batch time"], discount: float) -> Float[Tensor, " batch"]:
@@ -56,7 +59,7 @@ def value_loss(
     The share of the variance that is left unexplained is named, too.
     """
     with torch.no_grad():
-        paid = discounted_sum(cost.total(cost.evaluate(driven)[0]), value.config.discount)
+        paid = discounted_sum(cost.evaluate(driven).total[:, 0], value.config.discount)
     error = (value(observation) - paid).square().mean()
     unexplained = error.detach() / paid.var().clamp(min=1e-12)
     return Terms(error, {"unexplained": unexplained, "paid": paid.mean()})
@@ -67,10 +70,12 @@ def present(observation: Observation, raster: RasterConfig) -> Rollout:
     tracks, road = observation.tracks, observation.road
     assert tracks is not None
     assert road is not None
-    now, still = observation.ego[:, -1:], observation.ego.new_zeros(len(observation.ego), 1, 2)
-    told = tracks.now[:, None, None]
-    futures = TrackFutures(told, tracks.size_m, tracks.here, road, now[..., :3], raster)
-    return Rollout(now, still, still[:, 0], observation.size_m, futures, 1.0)
+    now = observation.ego[:, None, -1:]
+    still = observation.ego.new_zeros(len(observation.ego), 1, 1, 2)
+    prediction = BoxPrediction(
+        now[..., :3], raster, tracks.now[:, None, None, None], tracks.size_m, tracks.here, road
+    )
+    return Rollout(now, still, still[:, :, 0], observation.size_m, prediction, 1.0)
 
 
 def cost_model_loss(
@@ -78,9 +83,9 @@ def cost_model_loss(
 ) -> Terms:
     """Squared errors of the present costs."""
     with torch.no_grad():
-        terms, _ = cost.evaluate(now)
+        terms = cost.evaluate(now).terms
     named = {
-        name: (told - terms[name][:, 0]).square().mean()
+        name: (told - terms[name][:, 0, 0]).square().mean()
         for name, told in model(observation).items()
     }
     return Terms(torch.stack(list(named.values())).sum(), named)

@@ -1,4 +1,4 @@
-"""MPUR: a policy unrolled through the world model, with a price on the model's uncertainty.
+"""MPUR: a policy unrolled through the world model, with a penalty on the model's uncertainty.
 
 Henaff, Canziani, LeCun: Model-Predictive Policy Learning with Uncertainty Regularization for
 Driving in Dense Traffic (ICLR 2019), section 3.2.
@@ -6,8 +6,8 @@ Driving in Dense Traffic (ICLR 2019), section 3.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -15,15 +15,12 @@ from torch import Tensor
 
 from ..costs import DrivingCost, DrivingCostConfig, Uncertainty
 from ..errors import InputError, require_not_negative
-from ..kinematics import step
-from ..learned_costs import ValueFunction
 from ..observation import Observation
-from ..policies.network import NetworkPolicy
-from ..rollout import Futures, Rollout, in_time
+from ..policies.unroll import FixedTraffic, ModelTraffic, Traffic
+from ..predictions import Rollout
 from ..terms import Terms
-from ..track_futures import TrackFutures
-from ..world_models import Ensemble, WorldModel
-from .dreaming import DreamConfig
+from ..world_models import WorldModel
+from .adversarial import AdversarialConfig
 from .starts import StartConfig
 
 
@@ -37,12 +34,12 @@ class UnrollConfig:
         replicas: dropout replicas of the model, sharing the latent (released code: 10).
         cost: driving costs.
         uncertainty_weight: of the replicas' disagreement; 0 switches MPUR's regulariser off.
-        view_weight: of leaving the predicted image, in metres.
+        view_weight: of leaving the view, in metres.
         hinge: standard deviations of disagreement that are free.
-        discount: a model step's.
+        discount: factor per model step.
         latents: drawn from the prior, or from the posterior, which knows what followed.
         starts: beginnings of each clip.
-        dream: how dangerous dreams become; see ``DreamConfig``.
+        adversarial: how often latents are made dangerous; see ``AdversarialConfig``.
     """
 
     steps: int = 10
@@ -54,7 +51,7 @@ class UnrollConfig:
     discount: float = 0.97
     latents: Literal["prior", "posterior"] = "prior"
     starts: StartConfig = field(default_factory=StartConfig)
-    dream: DreamConfig = field(default_factory=DreamConfig)
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
 
     def __post_init__(self):
         if self.steps < 1 or self.replicas < 2:
@@ -71,131 +68,45 @@ class UnrollConfig:
 
     @property
     def copies(self) -> int:
-        """Replicas that are worth imagining: one, where nobody asks what they disagree about."""
+        """Replicas that are worth computing: one, where their disagreement does not count."""
         return self.replicas if self.uncertainty_weight > 0 else 1
 
 
-@runtime_checkable
-class Surroundings(Protocol):
-    """What the world looks like at a step (counted from 0)."""
-
-    def __call__(
-        self, number: int, ego: Float[Tensor, "batch 4"], action: Float[Tensor, "batch 2"]
-    ) -> tuple[Futures | TrackFutures, Float[Tensor, "batch 4"]]:
-        """The surroundings and the ego's state, given where the kinematics move the ego.
-
-        The state is the given one, unless a model moves the ego itself.
-        """
-        ...
-
-
-def from_prior(
-    model: WorldModel, observation: Observation, steps: int
+def unroll_noise(
+    model: WorldModel, observation: Observation, steps: int, generator: torch.Generator
 ) -> Float[Tensor, "batch time latent"]:
-    """Noise for latents as the model draws them when it knows nothing of what follows.
-
-    To an ensemble's members the same latent means different things; they get its mean.
-    """
-    if isinstance(model, Ensemble):
-        return observation.ego.new_zeros(len(observation.ego), steps, model.latent_size)
-    return observation.ego.new_empty(len(observation.ego), steps, model.latent_size).normal_()
+    """Noise for latents, as a model draws it that knows nothing of what follows."""
+    like = observation.ego
+    return model.noise(like, len(like), 1, steps, generator)[:, 0]
 
 
-def replicas(
+def predicted_traffic(
     model: WorldModel,
     observation: Observation,
     starts: Observation,
-    latents: Float[Tensor, "batch time latent"],
-    copies: int,
-) -> Surroundings:
-    """One future for each start, as seen by several dropout replicas of the model.
+    noise: Float[Tensor, "batch time latent"],
+    samples: int,
+) -> Traffic:
+    """One future for each start, as seen by several samples of a model: its replicas, as a rule.
 
-    The latents are shared by the replicas, so that replicas differ in what the model does not
-    know, not in what it cannot know.  The futures of a decoupled model are imagined here and now,
-    without gradients, since none can reach the actions through it; a coupled model is advanced
-    along the ego's path as the policy drives.
+    They share the latents, so that replicas differ in what the model does not know, not in what it
+    cannot know.  Predictions that do not depend on the ego are made here and now, without
+    gradients, since none can reach the actions through them; a model that is conditioned on the ego
+    is advanced along its path as the policy drives.
 
     Args:
-        model: any world model.
+        model: any world model, or ``model.replicas(...)``.
         observation: recorded histories.
-        starts: ``varied_starts`` of them; a decoupled model's futures serve all of a history's.
-        latents: what decides between the futures, for each recorded history.
-        copies: replicas.
+        starts: ``varied_starts`` of them; one prediction may serve all of a history's.
+        noise: what decides between the futures, for each recorded history.
+        samples: how many.
     """
     each = len(starts.ego) // len(observation.ego)
-    steps = latents.shape[1]
-    if model.decoupled:
-        with torch.no_grad():
-            shared = latents[:, None].expand(-1, copies, -1, -1)
-            futures = model.imagine(observation, steps, copies, latents=shared)
-        return lambda number, ego, action: (futures.at(number).repeat(each), ego)
-    state, pace = model.repeat(model.encode(starts), copies), None
-    latents = latents.repeat_interleave(each * copies, 0)
-
-    def advance(
-        number: int, ego: Float[Tensor, "batch 4"], action: Float[Tensor, "batch 2"]
-    ) -> tuple[Futures | TrackFutures, Float[Tensor, "batch 4"]]:
-        nonlocal state, pace
-        told = ego.repeat_interleave(copies, 0)
-        if model.predicts_ego:  # each replica has an ego of its own; all of them do the same
-            action = action.repeat_interleave(copies, 0)
-            told = held(model.predicted_ego(state), action, model.frames_per_step, model.dt_s)
-        state = model.step(state, told, latents, number)
-        ego = model.predicted_ego(state)[::copies] if model.predicts_ego else ego
-        future = model.decode([state], starts, copies)
-        if isinstance(future, Futures):
-            future = model.paced(replace(future, pace_mps=pace), starts)
-            assert isinstance(future, Futures)
-            pace = future.pace_mps
-        return future, ego
-
-    return advance
-
-
-def held(
-    ego: Float[Tensor, "batch 4"], action: Float[Tensor, "batch 2"], frames: int, dt_s: float
-) -> Float[Tensor, "batch 4"]:
-    """The ego's state after an action was held for some frames."""
-    for _ in range(frames):
-        ego = step(ego, action, dt_s)
-    return ego
-
-
-def unroll(
-    policy: NetworkPolicy,
-    surroundings: Surroundings,
-    observation: Observation,
-    previous_action: Float[Tensor, "batch 2"],
-    steps: int,
-    frames_per_step: int,
-    dt_s: float,
-    value: ValueFunction | None = None,
-) -> Rollout:
-    """Drives the policy through imagined surroundings; a value function judges where it ends.
-
-    The first replica's surroundings, as seen from where the ego has got to, are what the policy
-    sees next; they enter as constants, so gradients run through actions, ego states and masks.
-    """
-    seen, ego = observation, observation.ego[:, -1]
-    states, actions, futures = [], [], []
-    for number in range(steps):
-        action = policy(seen)
-        moved = held(ego, action, frames_per_step, dt_s)
-        future, ego = surroundings(number, moved, action)
-        states.append(ego)
-        actions.append(action)
-        futures.append(future)
-        if number + 1 < steps or value is not None:
-            seen = seen.followed_by(future, ego)
-    return Rollout(
-        states=torch.stack(states, dim=1),
-        actions=torch.stack(actions, dim=1),
-        previous_action=previous_action,
-        size_m=observation.size_m,
-        futures=in_time(futures),
-        step_s=frames_per_step * dt_s,
-        value=None if value is None else value(seen),
-    )
+    if model.spec.conditioned_on_ego:
+        return ModelTraffic(model, starts, noise.repeat_interleave(each, 0), samples)
+    with torch.no_grad():
+        shared = noise[:, None].expand(-1, samples, -1, -1)
+        return FixedTraffic(model.rollout(observation, shared))
 
 
 def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig) -> Terms:
@@ -203,21 +114,20 @@ def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig
 
     A value at its end counts as the costs of further steps.
     """
-    cost = DrivingCost(config.cost)
-    terms, replica_costs = cost.evaluate(rollout)
-    beyond = uncertainty.beyond_view(rollout)
-    each = cost.total(terms) + config.view_weight * beyond
-    named = {name: term.mean() for name, term in terms.items()}
+    costs = DrivingCost(config.cost).evaluate(rollout)
+    outside = rollout.prediction.outside_view_m(rollout.ego)
+    each = costs.total + config.view_weight * outside
+    named = {name: term.mean() for name, term in costs.terms.items()}
     if config.copies > 1:
-        variances = uncertainty.variances(rollout, replica_costs)
+        variances = uncertainty.variances(rollout, costs.vehicles)
         disagreement = uncertainty.disagreement(variances)
         each = each + config.uncertainty_weight * disagreement
         named["uncertainty"] = disagreement.mean()
-    named |= {"beyond_view": beyond.mean(), "speed_mps": rollout.states[..., 3].mean()}
-    discount = config.discount ** torch.arange(each.shape[1], device=each.device, dtype=each.dtype)
+    named |= {"outside_view": outside.mean(), "speed_mps": rollout.states[..., 3].mean()}
+    steps = each.shape[2]
+    discount = config.discount ** torch.arange(steps, device=each.device, dtype=each.dtype)
     total = (each * discount).mean()
     if rollout.value is not None:
-        steps = each.shape[1]
         named["value"] = rollout.value.mean()
         total = total + config.discount**steps * named["value"] / steps
     return Terms(total, named)
@@ -231,15 +141,16 @@ def expert_variances(
     actions: Float[Tensor, "batch time 2"],
     config: UnrollConfig,
     uncertainty: Uncertainty,
+    generator: torch.Generator,
 ) -> Float[Tensor, "batch kinds time"]:
     """What replicas disagree about along the recorded drivers' own paths: the scale of it."""
-    latents = from_prior(model, observation, config.steps)
-    futures = model.imagine(
-        observation,
-        config.steps,
-        config.replicas,
-        ego=expert,
-        latents=latents[:, None].expand(-1, config.replicas, -1, -1),
+    replicas = model.replicas(config.replicas, generator)
+    prediction = replicas.predict(
+        observation, config.steps, config.replicas, generator, ego=expert[:, None]
     )
-    rollout = Rollout(expert, actions, actions[:, 0], observation.size_m, futures, model.step_s)
-    return uncertainty.variances(rollout, DrivingCost(config.cost).evaluate(rollout)[1])
+    rollout = Rollout(
+        expert[:, None], actions[:, None], actions[:, None, 0], observation.size_m, prediction,
+        model.step_s,
+    )  # fmt: skip
+    vehicles = DrivingCost(config.cost).evaluate(rollout).vehicles
+    return uncertainty.variances(rollout, vehicles)[:, 0]

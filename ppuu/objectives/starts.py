@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..chance import normal
 from ..errors import InputError, require_not_negative
 from ..geometry import wrap_angle
 from ..observation import Observation
@@ -18,7 +19,7 @@ from ..raster import RasterConfig, warp_image
 class StartConfig:
     """How many beginnings each clip gets, and how different they are.
 
-    A decoupled world model's futures do not depend on the ego, so one set serves all of them; and
+    Predictions that do not depend on the ego serve all of them; and
     a policy that never leaves the recorded drivers' states does not learn to return to them.
     Not in PPUU.
 
@@ -47,7 +48,12 @@ class StartConfig:
 
 
 def varied_starts(
-    observation: Observation, config: StartConfig, raster: RasterConfig, dt_s: float, stride: int
+    observation: Observation,
+    config: StartConfig,
+    raster: RasterConfig,
+    dt_s: float,
+    stride: int,
+    generator: torch.Generator,
 ) -> Observation:
     """Each history ``copies`` times in a row, all but the first as if driven a little differently.
 
@@ -60,12 +66,13 @@ def varied_starts(
         raster: scale of the images.
         dt_s: seconds a recorded frame.
         stride: recorded frames between two images.
+        generator: decides how different.
     """
     copies, frames = config.copies, observation.ego.shape[1]
     repeated = observation.repeat(copies)
     ego = repeated.ego
     images = repeated.images
-    change = torch.randn(len(ego), 3, device=ego.device)
+    change = normal((len(ego), 3), generator, ego)
     change *= change.new_tensor([config.speed_mps, config.left_m, config.heading_rad])
     change[::copies] = 0.0
     present = ego[:, -1]

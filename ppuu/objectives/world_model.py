@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..chance import uniform
 from ..errors import InputError, require_not_negative
 from ..geometry import to_local
 from ..observation import Observation
-from ..rollout import Futures
+from ..predictions import Prediction, Target
 from ..terms import Terms
-from ..track_futures import TrackFutures
-from ..world_models.base import Latent, TrueImages, Truth, WorldModel
-from .energy_score import deviations, energy_scores
+from ..world_models import Latent, WorldModel
+from .energy_score import energy_scores
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class WorldModelLossConfig:
     divergence_weight: float = 1e-5
     free_nats: float = 0.0
     balance: float = 0.5
-    flow_weight: float = 0.03
+    flow_weight: float = 0.06
     ego_weight: float = 0.01
     across_weight: float = 3.0
 
@@ -67,7 +67,11 @@ class WorldModelLossConfig:
 
 
 def world_model_loss(
-    model: WorldModel, observation: Observation, truth: Truth, config: WorldModelLossConfig
+    model: WorldModel,
+    observation: Observation,
+    target: Target,
+    config: WorldModelLossConfig,
+    generator: torch.Generator,
 ) -> Terms:
     """One unroll over the horizon, each step's latent taken from the posterior or the prior.
 
@@ -79,62 +83,60 @@ def world_model_loss(
     Squared errors of prior samples are smallest if all samples are alike.  With ``samples``,
     several are held against the truth by a score that honest ones win, instead of z-dropout.
     """
-    state = model.encode(observation)
+    state = model.begin(observation)
     if config.samples == 0:
-        return _explained(model, state, observation, truth, config)
-    explained = _explained(model, state, observation, truth, replace(config, latent_dropout=0.0))
-    sampled = model.imagine_from(
-        state, observation, truth.ego.shape[1], config.samples, ego=truth.ego
-    )
-    scored = _scored(sampled, truth, config)
-    return Terms(explained.total + scored.total, explained.named | scored.named)
+        return _inferred(model, state, observation, target, config, generator)
+    whole = replace(config, latent_dropout=0.0)
+    inferred = _inferred(model, state, observation, target, whole, generator)
+    like, steps = observation.ego, target.ego.shape[1]
+    noise = model.noise(like, len(like), config.samples, steps, generator)
+    sampled = model.rollout_from(state, observation, noise, target.ego[:, None])
+    scored = _scored(sampled, target, config)
+    return Terms(inferred.total + scored.total, inferred.named | scored.named)
 
 
-def _explained(
+def _inferred(
     model: WorldModel,
     state: Any,
     observation: Observation,
-    truth: Truth,
+    target: Target,
     config: WorldModelLossConfig,
+    generator: torch.Generator,
 ) -> Terms:
-    """Errors of an unroll whose latents explain what followed, and what they cost."""
-    batch, steps = truth.ego.shape[:2]
-    states, divergences, latent = [], [], None
+    """Errors of an unroll whose latents are inferred from what followed, and what they cost."""
+    batch, steps = target.ego.shape[:2]
+    states, egos, divergences, latent = [], [], [], None
     for step in range(steps):
-        if latent is None or model.latent_span == "step":
-            keep = torch.rand(batch, device=truth.ego.device) >= config.latent_dropout
-            prior, posterior = model.prior(state), model.posterior_of(keep, state, truth, step)
-            latent, divergence = drawn_latent(prior, posterior, keep, config)
+        state = model.prepared(state)
+        if latent is None or model.spec.latent_span == "step":
+            keep = uniform((batch,), generator, target.ego) >= config.latent_dropout
+            prior, posterior = model.prior(state), model.posterior_where(keep, state, target, step)
+            latent, divergence = drawn_latent(prior, posterior, keep, config, generator)
             divergences.append(divergence)
-        state = model.advance(state, truth.ego[:, step], latent)
+        state, ego = model.advance(state, target.ego[:, step], latent)
         states.append(state)
-    futures = model.decode(states, observation, 1)
+        egos.append(ego)
     divergence = torch.stack(divergences, dim=1).sum(1).mean()
-    if isinstance(futures, TrackFutures):
-        named = track_errors(futures, truth, config)
-        total = named["tracks"]
-    else:
-        assert truth.images is not None
-        named = image_errors(futures, truth.images)
-        total = named["vehicles"] + named["road"]
-        if "flow" in named:
-            total = total + config.flow_weight * named["flow"]
-    if model.predicts_ego:
-        told = torch.stack([model.predicted_ego(state) for state in states], dim=1)
-        named["ego"] = ego_error(told, truth.ego)
+    named = reconstruction(model.decode(states, observation, 1), target)
+    total = weighted(named, config)
+    if model.spec.moves_ego:
+        named["ego"] = ego_error(torch.stack(egos, dim=1), target.ego)
         total = total + config.ego_weight * named["ego"]
     named["divergence"] = divergence
     return Terms(total + config.divergence_weight * divergence, named)
 
 
-def _scored(futures: Futures | TrackFutures, truth: Truth, config: WorldModelLossConfig) -> Terms:
-    """Energy scores of sampled futures."""
-    if not isinstance(futures, TrackFutures):
+def _scored(prediction: Prediction, target: Target, config: WorldModelLossConfig) -> Terms:
+    """Energy scores of samples."""
+    errors = prediction.errors(target)
+    if "along_m" not in errors:
         raise InputError(
             f"--loss.samples {config.samples}: energy scores are of tracks; models of pixels are "
             "trained with 0"
         )
-    named = energy_scores(*deviations(futures, truth), config.across_weight)
+    along, across = errors["along_m"], errors["across_m"]
+    off = torch.stack([along.value, across.value], dim=-1)
+    named = energy_scores(off, along.weight[:, 0], config.across_weight)
     total = named["vehicle_score"] + config.scene_weight * named["scene_score"]
     return Terms(config.score_weight * total, named)
 
@@ -144,10 +146,11 @@ def drawn_latent(
     posterior: Latent,
     keep: Bool[Tensor, " batch"],
     config: WorldModelLossConfig,
+    generator: torch.Generator,
 ) -> tuple[Float[Tensor, "batch latent"], Float[Tensor, " batch"]]:
     """A latent for each clip, from the posterior or the prior, and what the former costs."""
     other = prior or Latent.standard(posterior.mean)
-    latent = torch.where(keep[:, None], posterior.sample(), other.sample())
+    latent = torch.where(keep[:, None], posterior.sample(generator), other.sample(generator))
     paid = (balanced_divergence(posterior, prior, config.balance) - config.free_nats).clamp(min=0.0)
     return latent, keep * paid
 
@@ -168,21 +171,32 @@ def balanced_divergence(
     )
 
 
-def image_errors(futures: Futures, truth: TrueImages) -> dict[str, Float[Tensor, ""]]:
-    """Squared errors of vehicles and road; Huber error of the flow, in metres."""
-    named = {
-        "vehicles": (futures.vehicles[:, 0] - truth.vehicles).square().mean(),
-        "road": (futures.road[:, truth.road_step] - truth.road).square().mean(),
-    }
-    if futures.flow is not None:
-        assert truth.flow is not None
-        assert truth.flow_known is not None
-        owner, pixel = futures.flow.owner, futures.flow.pixel
-        target = truth.flow.flatten(3)[owner, :, :, pixel]
-        sure = truth.flow_known.flatten(2)[owner, :, pixel]
-        error = functional.smooth_l1_loss(futures.flow.metres[:, 0], target, reduction="none")
-        named["flow"] = (error.sum(-1) * sure).sum() / sure.sum().clamp(min=1)
+def reconstruction(prediction: Prediction, target: Target) -> dict[str, Float[Tensor, ""]]:
+    """What each kind of error costs, by name, in the first sample.
+
+    Huber's loss of lengths in metres, which large errors must not dominate; squares of coverage.
+    """
+    named = {}
+    for name, errors in prediction.errors(target).items():
+        first = replace(errors, value=errors.value[:, :1])
+        huber = name.endswith("_m")
+        named[name] = first.mean(_huber(first.value) if huber else first.value.square())
     return named
+
+
+def weighted(
+    named: dict[str, Float[Tensor, ""]], config: WorldModelLossConfig
+) -> Float[Tensor, ""]:
+    """The sum of what errors cost.
+
+    A metre across decides between lanes, so it weighs more than one along.
+    """
+    weights = {"across_m": config.across_weight, "flow_m": config.flow_weight}
+    return torch.stack([weights.get(name, 1.0) * cost for name, cost in named.items()]).sum()
+
+
+def _huber(error: Tensor) -> Tensor:
+    return functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
 
 
 def ego_error(
@@ -192,23 +206,3 @@ def ego_error(
     off = to_local(told, true)
     off = torch.cat([off[..., :2], 10.0 * off[..., 2:3], told[..., 3:] - true[..., 3:]], dim=-1)
     return off.square().sum(-1).mean()
-
-
-def track_errors(
-    futures: TrackFutures, truth: Truth, config: WorldModelLossConfig
-) -> dict[str, Float[Tensor, ""]]:
-    """Huber errors along and across each vehicle, in metres, where the recording knows it.
-
-    A metre across decides between lanes, so it weighs more than one along.
-    """
-    off, weight = deviations(futures, truth)
-    along, across = off[:, 0].unbind(-1)
-    total = weight.sum().clamp(min=1.0)
-
-    def mean(error: Tensor) -> Float[Tensor, ""]:
-        return (functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none")
-                * weight).sum() / total  # fmt: skip
-
-    named = {"along": mean(along), "across": mean(across)}
-    named["tracks"] = named["along"] + config.across_weight * named["across"]
-    return named

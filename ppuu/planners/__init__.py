@@ -17,7 +17,7 @@ PLANNERS: dict[str, Planner] = {
     "mppi": MppiPlanner(),
     "random": RandomShooting(),
     "cem-gradient": Chain(
-        CemPlanner(samples=64, iterations=2, elites=8), GradientPlanner(iterations=10)
+        CemPlanner(candidates=64, iterations=2, elites=8), GradientPlanner(iterations=10)
     ),
 }
 """By name, as commands take them; tests sweep them all."""

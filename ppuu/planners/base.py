@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 CostFunction = Callable[
-    [Float[Tensor, "batch samples horizon actions"]], Float[Tensor, "batch samples"]
+    [Float[Tensor, "batch candidates horizon actions"]], Float[Tensor, "batch candidates"]
 ]
 """Costs of action sequences, differentiable for planners that ask for gradients."""
 
@@ -28,21 +28,21 @@ class Plan:
         actions: ``(batch, horizon, actions)`` the cheapest sequence seen.
         cost: ``(batch,)`` what it costs.
         cost_by_iteration: ``(iterations, batch)`` cheapest of each iteration.
-        spread_by_iteration: ``(iterations, batch)`` deviation of the costs over the samples.
-        effective_samples: ``(batch,)`` how many samples the last mean rests on, for planners that
-            weigh them; the number of samples for others.
-        candidates: ``(batch, samples, horizon, actions)`` those of the last iteration that had
+        spread_by_iteration: ``(iterations, batch)`` deviation of the costs over the candidates.
+        effective_candidates: ``(batch,)`` how many candidates the last mean rests on, for planners
+            that weigh them; the number of candidates for others.
+        candidates: ``(batch, candidates, horizon, actions)`` those of the last iteration that had
             several.
-        candidate_costs: ``(batch, samples)``.
+        candidate_costs: ``(batch, candidates)``.
     """
 
     actions: Float[Tensor, "batch horizon actions"]
     cost: Float[Tensor, " batch"]
     cost_by_iteration: Float[Tensor, "iterations batch"]
     spread_by_iteration: Float[Tensor, "iterations batch"]
-    effective_samples: Float[Tensor, " batch"]
-    candidates: Float[Tensor, "batch samples horizon actions"]
-    candidate_costs: Float[Tensor, "batch samples"]
+    effective_candidates: Float[Tensor, " batch"]
+    candidates: Float[Tensor, "batch candidates horizon actions"]
+    candidate_costs: Float[Tensor, "batch candidates"]
 
 
 class Planner(ABC):
@@ -75,7 +75,7 @@ class Search:
     deadline_s: float | None = None
     best: Tensor | None = None
     best_cost: Tensor | None = None
-    effective_samples: Tensor | None = None
+    effective_candidates: Tensor | None = None
     shown: tuple[Tensor, Tensor] | None = None
     costs: list[Tensor] = field(default_factory=list)
     spreads: list[Tensor] = field(default_factory=list)
@@ -83,8 +83,8 @@ class Search:
 
     def see(
         self,
-        candidates: Float[Tensor, "batch samples horizon actions"],
-        costs: Float[Tensor, "batch samples"],
+        candidates: Float[Tensor, "batch candidates horizon actions"],
+        costs: Float[Tensor, "batch candidates"],
     ) -> None:
         """Takes down an iteration's candidates and their costs."""
         self.shown = candidates.detach(), costs.detach()
@@ -92,12 +92,12 @@ class Search:
 
     def look(
         self,
-        candidates: Float[Tensor, "batch samples horizon actions"],
-        costs: Float[Tensor, "batch samples"],
+        candidates: Float[Tensor, "batch candidates horizon actions"],
+        costs: Float[Tensor, "batch candidates"],
     ) -> None:
         """The same for a mean or another single candidate, which is no picture of the search."""
         candidates, costs = candidates.detach(), costs.detach()
-        cost, which = costs.nan_to_num(nan=torch.inf, posinf=torch.inf).min(dim=1)
+        cost, which = finite(costs).min(dim=1)
         row = torch.arange(len(which), device=which.device)
         found = candidates[row, which]
         if self.best is None or self.best_cost is None:
@@ -120,7 +120,7 @@ class Search:
         assert self.best_cost is not None
         assert self.shown is not None
         candidates, costs = self.shown
-        effective = self.effective_samples
+        effective = self.effective_candidates
         if effective is None:
             effective = torch.full_like(self.best_cost, float(costs.shape[1]))
         return Plan(
@@ -134,9 +134,15 @@ class Search:
         )
 
 
+def finite(costs: Float[Tensor, "batch candidates"]) -> Float[Tensor, "batch candidates"]:
+    """Costs of which those that are no number are the largest there can be: never chosen."""
+    largest = torch.finfo(costs.dtype).max
+    return costs.nan_to_num(nan=largest, posinf=largest)
+
+
 def value_and_gradient(
-    cost: CostFunction, actions: Float[Tensor, "batch samples horizon actions"]
-) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch samples horizon actions"]]:
+    cost: CostFunction, actions: Float[Tensor, "batch candidates horizon actions"]
+) -> tuple[Float[Tensor, "batch candidates"], Float[Tensor, "batch candidates horizon actions"]]:
     """Costs and their gradients, both detached."""
     actions = actions.detach().requires_grad_()
     with torch.enable_grad():

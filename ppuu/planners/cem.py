@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import InputError
-from .base import CostFunction, Plan, Planner, Search
+from .base import CostFunction, Plan, Planner, Search, finite
 from .sampling import NoiseConfig, coloured_noise
 
 
@@ -21,28 +21,32 @@ class CemPlanner(Planner):
     2020); with white noise, ``kept`` 0 and ``shrink`` 1 it is plain CEM.
 
     Attributes:
-        samples: of the first iteration.
+        candidates: drawn in the first iteration.
         iterations: rounds.
         elites: how many are kept as the elite.
         kept: share of the elite that competes again in the next round.
-        shrink: samples of a round, as a share of the last one's.
+        shrink: candidates of a round, as a share of the last one's.
         momentum: how much of the old mean and deviation stays.
         noise: first deviation and colour.
+        smallest_deviation: below which it does not shrink.
     """
 
-    samples: int = 256
+    candidates: int = 256
     iterations: int = 6
     elites: int = 24
     kept: float = 0.3
     shrink: float = 0.85
     momentum: float = 0.1
     noise: NoiseConfig = NoiseConfig()
+    smallest_deviation: float = 1e-3
 
     def __post_init__(self):
-        if not 2 <= self.elites <= self.samples or self.iterations < 1:
-            raise InputError(f"CEM: from 2 to samples elites, at least 1 iteration: {self}")
+        if not 2 <= self.elites <= self.candidates or self.iterations < 1:
+            raise InputError(f"CEM: from 2 to candidates elites, at least 1 iteration: {self}")
         if not (0 <= self.kept <= 1 and 0 < self.shrink <= 1 and 0 <= self.momentum < 1):
             raise InputError(f"CEM: kept, shrink and momentum are shares: {self}")
+        if not self.smallest_deviation >= 0:
+            raise InputError(f"CEM: smallest_deviation must not be negative: {self}")
 
     def plan(
         self,
@@ -56,20 +60,21 @@ class CemPlanner(Planner):
         horizon, actions = starts.shape[2:]
         mean = starts[:, 0]
         deviation = torch.full_like(mean, self.noise.deviation)
-        carried, count = starts, self.samples
+        carried, count = starts, self.candidates
         for _ in range(self.iterations):
             shape = (count, horizon, actions)
             noise = coloured_noise(shape, self.noise.colour, generator, starts)
             fresh = (mean[:, None] + deviation[:, None] * noise).clamp(-1.0, 1.0)
             candidates = torch.cat([mean[:, None], carried, fresh], dim=1)
             with torch.no_grad():
-                costs = cost(candidates)
+                costs = finite(cost(candidates))
             search.see(candidates, costs)
             best = costs.topk(min(self.elites, costs.shape[1]), dim=1, largest=False).indices
             elite = candidates.gather(1, best[..., None, None].expand(-1, -1, horizon, actions))
             stay = self.momentum
             mean = stay * mean + (1 - stay) * elite.mean(1)
             deviation = stay * deviation + (1 - stay) * elite.std(1, correction=0)
+            deviation = deviation.clamp(min=self.smallest_deviation)
             carried = elite[:, : round(self.kept * self.elites)]
             count = max(self.elites, round(self.shrink * count))
             if search.late:

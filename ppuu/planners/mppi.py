@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import InputError
-from .base import CostFunction, Plan, Planner, Search
+from .base import CostFunction, Plan, Planner, Search, finite
 from .sampling import NoiseConfig, coloured_noise
 
 
@@ -21,20 +21,22 @@ class MppiPlanner(Planner):
     mean' Σ⁻¹ noise; here a cost is what the cost function says.  From a mean at rest both agree.
 
     Attributes:
-        samples: of each iteration.
+        candidates: drawn in each iteration.
         iterations: rounds; the classic form has one.
-        temperature: in units of the cost, above the cheapest sample.
+        temperature: in units of the cost, above the cheapest candidate.
         noise: deviation and colour (0 as published).
     """
 
-    samples: int = 256
+    candidates: int = 256
     iterations: int = 4
     temperature: float = 0.1
     noise: NoiseConfig = NoiseConfig(0.3)
 
     def __post_init__(self):
-        if self.samples < 2 or self.iterations < 1 or not self.temperature > 0:
-            raise InputError(f"MPPI: samples, iterations and temperature must be positive: {self}")
+        if self.candidates < 2 or self.iterations < 1 or not self.temperature > 0:
+            raise InputError(
+                f"MPPI: candidates, iterations and temperature must be positive: {self}"
+            )
 
     def plan(
         self,
@@ -46,21 +48,21 @@ class MppiPlanner(Planner):
         """The cheapest sample or mean; each round starts from the last one's mean."""
         search = Search(deadline_s)
         batch, _, horizon, actions = starts.shape
-        shape = (self.samples, horizon, actions)
+        shape = (self.candidates, horizon, actions)
         with torch.no_grad():
-            costs = cost(starts)
+            costs = finite(cost(starts))
             search.look(starts, costs)
             row = torch.arange(batch, device=starts.device)
             mean = starts[row, costs.argmin(1)]
             for _ in range(self.iterations):
                 noise = coloured_noise(shape, self.noise.colour, generator, starts)
                 candidates = (mean[:, None] + self.noise.deviation * noise).clamp(-1.0, 1.0)
-                costs = cost(candidates)
+                costs = finite(cost(candidates))
                 search.see(candidates, costs)
-                weight = torch.softmax(-costs / self.temperature, dim=1)
+                weight = torch.softmax((costs.amin(1, True) - costs) / self.temperature, dim=1)
                 mean = torch.einsum("bs,bsha->bha", weight, candidates)
                 if search.late:
                     break
-            search.effective_samples = 1.0 / weight.square().sum(1)
+            search.effective_candidates = 1.0 / weight.square().sum(1)
             search.look(mean[:, None], cost(mean[:, None]))
         return search.plan()

@@ -32,7 +32,7 @@ class NoiseConfig:
 
 def coloured_noise(
     shape: tuple[int, int, int], colour: float, generator: torch.Generator, like: Tensor
-) -> Float[Tensor, "samples horizon actions"]:
+) -> Float[Tensor, "candidates horizon actions"]:
     """Gaussian noise of unit variance, its power falling with frequency to the power ``colour``.
 
     One draw for all elements of a batch, for ``like`` only tells type and device.
@@ -60,16 +60,16 @@ class RandomShooting(Planner):
     """The best of many samples around the starts.
 
     Attributes:
-        samples: in all.
+        candidates: in all.
         noise: how they differ from the starts.
     """
 
-    samples: int = 512
+    candidates: int = 512
     noise: NoiseConfig = NoiseConfig()
 
     def __post_init__(self):
-        if self.samples < 1:
-            raise InputError(f"samples must be positive: {self}")
+        if self.candidates < 1:
+            raise InputError(f"candidates must be positive: {self}")
 
     def plan(
         self,
@@ -80,7 +80,7 @@ class RandomShooting(Planner):
     ) -> Plan:
         """One round of samples, the starts among them."""
         given, horizon, actions = starts.shape[1:]
-        each = -(-self.samples // given)
+        each = -(-self.candidates // given)
         shape = (given * each, horizon, actions)
         noise = coloured_noise(shape, self.noise.colour, generator, starts)
         around = starts.repeat_interleave(each, 1) + self.noise.deviation * noise

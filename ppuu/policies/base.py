@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..observation import Observation, ObservationConfig
 from ..raster import RoadMap
 from ..scene import Scene
+from .plan_snapshot import PlanSnapshot
 
 
 class TrueWorld(ABC):
@@ -65,9 +67,11 @@ class Policy(ABC):
 
     Attributes:
         observation: the history it wants to see; None for the present state alone.
+        privileged: whether it looks at what lies beside the simulator, past and future.
     """
 
     observation: ObservationConfig | None = None
+    privileged: bool = False
 
     @abstractmethod
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
@@ -75,3 +79,16 @@ class Policy(ABC):
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:  # noqa: B027
         """Forgets what it remembers of these elements of the batch; most remember nothing."""
+
+    def networks(self) -> list[nn.Module]:
+        """What it computes with, if anything was learned."""
+        return []
+
+    def planned_path_m(self) -> Float[Tensor, "batch points 2"] | None:
+        """Where it meant to drive when it last acted, from where it stood; None without a plan."""
+        return None
+
+    def plan_snapshots(self) -> Mapping[int, PlanSnapshot]:
+        """What it considered when it last planned, by element of the batch; nothing if it does not
+        plan."""
+        return {}

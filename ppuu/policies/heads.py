@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..chance import normal, uniform
 from ..kinematics import ActionBounds
 
 _NARROWEST, _WIDEST = -4.0, 1.0
@@ -35,13 +36,15 @@ class Head(nn.Module, ABC):
         features: Float[Tensor, "batch features"],
         largest: Float[Tensor, "batch 2"],
         deviation: Float[Tensor, "2"],
+        generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch 2"]:
-        """The action in physical units; sampled, if there is chance, while training.
+        """The action in physical units.
 
         Args:
             features: what was thought of.
             largest: actions; a mean is a tanh of this size.
             deviation: of the experts' actions.
+            generator: of samples; without one, the likeliest action.
         """
 
     @abstractmethod
@@ -66,8 +69,9 @@ class Deterministic(Head):
         features: Float[Tensor, "batch features"],
         largest: Float[Tensor, "batch 2"],
         deviation: Float[Tensor, "2"],
+        generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch 2"]:
-        """The same in training and in use."""
+        """The same with and without chance."""
         return torch.tanh(self.last(features)) * largest
 
     def surprise(
@@ -117,18 +121,20 @@ class Mixture(Head):
         features: Float[Tensor, "batch features"],
         largest: Float[Tensor, "batch 2"],
         deviation: Float[Tensor, "2"],
+        generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch 2"]:
-        """A sample while training, else the mean of the likeliest component."""
+        """A sample if there is a generator, else the mean of the likeliest component."""
         weight, mean, log_deviation = self._parts(features, largest)
-        if self.training:
-            chosen = torch.multinomial(weight.detach().exp(), 1)
-        else:
-            chosen = weight.argmax(1, keepdim=True)
+        chosen = weight.argmax(1, keepdim=True)
+        if generator is not None:
+            below = uniform((len(weight), 1), generator, weight)
+            more = weight.detach().exp().cumsum(1) < below
+            chosen = more.sum(1, keepdim=True).clamp(max=weight.shape[1] - 1)
         chosen = chosen[..., None].expand(-1, -1, 2)
         action = mean.gather(1, chosen)[:, 0]
-        if self.training:
+        if generator is not None:
             width = log_deviation.gather(1, chosen)[:, 0].exp() * deviation
-            action = self.bounds.clamp(action + width * torch.randn_like(action))
+            action = self.bounds.clamp(action + width * normal(action.shape, generator, action))
         return action
 
     def surprise(

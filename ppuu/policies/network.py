@@ -61,7 +61,7 @@ class NetworkPolicyConfig:
                 f"{who} looks at {self.observation}, which differs from what the world model was "
                 f"trained with: {model.observation}"
             )
-        if model.predicts_images and isinstance(self.features, TracksConfig):
+        if self.observation.vehicles and not model.observation.vehicles:
             raise InputError(
                 f"{who} looks at tracks, but the world model predicts images; choose a policy on "
                 "pixels (--preset pixels)"
@@ -105,10 +105,19 @@ class NetworkPolicy(nn.Module, Policy):
             [acceleration.expand_as(speed), torch.minimum(curvature, possible)], dim=-1
         )
 
-    def forward(self, observation: Observation) -> Float[Tensor, "batch 2"]:
-        """Actions in physical units, differentiable; sampled, if there is chance, in training."""
+    def forward(
+        self, observation: Observation, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "batch 2"]:
+        """Actions in physical units, differentiable.
+
+        Args:
+            observation: what is seen.
+            generator: draws the actions of a stochastic policy; without one they are the likeliest.
+        """
         deviation = self.normalizer.action_deviation
-        return self.head(self._thought(observation), self._largest(observation), deviation)
+        return self.head(
+            self._thought(observation), self._largest(observation), deviation, generator
+        )
 
     def surprise(
         self, observation: Observation, action: Float[Tensor, "batch 2"]
@@ -118,6 +127,10 @@ class NetworkPolicy(nn.Module, Policy):
             self._thought(observation), action, self._largest(observation),
             self.normalizer.action_deviation,
         )  # fmt: skip
+
+    def networks(self) -> list[nn.Module]:
+        """Itself."""
+        return [self]
 
     @torch.no_grad()
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:

@@ -11,23 +11,29 @@ from typing import Any
 from ..config import nearest, with_settings
 from ..errors import InputError
 from ..planners import PLANNERS
+from ..prediction_sources import (
+    DrawnSource,
+    ModelSource,
+    PredictionSource,
+    RecordedSource,
+    SimulatorSource,
+)
 from ..pretrained import is_run
 from ..runs import load_policy, load_world_models
 from ..world_models import ConstantAcceleration, ConstantVelocity, CopyLast, IdmRollForward
-from ..worlds import DrawnWorld, PredictedWorld, RecordedWorld, SimulatedWorld, World
 from .planning import PlanningConfig, PlanningPolicy
 
 PREFIX = "planner:"
 _POLICY = "policy"
 
-WORLDS: dict[str, Callable[[], World]] = {
-    "recorded": RecordedWorld,
-    "recorded-images": lambda: DrawnWorld(RecordedWorld()),
-    "simulator": SimulatedWorld,
-    "copy-last": lambda: PredictedWorld(CopyLast()),
-    "constant-velocity": lambda: PredictedWorld(ConstantVelocity()),
-    "constant-acceleration": lambda: PredictedWorld(ConstantAcceleration()),
-    "idm": lambda: PredictedWorld(IdmRollForward()),
+WORLDS: dict[str, Callable[[], PredictionSource]] = {
+    "recorded": RecordedSource,
+    "recorded-images": lambda: DrawnSource(RecordedSource()),
+    "simulator": SimulatorSource,
+    "copy-last": lambda: ModelSource(CopyLast()),
+    "constant-velocity": lambda: ModelSource(ConstantVelocity()),
+    "constant-acceleration": lambda: ModelSource(ConstantAcceleration()),
+    "idm": lambda: ModelSource(IdmRollForward()),
 }
 """Those that need no training; the first three know the future, so they are bounds, not drivers."""
 
@@ -41,7 +47,7 @@ class PlannerName:
             ``RUN+RUN``: an ensemble.
         settings: keys and values as written: ``planner`` (one of ``PLANNERS``), its fields
             (``iterations``, ``samples``, …) and those of ``PlanningConfig`` (``steps``,
-            ``futures``, ``cost.pace_weight``, …).
+            ``samples``, ``cost.lane_speed.weight``, …).
         policy: run directory of ``train.policy`` that seeds the search, if any.
     """
 
@@ -123,7 +129,7 @@ class PlannerName:
         if not self.runs:
             if config.uncertainty_weight:
                 raise InputError(
-                    f"{where}: nothing is learnt in '{self.world}' that replicas could disagree "
+                    f"{where}: nothing is learned in '{self.world}' that replicas could disagree "
                     "about; leave out uncertainty_weight"
                 )
             return PlanningPolicy(WORLDS[self.world](), config, seed)
@@ -133,7 +139,7 @@ class PlannerName:
                     f"{where}: world '{run}' is neither a run directory of train.world_model nor "
                     f"one of {', '.join(WORLDS)}; did you mean '{nearest(str(run), [*WORLDS])}'?"
                 )
-        return PlanningPolicy(PredictedWorld(load_world_models(self.runs)), config, seed)
+        return PlanningPolicy(ModelSource(load_world_models(self.runs)), config, seed)
 
 
 def _is_planners(config: PlanningConfig, key: str, where: str) -> bool:

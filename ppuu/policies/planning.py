@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import InputError
 from ..kinematics import ActionBounds, rollout
-from ..objectives import unroll
 from ..observation import Observation
 from ..planners import Plan
-from ..rollout import Futures
-from ..track_futures import TrackFutures
+from ..prediction_sources.base import PredictionFunction, PredictionSource
+from ..predictions import Prediction
 from ..units import LANE_WIDTH_M
-from ..worlds.base import Foresight, World
 from .base import Policy, Surroundings
 from .network import NetworkPolicy
+from .plan_snapshot import PlanSnapshot
 from .planning_config import PlanningConfig
 from .planning_cost import PlanningCost
+from .unroll import FixedTraffic, unroll
 
 _SLOWEST_MPS = 4.0
 
@@ -42,16 +44,25 @@ class Decision:
     cost: PlanningCost
 
     @torch.no_grad()
-    def paths(self) -> Float[Tensor, "due samples steps 4"]:
+    def paths(self) -> Float[Tensor, "due candidates steps 4"]:
         """The candidates' states."""
-        candidates = self.plan.candidates
-        states = self.cost.rollout(candidates, self.cost.foresight).states
-        return states.unflatten(0, candidates.shape[:2])
+        return self.cost.rollout(self.plan.candidates, self.cost.prediction).states
 
     @torch.no_grad()
-    def futures(self) -> Futures | TrackFutures:
+    def prediction(self) -> Prediction:
         """What surrounds the plan."""
-        return self.cost.rollout(self.plan.actions[:, None], self.cost.foresight).futures
+        return self.cost.rollout(self.plan.actions[:, None], self.cost.prediction).prediction
+
+    @cached_property
+    def snapshots(self) -> Mapping[int, PlanSnapshot]:
+        """By element of the batch."""
+        paths = self.paths()[..., :2].cpu()
+        costs, prediction = self.plan.candidate_costs.cpu(), self.prediction()
+        start = self.cost.observation.ego[:, -1, :2].cpu()
+        return {
+            row: PlanSnapshot.take(paths[k], costs[k], start[k], prediction, k)
+            for k, row in enumerate(self.rows.tolist())
+        }
 
 
 class PlanningPolicy(Policy):
@@ -65,32 +76,35 @@ class PlanningPolicy(Policy):
     every plan draws the same chances from the seed (which keeps plans from trembling, too).
 
     Args:
-        world: where action sequences are tried out.
+        source: where action sequences are tried out.
         config: how.
         seed: a learned policy whose own drive every search begins with, before all other starts;
             imagined among those who surround the old plan.
 
     Raises:
-        InputError: the plan ends before it is made anew, or the world does not see what the policy
+        InputError: the plan ends before it is made anew, or the source does not see what the policy
             looks at.
 
     Attributes:
         decision: the last one; None before the first.
     """
 
-    def __init__(self, world: World, config: PlanningConfig, seed: NetworkPolicy | None = None):
-        if config.replan_every > config.steps * world.frames_per_step:
+    def __init__(
+        self, source: PredictionSource, config: PlanningConfig, seed: NetworkPolicy | None = None
+    ):
+        if config.replan_every > config.steps * source.frames_per_step:
             raise InputError(
                 f"planning: replan_every {config.replan_every} frames, but a plan of "
-                f"{config.steps} steps ends after {config.steps * world.frames_per_step}"
+                f"{config.steps} steps ends after {config.steps * source.frames_per_step}"
             )
-        seen, wanted = world.observation, None if seed is None else seed.observation
+        seen, wanted = source.observation, None if seed is None else seed.observation
         if wanted is not None and not seen.shows(wanted):
             raise InputError(f"planning: policy looks at {wanted}, the world to plan in at {seen}")
-        self.world, self.config, self.seed = world, config, seed
-        self.observation = world.observation
+        self.source, self.config, self.seed = source, config, seed
+        self.observation, self.privileged = source.observation, source.privileged
         self.decision: Decision | None = None
         self._plan: Tensor | None = None
+        self._intended: tuple[Tensor, Tensor] | None = None
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
         """Forgets plans and last actions of these episodes."""
@@ -121,37 +135,37 @@ class PlanningPolicy(Policy):
         self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
         rest = self._later(self._plan, self._age) * largest
-        self._intended, self._action = (ego, rest), rest[:, 0]
+        # A copy, since it is set to zero when an episode begins.
+        self._intended, self._action = (ego, rest), rest[:, 0].clone()
         self._age = self._age + 1
-        return self._action
+        return rest[:, 0]
 
     def _replan(
         self, observation: Observation, surroundings: Surroundings, due: Int[Tensor, " due"]
     ) -> Float[Tensor, "due steps 2"]:
         assert self._plan is not None
-        config, world = self.config, self.world
-        if abs(surroundings.scene.dt_s - world.dt_s) > 1e-6:
+        config, source = self.config, self.source
+        if abs(surroundings.scene.dt_s - source.dt_s) > 1e-6:
             raise InputError(
                 f"{surroundings.scene.dt_s:g} s between the recording's frames, but the planner's "
-                f"world works with {world.dt_s:g} s; prepare the recording at that rate"
+                f"world works with {source.dt_s:g} s; prepare the recording at that rate"
             )
         generator = torch.Generator().manual_seed(config.seed)
-        foresight = world.foresee(
-            observation, surroundings, config.steps, config.futures, generator
+        prediction = source.predict(
+            observation, surroundings, config.steps, config.samples, generator
         )
         replicas = None
         if config.uncertainty_weight:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(config.seed)
-                replicas = world.replicas(observation, config.steps, config.replicas)
+            replicas = source.replicas(observation, config.steps, config.replicas, generator)
         cost = PlanningCost(
-            observation, self._action[due], foresight, replicas, config, self._step_s
-        )
+            observation, self._action[due], prediction, replicas, config, source.frames_per_step,
+            source.dt_s,
+        )  # fmt: skip
         old = self._later(self._plan[due], self._age[due])
         starts = manoeuvres(old, observation.ego[:, -1], config.bounds, self._step_s)
         starts = starts[:, : config.starts]
         if self.seed is not None:
-            proposed = self._proposed(self.seed, observation, foresight, old, self._action[due])
+            proposed = self._proposed(self.seed, observation, prediction, old, self._action[due])
             starts = torch.cat([proposed[:, None], starts], dim=1)
         plan = config.planner.plan(cost, starts, generator, config.deadline_s)
         self.decision = Decision(due, plan, cost)
@@ -162,37 +176,59 @@ class PlanningPolicy(Policy):
         self,
         policy: NetworkPolicy,
         observation: Observation,
-        foresight: Foresight,
+        prediction: PredictionFunction,
         plan: Float[Tensor, "due steps 2"],
         previous_action: Float[Tensor, "due 2"],
     ) -> Float[Tensor, "due steps 2"]:
         """What a policy would do, in units of the bounds."""
         largest = self.config.bounds.largest(plan)
         actions = plan * largest
-        around = foresight(rollout(observation.ego[:, -1], actions, self._step_s), actions)
+        around = prediction(*self._driven(observation, actions))
         drive = unroll(
-            policy, lambda number, ego, action: (around.at(number), ego), observation,
-            previous_action, plan.shape[1], self.world.frames_per_step, self.world.dt_s,
+            policy, FixedTraffic(around), observation, previous_action, plan.shape[1],
+            self.source.frames_per_step, self.source.dt_s,
         )  # fmt: skip
-        return (drive.actions / largest).clamp(-1.0, 1.0)
+        return (drive.actions[:, 0] / largest).clamp(-1.0, 1.0)
 
-    @property
-    def planned_path_m(self) -> Float[Tensor, "batch points 2"]:
+    def _driven(
+        self, observation: Observation, actions: Float[Tensor, "due steps 2"]
+    ) -> tuple[Float[Tensor, "due 1 steps 4"], Float[Tensor, "due 1 steps 2"]]:
+        """Where actions lead, and they themselves, as one candidate."""
+        states = self._moved(observation.ego[:, -1], actions)
+        return states[:, None], actions[:, None]
+
+    def _moved(
+        self, ego: Float[Tensor, "batch 4"], actions: Float[Tensor, "batch steps 2"]
+    ) -> Float[Tensor, "batch steps 4"]:
+        return rollout(ego, actions, self.source.dt_s, held=self.source.frames_per_step)
+
+    def networks(self) -> list[nn.Module]:
+        """The source's, and the policy that proposes plans."""
+        return [*self.source.networks(), *([] if self.seed is None else [self.seed])]
+
+    def plan_snapshots(self) -> Mapping[int, PlanSnapshot]:
+        """Of the elements that planned last; the others keep what they had."""
+        decision = self.decision
+        return {} if decision is None else decision.snapshots
+
+    def planned_path_m(self) -> Float[Tensor, "batch points 2"] | None:
         """Where it meant to drive when it last acted, the place where it stood included."""
+        if self._intended is None:
+            return None
         ego, actions = self._intended
-        path = rollout(ego, actions, self._step_s)
+        path = self._moved(ego, actions)
         return torch.cat([ego[:, None], path], dim=1)[..., :2]
 
     @property
     def _step_s(self) -> float:
-        return self.world.frames_per_step * self.world.dt_s
+        return self.source.frames_per_step * self.source.dt_s
 
     def _later(
         self, plan: Float[Tensor, "batch steps 2"], frames: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch steps 2"]:
         """The same plan, seen some frames later; what is held for a step moves on by a part."""
         last = plan.shape[1] - 1
-        passed = (frames / self.world.frames_per_step)[:, None]
+        passed = (frames / self.source.frames_per_step)[:, None]
         first = torch.arange(last + 1, device=plan.device) + passed.long()
 
         def held(step: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps 2"]:

@@ -20,7 +20,7 @@ def planning_cost() -> DrivingCostConfig:
     A planner weighs the edge against a touch foreseen, afresh each time; a policy is trained not to
     get there.  Chosen on the tuning recording of the built-in traffic.
     """
-    return DrivingCostConfig(offroad_weight=6.0, offroad=Offroad(margin_m=1.0))
+    return DrivingCostConfig(offroad=Offroad(weight=6.0, margin_m=1.0))
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PlanningConfig:
     Attributes:
         planner: searches the action sequences.
         steps: of the world, how far to look; an action is held for one.
-        futures: sampled alternatives.
+        samples: alternatives of the future.
         merge: how their costs become one: ``mean``, ``max``, or ``cvar`` (the mean of the dearest
             third).
         starts: how many sequences the search begins with: the old plan, keeping on, a lane to the
@@ -42,14 +42,14 @@ class PlanningConfig:
             world, in units of that cost; 0 asks for no replicas.
         replicas: how many.
         bounds: of the actions.
-        deadline_s: time for the search of a plan for the whole batch, without what the world
-            foresees before it; without, all iterations are done.
-        seed: of sampled futures and sampling planners.
+        deadline_s: time for the search of a plan for the whole batch, without what is
+            predicted before it; without, all iterations are done.
+        seed: of samples, replicas and sampling planners.
     """
 
     planner: Planner = field(default_factory=lambda: GradientPlanner(iterations=8))
     steps: int = 10
-    futures: int = 1
+    samples: int = 1
     merge: Merge = "mean"
     starts: int = STARTS
     replan_every: int = 3
@@ -62,9 +62,9 @@ class PlanningConfig:
     seed: int = 0
 
     def __post_init__(self):
-        if min(self.steps, self.futures, self.replan_every) < 1:
+        if min(self.steps, self.samples, self.replan_every) < 1:
             raise InputError(
-                f"planning: steps {self.steps}, futures {self.futures} and replan_every "
+                f"planning: steps {self.steps}, samples {self.samples} and replan_every "
                 f"{self.replan_every} must be positive"
             )
         if (self.deadline_s is not None and not self.deadline_s >= 0) or not 0 <= self.seed < 2**63:
@@ -80,5 +80,5 @@ class PlanningConfig:
                 f"planning: replicas {self.replicas} must be at least 2, discount {self.discount} "
                 "in (0, 1]"
             )
-        if self.merge != "mean" and self.futures == 1:
-            raise InputError(f"planning: merge {self.merge} of one future; set futures, too")
+        if self.merge != "mean" and self.samples == 1:
+            raise InputError(f"planning: merge {self.merge} of one sample; set samples, too")

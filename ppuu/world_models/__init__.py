@@ -1,11 +1,12 @@
 """World models: one family a file, one interface (``base.WorldModel``)."""
 
-from .base import Latent, Predictor, TrueImages, Truth, WorldModel, explained
+from .base import ModelConfig, ModelSpec, Predictor, WorldModel, posterior_noise
 from .cortexnet import CortexNetConfig, CortexNetWorldModel
 from .coupled import PAPER, CoupledConfig, CoupledWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
 from .ensemble import Ensemble
 from .jepa import JepaConfig, JepaWorldModel
+from .latent import Latent
 from .recurrent import RecurrentConfig, RecurrentWorldModel
 from .references import (
     ConstantAcceleration,
@@ -13,8 +14,9 @@ from .references import (
     CopyLast,
     IdmRollForward,
     Reference,
+    tracks_spec,
 )
-from .replicas import replicas
+from .replicas import DropoutReplicas, MemberReplicas, Replicas
 from .tempered import Tempered
 from .tokens import TokensConfig, TokensWorldModel
 
@@ -34,22 +36,25 @@ __all__ = [
     "CoupledWorldModel",
     "DecoupledConfig",
     "DecoupledWorldModel",
+    "DropoutReplicas",
     "Ensemble",
     "IdmRollForward",
     "JepaConfig",
     "JepaWorldModel",
     "Latent",
+    "MemberReplicas",
+    "ModelConfig",
+    "ModelSpec",
     "Predictor",
     "RecurrentConfig",
     "RecurrentWorldModel",
     "Reference",
+    "Replicas",
     "Tempered",
     "TokensConfig",
     "TokensWorldModel",
-    "TrueImages",
-    "Truth",
     "WorldModel",
     "WorldModelConfig",
-    "explained",
-    "replicas",
+    "posterior_noise",
+    "tracks_spec",
 ]

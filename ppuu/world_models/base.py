@@ -1,142 +1,126 @@
-"""What every world model can do: encode a history, advance, decode, and explain what it saw."""
+"""What every world model can do: begin from a history, advance, decode, and infer latents."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ..chance import normal
 from ..errors import InputError
+from ..nest import repeat
 from ..observation import Normalizer, Observation, ObservationConfig
+from ..predictions import Prediction, Target, TargetConfig
 from ..raster import RasterConfig
-from ..rollout import Futures
-from ..track_futures import TrackFutures
-from .gliding import gliding_poses, seen_pace_mps
+from .gliding import gliding_poses
+from .latent import Latent
+
+Ego = Float[Tensor, "batch 4"] | None
+"""The ego's state at a step, for those who are told it."""
 
 
-@dataclass(frozen=True, eq=False)
-class Latent:
-    """A diagonal Gaussian over the latent of one step, or of a whole rollout.
-
-    Attributes:
-        mean, log_variance: ``(batch, latent)``.
-    """
-
-    mean: Float[Tensor, "batch latent"]
-    log_variance: Float[Tensor, "batch latent"]
-
-    @classmethod
-    def standard(cls, like: Float[Tensor, "batch latent"]) -> Latent:
-        """The standard normal."""
-        return cls(torch.zeros_like(like), torch.zeros_like(like))
-
-    def at(self, noise: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch latent"]:
-        """The sample that standard normal noise stands for."""
-        return self.mean + torch.exp(0.5 * self.log_variance) * noise
-
-    def noise(self, sample: Float[Tensor, "batch latent"]) -> Float[Tensor, "batch latent"]:
-        """The standard normal noise that stands for a sample."""
-        return (sample - self.mean) * torch.exp(-0.5 * self.log_variance)
-
-    def sample(self) -> Float[Tensor, "batch latent"]:
-        """A reparameterised sample."""
-        return self.at(torch.randn_like(self.mean))
-
-    def detach(self) -> Latent:
-        """The same without gradients."""
-        return Latent(self.mean.detach(), self.log_variance.detach())
-
-    def divergence(self, prior: Latent | None = None) -> Float[Tensor, " batch"]:
-        """KL divergence from a prior, the standard normal if none is given, in nats."""
-        prior = prior or Latent.standard(self.mean)
-        ratio = self.log_variance - prior.log_variance
-        apart = (self.mean - prior.mean).square() * (-prior.log_variance).exp()
-        return 0.5 * (ratio.exp() + apart - 1.0 - ratio).sum(-1)
-
-
-_AWAY_M = 1e5
-"""Where a vehicle is put that the recording has lost."""
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """What really followed a history, at a model's steps, as far as its kind of model asks.
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a model is, for those who use it.
 
     Attributes:
-        ego: ``(batch, time, 4)`` the ego's recorded states.
-        tracks: ``(batch, slots, time, 4)`` of the tracked vehicles.
-        known: ``(batch, slots, time)`` where the recording has them.
-        images: what was to be seen, for models that predict images.
+        observation: the history it wants to see, and the size and scale of images.
+        frames_per_step: recorded frames a step.
+        dt_s: seconds between recorded frames.
+        conditioned_on_ego: whether what it predicts depends on the ego's path.  If not, one
+            prediction serves all candidates.
+        moves_ego: whether it moves the ego itself, instead of believing what it is told.
+        latent: width of the latent of a step.
+        latent_span: whether every step has a latent of its own, or the rollout one.
+        embedding: width of what ``embedding`` gives; 0 if the model gives none.
+        target: what it is held against when it learns.
     """
 
-    ego: Float[Tensor, "batch time 4"]
-    tracks: Float[Tensor, "batch slots time 4"] | None = None
-    known: Bool[Tensor, "batch slots time"] | None = None
-    images: TrueImages | None = None
-
-    @property
-    def present(self) -> Float[Tensor, "batch slots time 4"]:
-        """The tracks; whom the recording has lost is far out of everybody's way."""
-        assert self.tracks is not None
-        assert self.known is not None
-        states = self.tracks.clone()
-        states[..., 0] += _AWAY_M * ~self.known
-        return states
-
-    def repeat(self, copies: int) -> Truth:
-        """Every element of the batch ``copies`` times in a row; of models that predict tracks."""
-        assert self.images is None, "pictures are compared with one future at a time"
-        tensors = (self.ego, self.tracks, self.known)
-        return Truth(*(t if t is None else t.repeat_interleave(copies, 0) for t in tensors))
+    observation: ObservationConfig
+    frames_per_step: int = 3
+    dt_s: float = 0.1
+    conditioned_on_ego: bool = False
+    moves_ego: bool = False
+    latent: int = 0
+    latent_span: Literal["step", "rollout"] = "step"
+    embedding: int = 0
+    target: TargetConfig = field(default_factory=TargetConfig)
 
 
-@dataclass(frozen=True, eq=False)
-class TrueImages:
-    """What was to be seen from a model's image poses.
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the configurations of all world models have.
 
     Attributes:
-        vehicles: ``(batch, time, rows, columns)``.
-        road: ``(batch, some, 2, rows, columns)`` at some of the steps.
-        road_step: ``(some,)`` which steps those are.
-        flow: ``(batch, time, 2, rows, columns)`` where each vehicle pixel of the last image went,
-            in metres; teaches models that carry pixels along what image errors alone teach slowly;
-            models that paint images have no use for it.
-        flow_known: ``(batch, time, rows, columns)`` where the flow is known.
+        observation: the history it sees.
+        frames_per_step: recorded frames one model step spans.
+        dt_s: seconds a recorded frame.
+        latent: width of the latent of a step (PPUU: 32).
     """
 
-    vehicles: Float[Tensor, "batch time rows columns"]
-    road: Float[Tensor, "batch some 2 rows columns"]
-    road_step: Int[Tensor, " some"]
-    flow: Float[Tensor, "batch time 2 rows columns"] | None = None
-    flow_known: Bool[Tensor, "batch time rows columns"] | None = None
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
+    frames_per_step: int = 3
+    dt_s: float = 0.1
+    latent: int = 16
+
+    def __post_init__(self):
+        if self.frames_per_step < 1 or self.latent < 0 or not self.dt_s > 0:
+            raise InputError(
+                f"a world model's frames_per_step {self.frames_per_step} and dt_s {self.dt_s} must "
+                f"be positive, latent {self.latent} not negative"
+            )
+
+    def spec(self, **more: Any) -> ModelSpec:
+        """What such a model is; further attributes as named."""
+        found: dict[str, Any] = {"latent": self.latent} | more
+        return ModelSpec(self.observation, self.frames_per_step, self.dt_s, **found)
+
+
+@dataclass(frozen=True)
+class DropoutConfig(ModelConfig):
+    """The same of models with dropout.
+
+    Attributes:
+        dropout: probability, also for the replicas that measure uncertainty.
+    """
+
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0.0 <= self.dropout < 1.0:
+            raise InputError(f"dropout {self.dropout} of a world model: from 0 to below 1")
 
 
 class Predictor(ABC):
-    """Foresees the surroundings; the kinematics (not this class) move the ego.
+    """Predicts the surroundings; the kinematics (not this class) move the ego.
 
     A predictor works in steps of ``frames_per_step`` recorded frames.
 
     Attributes:
-        frames_per_step: recorded frames a step.
-        decoupled: whether the futures are the same whatever the ego does; then one set of them
-            serves every candidate action.
-        predicts_images: whether it returns ``Futures`` (images) or ``TrackFutures`` (boxes).
-        paints_images: whether it makes whole images out of features, instead of carrying pixels
-            along; it has to learn the road at every step, then.
-        observation: the history it wants to see, and the size and scale of images.
-        dt_s: seconds between recorded frames.
+        spec: what it is.
     """
 
-    frames_per_step: int
-    decoupled: bool
-    predicts_images: bool
-    paints_images: bool = False
-    observation: ObservationConfig
-    dt_s: float
+    spec: ModelSpec
+
+    @property
+    def frames_per_step(self) -> int:
+        """Recorded frames a step."""
+        return self.spec.frames_per_step
+
+    @property
+    def dt_s(self) -> float:
+        """Seconds between recorded frames."""
+        return self.spec.dt_s
+
+    @property
+    def observation(self) -> ObservationConfig:
+        """The history it wants to see."""
+        return self.spec.observation
 
     @property
     def raster(self) -> RasterConfig:
@@ -149,55 +133,67 @@ class Predictor(ABC):
         return self.frames_per_step * self.dt_s
 
     @abstractmethod
-    def imagine(
+    def predict(
         self,
         observation: Observation,
         steps: int,
-        futures: int,
-        ego: Float[Tensor, "batch time 4"] | None = None,
-    ) -> Futures | TrackFutures:
-        """Alternative futures for each history.
+        samples: int,
+        generator: torch.Generator,
+        ego: Float[Tensor, "batch candidates time 4"] | None = None,
+        shared: bool = False,
+    ) -> Prediction:
+        """Samples of what follows each history.
 
         Args:
             observation: the history.
             steps: how far, in steps of the predictor.
-            futures: alternatives for each element; those without chance are all alike.
-            ego: the ego's path at the steps; only coupled models need it.
+            samples: alternatives for each element; those without chance are all alike.
+            generator: of all chances.
+            ego: the ego's paths at the steps; only models conditioned on them need it.
+            shared: whether the same chances serve all histories, so that what one may expect does
+                not depend on who else is in the batch.
         """
+
+    def replicas(self, count: int, generator: torch.Generator) -> WorldModel:
+        """A model whose samples are its replicas; see ``ppuu.world_models.replicas``.
+
+        Raises:
+            InputError: there is nothing that replicas could disagree about.
+        """
+        raise InputError(
+            f"{type(self).__name__} has learned nothing that replicas could disagree about; plan "
+            "with uncertainty_weight=0 or in a world model"
+        )
 
     def image_poses(
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
-        """Where the futures' poses will be: the gliding frame, unless a model says otherwise."""
+        """Where predictions are seen from: constant velocity, unless a model says otherwise."""
         steps = torch.arange(1, ego.shape[1] + 1, device=ego.device, dtype=ego.dtype)
         return gliding_poses(observation.ego[:, -1], steps * self.step_s)
 
 
 class WorldModel(nn.Module, Predictor):
-    """A stochastic predictor that learns: encode a history, advance step by step, decode.
+    """A stochastic predictor that learns: begin from a history, advance step by step, decode.
 
-    Its state is a nest of tensors of its own making.  ``advance`` is told the ego's next state:
-    a coupled model may use it, a decoupled one does not.
+    It is a pure function of the observation, of noise and, if it is conditioned on it, of the ego's
+    path.  Its state is a nest of tensors of its own making.
 
     Attributes:
-        latent_size: width of the latent of a step.
-        latent_span: whether every step has a latent of its own, or the rollout one.
         normalizer: statistics of the data, for models that want them.
-        predicts_ego: whether the model moves the ego itself, instead of believing what it is told.
-        embedding_size: width of what ``embedding`` gives; 0 if the model gives none.
     """
 
-    latent_size: int
-    embedding_size: int = 0
-    latent_span: Literal["step", "rollout"] = "step"
     normalizer: Normalizer | None
-    predicts_ego: bool = False
+
+    def __init__(self):
+        super().__init__()
+        self.normalizer = None
 
     @abstractmethod
-    def encode(self, observation: Observation):
+    def begin(self, observation: Observation) -> Any:
         """The state after seeing a history."""
 
-    def embedding(self, state) -> Float[Tensor, "batch features"]:
+    def embedding(self, state: Any) -> Float[Tensor, "batch features"]:
         """What the model makes of the ego's situation, for a policy to decide upon.
 
         Raises:
@@ -206,119 +202,138 @@ class WorldModel(nn.Module, Predictor):
         raise InputError(f"{type(self).__name__} has no embedding for a policy to look at")
 
     @abstractmethod
-    def repeat(self, state, copies: int):
-        """Every element of a state ``copies`` times in a row."""
-
-    @abstractmethod
     def advance(
-        self,
-        state,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ):
-        """The state one step later, given the ego's state then and a latent."""
+        self, state: Any, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[Any, Ego]:
+        """The state one step later, and the ego's.
 
-    def prior(self, state) -> Latent | None:
+        Args:
+            state: now.
+            ego: the ego's state then, which models that are not conditioned on it do not need.
+            latent: of the step.
+
+        Returns:
+            The next state, and the ego's as the model has moved it, or else as it was told.
+        """
+
+    def prepared(self, state: Any) -> Any:
+        """The state with what its prior, its posterior and the next step share, computed once."""
+        return state
+
+    def prior(self, state: Any) -> Latent | None:
         """What the history tells of the latent that comes next; None for the standard normal."""
         return None
 
-    def predicted_ego(self, state) -> Float[Tensor, "batch 4"]:
-        """The ego's state as the model has moved it; only where ``predicts_ego``."""
-        raise NotImplementedError(f"{type(self).__name__} does not move the ego")
-
     @abstractmethod
-    def posterior(self, state, truth: Truth, step: int) -> Latent:
+    def posterior(self, state: Any, target: Target, step: int) -> Latent:
         """What the latent of a step must have been, given what followed."""
 
-    def posterior_of(self, asked: Bool[Tensor, " batch"], state, truth: Truth, step: int) -> Latent:
+    def posterior_where(
+        self, asked: Bool[Tensor, " batch"], state: Any, target: Target, step: int
+    ) -> Latent:
         """``posterior`` of some elements; of the others anything, so that nothing need be done."""
-        return self.posterior(state, truth, step)
+        return self.posterior(state, target, step)
 
     @abstractmethod
-    def decode(
-        self, states: list, observation: Observation, futures: int
-    ) -> Futures | TrackFutures:
-        """Several states in a row as surroundings; the batch holds ``futures`` alternatives."""
+    def decode(self, states: list, observation: Observation, samples: int) -> Prediction:
+        """Several states in a row as surroundings.
+
+        The states hold ``samples`` alternatives of each candidate of each element of the batch.
+        """
+
+    def noise(
+        self, like: Tensor, batch: int, samples: int, steps: int, generator: torch.Generator
+    ) -> Float[Tensor, "batch samples time latent"]:
+        """Standard normal noise for latents."""
+        return normal((batch, samples, steps, self.spec.latent), generator, like)
 
     def step(
-        self,
-        state,
-        ego: Float[Tensor, "batch 4"] | None,
-        noise: Float[Tensor, "batch time latent"],
-        number: int,
-    ):
+        self, state: Any, ego: Ego, noise: Float[Tensor, "batch time latent"], number: int
+    ) -> tuple[Any, Ego]:
         """Advances by step ``number``, with the latent that the prior makes of standard noise.
 
         A latent that is shared by all steps is always made of the noise of the first.
         """
-        now = noise[:, number if self.latent_span == "step" else 0]
+        now = noise[:, number if self.spec.latent_span == "step" else 0]
+        state = self.prepared(state)
         prior = self.prior(state)
         return self.advance(state, ego, now if prior is None else prior.at(now))
 
-    def imagine(
+    def predict(
         self,
         observation: Observation,
         steps: int,
-        futures: int,
-        ego: Float[Tensor, "batch time 4"] | None = None,
-        latents: Float[Tensor, "batch futures time latent"] | None = None,
-    ) -> Futures | TrackFutures:
-        """Rolls out from the prior, all futures in one batch.
+        samples: int,
+        generator: torch.Generator,
+        ego: Float[Tensor, "batch candidates time 4"] | None = None,
+        shared: bool = False,
+    ) -> Prediction:
+        """Rolls out from the prior, all samples in one batch."""
+        like = observation.ego
+        noise = self.noise(like, 1 if shared else len(like), samples, steps, generator)
+        return self.rollout(observation, noise, ego)
+
+    def rollout(
+        self,
+        observation: Observation,
+        noise: Float[Tensor, "some samples time latent"],
+        ego: Float[Tensor, "batch candidates time 4"] | None = None,
+    ) -> Prediction:
+        """What standard normal noise stands for.
 
         Args:
-            observation, steps, futures, ego: as of every predictor.
-            latents: standard normal noise that the prior turns into latents, if not drawn anew.
+            observation: the histories.
+            noise: of each history, or the same for all of them (``some`` is 1).
+            ego: the ego's paths; only models conditioned on them need it.
         """
-        told = self.imagine_from(
-            self.encode(observation), observation, steps, futures, ego, latents
-        )
-        return self.paced(told, observation)
+        return self.rollout_from(self.begin(observation), observation, noise, ego)
 
-    def imagine_from(
+    def rollout_from(
         self,
-        state,
+        state: Any,
         observation: Observation,
-        steps: int,
-        futures: int,
-        ego: Float[Tensor, "batch time 4"] | None = None,
-        latents: Float[Tensor, "batch futures time latent"] | None = None,
-    ) -> Futures | TrackFutures:
-        """The same from the state after the history, where that is known; nobody tells a pace."""
-        if latents is None:
-            size = (len(observation.ego), futures, steps, self.latent_size)
-            latents = observation.ego.new_empty(size).normal_()
-        latents = latents.flatten(0, 1)
-        state, states = self.repeat(state, futures), []
+        noise: Float[Tensor, "some samples time latent"],
+        ego: Float[Tensor, "batch candidates time 4"] | None = None,
+    ) -> Prediction:
+        """The same from the state after the history, where that is known."""
+        batch, samples, steps = len(observation.ego), *noise.shape[1:3]
+        if not self.spec.conditioned_on_ego:
+            ego = None
+        candidates = 1 if ego is None else ego.shape[1]
+        rows = noise[:, None].expand(batch, candidates, -1, -1, -1).flatten(0, 2)
+        told = None if ego is None else ego.flatten(0, 1).repeat_interleave(samples, 0)
+        state, states = self.repeated(state, candidates, samples), []
         for number in range(steps):
-            then = None if ego is None else ego[:, number].repeat_interleave(futures, 0)
-            state = self.step(state, then, latents, number)
+            then = None if told is None else told[:, number]
+            state, _ = self.step(state, then, rows, number)
             states.append(state)
-        return self.decode(states, observation, futures)
+        return self.decode(states, observation, samples)
 
-    def paced(
-        self, futures: Futures | TrackFutures, observation: Observation
-    ) -> Futures | TrackFutures:
-        """With the pace of the ego's lane, which painted images do not tell: as seen last."""
-        if isinstance(futures, TrackFutures) or futures.pace_mps is not None:
-            return futures
-        seen = self.observation
-        pace = seen_pace_mps(observation, seen.lags(futures.pose.device) * self.dt_s, seen.raster)
-        return replace(futures, pace_mps=pace[:, None].expand(futures.pose.shape[:2]))
+    def repeated(self, state: Any, candidates: int, samples: int) -> Any:
+        """The state of every sample of every candidate, from that after the history."""
+        return repeat(state, candidates * samples)
+
+    def replicas(self, count: int, generator: torch.Generator) -> WorldModel:
+        """The model with several dropout masks, one a replica."""
+        from .replicas import DropoutReplicas
+
+        return DropoutReplicas(self, count, generator)
 
 
-def explained(
-    model: WorldModel, observation: Observation, truth: Truth
+def posterior_noise(
+    model: WorldModel, observation: Observation, target: Target, generator: torch.Generator
 ) -> Float[Tensor, "batch time latent"]:
     """The noise that stands for what really followed: samples of the posterior, step after step.
 
     Of a latent that lasts for the rollout it is the same at all steps.
     """
-    state, noise, latent = model.encode(observation), [], None
-    for step in range(truth.ego.shape[1]):
-        if latent is None or model.latent_span == "step":
-            latent = model.posterior(state, truth, step).sample()
+    state, noise, latent, now = model.begin(observation), [], None, None
+    for step in range(target.ego.shape[1]):
+        state = model.prepared(state)
+        if latent is None or now is None or model.spec.latent_span == "step":
+            latent = model.posterior(state, target, step).sample(generator)
             prior = model.prior(state)
             now = latent if prior is None else prior.noise(latent)
         noise.append(now)
-        state = model.advance(state, truth.ego[:, step], latent)
+        state, _ = model.advance(state, target.ego[:, step], latent)
     return torch.stack(noise, dim=1)

@@ -10,10 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..observation import Observation
+from ..predictions import CarriedMotion, Flow, OccupancyPrediction
 from ..raster import LANES, OFFROAD, VEHICLES, RasterConfig, sample
-from ..rollout import Flow, Futures
-from ..splat import splat
-from ..units import LANE_WIDTH_M
 from .gliding import gliding_poses
 
 MAPS = 5
@@ -28,10 +26,10 @@ _FAINT = 0.02
 def carry(
     observation: Observation,
     seen: Float[Tensor, "batch 2 rows columns"],
-    maps: Float[Tensor, "batch futures time maps rows3 columns3"],
+    maps: Float[Tensor, "batch samples time maps rows3 columns3"],
     seconds: Float[Tensor, " time"],
     raster: RasterConfig,
-) -> Futures:
+) -> OccupancyPrediction:
     """Every vehicle pixel of the last image moves on, newcomers are painted, the road slides by.
 
     Args:
@@ -44,17 +42,20 @@ def carry(
     last, speed = observation.images[:, -1], observation.ego[:, -1, 3]
     moving = _velocities(last[:, VEHICLES], seen, maps[:, :, :, :2])
     moved = replace(moving, metres=moving.metres * seconds[:, None])
-    carried = _carried_vehicles(last[:, VEHICLES], moved, raster)
+    mass = last[:, VEHICLES].flatten(1)[moved.owner, moved.pixel]
+    carried = moved.landed(mass[:, None, None].expand(moved.metres.shape[:3]), len(last), raster)
+    carried = carried.clamp(max=1.0)
     painted = torch.sigmoid(_full_size(maps[:, :, :, 2], raster) - 4.0)
     painted = painted * entrance(seconds, raster)
     road_maps = _full_size(maps[:, 0, :, 3:], raster)
-    return Futures(
-        carried + (1.0 - carried) * painted,
-        carried_road(last[:, [LANES, OFFROAD]], road_maps, seconds, speed, raster),
-        gliding_poses(observation.ego[:, -1], seconds),
+    road = carried_road(last[:, [LANES, OFFROAD]], road_maps, seconds, speed, raster)
+    return OccupancyPrediction(
+        gliding_poses(observation.ego[:, -1], seconds)[:, None],
         raster,
+        (carried + (1.0 - carried) * painted)[:, None],
+        road[:, None],
+        CarriedMotion(moved, mass, seconds, speed, raster),
         moved,
-        _pace(last[:, VEHICLES], moving, speed, raster),
     )
 
 
@@ -107,14 +108,14 @@ def _full_size(maps: Float[Tensor, "*batch rows3 columns3"], raster: RasterConfi
 def _velocities(
     last: Float[Tensor, "batch rows columns"],
     seen: Float[Tensor, "batch 2 rows columns"],
-    maps: Float[Tensor, "batch futures time 2 rows3 columns3"],
+    maps: Float[Tensor, "batch samples time 2 rows3 columns3"],
 ) -> Flow:
     """Velocity of every pixel that shows a vehicle: as seen, and what was learned on top.
 
     The learned part is read from the coarse maps at those pixels alone, since most of an
     image shows none.
     """
-    batch, futures, steps = maps.shape[:3]
+    batch, samples, steps = maps.shape[:3]
     owner, pixel = (last.flatten(1) > _FAINT).nonzero(as_tuple=True)
     corner, weight = _bilinear(last.shape[1:], maps.shape[-2:], last)
     cells = maps.flatten(4).movedim(-1, 1).flatten(0, 1).flatten(1)
@@ -122,42 +123,8 @@ def _velocities(
     for k in range(4):
         row = owner * (len(cells) // batch) + corner[pixel, k]
         learned = learned + weight[pixel, k, None] * cells.index_select(0, row)
-    velocity = seen.flatten(2)[owner, :, pixel][:, None, None] + learned.view(-1, futures, steps, 2)
+    velocity = seen.flatten(2)[owner, :, pixel][:, None, None] + learned.view(-1, samples, steps, 2)
     return Flow(owner, pixel, velocity)
-
-
-def _pace(
-    last: Float[Tensor, "batch rows columns"],
-    moving: Flow,
-    speed_mps: Float[Tensor, " batch"],
-    raster: RasterConfig,
-) -> Float[Tensor, "batch time"]:
-    """Mean speed of the vehicles straight ahead and behind."""
-    left = raster.pixel_centres_m(last.device, last.dtype)[..., 1].flatten()
-    mass = last.flatten(1)[moving.owner, moving.pixel]
-    mass = mass * (left[moving.pixel].abs() < 0.5 * LANE_WIDTH_M)
-    velocity = moving.metres[..., 0].mean(1)
-    zero = velocity.new_zeros(len(last), velocity.shape[1])
-    moment = zero.index_add(0, moving.owner, mass[:, None] * velocity)
-    total = zero[:, 0].index_add(0, moving.owner, mass).clamp(min=1.0)
-    return speed_mps[:, None] + moment / total[:, None]
-
-
-def _carried_vehicles(
-    last: Float[Tensor, "batch rows columns"], flow: Flow, raster: RasterConfig
-) -> Float[Tensor, "batch futures time rows columns"]:
-    """Every vehicle pixel lands where its flow takes it."""
-    futures, steps = flow.metres.shape[1:3]
-    grid = raster.pixel_centres_m(last.device, last.dtype).flatten(0, 1)[flow.pixel]
-    place = grid[:, None, None] + flow.metres
-    mass = last.flatten(1)[flow.owner, flow.pixel][:, None, None].expand_as(place[..., 0])
-    copy = torch.arange(futures * steps, device=last.device).view(futures, steps)
-    image = flow.owner[:, None, None] * (futures * steps) + copy
-    carried = splat(
-        mass.flatten(), place[..., 0].flatten(), place[..., 1].flatten(), image.flatten(),
-        len(last) * futures * steps, raster,
-    )  # fmt: skip
-    return carried.clamp(max=1.0).view(-1, futures, steps, *last.shape[1:])
 
 
 def _bilinear(

@@ -14,47 +14,38 @@ by itself, since a batch's statistics would change with the replicas that run un
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..encoders.dropout import MapDropout
 from ..errors import InputError
-from ..observation import Normalizer, Observation, ObservationConfig
+from ..observation import Observation
+from ..predictions import OccupancyPrediction, Target, TargetConfig, UniformMotion
 from ..raster import LANES, OFFROAD
-from ..rollout import Futures
-from .base import Latent, Truth, WorldModel
+from .base import DropoutConfig, Ego, WorldModel
 from .carry import carried_road
-from .gliding import aligned_vehicles, gliding_poses
+from .gliding import SeenLaneSpeed, aligned_vehicles, gliding_poses
+from .latent import Latent, posterior_head, zero_head
 
 
 @dataclass(frozen=True)
-class CortexNetConfig:
+class CortexNetConfig(DropoutConfig):
     """Size of the network.
 
     Attributes:
-        observation: the history it sees.
-        frames_per_step: recorded frames one model step spans.
-        dt_s: seconds a recorded frame.
         channels: of the levels above the picture; each has half the resolution of the one below.
-        latent: width of the latent of a step.
-        dropout: probability, also for the replicas that measure uncertainty.
     """
 
-    observation: ObservationConfig = field(default_factory=ObservationConfig)
-    frames_per_step: int = 3
-    dt_s: float = 0.1
     channels: tuple[int, ...] = (32, 64, 128)
-    latent: int = 16
-    dropout: float = 0.1
 
     def __post_init__(self):
-        if self.frames_per_step < 1 or self.latent < 1 or not self.dt_s > 0:
-            raise InputError("frames_per_step, latent and dt_s of a world model must be positive")
-        if not 0.0 <= self.dropout < 1.0 or min(self.channels, default=0) < 1:
-            raise InputError(f"dropout {self.dropout} or channels {self.channels} make no sense")
+        super().__post_init__()
+        if self.latent < 1 or min(self.channels, default=0) < 1:
+            raise InputError(f"latent {self.latent} and channels {self.channels}: at least 1")
 
     def build(self) -> CortexNetWorldModel:
         """A freshly initialised model."""
@@ -75,15 +66,10 @@ class _State:
 class CortexNetWorldModel(WorldModel):
     """See the module's text.  Default: 0.4 M parameters."""
 
-    decoupled = True
-    predicts_images = True
-    normalizer: Normalizer | None = None
-
     def __init__(self, config: CortexNetConfig):
         super().__init__()
         self.config = config
-        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
-        self.observation, self.latent_size = config.observation, config.latent
+        self.spec = config.spec(target=TargetConfig(images=True, flow=True))
         widths = (3, *config.channels)
         pairs = list(zip(widths[:-1], widths[1:], strict=True))
         self.up = nn.ModuleList(
@@ -94,11 +80,10 @@ class CortexNetWorldModel(WorldModel):
             nn.ConvTranspose2d(above, 1 if level == 0 else below, 3, 2, 1)
             for level, (below, above) in enumerate(pairs)
         )
-        nn.init.zeros_(self.down[0].weight)
-        nn.init.zeros_(self.down[0].bias)
+        zero_head(self.down[0])
         self.norm_up = nn.ModuleList(nn.GroupNorm(1, above) for above in config.channels)
         self.norm_down = nn.ModuleList(nn.GroupNorm(1, below) for below in config.channels[:-1])
-        self.dropout = nn.Dropout2d(config.dropout)
+        self.dropout = MapDropout(config.dropout, config.channels[-1])
         self._sizes = [(self.raster.rows, self.raster.columns)]
         for _ in config.channels:
             rows, columns = self._sizes[-1]
@@ -106,12 +91,11 @@ class CortexNetWorldModel(WorldModel):
         top = config.channels[-1] * self._sizes[-1][0] * self._sizes[-1][1]
         self.nudge = nn.Linear(config.latent, top)
         self.explain = nn.Sequential(
-            nn.Linear(2 * config.channels[-1], 128), nn.ReLU(), nn.Linear(128, 2 * config.latent)
-        )
-        # A narrow posterior at first: what it says must be audible before it can be heeded.
-        nn.init.constant_(self.explain[-1].bias[config.latent :], -2.0)
+            nn.Linear(2 * config.channels[-1], 128), nn.ReLU(),
+            posterior_head(nn.Linear(128, 2 * config.latent)),
+        )  # fmt: skip
 
-    def encode(self, observation: Observation) -> _State:
+    def begin(self, observation: Observation) -> _State:
         """Watches the history; each frame's prediction is dropped for what was seen instead."""
         seconds_ago = self.config.observation.lags(observation.ego.device) * self.config.dt_s
         history = aligned_vehicles(observation, seconds_ago, self.raster)
@@ -127,24 +111,11 @@ class CortexNetWorldModel(WorldModel):
             state = replace(self._pass(state, None), vehicles=history[:, number])
         return state
 
-    def repeat(self, state: _State, copies: int) -> _State:
-        """Every element ``copies`` times in a row."""
-        return _State(
-            state.vehicles.repeat_interleave(copies, 0),
-            tuple(level.repeat_interleave(copies, 0) for level in state.said),
-            state.road.repeat_interleave(copies, 0),
-            state.speed_mps.repeat_interleave(copies, 0),
-            state.steps,
-        )
-
     def advance(
-        self,
-        state: _State,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ) -> _State:
+        self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[_State, Ego]:
         """The next picture, from its own last one; the ego plays no part."""
-        return self._pass(state, latent)
+        return self._pass(state, latent), ego
 
     def _pass(self, state: _State, latent: Float[Tensor, "batch latent"] | None) -> _State:
         """Up to the top, down again, and the change that arrives is made to the picture."""
@@ -178,23 +149,26 @@ class CortexNetWorldModel(WorldModel):
         road = carried_road(state.road, still, seconds, state.speed_mps, self.raster)
         return torch.cat([state.vehicles[:, None], road[:, 0]], dim=1)
 
-    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+    def posterior(self, state: _State, target: Target, step: int) -> Latent:
         """From the embeddings before the step and of the true picture after it."""
-        assert truth.images is not None
-        then = replace(state, vehicles=truth.images.vehicles[:, step], steps=state.steps + 1)
+        assert target.images is not None
+        then = replace(state, vehicles=target.images.vehicles[:, step], steps=state.steps + 1)
         embeddings = [self._climb(one)[1][-1].mean((-2, -1)) for one in (state, then)]
-        mean, log_variance = self.explain(torch.cat(embeddings, dim=1)).chunk(2, dim=-1)
-        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+        return Latent.of(self.explain(torch.cat(embeddings, dim=1)))
 
-    def decode(self, states: list[_State], observation: Observation, futures: int) -> Futures:
+    def decode(
+        self, states: list[_State], observation: Observation, samples: int
+    ) -> OccupancyPrediction:
         """The pictures, and the road as it slides by."""
         vehicles = torch.stack([state.vehicles for state in states], dim=1)
         seconds = vehicles.new_tensor([state.steps for state in states]) * self.step_s
         road = observation.images[:, -1, [LANES, OFFROAD]]
         still = torch.zeros_like(road)[:, None].expand(-1, len(states), -1, -1, -1)
-        return Futures(
-            vehicles.unflatten(0, (-1, futures)),
-            carried_road(road, still, seconds, observation.ego[:, -1, 3], self.raster),
-            gliding_poses(observation.ego[:, -1], seconds),
+        road = carried_road(road, still, seconds, observation.ego[:, -1, 3], self.raster)
+        return OccupancyPrediction(
+            gliding_poses(observation.ego[:, -1], seconds)[:, None],
             self.raster,
+            vehicles.unflatten(0, (-1, 1, samples)),
+            road[:, None],
+            UniformMotion(SeenLaneSpeed(observation, self.observation, self.dt_s)),
         )

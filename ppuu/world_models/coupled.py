@@ -3,7 +3,7 @@
 Henaff, Canziani, LeCun (ICLR 2019), appendix A: images and states of the past, stacked, are encoded
 to features; an embedding of the action and one of a latent are added, a bottleneck mixes what is
 far apart, and a decoder paints the next image onto the last one, from where the ego then is.  The
-images foreseen take their place in the history, and so on.
+predicted images take their place in the history, and so on.
 
 The ego is moved by the network as well (``ego='model'``), or by the kinematics alone, as in
 "Separating the World and Ego Models" (2204.07184): CFM-KM, ``ego='kinematic'``.  With
@@ -16,7 +16,7 @@ next frame, and what the head predicts is the deviation from driving on at the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -26,11 +26,14 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..geometry import to_local, to_world
 from ..kinematics import action_between
+from ..nest import repeat
 from ..observation import Normalizer, Observation, ObservationConfig
+from ..predictions import OccupancyPrediction, Target, TargetConfig, UniformMotion
 from ..raster import CHANNELS, LANES, OFFROAD, VEHICLES
-from ..rollout import Futures
-from .base import Latent, Truth, WorldModel
+from .base import DropoutConfig, Ego, WorldModel
 from .convolutions import Conv2d
+from .gliding import SeenLaneSpeed
+from .latent import Latent
 from .layers import Bottleneck, ImageDecoder, StateHead, feature_maps, image_encoder, perceptron
 
 _FAINTEST = 1 / 255
@@ -41,17 +44,14 @@ _TURN_RADPS = 0.05
 
 
 @dataclass(frozen=True)
-class CoupledConfig:
-    """Size and kind of the coupled model.
+class CoupledConfig(DropoutConfig):
+    """Size and kind of the coupled model (PPUU: 20 frames of stride 1, one frame a step).
+
+    A latent of 0 makes it deterministic.
 
     Attributes:
-        observation: the history it sees (PPUU: 20 frames, stride 1).
-        frames_per_step: recorded frames one model step spans (PPUU: 1).
-        dt_s: seconds a recorded frame.
         features: maps at 1/8 of the resolution, and width of all linear layers (PPUU: 256); a
             half and a quarter of it at 1/4 and 1/2.
-        latent: width of the latent of a step (PPUU: 32); 0 for a deterministic model.
-        dropout: probability, also for the replicas that measure uncertainty.
         ego: who moves the ego: the model, as in PPUU, or the kinematics.
         action: what the model is told: the action, or the ego's next state.
         repeats: how the last image enters the next one before the sigmoid: as logits, so that an
@@ -59,25 +59,15 @@ class CoupledConfig:
     """
 
     observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(6, 3))
-    frames_per_step: int = 3
-    dt_s: float = 0.1
     features: int = 64
-    latent: int = 16
-    dropout: float = 0.1
     ego: Literal["model", "kinematic"] = "model"
     action: Literal["action", "state"] = "action"
     repeats: Literal["logits", "values"] = "logits"
 
     def __post_init__(self):
-        if self.frames_per_step < 1 or self.latent < 0 or not self.dt_s > 0:
-            raise InputError(
-                "frames_per_step and dt_s of a world model must be positive, latent not negative"
-            )
-        if not 0.0 <= self.dropout < 1.0 or self.features < 4 or self.features % 4:
-            raise InputError(
-                f"dropout {self.dropout} must be from 0 to below 1, features {self.features} a "
-                "multiple of 4"
-            )
+        super().__post_init__()
+        if self.features < 4 or self.features % 4:
+            raise InputError(f"features {self.features} must be a multiple of 4")
 
     def build(self) -> CoupledWorldModel:
         """A freshly initialised model."""
@@ -90,22 +80,37 @@ PAPER = CoupledConfig(
 """The published size."""
 
 
-@dataclass(eq=False)
-class _State:
-    """A history that grows at its end as it is foreseen.
+@dataclass(frozen=True, eq=False)
+class _Recorded:
+    """Recorded frames, shared by several elements of a batch in a row.
 
     Attributes:
-        recorded: frames of three channels each, oldest first, in the precision of the network.
-        copies: how many elements in a row share one of them.
-        painted: images foreseen since, as many as the history has, oldest first, in the same
+        images: three channels each, oldest first, in the precision of the network.
+        copies: how many elements share one history.
+    """
+
+    images: Float[Tensor, "clips stacked rows columns"]
+    copies: int = 1
+
+    def repeat(self, copies: int) -> _Recorded:
+        """Every element so many times in a row."""
+        return _Recorded(self.images, self.copies * copies)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A history that grows at its end as it is predicted.
+
+    Attributes:
+        recorded: what was seen.
+        painted: images predicted since, as many as the history has, oldest first, in the same
             precision.
         image: the last of all.
         ego: states at the last so many times.
-        features: of this history, once somebody has asked for them.
+        features: of this history, once it is ``prepared``.
     """
 
-    recorded: Float[Tensor, "clips stacked rows columns"]
-    copies: int
+    recorded: _Recorded
     painted: tuple[Float[Tensor, "batch 3 rows columns"], ...]
     image: Float[Tensor, "batch 3 rows columns"]
     ego: Float[Tensor, "batch frames 4"]
@@ -115,17 +120,15 @@ class _State:
 class CoupledWorldModel(WorldModel):
     """See the module's text.  At PPUU's size 15.6 million parameters, 11.8 if deterministic."""
 
-    decoupled = False
-    predicts_images = True
-    paints_images = True
     normalizer: Normalizer
 
     def __init__(self, config: CoupledConfig):
         super().__init__()
         self.config = config
-        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
-        self.latent_size, self.observation = config.latent, config.observation
-        self.predicts_ego = config.ego == "model"
+        self.spec = config.spec(
+            conditioned_on_ego=True, moves_ego=config.ego == "model",
+            target=TargetConfig(images=True, road_at_every_step=True),
+        )  # fmt: skip
         frames, width, dropout = config.observation.frames, config.features, config.dropout
         self._size = feature_maps(self.raster)
         everything = width * self._size[0] * self._size[1]
@@ -136,7 +139,7 @@ class CoupledWorldModel(WorldModel):
         self.drive = perceptron((told, width, width, everything), dropout)
         self.mix = Bottleneck(width, dropout, self._size)
         self.paint = ImageDecoder(width, dropout, self.raster)
-        if self.predicts_ego:
+        if self.spec.moves_ego:
             self.move = StateHead(width, dropout, self._size, 4)
         if config.latent:
             self.latent_in = nn.Linear(config.latent, everything)
@@ -149,31 +152,28 @@ class CoupledWorldModel(WorldModel):
         """Every image is drawn from where the ego then is."""
         return ego[..., :3]
 
-    def predicted_ego(self, state: _State) -> Float[Tensor, "batch 4"]:
-        """Where the model believes the ego to be."""
-        return state.ego[:, -1]
-
-    def encode(self, observation: Observation) -> _State:
-        """The history as it is; features follow when they are asked for."""
+    def begin(self, observation: Observation) -> _State:
+        """The history as it is, and its features, once for all copies."""
         recorded = observation.images.flatten(1, 2)
         if torch.is_autocast_enabled(recorded.device.type):
             # Once and for all, instead of the whole stack at each step.
             recorded = recorded.to(torch.get_autocast_dtype(recorded.device.type))
         # Channels last: convolutions on a CPU are a third faster than with one image a channel.
-        recorded = recorded.contiguous(memory_format=torch.channels_last)
-        return _State(recorded, 1, (), observation.images[:, -1], observation.ego)
+        recorded = _Recorded(recorded.contiguous(memory_format=torch.channels_last))
+        return self.prepared(_State(recorded, (), observation.images[:, -1], observation.ego))
 
-    def _features(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
-        """Of images and ego states, seen from the present pose; computed once for a state."""
-        features = state.features
-        if features is None:
-            path = to_local(state.ego, state.ego[:, -1:]).flatten(1)
-            features = self._seen(state)
-            features = features + self._embedded(self.past, self.normalizer.path(path))
-            state.features = features
-        return features
+    def prepared(self, state: _State) -> _State:
+        """With features of images and ego states, seen from the present pose."""
+        if state.features is not None:
+            return state
+        path = to_local(state.ego, state.ego[:, -1:]).flatten(1)
+        features = self._seen(state.recorded, state.painted)
+        features = features + self._embedded(self.past, self.normalizer.path(path))
+        return replace(state, features=features)
 
-    def _seen(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
+    def _seen(
+        self, recorded: _Recorded, painted: tuple[Float[Tensor, "batch 3 rows columns"], ...]
+    ) -> Float[Tensor, "batch features rows8 columns8"]:
         """Of the images alone.
 
         The first layer adds up over images: its share of recorded ones is the same for all copies
@@ -183,13 +183,13 @@ class CoupledWorldModel(WorldModel):
         first, *others = self.see
         assert isinstance(first, Conv2d)
         frames = self.config.observation.frames
-        left = CHANNELS * (frames - len(state.painted))
+        left = CHANNELS * (frames - len(painted))
         parts = []
         if left:
-            part = first.of(state.recorded[:, -left:], slice(left))
-            parts.append(part.repeat_interleave(state.copies, 0) if state.copies > 1 else part)
-        if state.painted:
-            parts.append(first.of(torch.cat(state.painted, dim=1), slice(left, None)))
+            part = first.of(recorded.images[:, -left:], slice(left))
+            parts.append(repeat(part, recorded.copies))
+        if painted:
+            parts.append(first.of(torch.cat(painted, dim=1), slice(left, None)))
         features = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         if first.bias is not None:
             features = features + first.bias.to(features.dtype)[:, None, None]
@@ -197,27 +197,9 @@ class CoupledWorldModel(WorldModel):
             features = layer(features)
         return features
 
-    def repeat(self, state: _State, copies: int) -> _State:
-        """Every element ``copies`` times in a row; a history is encoded once for all of them.
-
-        But not in training: dropout replicas shall differ in how they see it, too.
-        """
-        features = state.features if self.training else self._features(state)
-        return _State(
-            state.recorded,
-            state.copies * copies,
-            tuple(image.repeat_interleave(copies, 0) for image in state.painted),
-            state.image.repeat_interleave(copies, 0),
-            state.ego.repeat_interleave(copies, 0),
-            None if features is None else features.repeat_interleave(copies, 0),
-        )
-
     def advance(
-        self,
-        state: _State,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ) -> _State:
+        self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[_State, Ego]:
         """Paints the next image.
 
         Where the model moves the ego, gradients reach actions through the network.  Where the
@@ -225,9 +207,9 @@ class CoupledWorldModel(WorldModel):
         is told of the ego as of a constant: both ways together would count a metre twice.
         """
         assert ego is not None, "a coupled model has to be told where the ego goes"
-        ego = ego if self.predicts_ego else ego.detach()
+        network_ego = ego if self.spec.moves_ego else ego.detach()
         present = state.ego[:, -1]
-        features = self._features(state) + self._embedded(self.drive, self.told(present, ego))
+        features = self._known(state) + self._embedded(self.drive, self.told(present, network_ego))
         if self.config.latent:
             features = features + self._embedded(self.latent_in, latent)
         features = features + self.mix(features)
@@ -241,15 +223,17 @@ class CoupledWorldModel(WorldModel):
             image = image + (image.clamp(0.0, 1.0) - image).detach()
         else:
             image = torch.sigmoid(painted + state.image)
-        if self.predicts_ego:
-            ego = self.moved(present, self.move(features))
-        return _State(
-            state.recorded,
-            state.copies,
-            (*state.painted, image.to(state.recorded.dtype))[-self.config.observation.frames :],
-            image,
-            torch.cat([state.ego[:, 1:], ego[:, None]], dim=1),
-        )
+        if self.spec.moves_ego:
+            ego = network_ego = self.moved(present, self.move(features))
+        kept = self.config.observation.frames
+        painted = (*state.painted, image.to(state.recorded.images.dtype))[-kept:]
+        path = torch.cat([state.ego[:, 1:], network_ego[:, None]], dim=1)
+        return _State(state.recorded, painted, image, path), ego
+
+    def _known(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
+        features = self.prepared(state).features
+        assert features is not None
+        return features
 
     def _embedded(self, layer: nn.Module, values: Float[Tensor, "batch numbers"]) -> Tensor:
         return layer(values).unflatten(1, (-1, *self._size))
@@ -291,39 +275,40 @@ class CoupledWorldModel(WorldModel):
         after = [ahead + speed * self.step_s, left, turn, (speed + gained).clamp(min=0.0)]
         return to_world(torch.stack(after, dim=-1), present)
 
-    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+    def posterior(self, state: _State, target: Target, step: int) -> Latent:
         """From the features before the step and the image after it."""
-        everybody = torch.ones(len(state.ego), dtype=torch.bool, device=state.ego.device)
-        return self.posterior_of(everybody, state, truth, step)
+        asked = torch.ones(len(state.ego), dtype=torch.bool, device=state.ego.device)
+        return self.posterior_where(asked, state, target, step)
 
-    def posterior_of(
-        self, asked: Bool[Tensor, " batch"], state: _State, truth: Truth, step: int
+    def posterior_where(
+        self, asked: Bool[Tensor, " batch"], state: _State, target: Target, step: int
     ) -> Latent:
         """Standard normal where nobody asks."""
         if not self.config.latent:
             return Latent.standard(state.ego.new_zeros(len(asked), 0))
-        true, rows = truth.images, asked.nonzero()[:, 0]
+        true, rows = target.images, asked.nonzero()[:, 0]
         assert true is not None
         lanes, offroad = true.road[rows, step].unbind(1)
         seen = self.witness(torch.stack([lanes, true.vehicles[rows, step], offroad], dim=1))
-        both = (self._features(state)[rows] + seen).flatten(1)
-        told = self.explain(both)
-        told = told.new_zeros(len(asked), told.shape[1]).index_copy(0, rows, told)
-        mean, log_variance = told.chunk(2, dim=-1)
-        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+        told = self.explain((self._known(state)[rows] + seen).flatten(1))
+        return Latent.of(told.new_zeros(len(asked), told.shape[1]).index_copy(0, rows, told))
 
-    def decode(self, states: list[_State], observation: Observation, futures: int) -> Futures:
-        """The last image of each state, drawn at the first future's ego; the futures' mean road.
+    def decode(
+        self, states: list[_State], observation: Observation, samples: int
+    ) -> OccupancyPrediction:
+        """The last image of each state, drawn at the first sample's ego; the samples' mean road.
 
         Where the kinematics move the ego, masks are shifted against the image: the gradient goes
         from the ego's pose to them, the image's own pose is a constant.
         """
         images = torch.stack([state.image for state in states], dim=1)
-        images = images.unflatten(0, (-1, futures))
-        pose = torch.stack([state.ego[::futures, -1, :3] for state in states], dim=1)
-        return Futures(
-            images[:, :, :, VEHICLES],
-            images[:, :, :, [LANES, OFFROAD]].mean(1),
-            pose if self.predicts_ego else pose.detach(),
+        images = images.unflatten(0, (len(observation.ego), -1, samples))
+        pose = torch.stack([state.ego[::samples, -1, :3] for state in states], dim=1)
+        pose = pose.unflatten(0, (len(observation.ego), -1))
+        return OccupancyPrediction(
+            pose if self.spec.moves_ego else pose.detach(),
             self.raster,
+            images[:, :, :, :, VEHICLES],
+            images[:, :, :, :, [LANES, OFFROAD]].mean(2),
+            UniformMotion(SeenLaneSpeed(observation, self.observation, self.dt_s)),
         )

@@ -16,48 +16,39 @@ faint layer paints what enters the view.  The road slides by as the gliding fram
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..encoders.dropout import MapDropout
 from ..errors import InputError
-from ..observation import Normalizer, Observation, ObservationConfig
+from ..observation import Normalizer, Observation
+from ..predictions import OccupancyPrediction, Target, TargetConfig
 from ..raster import LANES, OFFROAD
-from ..rollout import Futures
-from .base import Latent, Truth, WorldModel
+from .base import DropoutConfig, Ego, WorldModel
 from .carry import MAPS, carry
 from .gliding import aligned_vehicles
+from .latent import Latent, posterior_head, zero_head
 from .motion import seen_velocity
 
 
 @dataclass(frozen=True)
-class DecoupledConfig:
+class DecoupledConfig(DropoutConfig):
     """Size of the decoupled model.
 
     Attributes:
-        observation: the history it sees.
-        frames_per_step: recorded frames one model step spans.
-        dt_s: seconds a recorded frame.
         channels: feature maps at 1/2, 1/4 and 1/8 of the raster's resolution.
-        latent: width of the latent of a step (PPUU: 32).
-        dropout: probability, also for the replicas that measure uncertainty.
     """
 
-    observation: ObservationConfig = field(default_factory=ObservationConfig)
-    frames_per_step: int = 3
-    dt_s: float = 0.1
     channels: tuple[int, int, int] = (24, 48, 64)
-    latent: int = 16
-    dropout: float = 0.1
 
     def __post_init__(self):
-        if self.frames_per_step < 1 or self.latent < 1 or not self.dt_s > 0:
-            raise InputError("frames_per_step, latent and dt_s of a world model must be positive")
-        if not 0.0 <= self.dropout < 1.0 or min(self.channels) < 1:
-            raise InputError(f"dropout {self.dropout} or channels {self.channels} make no sense")
+        super().__post_init__()
+        if self.latent < 1 or min(self.channels) < 1:
+            raise InputError(f"latent {self.latent} and channels {self.channels}: at least 1")
 
     def build(self) -> DecoupledWorldModel:
         """A freshly initialised model."""
@@ -78,17 +69,12 @@ class _State:
 class DecoupledWorldModel(WorldModel):
     """See the module's text.  Default: 0.4 M parameters."""
 
-    decoupled = True
-    predicts_images = True
     normalizer: Normalizer
 
     def __init__(self, config: DecoupledConfig):
         super().__init__()
         self.config = config
-        self.frames_per_step = config.frames_per_step
-        self.latent_size = config.latent
-        self.observation = config.observation
-        self.dt_s = config.dt_s
+        raster = config.observation.raster
         half, quarter, eighth = config.channels
         ego_features = config.observation.frames * 4 + 2
         self.normalizer = Normalizer(ego_features)
@@ -101,11 +87,13 @@ class DecoupledWorldModel(WorldModel):
         )
         self.settle = _Residual(eighth, dropout=0.0)
         with torch.no_grad():
-            blank = torch.zeros(1, images, self.raster.rows, self.raster.columns)
+            blank = torch.zeros(1, images, raster.rows, raster.columns)
             fine = self.middle(self.stem(blank))
             self._fine, self._coarse = fine.shape[-2:], self.top(fine).shape[-2:]
         positions = self._coarse[0] * self._coarse[1]
-        self.embedding_size = eighth * positions
+        self.spec = config.spec(
+            embedding=eighth * positions, target=TargetConfig(images=True, flow=True)
+        )
         self.latent_in = nn.Linear(config.latent, eighth * positions)
         self.transition = _Residual(eighth, config.dropout)
         self.witness = nn.Sequential(
@@ -113,10 +101,8 @@ class DecoupledWorldModel(WorldModel):
         )
         self.explain = nn.Sequential(
             nn.ReLU(), nn.Conv2d(eighth, 32, 3, 1, 1), nn.ReLU(), nn.Flatten(),
-            nn.Linear(32 * positions, 2 * config.latent),
+            posterior_head(nn.Linear(32 * positions, 2 * config.latent)),
         )  # fmt: skip
-        # A narrow posterior at first: what it says must be audible before it can be heeded.
-        nn.init.constant_(self.explain[-1].bias[config.latent :], -2.0)
         self.rise = nn.Conv2d(eighth, 32, 1)
         self.recall = nn.Conv2d(quarter, 32, 1)
         # Two heads: the motion at present, which learns quickly from small displacements and
@@ -127,12 +113,10 @@ class DecoupledWorldModel(WorldModel):
 
     def _head(self) -> nn.Sequential:
         """From features to maps, zero at first."""
-        last = nn.Conv2d(32, 2 * MAPS, 3, 1, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last = zero_head(nn.Conv2d(32, 2 * MAPS, 3, 1, 1))
         return nn.Sequential(nn.Conv2d(32, 32, 3, 1, 1), nn.ReLU(), last)
 
-    def encode(self, observation: Observation) -> _State:
+    def begin(self, observation: Observation) -> _State:
         """Aligns the history in the gliding frame and encodes it."""
         seconds_ago = self.config.observation.lags(observation.ego.device) * self.config.dt_s
         history = aligned_vehicles(observation, seconds_ago, self.raster)
@@ -148,16 +132,6 @@ class DecoupledWorldModel(WorldModel):
         """The coarsest features."""
         return state.features.flatten(1)
 
-    def repeat(self, state: _State, copies: int) -> _State:
-        """Every element ``copies`` times in a row."""
-        return _State(
-            state.features.repeat_interleave(copies, 0),
-            state.detail.repeat_interleave(copies, 0),
-            state.motion.repeat_interleave(copies, 0),
-            state.seen.repeat_interleave(copies, 0),
-            state.steps,
-        )
-
     def _motion(
         self,
         head: nn.Module,
@@ -170,35 +144,33 @@ class DecoupledWorldModel(WorldModel):
         return maps.unflatten(1, (MAPS, 2)).movedim(2, -1).flatten(-2)
 
     def advance(
-        self,
-        state: _State,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ) -> _State:
+        self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[_State, Ego]:
         """Features one step later; the ego plays no part."""
         nudge = self.latent_in(latent).view(len(latent), -1, *self._coarse)
         features = self.transition(state.features + nudge)
-        return replace(state, features=features, steps=state.steps + 1)
+        return replace(state, features=features, steps=state.steps + 1), ego
 
-    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+    def posterior(self, state: _State, target: Target, step: int) -> Latent:
         """From the features before the step and the vehicles seen after it."""
-        assert truth.images is not None
-        vehicles = truth.images.vehicles[:, step]
+        assert target.images is not None
+        vehicles = target.images.vehicles[:, step]
         seen = self.witness(vehicles[:, None])
         seen = functional.interpolate(seen, self._coarse, mode="nearest-exact")
-        mean, log_variance = self.explain(state.features + seen).chunk(2, dim=-1)
-        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+        return Latent.of(self.explain(state.features + seen))
 
-    def decode(self, states: list[_State], observation: Observation, futures: int) -> Futures:
-        """Carries the last image along; all steps and futures in one batch."""
+    def decode(
+        self, states: list[_State], observation: Observation, samples: int
+    ) -> OccupancyPrediction:
+        """Carries the last image along; all steps and samples in one batch."""
         steps, batch = len(states), len(observation.ego)
         features = torch.stack([state.features for state in states], dim=1).flatten(0, 1)
         detail = states[0].detail.repeat_interleave(steps, 0)
         change = self._motion(self.change, features, detail)
         maps = states[0].motion.repeat_interleave(steps, 0) + change
-        maps = maps.view(batch, futures, steps, *maps.shape[1:])
+        maps = maps.view(batch, samples, steps, *maps.shape[1:])
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
-        return carry(observation, states[0].seen[::futures], maps, seconds, self.raster)
+        return carry(observation, states[0].seen[::samples], maps, seconds, self.raster)
 
 
 class _Residual(nn.Module):
@@ -207,7 +179,7 @@ class _Residual(nn.Module):
     def __init__(self, channels: int, dropout: float):
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = MapDropout(dropout, channels)
         self.second = nn.Conv2d(channels, channels, 3, 1, 1)
 
     def forward(self, features: Tensor) -> Tensor:

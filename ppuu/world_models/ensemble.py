@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,18 +14,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
+from ..encoders.dropout import Calls
 from ..errors import InputError
+from ..nest import Repeatable, mapped, repeat
 from ..observation import Observation
-from ..raster import LocalRoad
-from ..rollout import Futures
-from ..track_futures import TrackFutures
-from .base import Latent, Truth, WorldModel
+from ..predictions import Prediction, Target
+from .base import Ego, WorldModel
+from .latent import Latent
+from .replicas import MemberReplicas, Replicas
 
 
 class Ensemble(WorldModel):
     """Models of one configuration, run side by side in one batch (``torch.func``, no loop).
 
-    Future ``k`` is foreseen by member ``k`` modulo their number, so an ensemble can stand wherever
+    Sample ``k`` is predicted by member ``k`` modulo their number, so an ensemble can stand wherever
     a world model can.  Members are trained one by one; an ensemble is not.
 
     ``torch.func.vmap`` must know every operation of a model, as it does for those of this package.
@@ -46,13 +48,9 @@ class Ensemble(WorldModel):
         if any(getattr(model, "config", None) != first.config for model in models):
             raise InputError("the members of an ensemble must have the same configuration")
         self.config, self.members = first.config, len(models)
-        self.frames_per_step, self.dt_s = first.frames_per_step, first.dt_s
-        self.decoupled, self.predicts_images = first.decoupled, first.predicts_images
-        self.observation, self.latent_size = first.observation, first.latent_size
-        self.latent_span = first.latent_span
-        self.predicts_ego = first.predicts_ego
-        self.normalizer = None
-        calls = [_Calls(model) for model in models]
+        # Members may give embeddings, each its own; the ensemble has none.
+        self.spec = replace(first.spec, embedding=0)
+        calls = [Calls(model) for model in models]
         parameters, buffers = stack_module_state(calls)
         # Module registries allow no dots in names; the pattern is kept out of them, since its own
         # weights are never used.
@@ -72,90 +70,76 @@ class Ensemble(WorldModel):
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
         """As each member's."""
-        return self._pattern[0].model.image_poses(observation, ego)
+        return self._pattern[0]("image_poses", observation, ego)
 
-    def encode(self, observation: Observation) -> _State:
+    def begin(self, observation: Observation) -> _State:
         """Each member's state."""
-        return self._each("encode", lambda call, _: call(observation), [], 1)
+        return self._each("begin", lambda call, _: call(observation), [], 1)[0]
 
-    def repeat(self, state: _State, copies: int) -> _State:
-        """Shares copies among the members; where they do not come out even, some idle along."""
-        assert state.copies == 1, "a state of an ensemble is repeated once"
-        rounds = -(-copies // self.members)
-        return self._each("repeat", lambda call, own: call(own[0], rounds), [state], copies)
+    def repeated(self, state: _State, candidates: int, samples: int) -> _State:
+        """Shares samples among the members; where they do not come out even, some idle along."""
+        copies = candidates * -(-samples // self.members)
+        return self._each("begin", lambda _, own: repeat(own[0], copies), [state], samples)[0]
 
     def advance(
-        self,
-        state: _State,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ) -> _State:
-        """Every member advances the futures that are its own."""
+        self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[_State, Ego]:
+        """Every member advances the samples that are its own."""
 
         def one(call: Callable, own: list) -> Any:
             return call(own[0], own[2] if len(own) > 2 else None, own[1])
 
-        return self._each("advance", one, self._dealt(state, latent, ego), state.copies)
+        return self._advanced("advance", one, state, latent, ego)
 
     def step(
-        self,
-        state: _State,
-        ego: Float[Tensor, "batch 4"] | None,
-        noise: Float[Tensor, "batch time latent"],
-        number: int,
-    ) -> _State:
+        self, state: _State, ego: Ego, noise: Float[Tensor, "batch time latent"], number: int
+    ) -> tuple[_State, Ego]:
         """Every member makes latents of the noise by a prior of its own."""
 
         def one(call: Callable, own: list) -> Any:
             return call(own[0], own[2] if len(own) > 2 else None, own[1][:, None], 0)
 
-        now = noise[:, number if self.latent_span == "step" else 0]
-        return self._each("step", one, self._dealt(state, now, ego), state.copies)
+        now = noise[:, number if self.spec.latent_span == "step" else 0]
+        return self._advanced("step", one, state, now, ego)
 
-    def _dealt(self, state: _State, latent: Tensor, ego: Tensor | None) -> list:
+    def _advanced(
+        self, method: str, use: Callable, state: _State, latent: Tensor, ego: Ego
+    ) -> tuple[_State, Ego]:
         given = [latent] if ego is None else [latent, ego]
-        return [state, *(self._deal(value, state.copies) for value in given)]
+        own = [state, *(self._deal(value, state.copies) for value in given)]
+        found = self._each(method, use, own, state.copies)
+        state, moved = found[0], ego if len(found) < 2 else self._collected(found[1])
+        return state, moved
 
-    def predicted_ego(self, state: _State) -> Float[Tensor, "batch 4"]:
-        """Of each future, as its own member has moved it."""
-        (told,) = self._each(
-            "predicted_ego", lambda call, own: call(own[0]), [state], state.copies
-        ).tensors
-        rounds = -(-state.copies // self.members)
-        told = told.unflatten(1, (-1, rounds)).movedim(0, 2).flatten(1, 2)
-        return told[:, : state.copies].flatten(0, 1)
+    def _collected(self, told: _State) -> Float[Tensor, "batch 4"]:
+        """What the members say of their own samples, in the samples' order."""
+        (value,) = told.tensors
+        rounds = -(-told.copies // self.members)
+        value = value.unflatten(1, (-1, rounds)).movedim(0, 2).flatten(1, 2)
+        return value[:, : told.copies].flatten(0, 1)
 
-    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
-        """There is none: each member explains what it sees in a latent of its own."""
-        raise NotImplementedError("the members of an ensemble are trained one by one")
+    def posterior(self, state: _State, target: Target, step: int) -> Latent:
+        """Each member has latents of its own.
 
-    def decode(
-        self, states: list[_State], observation: Observation, futures: int
-    ) -> Futures | TrackFutures:
-        """All members' futures; the road of models that predict it is the members' mean."""
-        rounds = -(-futures // self.members)
-
-        def call_one(call: Callable, own: list) -> Futures | TrackFutures:
-            return call(own, observation, rounds)
-
-        told = self._each("decode", call_one, states, futures)
-        tensors = dict(zip(told.names, told.tensors, strict=True))
-        first = told.build([value[0] for value in told.tensors])
-
-        def gathered(name: str) -> Tensor:
-            value = tensors[name]  # members, batch, rounds, …
-            return value.movedim(0, 2).flatten(1, 2)[:, :futures]
-
-        if isinstance(first, TrackFutures):
-            return replace(first, states=gathered("states"))
-        pace = tensors.get("pace_mps")
-        return replace(
-            first,
-            vehicles=gathered("vehicles"),
-            road=tensors["road"].mean(0),
-            flow=None,
-            pace_mps=None if pace is None else pace.mean(0),
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            "an ensemble has no posterior: each member infers latents of its own; ask one of them"
         )
+
+    def replicas(self, count: int, generator: torch.Generator) -> Replicas:
+        """The members; there are no more different ones."""
+        return MemberReplicas(self, count)
+
+    def decode(self, states: list[_State], observation: Observation, samples: int) -> Prediction:
+        """All members' samples, taking turns."""
+        rounds = -(-samples // self.members)
+        (told,) = self._each(
+            "decode", lambda call, own: call(own, observation, rounds), states, samples
+        )
+        parts = [told.build([value[k] for value in told.tensors]) for k in range(self.members)]
+        return type(parts[0]).interleave(parts, samples)
 
     def _deal(self, values: Float[Tensor, "each last"], copies: int) -> Tensor:
         """What belongs to each copy, given to the member that foresees it: members in front."""
@@ -167,14 +151,17 @@ class Ensemble(WorldModel):
 
     def _each(
         self, method: str, use: Callable[[Callable, list], Any], own: list, copies: int
-    ) -> _State:
+    ) -> list[_State]:
         """Calls a method of all members, each with its own weights and arguments.
 
         Args:
             method: its name.
             use: given the method of one member and its arguments, calls it.
             own: states or tensors with members in front.
-            copies: futures of each element in the result.
+            copies: samples of each element in the result.
+
+        Returns:
+            What the method returned; several if it was a tuple.
         """
         kept: list = []
 
@@ -184,10 +171,14 @@ class Ensemble(WorldModel):
                 for value, parts in zip(own, tensors, strict=True)
             ]
             call = partial(self._call, (parameters, buffers), method)
-            found: list[tuple[str, Tensor]] = []
-            kept[:] = [_take_apart(use(call, arguments), found, "")]
-            kept.append([name for name, _ in found])
-            return [value for _, value in found]
+            told, found = use(call, arguments), []
+            results = told if isinstance(told, tuple) else (told,)
+            kept[:] = []
+            for result in results:
+                first = len(found)
+                build = _take_apart(result, found)
+                kept.append((build, first, len(found)))
+            return found
 
         names, buffer_names = self._names
         parameters = dict(zip(names, self.weights, strict=True))
@@ -197,23 +188,11 @@ class Ensemble(WorldModel):
         tensors = [list(v.tensors) if isinstance(v, _State) else [v] for v in own]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
-            mapped = torch.vmap(one, randomness="different")(parameters, buffers, tensors)
-        return _State(mapped, kept[1], kept[0], copies)
+            results = torch.vmap(one, randomness="different")(parameters, buffers, tensors)
+        return [_State(results[a:b], build, copies) for build, a, b in kept if b > a]
 
     def _call(self, weights: tuple[dict, dict], method: str, *arguments: Any) -> Any:
         return functional_call(self._pattern[0], weights, (method, *arguments))
-
-
-class _Calls(nn.Module):
-    """Any method of a model as a module's only one, which is what ``functional_call`` calls."""
-
-    def __init__(self, model: WorldModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, method: str, *arguments: Any) -> Any:
-        """Calls the method."""
-        return getattr(self.model, method)(*arguments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,34 +200,35 @@ class _State:
     """The members' states: their tensors, members in front, and how to build one of them.
 
     Attributes:
-        tensors: in the order of ``names``.
-        names: what each tensor is called where it belongs.
+        tensors: all of them.
         build: from one member's tensors, its state.
-        copies: futures of each element.
+        copies: samples of each element.
     """
 
     tensors: list[Tensor]
-    names: list[str]
     build: Callable[[list[Tensor]], Any]
     copies: int
 
 
-def _take_apart(
-    nest: Any, found: list[tuple[str, Tensor]], name: str
-) -> Callable[[list[Tensor]], Any]:
-    """Appends the tensors of a nest to ``found``; returns what builds it again from others."""
-    if isinstance(nest, Tensor):
-        place = len(found)
-        found.append((name, nest))
-        return lambda tensors: tensors[place]
-    if isinstance(nest, list | tuple):
-        kind, parts = type(nest), [_take_apart(part, found, name) for part in nest]
-        return lambda tensors: kind(part(tensors) for part in parts)
-    if isinstance(nest, dict):
-        named = {key: _take_apart(part, found, key) for key, part in nest.items()}
-        return lambda tensors: {key: part(tensors) for key, part in named.items()}
-    if is_dataclass(nest) and not isinstance(nest, type | LocalRoad):
-        kind = type(nest)
-        named = {f.name: _take_apart(getattr(nest, f.name), found, f.name) for f in fields(nest)}
-        return lambda tensors: kind(**{key: part(tensors) for key, part in named.items()})
-    return lambda tensors: nest
+def _take_apart(nest: Any, found: list[Tensor]) -> Callable[[list[Tensor]], Any]:
+    """Appends the tensors of a nest to ``found``; returns what builds it again from just those."""
+    tensors: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        tensors.append(tensor)
+        return tensor
+
+    mapped(nest, note, whole=Repeatable)
+    found.extend(tensors)
+    # The nest is built anew in the same order; its own tensors must not outlive the mapping.
+    empty = mapped(nest, _without_values, whole=Repeatable)
+
+    def build(parts: list[Tensor]) -> Any:
+        left = iter(parts)
+        return mapped(empty, lambda _: next(left), whole=Repeatable)
+
+    return build
+
+
+def _without_values(tensor: Tensor) -> Tensor:
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")

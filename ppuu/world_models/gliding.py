@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..observation import Observation
+from ..observation import Observation, ObservationConfig
 from ..raster import VEHICLES, RasterConfig, warp
 from ..units import LANE_WIDTH_M
 from .motion import seen_velocity
@@ -23,19 +25,30 @@ def gliding_poses(
     return torch.stack([x, y, heading], dim=-1)
 
 
-def seen_pace_mps(
-    observation: Observation, seconds_ago: Float[Tensor, " frames"], raster: RasterConfig
-) -> Float[Tensor, " batch"]:
-    """Mean speed of those who are now in the ego's lane, matched in the history's images.
+class SeenLaneSpeed:
+    """Mean speed of the vehicles that are now in the ego's lane, matched in the history's images
+    when somebody asks; the ego's own where there are none.
 
-    The ego's own where there are none.
+    Args:
+        observation: the history.
+        config: what it shows.
+        dt_s: seconds a recorded frame.
     """
-    history = aligned_vehicles(observation, seconds_ago, raster)
-    faster = seen_velocity(history, seconds_ago, raster)[:, 0]
-    left = raster.pixel_centres_m(history.device, history.dtype)[..., 1]
-    mass = history[:, -1] * (left.abs() < 0.5 * LANE_WIDTH_M)
-    total = mass.sum((1, 2)).clamp(min=1.0)
-    return observation.ego[:, -1, 3] + (mass * faster).sum((1, 2)) / total
+
+    def __init__(self, observation: Observation, config: ObservationConfig, dt_s: float):
+        self._observation, self._config, self._dt_s = observation, config, dt_s
+
+    @cached_property
+    def speed_mps(self) -> Float[Tensor, " batch"]:
+        """Of each history."""
+        seen, raster = self._observation, self._config.raster
+        seconds_ago = self._config.lags(seen.ego.device) * self._dt_s
+        history = aligned_vehicles(seen, seconds_ago, raster)
+        faster = seen_velocity(history, seconds_ago, raster)[:, 0]
+        left = raster.pixel_centres_m(history.device, history.dtype)[..., 1]
+        mass = history[:, -1] * (left.abs() < 0.5 * LANE_WIDTH_M)
+        total = mass.sum((1, 2)).clamp(min=1.0)
+        return seen.ego[:, -1, 3] + (mass * faster).sum((1, 2)) / total
 
 
 def aligned_vehicles(

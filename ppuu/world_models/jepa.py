@@ -26,12 +26,13 @@ from ..encoders.regularizers import (
     VicRegConfig,
 )
 from ..errors import InputError
-from ..observation import Observation, ObservationConfig
+from ..observation import Observation
+from ..predictions import OccupancyPrediction, Target, TargetConfig
 from ..raster import LANES, OFFROAD
-from ..rollout import Futures
-from .base import Latent, Truth, WorldModel
+from .base import Ego, ModelConfig, WorldModel
 from .carry import MAPS, carried_road, carry
 from .gliding import aligned_vehicles
+from .latent import Latent, posterior_head
 from .motion import seen_velocity
 
 _PATCHES = (8, 3)
@@ -41,37 +42,30 @@ _SPEED_MPS = 20.0
 
 
 @dataclass(frozen=True)
-class JepaConfig:
-    """Parts of the joint-embedding model.
+class JepaConfig(ModelConfig):
+    """Parts of the joint-embedding model; a latent of 0 makes it deterministic.
 
     Attributes:
-        observation: the history it sees.
-        frames_per_step: recorded frames one model step spans.
-        dt_s: seconds a recorded frame.
         assembly: encoder and predictor.
         regularizer: what the embeddings learn from.
-        latent: width of the latent of a step; 0 for a deterministic predictor.
         readout: width of the maps between embeddings and velocities.
         distraction: strength of a smooth pattern, another one for each history, that lies over all
             images the encoder is shown of it: what fixed noise is to moving dots.
     """
 
-    observation: ObservationConfig = field(default_factory=ObservationConfig)
-    frames_per_step: int = 3
-    dt_s: float = 0.1
+    latent: int = 8
     assembly: AssemblyConfig = field(default_factory=AssemblyConfig)
     regularizer: RegularizerConfig = field(default_factory=VicRegConfig)
-    latent: int = 8
     readout: int = 32
     distraction: float = 0.0
 
     def __post_init__(self):
-        if self.frames_per_step < 1 or self.readout < 1 or not self.dt_s > 0:
+        super().__post_init__()
+        if self.readout < 1 or self.distraction < 0:
             raise InputError(
-                "frames_per_step, readout and dt_s of a joint-embedding model must be positive"
+                f"a joint-embedding model's readout {self.readout} must be positive, distraction "
+                f"{self.distraction} not negative"
             )
-        if min(self.latent, self.distraction) < 0:
-            raise InputError("latent and distraction of a joint-embedding model: 0 or more")
 
     def build(self) -> JepaWorldModel:
         """A freshly initialised model."""
@@ -122,26 +116,23 @@ class JepaState(JepaScene):
 class JepaWorldModel(WorldModel):
     """See the module's text."""
 
-    decoupled = True
-    predicts_images = True
-    normalizer = None
-
     def __init__(self, config: JepaConfig):
         super().__init__()
         self.config = config
-        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
-        self.observation, self.latent_size = config.observation, config.latent
+        raster = config.observation.raster
         channels = config.observation.frames + 2
         self.assembly = Assembly(
-            config.assembly, channels, self.raster.rows, self.raster.columns, config.latent + 1
+            config.assembly, channels, raster.rows, raster.columns, config.latent + 1
         )
         features, grid = self.assembly.features, self.assembly.grid
-        self.embedding_size = features * grid[0] * grid[1]
+        self.spec = config.spec(
+            embedding=features * grid[0] * grid[1], target=TargetConfig(images=True, flow=True)
+        )
         self.regularizer = config.regularizer.build(self.assembly.projected, grid[0] * grid[1])
         self.painter = None
         if isinstance(config.regularizer, ReconstructionConfig):
             self.painter = Painter(
-                features, grid, channels, self.raster.rows, self.raster.columns, config.readout
+                features, grid, channels, raster.rows, raster.columns, config.readout
             )
         if isinstance(config.regularizer, UntrainedConfig):
             self.assembly.requires_grad_(False)
@@ -149,7 +140,7 @@ class JepaWorldModel(WorldModel):
         self.explain = _Explain(features, grid, config.latent)
         self.readout = _Readout(features, grid, config.readout)
 
-    def encode(self, observation: Observation) -> JepaState:
+    def begin(self, observation: Observation) -> JepaState:
         """Aligns the history in the gliding frame and encodes it."""
         scene = self.scene(observation)
         return scene.begin(self.assembly.encode(scene.shown))
@@ -159,17 +150,23 @@ class JepaWorldModel(WorldModel):
         seconds_ago = self._seconds_ago(observation.ego)
         history = aligned_vehicles(observation, seconds_ago, self.raster)
         road = observation.images[:, -1, [LANES, OFFROAD]]
-        return JepaScene(history, road, observation.ego[:, -1, 3], self._pattern(road))
+        ego = observation.ego[:, -1]
+        return JepaScene(history, road, ego[:, 3], self._pattern(road, ego))
 
     def _seconds_ago(self, like: Tensor) -> Float[Tensor, " frames"]:
         return self.config.observation.lags(like.device) * self.config.dt_s
 
     def _pattern(
-        self, road: Float[Tensor, "batch 2 rows columns"]
+        self, road: Float[Tensor, "batch 2 rows columns"], ego: Float[Tensor, "batch 4"]
     ) -> Float[Tensor, "batch 1 rows columns"]:
+        """Another one for each place that the ego can be at, and always the same there."""
         if not self.config.distraction:
             return torch.zeros_like(road[:, :1])
-        coarse = torch.rand(len(road), 1, *_PATCHES, device=road.device)
+        patches = _PATCHES[0] * _PATCHES[1]
+        number = torch.arange(1, patches + 1, device=road.device, dtype=road.dtype)
+        # The digits behind the point of a fast wave: as good as chance, but a function.
+        wave = (ego[:, 0:1] * 12.9898 + ego[:, 1:2] * 78.233 + number * 37.719).sin() * 43758.5453
+        coarse = wave.frac().abs().view(-1, 1, *_PATCHES)
         return self.config.distraction * functional.interpolate(
             coarse, road.shape[-2:], mode="bilinear"
         )
@@ -194,34 +191,22 @@ class JepaWorldModel(WorldModel):
         return torch.cat([windows, road], dim=2) + scene.pattern[:, None]
 
     def targets(
-        self, scene: JepaScene, truth: Truth
+        self, scene: JepaScene, target: Target
     ) -> Float[Tensor, "batch time1 features places_x places_y"]:
         """Embeddings of the present and of what followed."""
-        assert truth.images is not None
-        return self.assembly.targets(self.stacks(scene, truth.images.vehicles))
+        assert target.images is not None
+        return self.assembly.targets(self.stacks(scene, target.images.vehicles))
 
     def embedding(self, state: JepaState) -> Float[Tensor, "batch features"]:
         """All places side by side."""
         return state.embedding.flatten(1)
 
-    def repeat(self, state: JepaState, copies: int) -> JepaState:
-        """Every element ``copies`` times in a row."""
-        tensors = {
-            name: value.repeat_interleave(copies, 0)
-            for name, value in vars(state).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(state, **tensors)
-
     def advance(
-        self,
-        state: JepaState,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ) -> JepaState:
+        self, state: JepaState, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[JepaState, Ego]:
         """The embedding one step later; the ego plays no part."""
         ahead = self.assembly.predict(state.embedding, self.told(state, latent))
-        return replace(state, embedding=ahead, steps=state.steps + 1)
+        return replace(state, embedding=ahead, steps=state.steps + 1), ego
 
     def told(
         self, state: JepaState, latent: Float[Tensor, "batch latent"]
@@ -229,21 +214,23 @@ class JepaWorldModel(WorldModel):
         """What the predictor is told: the latent, and how fast the road slides by."""
         return torch.cat([latent, state.speed_mps[:, None] / _SPEED_MPS], dim=1)
 
-    def posterior(self, state: JepaState, truth: Truth, step: int) -> Latent:
+    def posterior(self, state: JepaState, target: Target, step: int) -> Latent:
         """From the embedding before the step and the target of what followed."""
-        assert truth.images is not None
-        then = self.stacks(state, truth.images.vehicles[:, : step + 1])[:, -1:]
+        assert target.images is not None
+        then = self.stacks(state, target.images.vehicles[:, : step + 1])[:, -1:]
         return self.explain(state.embedding, self.assembly.targets(then)[:, 0])
 
-    def decode(self, states: list[JepaState], observation: Observation, futures: int) -> Futures:
-        """Carries the last image along; all steps and futures in one batch."""
+    def decode(
+        self, states: list[JepaState], observation: Observation, samples: int
+    ) -> OccupancyPrediction:
+        """Carries the last image along; all steps and samples in one batch."""
         first = states[0].first.repeat_interleave(len(states), 0)
         ahead = torch.stack([state.embedding for state in states], dim=1).flatten(0, 1)
-        maps = self.readout(first.detach(), ahead.detach())
-        maps = maps.unflatten(0, (len(observation.ego), futures, len(states)))
+        maps = self.readout(first, ahead)
+        maps = maps.unflatten(0, (len(observation.ego), samples, len(states)))
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
         # Only who wants pictures pays for the matching of images; embeddings do without.
-        history = states[0].history[::futures]
+        history = states[0].history[::samples]
         seen = seen_velocity(history, self._seconds_ago(history), self.raster)
         return carry(observation, seen, maps, seconds, self.raster)
 
@@ -258,11 +245,8 @@ class _Explain(nn.Module):
             return
         self.layers = nn.Sequential(
             nn.Conv2d(2 * features, 32, 1), nn.ReLU(), nn.Flatten(),
-            nn.Linear(32 * grid[0] * grid[1], 2 * latent),
+            posterior_head(nn.Linear(32 * grid[0] * grid[1], 2 * latent)),
         )  # fmt: skip
-        with torch.no_grad():
-            # A narrow posterior at first: what it says must be audible before it can be heeded.
-            self.layers[-1].bias[latent:] = -2.0
 
     def forward(
         self,
@@ -273,9 +257,7 @@ class _Explain(nn.Module):
         if not self.latent:
             nothing = before.new_zeros(len(before), 0)
             return Latent(nothing, nothing)
-        told = self.layers(torch.cat([before, after.detach()], dim=1))
-        mean, log_variance = told.chunk(2, dim=-1)
-        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+        return Latent.of(self.layers(torch.cat([before, after.detach()], dim=1)))
 
 
 class _Readout(nn.Module):

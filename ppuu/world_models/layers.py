@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..encoders.dropout import Dropout, MapDropout
 from ..errors import InputError
 from ..raster import RasterConfig
 from .convolutions import Conv2d, ConvTranspose2d
@@ -37,12 +38,14 @@ def feature_maps(raster: RasterConfig) -> tuple[int, int]:
     return raster.rows // 8, raster.columns // 8
 
 
-def _activated(layers: Sequence[nn.Module], dropout: nn.Module) -> nn.Sequential:
-    """Layers with dropout and leaky ReLU between them."""
+def _activated(
+    layers: Sequence[nn.Module], widths: Sequence[int], dropout: float, kind: type[Dropout]
+) -> nn.Sequential:
+    """Layers with dropout of some kind and leaky ReLU between them, so many features each."""
     parts: list[nn.Module] = []
-    for layer in layers[:-1]:
+    for layer, width in zip(layers[:-1], widths, strict=True):
         # An activation in place needs no memory of its own.
-        parts += [layer, dropout, nn.LeakyReLU(_SLOPE, inplace=True)]
+        parts += [layer, kind(dropout, width), nn.LeakyReLU(_SLOPE, inplace=True)]
     return nn.Sequential(*parts, layers[-1])
 
 
@@ -50,13 +53,13 @@ def image_encoder(channels: int, features: int, dropout: float) -> nn.Sequential
     """Three convolutions, each halving the resolution, to ``features`` maps."""
     widths = (channels, features // 4, features // 2, features)
     layers = [Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False)]
-    return _activated(layers, nn.Dropout2d(dropout))
+    return _activated(layers, widths[1:-1], dropout, MapDropout)
 
 
 def perceptron(widths: Sequence[int], dropout: float) -> nn.Sequential:
     """Linear layers."""
     layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
-    return _activated(layers, nn.Dropout(dropout))
+    return _activated(layers, widths[1:-1], dropout, Dropout)
 
 
 class ImageDecoder(nn.Module):
@@ -71,8 +74,8 @@ class ImageDecoder(nn.Module):
                 ConvTranspose2d(features // 2, features // 4, 5, 2, (0, 1)),
                 ConvTranspose2d(features // 4, 3, 2, 2, (0, 1)),
             ],
-            nn.Dropout2d(dropout),
-        )
+            (features // 2, features // 4), dropout, MapDropout,
+        )  # fmt: skip
 
     def forward(
         self, features: Float[Tensor, "batch features rows8 columns8"]
@@ -92,14 +95,13 @@ class Bottleneck(nn.Module):
     def __init__(self, features: int, dropout: float, size: tuple[int, int]):
         super().__init__()
         self.size = size
-        drop = nn.Dropout2d(dropout)
         self.down = _activated(
             [
                 Conv2d(features, features, 4, (2, 1), 1),
                 Conv2d(features, features, (4, 1), (2, 1), (1, 0)),
             ],
-            drop,
-        )
+            (features,), dropout, MapDropout,
+        )  # fmt: skip
         with torch.no_grad():
             middle = self.down(torch.zeros(1, features, *size))
         self.middle = middle.shape[1:]
@@ -109,8 +111,8 @@ class Bottleneck(nn.Module):
                 ConvTranspose2d(features, features, (4, 1), (2, 1), (1, 0)),
                 ConvTranspose2d(features, features, (4, 3), 2, (0, 1)),
             ],
-            drop,
-        )
+            (features,), dropout, MapDropout,
+        )  # fmt: skip
 
     def forward(
         self, features: Float[Tensor, "batch features rows8 columns8"]
@@ -127,7 +129,7 @@ class StateHead(nn.Module):
         super().__init__()
         maps = nn.Sequential(
             Conv2d(features, features, 4, 2, 1),
-            nn.Dropout2d(dropout),
+            MapDropout(dropout, features),
             nn.LeakyReLU(_SLOPE, inplace=True),
             Conv2d(features, features, (4, 1), (2, 1)),
         )
@@ -136,7 +138,7 @@ class StateHead(nn.Module):
         self.layers = nn.Sequential(
             maps,
             nn.Flatten(),
-            nn.Dropout(dropout),
+            Dropout(dropout, everything),
             nn.LeakyReLU(_SLOPE, inplace=True),
             perceptron((everything, features, features, numbers), dropout),
         )

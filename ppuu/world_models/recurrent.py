@@ -9,48 +9,39 @@ the last image along (``carry``), as in the decoupled model, which encodes its h
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..encoders.dropout import MapDropout
 from ..errors import InputError
-from ..observation import Normalizer, Observation, ObservationConfig
+from ..observation import Normalizer, Observation
+from ..predictions import OccupancyPrediction, Target, TargetConfig
 from ..raster import LANES, OFFROAD
-from ..rollout import Futures
-from .base import Latent, Truth, WorldModel
+from .base import DropoutConfig, Ego, WorldModel
 from .carry import MAPS, carry
 from .gliding import aligned_vehicles
+from .latent import Latent, posterior_head, zero_head
 from .motion import seen_velocity
 
 
 @dataclass(frozen=True)
-class RecurrentConfig:
+class RecurrentConfig(DropoutConfig):
     """Size of the recurrent model.
 
     Attributes:
-        observation: the history it sees.
-        frames_per_step: recorded frames one model step spans.
-        dt_s: seconds a recorded frame.
         channels: of a frame's features at 1/2, and of frames and state at 1/4 of the resolution.
-        latent: width of the latent of a step.
-        dropout: probability, also for the replicas that measure uncertainty.
     """
 
-    observation: ObservationConfig = field(default_factory=ObservationConfig)
-    frames_per_step: int = 3
-    dt_s: float = 0.1
     channels: tuple[int, int] = (16, 48)
-    latent: int = 16
-    dropout: float = 0.1
 
     def __post_init__(self):
-        if self.frames_per_step < 1 or self.latent < 1 or not self.dt_s > 0:
-            raise InputError("frames_per_step, latent and dt_s of a world model must be positive")
-        if not 0.0 <= self.dropout < 1.0 or min(self.channels) < 1:
-            raise InputError(f"dropout {self.dropout} or channels {self.channels} make no sense")
+        super().__post_init__()
+        if self.latent < 1 or min(self.channels) < 1:
+            raise InputError(f"latent {self.latent} and channels {self.channels}: at least 1")
 
     def build(self) -> RecurrentWorldModel:
         """A freshly initialised model."""
@@ -69,15 +60,12 @@ class _State:
 class RecurrentWorldModel(WorldModel):
     """See the module's text.  Default: 0.4 M parameters."""
 
-    decoupled = True
-    predicts_images = True
     normalizer: Normalizer
 
     def __init__(self, config: RecurrentConfig):
         super().__init__()
         self.config = config
-        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
-        self.observation, self.latent_size = config.observation, config.latent
+        self.spec = config.spec(target=TargetConfig(images=True, flow=True))
         half, channels = config.channels
         ego_features = config.observation.frames * 4 + 2
         self.normalizer = Normalizer(ego_features)
@@ -96,16 +84,12 @@ class RecurrentWorldModel(WorldModel):
             nn.ReLU(), nn.Flatten(), nn.LazyLinear(2 * config.latent),
         )  # fmt: skip
         self.explain(torch.zeros(1, 2 * channels, *self._size))
-        with torch.no_grad():
-            # A narrow posterior at first: what it says must be audible before it can be heeded.
-            self.explain[-1].bias[config.latent :] = -2.0
-        # Zero at first; two columns of maps for each column of features.
-        last = nn.Conv2d(32, 2 * MAPS, 3, 1, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        posterior_head(self.explain[-1])
+        # Two columns of maps for each column of features.
+        last = zero_head(nn.Conv2d(32, 2 * MAPS, 3, 1, 1))
         self.head = nn.Sequential(nn.Conv2d(channels, 32, 3, 1, 1), nn.ReLU(), last)
 
-    def encode(self, observation: Observation) -> _State:
+    def begin(self, observation: Observation) -> _State:
         """Reads the history frame by frame, then the road, the motion seen and the ego's path."""
         seconds_ago = self.config.observation.lags(observation.ego.device) * self.config.dt_s
         history = aligned_vehicles(observation, seconds_ago, self.raster)
@@ -119,41 +103,30 @@ class RecurrentWorldModel(WorldModel):
         ego = self.ego(self.normalizer.ego(observation.ego_features))
         return _State(self.gru(ground + ego[:, :, None, None], features), seen, 0)
 
-    def repeat(self, state: _State, copies: int) -> _State:
-        """Every element ``copies`` times in a row."""
-        return _State(
-            state.features.repeat_interleave(copies, 0),
-            state.seen.repeat_interleave(copies, 0),
-            state.steps,
-        )
-
     def advance(
-        self,
-        state: _State,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ) -> _State:
+        self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[_State, Ego]:
         """Features one step later; the ego plays no part."""
         nudge = self.nudge(latent).view(len(latent), -1, *self._size)
         features = self.gru(nudge, state.features)
-        return replace(state, features=features, steps=state.steps + 1)
+        return replace(state, features=features, steps=state.steps + 1), ego
 
-    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+    def posterior(self, state: _State, target: Target, step: int) -> Latent:
         """From the features before the step and those of the frame after it."""
-        assert truth.images is not None
-        seen = self.frame(truth.images.vehicles[:, step, None])
-        told = self.explain(torch.cat([state.features, seen], dim=1))
-        mean, log_variance = told.chunk(2, dim=-1)
-        return Latent(mean, log_variance.clamp(-8.0, 4.0))
+        assert target.images is not None
+        seen = self.frame(target.images.vehicles[:, step, None])
+        return Latent.of(self.explain(torch.cat([state.features, seen], dim=1)))
 
-    def decode(self, states: list[_State], observation: Observation, futures: int) -> Futures:
-        """Carries the last image along; all steps and futures in one batch."""
+    def decode(
+        self, states: list[_State], observation: Observation, samples: int
+    ) -> OccupancyPrediction:
+        """Carries the last image along; all steps and samples in one batch."""
         features = torch.stack([state.features for state in states], dim=1)
         maps = self.head(functional.relu(features.flatten(0, 1)))
         maps = maps.unflatten(1, (MAPS, 2)).movedim(2, -1).flatten(-2)
-        maps = maps.unflatten(0, (len(observation.ego), futures, len(states)))
+        maps = maps.unflatten(0, (len(observation.ego), samples, len(states)))
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
-        return carry(observation, states[0].seen[::futures], maps, seconds, self.raster)
+        return carry(observation, states[0].seen[::samples], maps, seconds, self.raster)
 
 
 def _encoder(images: int, half: int, channels: int) -> nn.Sequential:
@@ -171,7 +144,7 @@ class _ConvGru(nn.Module):
         super().__init__()
         self.gates = nn.Conv2d(2 * channels, 2 * channels, 3, 1, 1)
         self.candidate = nn.Conv2d(2 * channels, channels, 3, 1, 1)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = MapDropout(dropout, 2 * channels)
 
     def forward(
         self,

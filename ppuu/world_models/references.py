@@ -17,10 +17,17 @@ from torch.nn import functional
 from ..geometry import to_local, wrap_angle
 from ..kinematics import step as kinematic_step
 from ..observation import Observation, ObservationConfig
-from ..track_futures import TrackFutures
+from ..predictions import BoxPrediction, TargetConfig
 from ..tracks import Tracks
-from .base import Predictor
+from .base import ModelSpec, Predictor
 from .gliding import gliding_poses
+
+
+def tracks_spec(
+    observation: ObservationConfig, frames_per_step: int = 3, dt_s: float = 0.1
+) -> ModelSpec:
+    """What a predictor of tracks is."""
+    return ModelSpec(observation, frames_per_step, dt_s, target=TargetConfig(tracks=True))
 
 
 @dataclass(frozen=True)
@@ -28,19 +35,12 @@ class Reference(Predictor):
     """A predictor that extrapolates tracks, the same future each time.
 
     Attributes:
-        observation: the history it wants to see.
-        frames_per_step: recorded frames a step.
-        dt_s: seconds a recorded frame.
+        spec: the history it wants to see, and its step.
     """
 
-    observation: ObservationConfig = field(
-        default_factory=lambda: ObservationConfig(vehicles=24, images=False)
+    spec: ModelSpec = field(
+        default_factory=lambda: tracks_spec(ObservationConfig(vehicles=24, images=False))
     )
-    frames_per_step: int = 3
-    dt_s: float = 0.1
-
-    decoupled = True
-    predicts_images = False
 
     @abstractmethod
     def extrapolate(
@@ -48,26 +48,28 @@ class Reference(Predictor):
     ) -> Float[Tensor, "batch time slots 4"]:
         """States of all vehicles at times from now."""
 
-    def imagine(
+    def predict(
         self,
         observation: Observation,
         steps: int,
-        futures: int,
-        ego: Float[Tensor, "batch time 4"] | None = None,
-    ) -> TrackFutures:
-        """The same future ``futures`` times."""
+        samples: int,
+        generator: torch.Generator,
+        ego: Float[Tensor, "batch candidates time 4"] | None = None,
+        shared: bool = False,
+    ) -> BoxPrediction:
+        """The same future ``samples`` times."""
         tracks = observation.tracks
         assert tracks is not None
         assert observation.road is not None
         seconds = torch.arange(1, steps + 1, device=observation.ego.device) * self.step_s
         states = self.extrapolate(observation, tracks, seconds)
-        return TrackFutures(
-            states[:, None].expand(-1, futures, -1, -1, -1),
+        return BoxPrediction(
+            gliding_poses(observation.ego[:, -1], seconds)[:, None],
+            self.raster,
+            states[:, None, None].expand(-1, -1, samples, -1, -1, -1),
             tracks.size_m,
             tracks.here,
             observation.road,
-            gliding_poses(observation.ego[:, -1], seconds),
-            self.raster,
         )
 
 

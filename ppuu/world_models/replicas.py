@@ -1,44 +1,124 @@
-"""What a model does not know, apart from what nobody can know: the disagreement of replicas."""
+"""What a model does not know, apart from what cannot be known: the disagreement of replicas."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.func import functional_call
 
+from ..encoders.dropout import Calls, Dropout
 from ..observation import Observation
-from ..rollout import Futures
-from ..track_futures import TrackFutures
-from .base import WorldModel
-from .ensemble import Ensemble
+from ..predictions import Prediction, Target
+from .base import Ego, WorldModel
+from .latent import Latent
 
 
-def replicas(
-    model: WorldModel,
-    observation: Observation,
-    steps: int,
-    count: int,
-    ego: Float[Tensor, "batch time 4"] | None = None,
-) -> Futures | TrackFutures:
-    """One sampled future for each history, as several replicas of a model foresee it.
-
-    They share the latents, so they differ only in what they have learned.  A single model is run
-    with dropout (Gal and Ghahramani, 2016), with another mask for each replica, and a sample of
-    the prior.  To an ensemble's members, who each learned a code of their own, the same latent
-    means different things; only its mean, 0, is no message.  So they foresee without any.
+class Replicas(WorldModel):
+    """A model whose samples are its replicas: they share the latents, so they differ only in what
+    they have learned.
 
     Args:
-        model: an ensemble or a single model; its mode is left as it was.
-        observation: the history.
-        steps: how far, in steps of the model.
-        count: replicas; an ensemble has no more different ones than members.
-        ego: the ego's path at the steps; only coupled models need it.
+        model: any; it is not changed.
+        count: replicas.
     """
-    latents = observation.ego.new_empty(len(observation.ego), 1, steps, model.latent_size)
-    together = isinstance(model, Ensemble)
-    latents = (latents.zero_() if together else latents.normal_()).expand(-1, count, -1, -1)
-    mode = model.training
-    model.train(not together)
-    try:
-        return model.imagine(observation, steps, count, ego=ego, latents=latents)
-    finally:
-        model.train(mode)
+
+    def __init__(self, model: WorldModel, count: int):
+        super().__init__()
+        # Not registered, since it is another's.
+        self._model, self.count = (model,), count
+        self.spec, self.normalizer = model.spec, model.normalizer
+
+    @property
+    def model(self) -> WorldModel:
+        """What is replicated."""
+        return self._model[0]
+
+    def image_poses(
+        self, observation: Observation, ego: Float[Tensor, "batch time 4"]
+    ) -> Float[Tensor, "batch time 3"]:
+        """As the model's."""
+        return self.model.image_poses(observation, ego)
+
+    def begin(self, observation: Observation) -> Any:
+        """The same for all replicas."""
+        return self.model.begin(observation)
+
+    def repeated(self, state: Any, candidates: int, samples: int) -> Any:
+        """As the model's."""
+        return self.model.repeated(state, candidates, samples)
+
+    def prior(self, state: Any) -> Latent | None:
+        """As the model's."""
+        return self.model.prior(state)
+
+    def posterior(self, state: Any, target: Target, step: int) -> Latent:
+        """As the model's."""
+        return self.model.posterior(state, target, step)
+
+    def noise(
+        self, like: Tensor, batch: int, samples: int, steps: int, generator: torch.Generator
+    ) -> Float[Tensor, "batch samples time latent"]:
+        """The same for all replicas."""
+        one = self.model.noise(like, batch, 1, steps, generator)
+        return one.expand(-1, samples, -1, -1)
+
+    def decode(self, states: list, observation: Observation, samples: int) -> Prediction:
+        """As the model's."""
+        return self.model.decode(states, observation, samples)
+
+
+class DropoutReplicas(Replicas):
+    """One model with several dropout masks (Gal and Ghahramani, 2016), each the same for all rows
+    of a batch and all steps: a replica is a function.
+
+    Args:
+        model: any with ``Dropout`` layers.
+        count: replicas.
+        generator: of the masks.
+    """
+
+    def __init__(self, model: WorldModel, count: int, generator: torch.Generator):
+        super().__init__(model, count)
+        self._calls = (Calls(model),)
+        self.masks = {
+            f"{name}.keep": layer.masks(count, generator)
+            for name, layer in self._calls[0].named_modules()
+            if isinstance(layer, Dropout)
+        }
+
+    def advance(
+        self, state: Any, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[Any, Ego]:
+        """Each replica for itself; rows take turns."""
+        rounds = len(latent) // self.count
+        masks = {name: mask.repeat(rounds, 1) for name, mask in self.masks.items()}
+        return functional_call(self._calls[0], masks, ("advance", state, ego, latent))
+
+
+class MemberReplicas(Replicas):
+    """The members of an ensemble.
+
+    To members that each learned a code of their own the same latent means different things; only
+    its mean, 0, is no message.
+    """
+
+    def noise(
+        self, like: Tensor, batch: int, samples: int, steps: int, generator: torch.Generator
+    ) -> Float[Tensor, "batch samples time latent"]:
+        """None."""
+        return like.new_zeros(batch, samples, steps, self.spec.latent)
+
+    def advance(
+        self, state: Any, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[Any, Ego]:
+        """Each member for itself."""
+        return self.model.advance(state, ego, latent)
+
+    def step(
+        self, state: Any, ego: Ego, noise: Float[Tensor, "batch time latent"], number: int
+    ) -> tuple[Any, Ego]:
+        """Every member makes latents of the noise by a prior of its own."""
+        return self.model.step(state, ego, noise, number)

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..geometry import to_local
-from .base import Latent
+from .latent import Latent
 
 MOMENTS = 5
 """At so many times, evenly spread, a rollout's posterior looks at where a vehicle went."""
@@ -30,11 +30,11 @@ def joined(
     """
     there = here[..., None].to(told.dtype)
     share = there / there.sum(1, keepdim=True).clamp(min=1.0)
-    mean, log_variance = (
+    parameters = [
         torch.cat([(value[..., :scene] * share).sum(1), (value[..., scene:] * there).flatten(1)], 1)
         for value in told.chunk(2, dim=-1)
-    )
-    return Latent(mean, log_variance.clamp(-8.0, 4.0))
+    ]
+    return Latent.of(torch.cat(parameters, dim=1))
 
 
 def dealt(

@@ -21,15 +21,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..encoders.dropout import Dropout
 from ..errors import InputError
 from ..geometry import to_local
 from ..kinematics import step as kinematic_step
 from ..observation import Observation, ObservationConfig
+from ..predictions import BoxPrediction, Target, TargetConfig
 from ..relations import PAIR_FEATURES, ROAD_FEATURES, pairs, present_action, relative, road_beside
-from ..track_futures import TrackFutures
 from ..tracks import Tracks
-from .base import Latent, Truth, WorldModel
+from .base import DropoutConfig, Ego, WorldModel
 from .gliding import gliding_poses
+from .latent import Latent, posterior_head, zero_head
 from .token_latents import MOMENTS, WENT, dealt, joined, moments, went
 
 _AHEAD_M = (0.0, 15.0)
@@ -42,7 +44,7 @@ _SIDEWAYS = 4.0
 
 
 @dataclass(frozen=True)
-class TokensConfig:
+class TokensConfig(DropoutConfig):
     """Size of the token model.
 
     Attributes:
@@ -63,28 +65,24 @@ class TokensConfig:
     observation: ObservationConfig = field(
         default_factory=lambda: ObservationConfig(vehicles=24, images=False)
     )
-    frames_per_step: int = 3
-    dt_s: float = 0.1
+    latent: int = 2
     hidden: int = 64
     pair: int = 32
     looks_at: int = 8
     heads: int = 4
-    latent: int = 2
     scene_latent: int = 0
     latent_span: Literal["step", "rollout"] = "step"
     prior: Literal["standard", "learned"] = "standard"
-    dropout: float = 0.1
 
     def __post_init__(self):
+        super().__post_init__()
         if min(self.latent, self.scene_latent) < 0 or self.latent + self.scene_latent < 1:
             raise InputError(
                 f"latent {self.latent} and scene_latent {self.scene_latent} of a token model must "
                 "not be negative, nor both 0"
             )
-        if min(self.frames_per_step, self.hidden, self.pair, self.heads, self.looks_at) < 1:
-            raise InputError("sizes and frames_per_step of a token model must be positive")
-        if not self.dt_s > 0 or not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dt_s {self.dt_s} or dropout {self.dropout} make no sense")
+        if min(self.hidden, self.pair, self.heads, self.looks_at) < 1:
+            raise InputError("sizes of a token model must be positive")
         if self.observation.vehicles < 1:
             raise InputError("a token model needs observation.vehicles of at least 1")
         if self.pair % self.heads:
@@ -115,18 +113,14 @@ class _State:
 class TokensWorldModel(WorldModel):
     """See the module's text.  Default: 66,000 parameters."""
 
-    decoupled = True
-    predicts_images = False
-
     def __init__(self, config: TokensConfig):
         super().__init__()
         self.config = config
-        self.observation = config.observation
-        self.normalizer = None  # features are scaled by fixed units
-        self.frames_per_step, self.dt_s = config.frames_per_step, config.dt_s
-        self.latent_size = config.scene_latent + (1 + config.observation.vehicles) * config.latent
-        self.latent_span = config.latent_span
-        self.embedding_size = 2 * config.hidden
+        self.spec = config.spec(
+            latent=config.scene_latent + (1 + config.observation.vehicles) * config.latent,
+            latent_span=config.latent_span, embedding=2 * config.hidden,
+            target=TargetConfig(tracks=True),
+        )  # fmt: skip
         hidden, history = config.hidden, config.observation.frames * 6
         looks = ROAD_FEATURES * len(_AHEAD_M)
         self.past = nn.Sequential(
@@ -138,23 +132,19 @@ class TokensWorldModel(WorldModel):
         self.attention = _Attention(config)
         width = config.scene_latent + config.latent
         self.cell = nn.GRUCell(config.pair + _MOTION + width, hidden)
-        self.dropout = nn.Dropout(config.dropout)
-        self.drive = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, 2))
+        self.dropout = Dropout(config.dropout, config.pair)
+        self.drive = nn.Sequential(
+            nn.Linear(2 * hidden, hidden), nn.ReLU(), zero_head(nn.Linear(hidden, 2))
+        )
         self.explain = nn.Sequential(
             nn.Linear(hidden + WENT * (MOMENTS if config.latent_span == "rollout" else 1), hidden),
             nn.ReLU(),
-            nn.Linear(hidden, 2 * width),
+            posterior_head(nn.Linear(hidden, 2 * width)),
         )
-        self.expect = nn.Linear(hidden, 2 * width) if config.prior == "learned" else None
-        nn.init.zeros_(self.drive[-1].weight)
-        nn.init.zeros_(self.drive[-1].bias)
-        # A narrow posterior at first: what it says must be audible before it can be heeded.
-        nn.init.constant_(self.explain[-1].bias[width:], -2.0)
-        if self.expect is not None:
-            nn.init.zeros_(self.expect.weight)
-            nn.init.zeros_(self.expect.bias)
+        learned = config.prior == "learned"
+        self.expect = zero_head(nn.Linear(hidden, 2 * width)) if learned else None
 
-    def encode(self, observation: Observation) -> _State:
+    def begin(self, observation: Observation) -> _State:
         """Every vehicle's past as it sees it itself, the road beside it, and its neighbours."""
         tracks = _with_ego(observation)
         assert observation.road is not None
@@ -181,21 +171,9 @@ class TokensWorldModel(WorldModel):
         """Of the token in the ego's place, and the road beside it."""
         return torch.cat([state.hidden[:, 0], state.road[:, 0]], dim=1)
 
-    def repeat(self, state: _State, copies: int) -> _State:
-        """Every element ``copies`` times in a row."""
-        copied = {
-            name: value.repeat_interleave(copies, 0)
-            for name, value in vars(state).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(state, **copied)
-
     def advance(
-        self,
-        state: _State,
-        ego: Float[Tensor, "batch 4"] | None,
-        latent: Float[Tensor, "batch latent"],
-    ) -> _State:
+        self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
+    ) -> tuple[_State, Ego]:
         """Everybody looks, decides and drives for one step; the real ego plays no part."""
         message = self.attention(
             state.hidden, state.now, state.size_m, state.looks_at, state.visible
@@ -216,22 +194,23 @@ class TokensWorldModel(WorldModel):
         action = fade * state.action + choice * scale
         action = torch.minimum(torch.maximum(action, -limit), limit)
         now = kinematic_step(state.now, action, self.step_s)
-        return replace(state, now=now, action=action, hidden=hidden, steps=state.steps + 1)
+        state = replace(state, now=now, action=action, hidden=hidden, steps=state.steps + 1)
+        return state, ego
 
     def prior(self, state: _State) -> Latent | None:
         """From each token's hidden state; of a rollout's latents, from that after the history."""
         if self.expect is None:
             return None
-        hidden = state.hidden if self.latent_span == "step" else state.past
+        hidden = state.hidden if self.spec.latent_span == "step" else state.past
         return joined(self.expect(hidden), state.here, self.config.scene_latent)
 
-    def posterior(self, state: _State, truth: Truth, step: int) -> Latent:
+    def posterior(self, state: _State, target: Target, step: int) -> Latent:
         """From each token's hidden state and where its vehicle went, in a step or all of them."""
-        assert truth.tracks is not None
-        assert truth.known is not None
-        tracks = torch.cat([truth.ego[:, None], truth.tracks], dim=1)
-        known = functional.pad(truth.known, (0, 0, 1, 0), value=True)
-        if self.latent_span == "step":
+        assert target.tracks is not None
+        assert target.valid is not None
+        tracks = torch.cat([target.ego[:, None], target.tracks], dim=1)
+        known = functional.pad(target.valid, (0, 0, 1, 0), value=True)
+        if self.spec.latent_span == "step":
             start, hidden, before, steps = state.now, state.hidden, step, [step]
         else:
             start, hidden, before, steps = state.start, state.past, 0, moments(known.shape[2])
@@ -240,19 +219,19 @@ class TokensWorldModel(WorldModel):
         told = self.explain(torch.cat([hidden, seen], dim=-1))
         return joined(told, state.here, self.config.scene_latent)
 
-    def decode(self, states: list[_State], observation: Observation, futures: int) -> TrackFutures:
+    def decode(self, states: list[_State], observation: Observation, samples: int) -> BoxPrediction:
         """The others' states; the token in the ego's place stays untold."""
         assert observation.tracks is not None
         assert observation.road is not None
         told = torch.stack([state.now[:, 1:] for state in states], dim=1)
         seconds = told.new_tensor([state.steps for state in states]) * self.step_s
-        return TrackFutures(
-            told.unflatten(0, (-1, futures)),
+        return BoxPrediction(
+            gliding_poses(observation.ego[:, -1], seconds)[:, None],
+            self.raster,
+            told.unflatten(0, (-1, 1, samples)),
             observation.tracks.size_m,
             observation.tracks.here,
             observation.road,
-            gliding_poses(observation.ego[:, -1], seconds),
-            self.raster,
         )
 
 

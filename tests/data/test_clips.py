@@ -1,5 +1,6 @@
 """Clips: inside their windows, actions aligned with states, images and flow as they should be."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +12,9 @@ from data.splits import FrameWindow
 from ppuu.errors import InputError
 from ppuu.kinematics import step
 from ppuu.observation import ObservationConfig
+from ppuu.predictions import TargetConfig
 from ppuu.raster import RasterConfig, RoadMap, draw, draw_road, draw_vehicles
+from ppuu.world_models import CopyLast, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY, TINY_OBSERVATION, tiny_clips
 
@@ -192,6 +195,44 @@ def test_flow_is_unknown_once_the_vehicle_is_gone():
     _, known = clips.flow(clip, torch.tensor([7, 8]), clip.future[:, [6, 7], :3])
     assert known[0, 0].any()
     assert not known[0, 1].any()
+
+
+def test_a_target_holds_what_a_model_asks_for():
+    """At its steps; the road at one of them where it does not matter which."""
+    seen = ObservationConfig(3, 3, TINY, vehicles=4)
+    clips = tiny_clips([dense_recording()], HORIZON, seen)
+    clip, ahead = clips.batch(torch.tensor([3, 400])), torch.tensor([3, 6, 9])
+
+    def target(generator=None, **wanted):
+        spec = dataclasses.replace(tracks_spec(seen), target=TargetConfig(**wanted))
+        model = CopyLast(spec)
+        poses = model.image_poses(clip.observation, clip.future[:, ahead - 1])
+        return clips.target(clip, model, 3, generator), poses
+
+    only_tracks, _ = target(tracks=True)
+    torch.testing.assert_close(only_tracks.ego, clip.future[:, ahead - 1])
+    assert only_tracks.images is None
+    for slot, vehicle in enumerate(clip.observation.tracks.vehicle[0].tolist()):
+        assert only_tracks.valid[0, slot].all()
+        state = clips.scene.state(torch.tensor([vehicle] * 3), clip.frame[0] + ahead)
+        torch.testing.assert_close(only_tracks.tracks[0, slot], state)
+    every, poses = target(images=True, road_at_every_step=True)
+    assert every.tracks is None and every.images.flow is None
+    torch.testing.assert_close(every.images.vehicles, clips.draw_vehicles(clip, ahead, poses))
+    torch.testing.assert_close(every.images.road, clips.draw_road(clip, poses))
+    assert every.images.road_step.tolist() == [0, 1, 2]
+    both, _ = target(tracks=True, images=True, flow=True)
+    assert torch.equal(both.tracks, only_tracks.tracks)
+    assert torch.equal(both.images.vehicles, every.images.vehicles)
+    flow, known = clips.flow(clip, ahead, poses)
+    assert torch.equal(both.images.flow, flow) and torch.equal(both.images.flow_valid, known)
+    assert both.images.road_step.tolist() == [2]
+    steps = [
+        target(torch.Generator().manual_seed(seed), images=True)[0].images for seed in range(20)
+    ]
+    assert {int(images.road_step) for images in steps} == {0, 1, 2}
+    for images in steps:
+        assert torch.equal(images.road, every.images.road[:, images.road_step])
 
 
 def test_the_default_observation_fits():

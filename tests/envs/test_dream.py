@@ -24,13 +24,15 @@ from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig, RoadMap
 from ppuu.runs import load_world_model, weights_hash
 from ppuu.scene import Scene
-from ppuu.world_models import DecoupledConfig
+from ppuu.world_models import CoupledConfig, DecoupledConfig, TokensConfig
 from tests.envs.test_environments import same, same_infos, swerve
 from tests.helpers import Car, dense_recording, straight_recording
 
 ID = "envs:ppuu/Dream-v0"
 MODEL = DecoupledConfig(channels=(4, 8, 8), latent=4)
 """Untrained, it predicts constant velocity whatever the latents; see ``moody``."""
+TOKENS = TokensConfig(hidden=8, pair=8)
+"""Untrained, it predicts boxes of constant velocity."""
 
 
 def save_model(folder, config=MODEL, moody=False) -> str:
@@ -38,7 +40,8 @@ def save_model(folder, config=MODEL, moody=False) -> str:
     torch.manual_seed(0)
     model = config.build()
     if moody:
-        torch.nn.init.normal_(model.change[-1].weight, std=0.3)
+        last = model.drive if isinstance(config, TokensConfig) else model.change
+        torch.nn.init.normal_(last[-1].weight, std=0.3)
     weights = model.state_dict()
     saved = Checkpoint("world_model", {"model": to_json(config)}, weights, 0, {})
     folder.mkdir(exist_ok=True)
@@ -51,6 +54,17 @@ def settings(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("dream")
     dense_recording().save(folder / "dense.h5")
     return {"recording": str(folder / "dense.h5"), "world_model": save_model(folder / "world")}
+
+
+@pytest.fixture(scope="module")
+def boxes(settings, tmp_path_factory) -> dict:
+    return settings | {"world_model": save_model(tmp_path_factory.mktemp("boxes"), TOKENS)}
+
+
+@pytest.fixture(params=["images", "boxes"])
+def either(request, settings, boxes) -> dict:
+    """In a model of images, or of boxes."""
+    return settings if request.param == "images" else boxes
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +119,9 @@ def test_the_egos_motion_and_rewards_are_exact(settings):
     assert torch.equal(*states)
 
 
-def test_what_is_imagined_is_near_what_happens(settings):
-    """Untrained, the model carries on at the speeds seen; that beats the first image."""
-    dream, world = DreamEnv(**settings), real(settings)
+def test_what_is_imagined_is_near_what_happens(either):
+    """Untrained, the models carry on at the speeds seen; that beats the first image."""
+    dream, world = DreamEnv(**either), real(either)
     errors = []
     for scenario in range(8):
         first, _ = dream.reset(options={"scenario": scenario})
@@ -154,14 +168,16 @@ def test_a_seed_fixes_start_and_future_whatever_came_before(moody):
         assert one[1] == two[1] == three[1]
 
 
-def test_futures_of_the_same_moment_differ(moody, settings):
+@pytest.mark.parametrize("config", [MODEL, TOKENS], ids=["images", "boxes"])
+def test_futures_of_the_same_moment_differ(config, settings, tmp_path):
     def after(env, seed):
         env.reset(seed=seed, options={"scenario": 3})
         for _ in range(3):
             observation = env.step(STILL)[0]
         return observation["image"][-2].astype(int)
 
-    env = DreamEnv(**moody)
+    moody = save_model(tmp_path / "moody", config, moody=True)
+    env = DreamEnv(**settings | {"world_model": moody})
     assert np.abs(after(env, 0) - after(env, 1)).max() > 5
     starts = {DreamEnv(**settings).reset(seed=seed)[1]["frame"] for seed in range(6)}
     assert len(starts) > 3
@@ -209,9 +225,9 @@ def ending(tmp_path, settings, cars, action, **more):
             return result
 
 
-def test_terminations_and_truncations(tmp_path, settings):
+def test_terminations_and_truncations(tmp_path, either):
     def end(cars, action, **more):
-        return ending(tmp_path, settings, cars, action, **more)
+        return ending(tmp_path, either, cars, action, **more)
 
     blocked = [Car(0.0), Car(30.0, speed_mps=5.0)]
     _, reward, terminated, truncated, info = end(blocked, [0.0, 0.0], horizon_s=9.0)
@@ -302,6 +318,25 @@ def test_models_that_do_not_fit_are_named(settings, tmp_path):
     slower = save_model(tmp_path / "slower", dataclasses.replace(MODEL, dt_s=0.2))
     with pytest.raises(InputError, match=r"frames of 0\.2 s, the recording has 0\.1 s"):
         DreamEnv(settings["recording"], world_model=slower)
+
+
+def test_boxes_are_drawn_as_the_simulator_draws_them(boxes):
+    """At constant velocity they are where the others really are; the ego glides with the view."""
+    dream, world = DreamEnv(**boxes), real(boxes)
+    for env in (dream, world):
+        env.reset(options={"scenario": 5})
+    for _ in range(3):
+        imagined = dream.step(STILL)[0]["image"][-3:]
+        for _ in range(3):
+            seen = world.step(STILL)[0]["image"][-3:]
+        apart = np.abs(imagined.astype(int) - seen)
+        assert apart.max() < 12 and apart.mean() < 0.2
+
+
+def test_a_model_that_follows_the_ego_is_refused(settings, tmp_path):
+    model = save_model(tmp_path / "coupled", CoupledConfig(ObservationConfig(3, 3), features=8))
+    with pytest.raises(InputError, match="conditioned on the ego's path; choose one"):
+        DreamEnv(settings["recording"], world_model=model)
 
 
 def test_undrawn_latents_are_the_most_likely(settings, moody):

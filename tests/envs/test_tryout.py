@@ -14,7 +14,7 @@ from ppuu.errors import InputError
 from ppuu.kinematics import rollout
 from ppuu.observation import ObservationConfig
 from ppuu.policies import Surroundings
-from ppuu.worlds import RecordedWorld, SimulatedWorld
+from ppuu.prediction_sources import RecordedSource, SimulatorSource
 from tests.helpers import Car, straight_recording
 
 SEEN = ObservationConfig(vehicles=6)
@@ -44,7 +44,7 @@ def test_others_do_what_was_tried_out(others):
         simulator.step(torch.zeros(3, 2))
     tracks = simulator.observe().tracks
     before = simulator.state_dict()
-    # Two futures for each: brake hard, or drift to the left.
+    # Two candidates for each: brake hard, or drift to the left.
     actions = torch.tensor([[-5.0, 0.0], [1.0, 0.004]]).repeat(3, 1)
     path = rollout(simulator.state.repeat_interleave(2, 0), actions[:, None].expand(-1, 8, -1), 0.1)
     told = Tryout.of(simulator).others_along(path, tracks.repeat(2).vehicle)
@@ -77,43 +77,44 @@ def surroundings_of(simulator, tried=True):
     )  # fmt: skip
 
 
-def test_the_oracle_among_a_replay_is_the_recorded_world():
+def test_the_oracle_among_a_replay_is_the_recording():
     simulator = simulator_among("replay")
     observation, truth = simulator.observe(), surroundings_of(simulator)
     rows = torch.tensor([0, 2])
     observation, truth = observation.take(rows), truth.take(rows)
-    actions = torch.rand(6, 4, 2, generator=torch.Generator().manual_seed(0)) - 0.5
-    start = observation.ego[:, -1].repeat_interleave(3, 0)
-    states = rollout(start, actions, 0.3)
-    told = [
-        kind(SEEN).foresee(observation, truth, 4, 1, torch.Generator())(states, actions)
-        for kind in (RecordedWorld, SimulatedWorld)
-    ]
-    here = told[0].here[:, None, None]
-    torch.testing.assert_close(
-        told[0].states * here[..., None], told[1].states * here[..., None], atol=1e-4, rtol=1e-5
+    actions = torch.rand(2, 3, 4, 2, generator=torch.Generator().manual_seed(0)) - 0.5
+    start = observation.ego[:, -1, None].expand(-1, 3, -1)
+    states = rollout(start, actions, 0.1, held=3)
+    recorded, tried = (
+        kind(SEEN).predict(observation, truth, 4, 1, torch.Generator())(states, actions)
+        for kind in (RecordedSource, SimulatorSource)
     )
-    assert torch.equal(told[0].here, told[1].here)
-    torch.testing.assert_close(told[0].pose, told[1].pose)
-    torch.testing.assert_close(told[0].road.road, told[1].road.road)
+    assert tried.states.shape[:3] == (2, 3, 1)
+    here = recorded.valid[:, None, None, None, :, None]
+    torch.testing.assert_close(
+        (recorded.states * here).expand_as(tried.states), tried.states * here, atol=1e-4, rtol=1e-5
+    )
+    assert torch.equal(recorded.valid, tried.valid)
+    torch.testing.assert_close(recorded.pose.expand_as(tried.pose), tried.pose)
+    torch.testing.assert_close(recorded.road.road, tried.road.road)
 
 
 def test_without_a_simulator_there_is_no_oracle():
     simulator = simulator_among("replay")
     truth = surroundings_of(simulator, tried=False)
     with pytest.raises(InputError, match="choose 'recorded'"):
-        SimulatedWorld(SEEN).foresee(simulator.observe(), truth, 4, 1, torch.Generator())
+        SimulatorSource(SEEN).predict(simulator.observe(), truth, 4, 1, torch.Generator())
 
 
 def test_who_leaves_the_recording_drives_on():
     simulator = simulator_among("replay", episodes=1)
     observation, truth = simulator.observe(), surroundings_of(simulator)
     steps = 40  # 12 s, the recording has 6
-    actions = torch.zeros(1, steps, 2)
-    states = rollout(observation.ego[:, -1], actions, 0.3)
-    for kind in (RecordedWorld, SimulatedWorld):
-        foresight = kind(SEEN).foresee(observation, truth, steps, 1, torch.Generator())
-        told = foresight(states, actions)
-        found = told.states[0, 0, :, told.here[0]]
+    actions = torch.zeros(1, 1, steps, 2)
+    states = rollout(observation.ego[:, -1, None], actions, 0.1, held=3)
+    for kind in (RecordedSource, SimulatorSource):
+        function = kind(SEEN).predict(observation, truth, steps, 1, torch.Generator())
+        told = function(states, actions)
+        found = told.states[0, 0, 0, :, told.valid[0]]
         speed = (found[1:, :, :2] - found[:-1, :, :2]).norm(dim=-1) / 0.3
         torch.testing.assert_close(speed, found[1:, :, 3], atol=0.05, rtol=0.01)

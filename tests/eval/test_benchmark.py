@@ -43,7 +43,7 @@ def test_simulator(tmp_path, capsys):
 
 def test_planning():
     rows = PlanningBenchmark(
-        ("tokens,futures=2,steps=3,iterations=2", "recorded,planner=random,samples=8"),
+        ("tokens,samples=2,steps=3,iterations=2", "recorded,planner=random,candidates=8"),
         (1, 2), seconds=15.0, decisions=3, warm_up=1,
     ).run()  # fmt: skip
     kinds = [(row["planner"], row["world"], row["environments"]) for row in rows]
@@ -51,7 +51,7 @@ def test_planning():
                      for n in (1, 2)]  # fmt: skip
     assert all(row["ms_median"] > 0 and row["decisions"] == 3 for row in rows)
     assert all(math.isnan(row["ms_p95"]) for row in rows)  # of three decisions it would mean little
-    assert rows[0]["horizon_frames"] == 9 and rows[0]["futures"] == 2
+    assert rows[0]["horizon_frames"] == 9 and rows[0]["samples"] == 2
 
 
 def test_slow_planners_take_no_longer_than_allowed(monkeypatch):

@@ -5,20 +5,20 @@ import torch
 
 from eval.benchmarks import original_policy
 from eval.benchmarks.policies import MEMBERS, PoliciesBenchmark
-from ppuu.costs import DrivingCostConfig, Uncertainty
+from ppuu.costs import Uncertainty
 from ppuu.errors import InputError
-from ppuu.objectives import UnrollConfig, from_prior, policy_loss, replicas, unroll
+from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
+from ppuu.policies.unroll import unroll
 from ppuu.world_models import CoupledConfig
 from tests.helpers import dense_recording
 from tests.rollouts import tiny_clips
 
 SEEN = ObservationConfig(3, 1)
 MODEL = CoupledConfig(SEEN, frames_per_step=1, features=8, latent=3, dropout=0.0, repeats="values")
-CONFIG = UnrollConfig(steps=3, replicas=2, cost=DrivingCostConfig(pace_weight=0.0))
-"""The original has no pace to keep."""
+CONFIG = UnrollConfig(steps=3, replicas=2)
 
 
 def test_the_original_s_way_gives_the_same_loss_and_gradients():
@@ -29,15 +29,17 @@ def test_the_original_s_way_gives_the_same_loss_and_gradients():
     policy = NetworkPolicyConfig(PixelsConfig(SEEN, (4, 4, 4)), 8).build()
     with torch.no_grad():
         policy.head.last.weight.normal_(0, 0.1)
-    uncertainty = Uncertainty(3, of_images=True)
+    uncertainty = Uncertainty(3, of_predictions=True)
     uncertainty.expert_mean.fill_(1.0)  # agreement is far below what experts see
     seen, before = clip.observation, clip.previous_action
-    torch.manual_seed(1)
-    theirs = original_policy.loss(policy, model, seen, before, CONFIG, uncertainty).total
+    theirs = original_policy.loss(
+        policy, model, seen, before, CONFIG, uncertainty, torch.Generator().manual_seed(1)
+    ).total
     slopes = torch.autograd.grad(theirs, list(policy.parameters()))
-    torch.manual_seed(1)
-    surroundings = replicas(model, seen, seen, from_prior(model, seen, 3), 2)
-    rollout = unroll(policy, surroundings, seen, before, 3, 1, 0.1)
+    replicas = model.replicas(2, torch.Generator())
+    noise = unroll_noise(replicas, seen, 3, torch.Generator().manual_seed(1))
+    traffic = predicted_traffic(replicas, seen, seen, noise, 2)
+    rollout = unroll(policy, traffic, seen, before, 3, 1, 0.1)
     ours = policy_loss(rollout, uncertainty, CONFIG).total
     torch.testing.assert_close(ours, theirs)
     for slope, expected in zip(

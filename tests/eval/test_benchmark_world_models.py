@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-import ppuu.world_models.base
+import ppuu.world_models.latent
 from eval import benchmark
 from eval.benchmarks import original, world_models
 from eval.benchmarks.peak import peak_mib
@@ -33,35 +33,37 @@ ROUNDING = 0.02
 
 @pytest.fixture
 def case():
-    """A model, clips and latents."""
+    """A model, histories, what followed them, and noise."""
     torch.manual_seed(0)
     model = SMALL.build().eval()
     clips = tiny_clips([dense_recording()], STEPS, SMALL.observation)
     clip = clips.batch(torch.tensor([5, 400, 900]))
-    latents = torch.randn(3, 2, STEPS, model.latent_size)
-    return model, clip.observation, clips.truth(clip, model, STEPS), latents
+    noise = torch.randn(3, 2, STEPS, model.spec.latent)
+    return model, clip.observation, clips.target(clip, model, STEPS), noise
 
 
 def test_the_originals_way_leads_to_the_same_futures(case):
-    model, observation, truth, latents = case
-    expected = original.imagine(model, observation, truth.ego, latents)
-    futures = model.imagine(observation, STEPS, 2, truth.ego, latents)
-    torch.testing.assert_close(futures.vehicles, expected[:, :, :, 1])
-    torch.testing.assert_close(futures.road, expected[:, :, :, [0, 2]].mean(1))
+    model, observation, target, noise = case
+    expected = original.imagine(model, observation, target.ego, noise)
+    told = model.rollout(observation, noise, target.ego[:, None])
+    torch.testing.assert_close(told.vehicles[:, 0], expected[:, :, :, 1])
+    torch.testing.assert_close(told.road[:, 0], expected[:, :, :, [0, 2]].mean(1))
     model.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = model.imagine(observation, STEPS, 2, truth.ego, latents)
-    assert (rounded.vehicles - futures.vehicles).abs().max() < ROUNDING
+        rounded = model.rollout(observation, noise, target.ego[:, None])
+    assert (rounded.vehicles - told.vehicles).abs().max() < ROUNDING
 
 
 def test_the_originals_way_learns_the_same(case, monkeypatch):
     """With z-dropout off, dropout off and latents at their means both are functions."""
-    model, observation, truth, _ = case
-    monkeypatch.setattr(ppuu.world_models.base.torch, "randn_like", torch.zeros_like)
+    model, observation, target, _ = case
+    monkeypatch.setattr(
+        ppuu.world_models.latent, "normal", lambda shape, generator, like: like.new_zeros(*shape)
+    )
     config = WorldModelLossConfig(latent_dropout=0.0, divergence_weight=1e-3)
     losses = [
-        original.loss(model, observation, truth, config),
-        world_model_loss(model, observation, truth, config).total,
+        original.loss(model, observation, target, config, torch.Generator()),
+        world_model_loss(model, observation, target, config, torch.Generator()).total,
     ]
     torch.testing.assert_close(*losses)
     weights = list(model.parameters())
@@ -70,12 +72,12 @@ def test_the_originals_way_learns_the_same(case, monkeypatch):
 
 
 def test_its_z_dropout_is_for_the_whole_batch(case):
-    model, observation, truth, _ = case
+    model, observation, target, _ = case
     seen = []
     model.explain.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
-    torch.manual_seed(0)
+    config, generator = WorldModelLossConfig(latent_dropout=0.5), torch.Generator().manual_seed(0)
     for _ in range(4):
-        original.loss(model, observation, truth, WorldModelLossConfig(latent_dropout=0.5))
+        original.loss(model, observation, target, config, generator)
     assert set(seen) == {3} and 0 < len(seen) < 4 * STEPS
 
 

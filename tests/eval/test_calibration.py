@@ -1,6 +1,7 @@
 """Calibration: samples that tell the truth about themselves, and some that do not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,13 +10,12 @@ from scipy.stats import spearmanr
 
 from eval.calibration import STRANGE_ACTIONS, _paths, after_strange_actions, main
 from eval.clustered import clustered_rank_correlation
-from eval.foresight import Happened
+from eval.foresight import GroundTruth
 from eval.spread import SHARES, Spread, central, deviations_from_truth, joined, spreads
 from ppuu.errors import InputError
 from ppuu.kinematics import step
 from ppuu.observation import ObservationConfig
-from ppuu.track_futures import TrackFutures
-from ppuu.world_models import ConstantVelocity, TokensConfig, TokensWorldModel
+from ppuu.world_models import ConstantVelocity, TokensConfig, TokensWorldModel, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips
 from tests.runs import saved_world_model
@@ -91,20 +91,17 @@ def test_deviations_are_along_and_across_the_true_heading(clips):
     turned = straight_recording([Car(0.0, lane=1), Car(9.0, to_lane=1, change_frame=8)], frames=60)
     for pool in (clips, tiny_clips([turned], HORIZON, SEEING)):
         clip = pool.batch(torch.arange(0, len(pool), 11))
-        reference = ConstantVelocity(SEEING)
-        happened = Happened.after(pool, clip, reference, 10)
-        told = reference.imagine(clip.observation, 10, 2)
-        true = happened.tracks.transpose(1, 2)[:, None]
+        reference = ConstantVelocity(tracks_spec(SEEING))
+        truth = GroundTruth.after(pool, clip, reference, 10)
+        told = reference.predict(clip.observation, 10, 2, torch.Generator())
+        true = truth.target.tracks.transpose(1, 2)[:, None, None]
         heading = true[..., 2]
         ahead = torch.stack([heading.cos(), heading.sin()], -1)
         left = torch.stack([-heading.sin(), heading.cos()], -1)
         place = (true[..., :2] + 2 * ahead + left).expand_as(told.states[..., :2])
-        moved = TrackFutures(
-            torch.cat([place, told.states[..., 2:]], -1), told.size_m, told.here, told.road,
-            told.pose, told.raster,
-        )  # fmt: skip
-        off = deviations_from_truth(moved, happened)
-        known = happened.known.transpose(1, 2)[:, None].expand_as(off["along_m"])
+        moved = replace(told, states=torch.cat([place, told.states[..., 2:]], -1))
+        off = deviations_from_truth(moved, truth)
+        known = truth.target.valid.transpose(1, 2)[:, None].expand_as(off["along_m"])
         assert known.any()
         torch.testing.assert_close(off["along_m"][known], torch.full((int(known.sum()),), 2.0))
         torch.testing.assert_close(
@@ -125,20 +122,24 @@ def test_batches_are_joined():
 class Follower(TokensWorldModel):
     """Coupled: everybody is drawn along by the ego's speed, the more so the less is dropped out."""
 
-    decoupled = False
+    def __init__(self, config):
+        super().__init__(config)
+        self.spec = replace(self.spec, conditioned_on_ego=True)
 
     def advance(self, state, ego, latent):
         assert ego is not None
-        moved = super().advance(state, ego, latent)
-        share = self.dropout(torch.ones_like(moved.now[..., 3]))
+        moved, ego = super().advance(state, ego, latent)
+        share = self.dropout(torch.ones(*moved.now.shape[:2], self.dropout.width)).mean(-1)
         pull = moved.now.clone()
         pull[..., 0] += 0.02 * share * (ego[:, None, 3] - 10.0)
-        return moved.__class__(**{**vars(moved), "now": pull})
+        return replace(moved, now=pull), ego
 
 
 def test_strange_actions_reach_coupled_models(clips):
     torch.manual_seed(0)
-    found = after_strange_actions(Follower(TOKENS).eval(), clips, torch.arange(0, 200, 9), 10)
+    found = after_strange_actions(
+        Follower(TOKENS).eval(), clips, torch.arange(0, 200, 9), 10, torch.Generator()
+    )
     assert set(found) == {"recorded", *STRANGE_ACTIONS}
     # Strange speeds, strange futures.
     assert found["braking"][-1] > 2 * found["recorded"][-1]

@@ -8,7 +8,7 @@ from data.clips import Clips
 from data.splits import FrameWindow
 from eval.film_strip import film_strips
 from ppuu.observation import ObservationConfig
-from ppuu.world_models import ConstantVelocity
+from ppuu.world_models import ConstantVelocity, tracks_spec
 from tests.helpers import dense_recording
 
 
@@ -16,6 +16,7 @@ def test_the_present_is_drawn_for_people():
     recording = dense_recording()
     seen = ObservationConfig(vehicles=8, images=False)
     clips = Clips([recording], [FrameWindow(0, recording.frames)], seen, 9)
-    told = film_strips({"cv": ConstantVelocity(seen)}, clips, torch.arange(2), 3)
+    model = ConstantVelocity(tracks_spec(seen))
+    told = film_strips({"cv": model}, clips, torch.arange(2), 3)
     picture = cv2.imdecode(np.frombuffer(told, np.uint8), cv2.IMREAD_COLOR)
     assert picture.std() > 10

@@ -1,22 +1,22 @@
 """Open-loop judgement: truth scores 1, references are what a pencil draws, pairs are paired."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from eval.clustered import clustered_means
-from eval.foresight import MEASURES, Happened, cost_along, drawn, measure, overlap, step_at
+from eval.foresight import MEASURES, GroundTruth, costs_along, measure, overlap, step_at
 from eval.held_out import common_observation
 from eval.open_loop import REFERENCES, judged, main, measured, references, table
 from eval.results import Metric
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
+from ppuu.predictions import BoxPrediction, OccupancyPrediction
 from ppuu.raster import draw_vehicles
-from ppuu.rollout import Futures, Rollout
-from ppuu.track_futures import TrackFutures
-from ppuu.world_models import ConstantVelocity, Predictor, TokensConfig
+from ppuu.world_models import ConstantVelocity, Predictor, TokensConfig, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips
 from tests.runs import saved_world_model
@@ -29,28 +29,27 @@ TOKENS = TokensConfig(SEEING, hidden=8, pair=8)
 class Oracle(Predictor):
     """Tells the truth as boxes or as images, or something else on request."""
 
-    frames_per_step, dt_s, decoupled, observation = 3, 0.1, True, SEEING
+    spec = tracks_spec(SEEING)
 
     def __init__(self, clips, images=False, change=lambda values: values):
-        self.clips, self.predicts_images, self.change = clips, images, change
+        self.clips, self.images, self.change = clips, images, change
 
-    def imagine(self, observation, steps, futures, ego=None):
+    def predict(self, observation, steps, samples, generator, ego=None, shared=False):
         # The clip is told by where its ego stands now.
         present = observation.ego[:, -1]
         states = self.clips.scene.state(self.clips.ego, self.clips.frame)
         clip = self.clips.batch((states[None] - present[:, None]).abs().sum(-1).argmin(1))
-        true = Happened.after(self.clips, clip, self, steps)
-        seen = true.images
-        if self.predicts_images:
-            return Futures(
-                self.change(seen.vehicles.repeat(1, futures, 1, 1, 1)), seen.road, seen.pose, TINY
-            )
-        told = true.tracks.transpose(1, 2)[:, None].repeat(1, futures, 1, 1, 1)
+        truth = GroundTruth.after(self.clips, clip, self, steps)
+        if self.images:
+            vehicles = truth.images.vehicles.repeat(1, 1, samples, 1, 1, 1)
+            return replace(truth.images, vehicles=self.change(vehicles))
+        told = truth.target.tracks.transpose(1, 2)[:, None, None].repeat(1, 1, samples, 1, 1, 1)
         tracks = observation.tracks
         assert tracks is not None
-        return TrackFutures(
-            self.change(told), tracks.size_m, tracks.here, observation.road, seen.pose, TINY
-        )
+        return BoxPrediction(
+            truth.images.pose, TINY, self.change(told), tracks.size_m, tracks.here,
+            observation.road,
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +58,11 @@ def clips():
     return tiny_clips([dense_recording(per_lane=3, frames=60), pair], 3 * STEPS, SEEING)
 
 
-def scores(predictor, clips, futures=2, count=40):
+def scores(predictor, clips, samples=2, count=40):
     """Mean over clips of each measure, at each step."""
     index = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))[:count]
     predictors = {"it": predictor, **references(predictor, clips)}
-    found = measured(predictors, clips, index, STEPS, futures)
+    found = measured(predictors, clips, index, STEPS, samples, seed=0)
     return {name: dict(zip(MEASURES, v.mean(0), strict=True)) for name, v in found.items()}
 
 
@@ -105,16 +104,17 @@ def test_references_by_hand():
         "constant-acceleration": place + speed * then + 0.5 * braking * then**2,
         "idm": place + torch.tensor([speed * 0.3 + 0.5 * idm_lone * 0.09] * STEPS),
     }
-    poses = Happened.after(clips, clip, Oracle(clips), STEPS).images.pose
+    poses = GroundTruth.after(clips, clip, Oracle(clips), STEPS).poses
     for name, predictor in references(Oracle(clips), clips).items():
-        told = predictor.imagine(clip.observation, STEPS, 1)
-        slot = int(told.here[0].nonzero()[0])
-        x = told.states[0, 0, :, slot, 0]
+        told = predictor.predict(clip.observation, STEPS, 1, torch.Generator())
+        slot = int(told.valid[0].nonzero()[0])
+        x = told.states[0, 0, 0, :, slot, 0]
         steps = 1 if name == "idm" else STEPS
         torch.testing.assert_close(x[:steps], by_hand[name][:steps], atol=1e-3, rtol=0)
         boxes = torch.tensor([[float(x[0]), 6.0, 0.0, 4.5, 1.8]])[None]
         image = draw_vehicles(poses[0, :1], boxes, torch.ones(1, 1, dtype=torch.bool), TINY)
-        torch.testing.assert_close(told.draw(poses)[0, 0, 0], image[0], atol=1e-4, rtol=0)
+        drawn = told.vehicle_images(poses)[0, 0, 0, 0]
+        torch.testing.assert_close(drawn, image[0], atol=1e-4, rtol=0)
 
 
 def test_constant_velocity_is_exact_where_it_holds(clips):
@@ -128,11 +128,11 @@ def test_constant_velocity_is_exact_where_it_holds(clips):
 
 
 def test_displaced_vehicles_by_hand(clips):
-    """Two futures, 1 m ahead and 3 m behind the truth: mean 2 m, best 1 m, 4 m apart."""
+    """Two samples, 1 m ahead and 3 m behind the truth: mean 2 m, best 1 m, 4 m apart."""
 
     def shifted(states):
-        states[:, 0, ..., 0] += 1.0
-        states[:, 1, ..., 0] -= 3.0
+        states[:, :, 0, ..., 0] += 1.0
+        states[:, :, 1, ..., 0] -= 3.0
         return states
 
     found = scores(Oracle(clips, change=shifted), clips)["it"]
@@ -144,11 +144,11 @@ def test_displaced_vehicles_by_hand(clips):
 
 
 def test_the_best_for_all_and_for_each_by_hand(clips):
-    """Two futures, each right about every other vehicle and 1 m off about the rest."""
+    """Two samples, each right about every other vehicle and 1 m off about the rest."""
 
     def half_right(states):
-        states[:, 0, :, ::2, 0] += 1.0
-        states[:, 1, :, 1::2, 0] += 1.0
+        states[:, :, 0, :, ::2, 0] += 1.0
+        states[:, :, 1, :, 1::2, 0] += 1.0
         return states
 
     found = scores(Oracle(clips, change=half_right), clips)["it"]
@@ -163,7 +163,7 @@ def test_a_wrong_model_of_pixels_is_found_out(clips):
     assert (empty["cost_error"] > 0.0).all()
 
     def one_good(images):
-        images[:, 1:] = 0.0
+        images[:, :, 1:] = 0.0
         return images
 
     half = scores(Oracle(clips, True, one_good), clips)["it"]
@@ -174,9 +174,9 @@ def test_a_wrong_model_of_pixels_is_found_out(clips):
     assert half["best_cost_error"] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_with_one_future_mean_and_best_are_one(clips):
+def test_with_one_sample_mean_and_best_are_one(clips):
     model = TOKENS.build().eval()
-    found = scores(model, clips, futures=1)["it"]
+    found = scores(model, clips, samples=1)["it"]
     for key in ("vehicle_iou", "position_error_m", "cost_error"):
         assert found[key] == pytest.approx(found[f"best_{key}"])
     assert found["each_best_position_error_m"] == pytest.approx(found["position_error_m"])
@@ -186,16 +186,19 @@ def test_with_one_future_mean_and_best_are_one(clips):
 
 def test_images_drawn_elsewhere_are_brought_to_the_same_poses(clips):
     clip = clips.batch(torch.arange(0, len(clips), 29))
-    happened = Happened.after(clips, clip, Oracle(clips), STEPS)
+    truth = GroundTruth.after(clips, clip, Oracle(clips), STEPS)
     ahead = 3 * torch.arange(1, STEPS + 1)
-    pose = happened.images.pose.clone()
+    pose = truth.poses.clone()
     pose[..., 0] += 2 * TINY.metres_per_pixel
-    told = Futures(
-        clips.draw_vehicles(clip, ahead, pose)[:, None], clips.draw_road(clip, pose), pose, TINY
+    told = replace(
+        truth.images,
+        pose=pose[:, None],
+        vehicles=clips.draw_vehicles(clip, ahead, pose)[:, None, None],
+        road=clips.draw_road(clip, pose)[:, None],
     )
-    moved = drawn(told, happened)
+    moved = OccupancyPrediction.drawn(told, truth.poses)
     torch.testing.assert_close(
-        moved.vehicles[..., 2:-2, :], happened.images.vehicles[..., 2:-2, :], atol=1e-3, rtol=0
+        moved.vehicles[..., 2:-2, :], truth.images.vehicles[..., 2:-2, :], atol=1e-3, rtol=0
     )
 
 
@@ -246,14 +249,14 @@ def test_differences_are_paired():
 def test_costs_are_of_images_whatever_was_predicted(clips):
     """Boxes drawn and the same boxes as images cost the same."""
     clip = clips.batch(torch.arange(0, len(clips), 29))
-    happened = Happened.after(clips, clip, Oracle(clips), STEPS)
-    told = ConstantVelocity(SEEING).imagine(clip.observation, STEPS, 1)
-    images = drawn(told, happened)
-    true = happened.rollout
-    among = Rollout(true.states, true.actions, true.previous_action, true.size_m, images, 0.3)
-    wrong = (cost_along(among) - cost_along(true)).abs()[:, 0]
-    torch.testing.assert_close(measure(told, happened)["cost_error"], wrong)
-    torch.testing.assert_close(measure(images, happened)["cost_error"], wrong)
+    truth = GroundTruth.after(clips, clip, Oracle(clips), STEPS)
+    model = ConstantVelocity(tracks_spec(SEEING))
+    told = model.predict(clip.observation, STEPS, 1, torch.Generator())
+    images = OccupancyPrediction.drawn(told, truth.poses)
+    costs = costs_along(replace(truth.rollout, prediction=images))
+    wrong = (costs - costs_along(truth.rollout)).abs()[:, 0]
+    torch.testing.assert_close(measure(told, truth)["cost_error"], wrong)
+    torch.testing.assert_close(measure(images, truth)["cost_error"], wrong)
 
 
 def test_models_that_see_different_histories_are_not_mixed():

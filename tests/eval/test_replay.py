@@ -20,9 +20,9 @@ from ppuu.command import run
 from ppuu.errors import InputError
 from ppuu.policies import NoAction, RecordedHuman
 from ppuu.policies.named import policy_by_name
-from ppuu.policies.thought import _foreseen
+from ppuu.policies.plan_snapshot import PlanSnapshot
+from ppuu.predictions import DrawnMotion, OccupancyPrediction
 from ppuu.raster import RasterConfig
-from ppuu.rollout import Futures
 from tests.helpers import Car, straight_recording
 
 
@@ -133,7 +133,12 @@ def test_costs_are_read_off_the_true_scene(track):
     np.testing.assert_allclose(
         hit.signals["reward/progress"][1:], 0.1 * np.diff(hit.signals["distance_m"]), atol=1e-5
     )
-    assert not any(name.endswith("pace") for name in hit.signals)
+    # 12 m/s: at first beside the third car alone, at last with the second ahead in the lane, too.
+    area = 4.5 * 1.8
+    all_lanes = (12.0 + 10.0 * area) / (1.0 + area), (12.0 + 14.0 * area) / (1.0 + 2.0 * area)
+    expected = [all_lanes[0], (all_lanes[1] + 4.0 * area) / (1.0 + area)]
+    found = hit.signals["cost/lane_speed"][[0, -1]]
+    np.testing.assert_allclose(found, 0.5 * ((12.0 - np.array(expected)) / 3.0) ** 2, rtol=1e-4)
 
 
 class Straight(NoAction):
@@ -141,8 +146,11 @@ class Straight(NoAction):
 
     def act(self, observation, surroundings):
         ego = observation.ego[:, -1]
-        self.planned_path_m = torch.stack([ego[:, :2], ego[:, :2] + 10.0], dim=1)
+        self.path_m = torch.stack([ego[:, :2], ego[:, :2] + 10.0], dim=1)
         return super().act(observation, surroundings)
+
+    def planned_path_m(self):
+        return self.path_m
 
 
 def test_planned_paths_reach_the_page(track, tmp_path):
@@ -337,10 +345,10 @@ def test_what_a_planner_considers_comes_with_each_frame(track):
     policy = policy_by_name("planner:constant-velocity,iterations=2,steps=4,replan_every=2")
     drives = record(policy, "planner", track, [0, 1])
     for drive in drives:
-        assert len(drive.thoughts) == len(drive.plans) == len(drive.state) - 1
-        # Between two plans the thought stays.
-        assert drive.thoughts[0] is drive.thoughts[1] is not drive.thoughts[2]
-        first = drive.thoughts[0]
+        assert len(drive.snapshots) == len(drive.plans) == len(drive.state) - 1
+        # Between two plans the snapshot stays.
+        assert drive.snapshots[0] is drive.snapshots[1] is not drive.snapshots[2]
+        first = drive.snapshots[0]
         np.testing.assert_allclose(
             first.candidates_m[:, 0], [drive.state[0, :2]] * len(first.costs)
         )
@@ -355,23 +363,26 @@ def test_what_a_planner_considers_comes_with_each_frame(track):
         np.testing.assert_allclose(sorted(last[:, 0]), sorted(later), atol=0.3)
     columns = unpacked(replay._drive(drives[0], np.arange(100, 103))["packed"])
     counts = columns["pathCount"].astype(int)
-    assert len(counts) == len(drives[0].thoughts)
-    expected = np.concatenate([one.candidates_m for one in drives[0].thoughts])
+    assert len(counts) == len(drives[0].snapshots)
+    expected = np.concatenate([one.candidates_m for one in drives[0].snapshots])
     np.testing.assert_allclose(columns["pathX"], expected[..., 0].ravel(), atol=0.006)
     assert columns["pathPoints"][0] == expected.shape[1]
     assert columns["foreseenCount"].sum() == len(columns["foreseenX"]) > 0
 
 
-def test_predicted_images_are_foreseen_as_runs_of_pixels():
+def test_predicted_images_are_shown_as_runs_of_pixels():
     raster = RasterConfig()
-    vehicles = torch.zeros(1, 1, 3, raster.rows, raster.columns)
-    vehicles[0, 0, 2, 10:17, 4] = 1.0
-    road = torch.zeros(1, 3, 2, raster.rows, raster.columns)
-    pose = torch.tensor([[[5.0, 2.0, 0.0]] * 3])
-    boxes, ahead = _foreseen(Futures(vehicles, road, pose, raster), 0)
+    vehicles = torch.zeros(1, 1, 1, 3, raster.rows, raster.columns)
+    vehicles[0, 0, 0, 2, 10:17, 4] = 1.0
+    road = torch.zeros(1, 1, 3, 2, raster.rows, raster.columns)
+    pose = torch.tensor([[[[5.0, 2.0, 0.0]] * 3]])
+    motion = DrawnMotion(lambda: torch.zeros(1, 1, 1, 3, 2, raster.rows, raster.columns))
+    prediction = OccupancyPrediction(pose, raster, vehicles, road, motion)
+    start = torch.tensor([5.0, 2.0])
+    snapshot = PlanSnapshot.take(torch.zeros(1, 3, 2), torch.zeros(1), start, prediction, 0)
     metres = raster.metres_per_pixel
-    assert ahead.tolist() == [1.0]
+    assert snapshot.ahead.tolist() == [1.0]
     x = 5.0 + (0.5 * (raster.rows - 1) - 13) * metres
     y = 2.0 + (0.5 * (raster.columns - 1) - 4) * metres
-    expected = torch.tensor([[x, y, 0.0, 7 * metres, metres]])
-    torch.testing.assert_close(boxes, expected, atol=1e-4, rtol=1e-4)
+    expected = [[x, y, 0.0, 7 * metres, metres]]
+    np.testing.assert_allclose(snapshot.boxes, expected, atol=1e-4, rtol=1e-4)

@@ -29,7 +29,7 @@ TINY = Training(
     updates=3,
     batch=4,
 )
-SHORT = Protocol(episodes=3, budget=4, horizon=3, replan_every=2, samples=8, iterations=2)
+SHORT = Protocol(episodes=3, budget=4, horizon=3, replan_every=2, candidates=8, iterations=2)
 
 
 def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):

@@ -62,9 +62,9 @@ def test_ties_share_their_rank():
 
 
 def test_kinds_are_priced_one_by_one():
-    """Agreement about images does not make up for disagreement about costs."""
-    uncertainty = Uncertainty(1, 0.5, of_images=True)
-    variances = torch.tensor([[[3.0], [-3.0]]])
+    """Agreement about predictions does not make up for disagreement about costs."""
+    uncertainty = Uncertainty(1, 0.5, of_predictions=True)
+    variances = torch.tensor([[[[3.0], [-3.0]]]])
     assert uncertainty.disagreement(variances).item() == pytest.approx(2.5)
 
 

@@ -66,8 +66,11 @@ class Straight(NoAction):
 
     def act(self, observation, surroundings):
         ego = observation.ego[:, -1]
-        self.planned_path_m = torch.stack([ego[:, :2], ego[:, :2] + torch.tensor([25.0, 0.0])], 1)
+        self.path_m = torch.stack([ego[:, :2], ego[:, :2] + torch.tensor([25.0, 0.0])], 1)
         return super().act(observation, surroundings)
+
+    def planned_path_m(self):
+        return self.path_m
 
 
 def test_a_planned_path_is_drawn_ahead(file):
@@ -96,12 +99,12 @@ def test_what_a_planner_considers_is_drawn(file):
     track = Track.load([file], "all")
     name = "planner:constant-velocity,iterations=2,steps=4"
     plain = next(video.frames(NoAction(), "a", track, 0)).astype(int)
-    thought = next(video.frames(policy_by_name(name), "a", track, 0)).astype(int)
-    changed = (plain != thought).any(-1)[: plain.shape[0] - 28]
+    planned = next(video.frames(policy_by_name(name), "a", track, 0)).astype(int)
+    changed = (plain != planned).any(-1)[: plain.shape[0] - 28]
     rows, columns = np.nonzero(changed)
     # Ahead of the ego at 35 % of 960 columns, up to 4 x 0.3 s at 10 m/s; the other stands ahead.
     assert columns.min() > 300 and 380 < columns.max() < 700
     assert np.ptp(rows) > 10
-    shade = thought[rows, columns]
+    shade = planned[rows, columns]
     outline = np.abs(shade - np.array([176, 222, 255])).max(1) < 90
     assert outline.sum() > 20

@@ -7,11 +7,13 @@ import torch
 
 from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
-from ppuu.world_models import Ensemble, TokensConfig, Truth, replicas
+from ppuu.predictions import Target
+from ppuu.world_models import Ensemble, MemberReplicas, TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips
 
 TOKENS = TokensConfig(ObservationConfig(3, 3, TINY, vehicles=8), hidden=8, pair=8, dropout=0.3)
+PIXELS = replace(TINY_MODEL, dropout=0.3)
 STEPS = 3
 
 
@@ -31,51 +33,68 @@ EXPECTANT = replace(TOKENS, scene_latent=1, latent_span="rollout", prior="learne
 
 
 @pytest.fixture(
-    scope="module", params=[TOKENS, EXPECTANT, TINY_MODEL], ids=["tokens", "learned", "pixels"]
+    scope="module", params=[TOKENS, EXPECTANT, PIXELS], ids=["tokens", "learned", "pixels"]
 )
 def case(request):
     """Members, a batch of histories, and what holds the prediction."""
     config = request.param
     clips = tiny_clips([dense_recording(per_lane=3, frames=60)], 12, config.observation)
     observation = clips.batch(torch.arange(0, len(clips), 60)).observation
-    return members(config), observation, "vehicles" if config is TINY_MODEL else "states"
+    return members(config), observation, "vehicles" if config is PIXELS else "states"
 
 
-@pytest.mark.parametrize("futures", [3, 5, 2])
-def test_an_ensemble_is_a_loop_over_its_members(case, futures):
+@pytest.mark.parametrize("samples", [3, 5, 2])
+def test_an_ensemble_is_a_loop_over_its_members(case, samples):
     models, observation, key = case
     together = Ensemble(models)
-    latents = torch.randn(len(observation.ego), futures, STEPS, together.latent_size)
-    told = together.imagine(observation, STEPS, futures, latents=latents)
-    assert getattr(told, key).shape[:3] == (len(observation.ego), futures, STEPS)
+    noise = torch.randn(len(observation.ego), samples, STEPS, together.spec.latent)
+    told = together.rollout(observation, noise)
+    assert told.samples == samples
+    assert getattr(told, key).shape[:4] == (len(observation.ego), 1, samples, STEPS)
 
     def alone(member, k):
-        return models[member].imagine(observation, STEPS, 1, latents=latents[:, k : k + 1])
+        return models[member].rollout(observation, noise[:, k : k + 1])
 
-    for k in range(futures):
-        one = getattr(told, key)[:, k]
-        torch.testing.assert_close(one, getattr(alone(k % 3, k), key)[:, 0], atol=5e-4, rtol=1e-4)
+    for k in range(samples):
+        one = getattr(told, key)[:, 0, k]
+        expected = getattr(alone(k % 3, k), key)[:, 0, 0]
+        torch.testing.assert_close(one, expected, atol=5e-4, rtol=1e-4)
         # … and no other member's.
-        assert (one - getattr(alone((k + 1) % 3, k), key)[:, 0]).abs().max() > 0.01
+        assert (one - getattr(alone((k + 1) % 3, k), key)[:, 0, 0]).abs().max() > 0.01
     torch.testing.assert_close(told.pose, alone(0, 0).pose)
-    if key == "vehicles":  # a road for all futures: the mean of what the members' first ones say
-        road = torch.stack([alone(m, min(m, futures - 1)).road for m in range(3)]).mean(0)
+    if key == "vehicles":  # a road for all samples: the mean of what the members' first ones say
+        road = torch.stack([alone(m, min(m, samples - 1)).road for m in range(3)]).mean(0)
         torch.testing.assert_close(told.road, road, atol=1e-3, rtol=1e-3)
 
 
 def test_replicas_share_their_latents(case):
     models, observation, key = case
-    together = Ensemble(models)
+
+    def replicated(model, count):
+        generator = torch.Generator().manual_seed(3)
+        replicas = model.replicas(count, generator)
+        return getattr(replicas.predict(observation, STEPS, count, generator), key)[:, 0]
+
     # Equal members cannot disagree …
-    torch.manual_seed(3)
-    same = replicas(Ensemble([models[0], models[0]]), observation, STEPS, 2)
-    one, other = getattr(same, key).unbind(1)
+    one, other = replicated(Ensemble([models[0], models[0]]), 2).unbind(1)
     torch.testing.assert_close(one, other)
     # … different ones and dropout can; a model's mode stays as it was.
-    for model in (together, models[0]):
-        told = getattr(replicas(model, observation, STEPS, 3), key)
-        assert told.var(1).max() > 0
+    for model in (Ensemble(models), models[0]):
+        assert replicated(model, 3).var(1).max() > 0
         assert not model.training
+
+
+def test_replicas_are_the_members_without_noise(case):
+    """To each of them another latent means something else; only its mean is no message."""
+    models, observation, key = case
+    generator = torch.Generator().manual_seed(3)
+    replicas = Ensemble(models).replicas(3, generator)
+    assert isinstance(replicas, MemberReplicas)
+    told = getattr(replicas.predict(observation, STEPS, 3, generator), key)
+    silence = torch.zeros(len(observation.ego), 1, STEPS, models[0].spec.latent)
+    for k, model in enumerate(models):
+        alone = getattr(model.rollout(observation, silence), key)
+        torch.testing.assert_close(told[:, :, k], alone[:, :, 0], atol=5e-4, rtol=1e-4)
 
 
 def test_members_must_fit():
@@ -83,16 +102,24 @@ def test_members_must_fit():
     with pytest.raises(InputError, match="at least two"):
         Ensemble(models[:1])
     with pytest.raises(InputError, match="same configuration"):
-        Ensemble([models[0], TINY_MODEL.build()])
+        Ensemble([models[0], PIXELS.build()])
 
 
 def test_an_ensemble_knows_what_a_model_knows():
     models = members(TOKENS, 2)
     together = Ensemble(models)
-    for name in ("frames_per_step", "dt_s", "decoupled", "predicts_images", "observation"):
-        assert getattr(together, name) == getattr(models[0], name)
+    # But for the embedding: each member has one of its own.
+    assert models[0].spec.embedding > 0
+    assert together.spec == replace(models[0].spec, embedding=0)
     assert sum(w.numel() for w in together.parameters()) == 2 * sum(
         w.numel() for w in models[0].parameters()
     )
-    with pytest.raises(NotImplementedError, match="one by one"):
-        together.posterior(None, Truth(torch.zeros(1, 1, 4)), 0)
+
+
+def test_an_ensemble_has_no_posterior_and_says_so_in_one_line(case):
+    models, observation, _ = case
+    together = Ensemble(models)
+    target = Target(torch.zeros(len(observation.ego), STEPS, 4))
+    with pytest.raises(InputError, match="an ensemble has no posterior") as error:
+        together.posterior(together.begin(observation), target, 0)
+    assert "\n" not in str(error.value)

@@ -11,6 +11,7 @@ from data.sources.commonroad import CommonRoad
 from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.kinematics import ActionBounds, infer_actions, rollout, step
+from ppuu.planners import GradientPlanner
 
 DT_S = 0.1
 
@@ -38,10 +39,11 @@ def random_case(batch=64, time=30, seed=0, hard_braking=False):
     return state, actions
 
 
-def repeated(state, actions):
+def repeated(state, actions, held=1):
     states = []
     for t in range(actions.shape[1]):
-        state = step(state, actions[:, t], DT_S)
+        for _ in range(held):
+            state = step(state, actions[:, t], DT_S)
         states.append(state)
     return torch.stack(states, 1)
 
@@ -72,14 +74,92 @@ def test_gradients():
     torch.autograd.gradcheck(lambda s, a: rollout(s, a, DT_S), (state, actions))
 
 
-def test_gradients_of_a_stop_are_those_of_repeated_steps():
-    state, actions = random_case(hard_braking=True)
-    weight = torch.randn(actions.shape[0], actions.shape[1], 4, dtype=torch.float64)
+def beginnings():
+    """Speeds in m/s and accelerations in m/s2, by what happens at standstill."""
+    zero = torch.zeros(12, dtype=torch.float64)
+    push = torch.tensor([0.0, 2.0], dtype=torch.float64).repeat_interleave(6)
+    return {
+        "moving": (9.0, zero + 0.5),
+        "a zero plan from rest": (0.0, zero),
+        "pulling away from rest": (0.0, zero + 1.5),
+        "coming to rest exactly": (0.6, -push.flip(0)),
+        "through rest and away again": (1.0, 3.0 * push - 2.0),
+        "pushing back at rest": (0.0, zero - 2.0),
+        "pushing back at rest, then away": (0.0, push - 1.0),
+    }
+
+
+@pytest.mark.parametrize("held", [1, 3])
+@pytest.mark.parametrize("name", beginnings())
+def test_gradients_are_those_of_repeated_steps(name, held):
+    """To actions and initial states, at standstill as well; where the clamp has two slopes, too."""
+    speed, acceleration = beginnings()[name]
+    generator = torch.Generator().manual_seed(0)
+    state = torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    state[:, 3] = speed
+    actions = 0.05 * torch.randn(5, 12, 2, generator=generator, dtype=torch.float64)
+    actions[..., 0] = acceleration
+    weight = torch.randn(5, 12, 4, generator=generator, dtype=torch.float64)
     found = []
-    for drive in (lambda s, a: rollout(s, a, DT_S), repeated):
-        leaf = actions.clone().requires_grad_()
-        found.append(torch.autograd.grad((weight * drive(state, leaf)).sum(), leaf)[0])
-    torch.testing.assert_close(found[0], found[1], rtol=1e-8, atol=1e-8)
+    for drive in (lambda s, a: rollout(s, a, DT_S, held), lambda s, a: repeated(s, a, held)):
+        leaves = state.clone().requires_grad_(), actions.clone().requires_grad_()
+        states = drive(*leaves)
+        found.append((states.detach(), *torch.autograd.grad((weight * states).sum(), leaves)))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    if name == "a zero plan from rest":
+        assert (found[0][2][..., 0].abs() > 0).all()
+
+
+@pytest.mark.parametrize("held", [1, 3])
+def test_gradients_of_stops_are_those_of_repeated_steps(held):
+    state, actions = random_case(hard_braking=True)
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(*actions.shape[:2], 4, generator=generator, dtype=torch.float64)
+    found = []
+    for drive in (lambda s, a: rollout(s, a, DT_S, held), lambda s, a: repeated(s, a, held)):
+        leaves = state.clone().requires_grad_(), actions.clone().requires_grad_()
+        found.append(torch.autograd.grad((weight * drive(*leaves)).sum(), leaves))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
+
+
+def test_tensor_operations_give_what_the_compiled_scan_gives():
+    """Inside vmap, where no loop can read, and in single precision."""
+    state, actions = random_case(hard_braking=True)
+    expected = rollout(state, actions, DT_S, 3)
+    mapped = torch.vmap(lambda s, a: rollout(s, a, DT_S, 3))(state, actions)
+    torch.testing.assert_close(mapped, expected, rtol=0, atol=1e-9)
+    single = rollout(state.float(), actions.float(), DT_S, 3)
+    assert single.dtype == torch.float32
+    torch.testing.assert_close(single.double(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_batches_of_several_dimensions_are_flat_batches():
+    state, actions = random_case()
+    found = rollout(state.view(8, 8, 4), actions.view(8, 8, -1, 2), DT_S)
+    torch.testing.assert_close(found.flatten(0, 1), rollout(state, actions, DT_S))
+    # One beginning for several candidates: their gradients add up.
+    one = state[:1].clone().requires_grad_()
+    rollout(one.expand(8, 4), actions[:8], DT_S).sum().backward()
+    each = state[:1].repeat(8, 1).requires_grad_()
+    rollout(each, actions[:8], DT_S).sum().backward()
+    torch.testing.assert_close(one.grad[0], each.grad.sum(0))
+
+
+def test_a_gradient_planner_pulls_away_from_a_zero_plan_at_rest():
+    """Nothing but the speed counts; the plan that stands still is no local optimum of it."""
+
+    def cost(actions):
+        largest = ActionBounds().largest(actions)
+        start = actions.new_zeros(*actions.shape[:2], 4)
+        speed = rollout(start, actions * largest, DT_S, held=3)[..., 3]
+        return ((speed - 8.0) / 8.0).square().mean(-1)
+
+    starts = torch.zeros(2, 1, 10, 2)
+    plan = GradientPlanner(iterations=20).plan(cost, starts, torch.Generator())
+    assert (plan.cost < 0.3 * cost(starts)[:, 0]).all()
+    assert (plan.actions[:, 0, 0] > 0.3).all()
 
 
 @pytest.mark.parametrize("curvature", [0.05, -0.02])

@@ -1,17 +1,20 @@
 """Observations: the right frames, features without a site, and the normaliser."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.observation import Normalizer, Observation, ObservationConfig, observe
+from ppuu.predictions import OccupancyPrediction, UniformMotion
 from ppuu.raster import LANES, OFFROAD, VEHICLES, RasterConfig, RoadMap, draw
-from ppuu.rollout import Futures
 from ppuu.scene import Scene
 from tests.helpers import Car, dense_recording, straight_recording
 
 CONFIG = ObservationConfig(frames=3, stride=4, raster=RasterConfig(40, 24))
+FIVE_MPS = SimpleNamespace(speed_mps=torch.tensor([5.0]))
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +50,11 @@ def test_one_stride_later(world):
     now = observe(scene, roads, CONFIG, ego, frame)
     later = observe(scene, roads, CONFIG, ego, frame + CONFIG.stride)
     image, pose = later.images[:, -1], later.ego[:, -1:, :3]
-    told = Futures(
-        image[:, None, None, VEHICLES], image[:, None, [LANES, OFFROAD]], pose, CONFIG.raster
-    )
-    followed = now.followed_by(told, later.ego[:, -1])
+    prediction = OccupancyPrediction(
+        pose[:, None], CONFIG.raster, image[:, None, None, None, VEHICLES],
+        image[:, None, None, [LANES, OFFROAD]], UniformMotion(FIVE_MPS),
+    )  # fmt: skip
+    followed = prediction.next_observation(now, later.ego[:, -1], 0)
     torch.testing.assert_close(followed.images, later.images, atol=1e-5, rtol=0)
     torch.testing.assert_close(followed.ego, later.ego)
 

@@ -18,21 +18,23 @@ from tests.runs import saved_world_model
 def test_every_world_can_be_named(world):
     policy = policy_by_name(f"planner:{world}")
     assert isinstance(policy, PlanningPolicy)
-    assert isinstance(policy.world, type(WORLDS[world]()))
-    assert policy.observation == policy.world.observation
+    assert isinstance(policy.source, type(WORLDS[world]()))
+    assert policy.observation == policy.source.observation
 
 
 def test_settings_reach_planner_and_policy():
-    name = "planner:recorded,planner=cem,samples=40,merge=cvar,futures=5,cost.pace_weight=2"
+    name = (
+        "planner:recorded,planner=cem,candidates=40,merge=cvar,samples=5,cost.lane_speed.weight=2"
+    )
     config = policy_by_name(name).config
     assert isinstance(config.planner, CemPlanner)
-    assert config.planner.samples == 40
+    assert config.planner.candidates == 40
     assert config.planner.elites == PLANNERS["cem"].elites
-    assert (config.merge, config.futures, config.cost.pace_weight) == ("cvar", 5, 2.0)
+    assert (config.merge, config.samples, config.cost.lane_speed.weight) == ("cvar", 5, 2.0)
     # The order does not matter, nor what would not have fitted half-way.
-    few = policy_by_name("planner:recorded,planner=cem,samples=16,elites=4").config.planner
-    assert (few.samples, few.elites) == (16, 4)
-    other = policy_by_name("planner:recorded,samples=40,planner=cem").config
+    few = policy_by_name("planner:recorded,planner=cem,candidates=16,elites=4").config.planner
+    assert (few.candidates, few.elites) == (16, 4)
+    other = policy_by_name("planner:recorded,candidates=40,planner=cem").config
     assert other.planner == config.planner
     chain = policy_by_name("planner:idm,planner=cem-gradient,second.rate=0.3").config.planner
     assert isinstance(chain.second, GradientPlanner) and chain.second.rate == 0.3
@@ -40,14 +42,14 @@ def test_settings_reach_planner_and_policy():
 
 def test_a_run_directory_is_a_world(tmp_path):
     run = saved_world_model(tmp_path / "tokens", TokensConfig(hidden=8, pair=4, heads=1))
-    name = f"planner:{run},futures=2"
+    name = f"planner:{run},samples=2"
     policy = policy_by_name(name)
-    assert policy.world.predictor.config.hidden == 8
-    assert PlannerName.parse(name).label == "planner:tokens,futures=2"
+    assert policy.source.predictor.config.hidden == 8
+    assert PlannerName.parse(name).label == "planner:tokens,samples=2"
     assert PlannerName.parse(name).runs == [run]
     other = saved_world_model(tmp_path / "more", TokensConfig(hidden=8, pair=4, heads=1))
     name = f"planner:{run}+{other}"
-    assert policy_by_name(name).world.predictor.members == 2
+    assert policy_by_name(name).source.predictor.members == 2
     assert PlannerName.parse(name).label == "planner:tokens+more"
     plus = saved_world_model(tmp_path / "one+two", TokensConfig(hidden=8, pair=4, heads=1))
     assert PlannerName.parse(f"planner:{plus}").runs == [plus]
@@ -58,12 +60,12 @@ def test_a_run_directory_is_a_world(tmp_path):
     [
         ("planner:", "name a world"),
         ("planner:recorded,steps", "'steps' is not of the form KEY=VALUE"),
-        ("planner:recorded,merge=max", "merge max of one future"),
-        ("planner:recorded,cost.pace_weight=-1", "pace_weight -1"),
+        ("planner:recorded,merge=max", "merge max of one sample"),
+        ("planner:recorded,cost.lane_speed.weight=-1", "cost LaneSpeed: weight -1"),
         ("planner:recorded,uncertainty_weight=1e999", "is no number"),
         ("planner:recorded,step=3", "unknown key 'step'; did you mean 'steps'"),
         ("planner:recorded,iteration=3", "did you mean 'iterations'"),
-        ("planner:recorded,cost.pase_weight=3", "did you mean 'pace_weight'"),
+        ("planner:recorded,cost.lane_sped.weight=3", "did you mean 'lane_speed'"),
         ("planner:recorded,steps=many", "steps: 'many' is not of type int"),
         ("planner:recorded,steps.x=1", "'steps' has no parts"),
         ("planner:recorded,merge=median", "not one of mean, max, cvar"),
@@ -71,12 +73,12 @@ def test_a_run_directory_is_a_world(tmp_path):
         ("planner:recorde", "neither a run directory .* did you mean 'recorded'"),
         ("planner:recorded+idm", "world 'recorded' is neither"),
         ("planner:recorded,steps=0", "must be positive"),
-        ("planner:recorded,uncertainty_weight=1", "nothing is learnt in 'recorded'"),
+        ("planner:recorded,uncertainty_weight=1", "nothing is learned in 'recorded'"),
         ("planner:recorded,policy=nobody", "policy nobody is no run directory"),
         ("planner:recorded,polcy=pretrained", "did you mean 'policy'"),
         ("planner:recorded,steps=3,steps=4", "'steps' is set twice"),
         ("planner:recorded,planner.rate=3", "unknown key 'planner.rate'; did you mean 'rate'"),
-        ("planner:recorded,planner=cem-gradient,samples=4", "did you mean 'first.samples'"),
+        ("planner:recorded,planner=cem-gradient,candidates=4", "did you mean 'first.candidates'"),
     ],
 )
 def test_mistakes_are_one_line_with_a_suggestion(name, complaint):
@@ -87,19 +89,20 @@ def test_mistakes_are_one_line_with_a_suggestion(name, complaint):
 
 
 def test_with_setting_changes_one_field():
-    changed = with_setting(DrivingCostConfig(), "pace.reach_m", "12", "here")
-    assert changed.pace.reach_m == 12.0
-    assert changed.contact_weight == DrivingCostConfig().contact_weight
+    changed = with_setting(DrivingCostConfig(), "lane_speed.difference_mps", "12", "here")
+    assert changed.lane_speed.difference_mps == 12.0
+    assert changed.lane_speed.weight == DrivingCostConfig().lane_speed.weight
+    assert changed.contact == DrivingCostConfig().contact
 
 
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
-        ("cost.pace_weight=NaN", "NaN is no number"),
+        ("cost.lane_speed.weight=NaN", "NaN is no number"),
         ("uncertainty_weight=Infinity", "Infinity is no number"),
         ("deadline_s=-1", "must not be negative"),
         ("seed=99999999999999999999999", "seed"),
-        ("planner=random,samples=0", "samples must be positive"),
+        ("planner=random,candidates=0", "candidates must be positive"),
     ],
 )
 def test_numbers_that_are_none_are_refused(setting, complaint):

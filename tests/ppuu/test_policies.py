@@ -138,10 +138,11 @@ def network():
 
 def random_observation(batch=16):
     raster, frames = TINY_OBSERVATION.raster, TINY_OBSERVATION.frames
+    generator = torch.Generator().manual_seed(0)
     return Observation(
-        torch.rand(batch, frames, 3, raster.rows, raster.columns),
-        20 * torch.randn(batch, frames, 4),
-        torch.rand(batch, 2) + 2,
+        torch.rand(batch, frames, 3, raster.rows, raster.columns, generator=generator),
+        20 * torch.randn(batch, frames, 4, generator=generator),
+        torch.rand(batch, 2, generator=generator) + 2,
     )
 
 

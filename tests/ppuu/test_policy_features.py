@@ -20,8 +20,8 @@ BLIND = dataclasses.replace(SEEN, images=False)
 @pytest.fixture(scope="module")
 def observation():
     clips = tiny_clips([dense_recording()], config=SEEN)
-    torch.manual_seed(0)
-    return clips.batch(torch.randint(len(clips), (5,))).observation
+    index = torch.randint(len(clips), (5,), generator=torch.Generator().manual_seed(0))
+    return clips.batch(index).observation
 
 
 def policy_on(features, components=0):
@@ -124,11 +124,15 @@ def largest(observation):
     return torch.stack([torch.full_like(curvature, 6.0), curvature], dim=1)
 
 
+def drawn_action():
+    return torch.randn(5, 2, generator=torch.Generator().manual_seed(1))
+
+
 def test_a_gaussian_s_surprise_is_its_negative_log_likelihood(observation):
     policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=1)
     deviation = torch.tensor([0.8, 0.01])
     policy.normalizer.action_deviation.copy_(deviation)
-    action = torch.randn(5, 2) * deviation
+    action = drawn_action() * deviation
     told = policy.head.last(policy._thought(observation)).detach()
     mean = torch.tanh(told[:, 1:3]) * largest(observation)
     spread = told[:, 3:].clamp(-4.0, 1.0).exp() * deviation
@@ -140,7 +144,7 @@ def test_a_gaussian_s_surprise_is_its_negative_log_likelihood(observation):
 
 def test_a_mixture_s_surprise_is_torch_s(observation):
     policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=3)
-    action = torch.randn(5, 2)
+    action = drawn_action()
     told = policy.head.last(policy._thought(observation)).detach().view(5, 3, 5)
     mean = torch.tanh(told[..., 1:3]) * largest(observation)[:, None]
     parts = torch.distributions.Normal(mean, told[..., 3:].clamp(-4.0, 1.0).exp())
@@ -151,19 +155,39 @@ def test_a_mixture_s_surprise_is_torch_s(observation):
     torch.testing.assert_close(policy.surprise(observation, action), -mixture.log_prob(action))
 
 
-def test_chance_is_for_training(observation):
+def test_samples_are_drawn_from_a_generator(observation):
+    """Without one the action is the likeliest, in training as well."""
     policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=1)
-    assert torch.equal(policy(observation), policy(observation))
     steady = policy(observation).detach()
     policy.train()
-    torch.manual_seed(0)
-    many = torch.stack([policy(observation).detach() for _ in range(300)])
+    before = torch.get_rng_state()
+    assert torch.equal(policy(observation), steady)
+    one, again = (policy(observation, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(one, again)
+    generator = torch.Generator().manual_seed(0)
+    many = torch.stack([policy(observation, generator).detach() for _ in range(300)])
+    assert torch.equal(torch.get_rng_state(), before)
     told = policy.head.last(policy._thought(observation)).detach()
     spread = told[:, 3:].clamp(-4.0, 1.0).exp()
     torch.testing.assert_close(many[..., 0].std(0), spread[:, 0], rtol=0.2, atol=0.02)
     torch.testing.assert_close(
         many[..., 0].mean(0), steady[:, 0], atol=4 * float(spread[:, 0].max()) / 300**0.5, rtol=0
     )
+
+
+def test_a_mixture_draws_its_components_by_their_weights(observation):
+    policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=2)
+    with torch.no_grad():
+        # Three times as likely on the left, both narrow.
+        policy.head.last.weight.zero_()
+        policy.head.last.bias.copy_(
+            torch.tensor([math.log(3.0), 0.0, 0.5, -4, -4, 0.0, 0.0, -0.5, -4, -4])
+        )
+    policy.normalizer.action_deviation.copy_(torch.tensor([1.0, 1e-4]))
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([policy(observation, generator).detach() for _ in range(200)])
+    assert (drawn[..., 1] > 0).float().mean() == pytest.approx(0.75, abs=0.05)
+    assert (policy(observation)[:, 1] > 0).all()
 
 
 def test_the_ego_is_drawn_on_request(observation):

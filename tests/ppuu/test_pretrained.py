@@ -16,7 +16,7 @@ def test_the_name_is_a_run_of_either_kind():
     assert model.observation.fits(policy.config.observation)
     assert pretrained.is_run("pretrained")
     assert type(policy_by_name("pretrained")) is type(policy)
-    assert policy_by_name("planner:pretrained").world.predictor.step_s == model.step_s
+    assert policy_by_name("planner:pretrained").source.predictor.step_s == model.step_s
 
 
 def test_they_are_small_and_say_how_they_came_about():

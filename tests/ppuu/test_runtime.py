@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -95,3 +96,15 @@ def test_the_commit_tells_clean_from_dirty_and_foreign(tmp_path):
 def test_the_commit_without_git(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert source_commit() == "unknown"
+
+
+def test_importing_the_library_leaves_the_environment_alone():
+    """A host program's threads are its own business; only the commands set how theirs wait."""
+    code = "import os, {}; print(os.environ.get('GOMP_SPINCOUNT'))"
+    for package, set_to in (("ppuu.kinematics", "None"), ("envs", "None"), ("eval", "20000")):
+        environment = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
+        found = subprocess.run(
+            [sys.executable, "-c", code.format(package)],
+            capture_output=True, text=True, check=True, env=environment,
+        )  # fmt: skip
+        assert found.stdout.strip() == set_to, package

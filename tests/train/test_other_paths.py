@@ -1,4 +1,4 @@
-"""Futures seen from paths that were not driven."""
+"""Clips seen from paths that were not driven."""
 
 import pytest
 import torch
@@ -58,19 +58,19 @@ def test_no_offset_is_the_recorded_path(clips):
     torch.testing.assert_close(found.future, clip.future, atol=0.02, rtol=0)
 
 
-def test_the_truth_is_what_one_would_have_seen_from_there(clips):
+def test_the_target_is_what_one_would_have_seen_from_there(clips):
     """Moved aside by a curve, one sees the same traffic from another place."""
     clip = drawn(clips, 8)
     found = OtherPaths(1.0).taken(clip, 0.1, torch.Generator().manual_seed(0))
     model = CoupledConfig(SEEN, features=8).build()
-    truth = clips.truth(found, model, 3)
+    target = clips.target(found, model, 3)
     ahead = torch.tensor([3, 6, 9])
     expected = clips.draw_vehicles(clip, ahead, found.future[:, ahead - 1, :3])
-    assert truth.images is not None
-    torch.testing.assert_close(truth.images.vehicles, expected)
-    recorded = clips.truth(clip, model, 3)
+    assert target.images is not None
+    torch.testing.assert_close(target.images.vehicles, expected)
+    recorded = clips.target(clip, model, 3)
     assert recorded.images is not None
-    assert (truth.images.vehicles - recorded.images.vehicles).abs().mean() > 1e-3
+    assert (target.images.vehicles - recorded.images.vehicles).abs().mean() > 1e-3
 
 
 @pytest.mark.parametrize("wrong", [{"share": 1.5}, {"acceleration_mps2": -1.0}])

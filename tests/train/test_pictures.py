@@ -1,4 +1,4 @@
-"""Film strips: what followed above what was foreseen."""
+"""Film strips: what followed above what was predicted."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from train.pictures import film_strip
 
 
 @torch.no_grad()
-def test_a_film_strip_shows_what_followed_above_what_is_foreseen():
+def test_a_film_strip_shows_what_followed_above_what_is_predicted():
     torch.manual_seed(0)
     clips = tiny_clips([dense_recording(per_lane=3, frames=60)])
     model, index = TINY_MODEL.build().eval(), torch.tensor([5, 40, 70])
@@ -25,6 +25,6 @@ def test_a_film_strip_shows_what_followed_above_what_is_foreseen():
     true = clips.draw_vehicles(clip, ahead, poses)[1, 2]
     assert true.max() > 0.5
     torch.testing.assert_close(picture[1, 1:-1, 1:-1], true)
-    foreseen = strip[1, 3 * rows : 4 * rows, 2 * columns : 3 * columns][1:-1, 1:-1]
-    assert foreseen.sum() == pytest.approx(true.sum(), rel=0.5)
-    assert not torch.equal(foreseen, true)
+    predicted = strip[1, 3 * rows : 4 * rows, 2 * columns : 3 * columns][1:-1, 1:-1]
+    assert predicted.sum() == pytest.approx(true.sum(), rel=0.5)
+    assert not torch.equal(predicted, true)

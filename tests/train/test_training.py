@@ -15,9 +15,15 @@ import train.progress
 import train.world_model
 from data.events import EventWeights
 from ppuu.checkpoint import Checkpoint
-from ppuu.costs import DrivingCostConfig
+from ppuu.costs import DrivingCostConfig, Lane
 from ppuu.errors import InputError
-from ppuu.objectives import DreamConfig, StartConfig, Terms, UnrollConfig, WorldModelLossConfig
+from ppuu.objectives import (
+    AdversarialConfig,
+    StartConfig,
+    Terms,
+    UnrollConfig,
+    WorldModelLossConfig,
+)
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
@@ -280,7 +286,7 @@ def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
     ("method", "options", "complaint"),
     [
         (
-            "imitation", {"unroll": UnrollConfig(cost=DrivingCostConfig(lane_weight=3.0))},
+            "imitation", {"unroll": UnrollConfig(cost=DrivingCostConfig(lane=Lane(weight=3.0)))},
             "--unroll.cost",
         ),
         ("imitation", {"teacher": "planner:recorded"}, "--teacher: --method imitation does not"),
@@ -304,7 +310,7 @@ def test_options_that_a_method_does_not_listen_to_are_refused(
         train.policy.main(method, (recording,), tmp_path / "run", config, split="all", **options)
 
 
-def test_there_is_nothing_to_dream_of_without_latents(recording, tmp_path):
+def test_adversarial_latents_need_latents(recording, tmp_path):
     model, seen = tmp_path / "model", ObservationConfig(3, 3, RasterConfig(64, 24))
     deterministic = dataclasses.replace(
         train.world_model.PRESETS["coupled-debug"],
@@ -314,7 +320,7 @@ def test_there_is_nothing_to_dream_of_without_latents(recording, tmp_path):
         (recording,), model, with_loop(deterministic, updates=1), split="all", device="cpu"
     )
     config = train.policy.PRESETS["pixels-debug"]
-    unroll = dataclasses.replace(config.unroll, dream=DreamConfig(every=1))
+    unroll = dataclasses.replace(config.unroll, adversarial=AdversarialConfig(every=1))
     config = dataclasses.replace(
         config, unroll=unroll,
         policy=NetworkPolicyConfig(PixelsConfig(seen, (4, 4, 4)), 8),
@@ -353,7 +359,7 @@ def quadratic(out, loop, gradient=1.0):
     torch.manual_seed(0)
     module = torch.nn.Linear(1, 1, bias=False)
 
-    def loss(drawn):
+    def loss(drawn, generator):
         loss = gradient * (module.weight - 3.0).square().sum()
         return Terms(loss, {"weight": module.weight.sum()})
 

@@ -57,8 +57,9 @@ def fit(
         images = torch.stack(of)
         return images, images.mean((1, 2, 3)) + noise * torch.randn(batch, generator=generator)
 
-    def loss(drawn):
+    def loss(drawn, generator):
         images, target = drawn
+        target = target + noise * torch.randn(batch, generator=generator)
         error = (module(images) - target).square().mean()
         return Terms(error, {"error": error})
 

@@ -43,8 +43,8 @@ class EmbeddingFeatures(nn.Module):
     def __init__(self, config: EmbeddingConfig):
         super().__init__()
         self.world_model = config.world_model.build().requires_grad_(False).eval()
-        self.norm = nn.LayerNorm(self.world_model.embedding_size)
-        self.width = self.world_model.embedding_size + config.observation.frames * 4 + 2
+        self.norm = nn.LayerNorm(self.world_model.spec.embedding)
+        self.width = self.world_model.spec.embedding + config.observation.frames * 4 + 2
 
     def train(self, mode: bool = True) -> EmbeddingFeatures:
         """The world model stays as it is."""
@@ -56,5 +56,5 @@ class EmbeddingFeatures(nn.Module):
         self, observation: Observation, ego: Float[Tensor, "batch ego"]
     ) -> Float[Tensor, "batch features"]:
         """Differentiable with respect to the ego's states; the encoder's weights stay."""
-        embedding = self.world_model.embedding(self.world_model.encode(observation))
+        embedding = self.world_model.embedding(self.world_model.begin(observation))
         return torch.cat([self.norm(embedding), ego], dim=1)

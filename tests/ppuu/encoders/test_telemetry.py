@@ -108,7 +108,7 @@ def test_fixed_noise_ends_in_slow_features():
         optimizer.step()
     values = {name: value.item() for name, value in telemetry(made).items()}
     assert "slow-features" in raised(values)
-    assert "collapse" not in raised(values)  # which is why nobody notices
+    assert "collapse" not in raised(values)  # which is why it stays unnoticed
     assert "unpredictive" not in raised(values)
 
 
@@ -139,7 +139,7 @@ def test_weights_out_of_balance_predict_nothing():
 
 @pytest.mark.parametrize("told", [False, True])
 def test_a_deterministic_predictor_averages_over_a_fork(told):
-    """Half of the sequences go left, half right; nobody can know, unless a latent says so."""
+    """Half of the sequences go left, half right; it cannot be known, unless a latent says so."""
     torch.manual_seed(0)
     start = 0.3 * torch.randn(256, 1, 1, 4)
     side = (torch.arange(256) % 2 * 2.0 - 1.0)[:, None]

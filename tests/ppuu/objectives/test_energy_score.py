@@ -9,11 +9,11 @@ import torch
 from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
-from ppuu.objectives.energy_score import deviations, energy_scores
+from ppuu.objectives.energy_score import energy_scores
 from ppuu.observation import ObservationConfig
+from ppuu.predictions import BoxPrediction, Target
 from ppuu.raster import LocalRoad, RoadMap
-from ppuu.track_futures import TrackFutures
-from ppuu.world_models import TokensConfig, Truth
+from ppuu.world_models import TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips
 
@@ -78,19 +78,26 @@ def test_honest_futures_win():
         assert score(other) > honest + 0.01
 
 
-def test_deviations_are_along_and_across_the_true_vehicle():
+def deviations(prediction, target):
+    """What energy scores are made of."""
+    errors = prediction.errors(target)
+    off = torch.stack([errors["along_m"].value, errors["across_m"].value], dim=-1)
+    return off, errors["along_m"].weight[:, 0]
+
+
+def test_errors_are_along_and_across_the_true_vehicle():
     heading = math.radians(40)
     true = torch.tensor([100.0, 50.0, heading, 10.0]).expand(1, 1, 2, 4)
     ahead = to_world(torch.tensor([[3.0, 0.5, 0.0, 0.0]]), true[0, 0, :1])[0]
-    told = torch.stack([torch.cat([ahead[:3], true[0, 0, 0, 3:]])] * 2)[None, None, :, None]
+    told = torch.stack([torch.cat([ahead[:3], true[0, 0, 0, 3:]])] * 2)[None, None, None, :, None]
     ego = torch.tensor([100.0, 80.0, 0.0, 10.0]).expand(1, 2, 4)
-    known = torch.tensor([[[True, False]]])
+    valid = torch.tensor([[[True, False]]])
     road = LocalRoad(
         RoadMap.build([dense_recording().road], TINY), torch.zeros(1, dtype=torch.long)
     )
-    here, pose = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 2, 3)
-    futures = TrackFutures(told, torch.ones(1, 1, 2), here, road, pose, TINY)
-    off, weight = deviations(futures, Truth(ego, true, known))
+    here, pose = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, 2, 3)
+    prediction = BoxPrediction(pose, TINY, told, torch.ones(1, 1, 2), here, road)
+    off, weight = deviations(prediction, Target(ego, true, valid))
     torch.testing.assert_close(off[0, 0, :, 0], torch.tensor([[3.0, 0.5]] * 2), atol=1e-4, rtol=0)
     # 30 m from the ego: half the weight; not known: none.
     torch.testing.assert_close(weight[0, :, 0], torch.tensor([0.5, 0.0]))
@@ -102,22 +109,23 @@ def case():
     clip = clips.batch(torch.arange(0, len(clips), 60), images=False)
     torch.manual_seed(0)
     model = CONFIG.build()
-    return model, clip.observation, clips.truth(clip, model, STEPS)
+    return model, clip.observation, clips.target(clip, model, STEPS)
 
 
 def test_scores_are_added_to_a_loss_without_z_dropout(case):
-    model, observation, truth = case
+    model, observation, target = case
     both = WorldModelLossConfig(samples=3, score_weight=0.5, divergence_weight=1e-3)
     alone = replace(both, samples=0, latent_dropout=0.0)
+    torch.manual_seed(0)  # dropout of the model
+    terms = world_model_loss(model, observation, target, both, torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    terms = world_model_loss(model, observation, truth, both)
-    torch.manual_seed(0)
-    explained = world_model_loss(model, observation, truth, alone)
-    futures = model.imagine(observation, STEPS, 3)
-    scores = energy_scores(*deviations(futures, truth), 3.0)
+    generator = torch.Generator().manual_seed(0)
+    inferred = world_model_loss(model, observation, target, alone, generator)
+    sampled = model.predict(observation, STEPS, 3, generator)
+    scores = energy_scores(*deviations(sampled, target), 3.0)
     expected = 0.5 * (scores["vehicle_score"] + 0.3 * scores["scene_score"])
-    torch.testing.assert_close(terms.total, explained.total + expected)
-    assert set(terms.named) == {*explained.named, *scores}
+    torch.testing.assert_close(terms.total, inferred.total + expected)
+    assert set(terms.named) == {*inferred.named, *scores}
     terms.total.backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None, name
@@ -127,9 +135,9 @@ def test_pixels_have_no_energy_score():
     clips = tiny_clips([dense_recording(per_lane=2, frames=40)], 6)
     clip = clips.batch(torch.tensor([0]))
     model = TINY_MODEL.build()
+    target, config = clips.target(clip, model, 2), WorldModelLossConfig(samples=2)
     with pytest.raises(InputError, match="samples 2: energy scores are of tracks"):
-        world_model_loss(model, clip.observation, clips.truth(clip, model, 2),
-                         WorldModelLossConfig(samples=2))  # fmt: skip
+        world_model_loss(model, clip.observation, target, config, torch.Generator())
     for samples in (-1, 1):
         with pytest.raises(InputError, match=f"samples {samples}"):
             WorldModelLossConfig(samples=samples)

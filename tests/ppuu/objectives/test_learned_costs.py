@@ -10,7 +10,7 @@ from ppuu.objectives import cost_model_loss, present, recorded_rollout, value_lo
 from ppuu.objectives.learned_costs import discounted_sum
 from ppuu.observation import Observation, ObservationConfig
 from ppuu.policies.features import PixelsConfig, TracksConfig
-from ppuu.world_models import CopyLast
+from ppuu.world_models import CopyLast, tracks_spec
 from tests.helpers import Car, straight_recording
 from tests.rollouts import TINY, tiny_clips
 
@@ -31,13 +31,16 @@ def batch():
     return clips, clips.batch(torch.arange(0, len(clips), 12))
 
 
-def driven(batch):
+def driven(batch, lost=False):
+    """What the recorded driver did, and the target; with ``lost``, no vehicle is recorded."""
     clips, clip = batch
-    truth = clips.truth(clip, CopyLast(SEEN, 3, 0.1), STEPS)
+    target = clips.target(clip, CopyLast(tracks_spec(SEEN, 3, 0.1)), STEPS)
+    if lost:
+        target.valid[:] = False
     actions = clip.actions[:, 2 : 3 * STEPS : 3]
     return recorded_rollout(
-        clip.observation, truth, actions, clip.previous_action, 0.3, TINY
-    ), truth
+        clip.observation, target, actions, clip.previous_action, 0.3, TINY
+    ), target
 
 
 def test_a_sum_is_discounted_from_its_second_term_on():
@@ -48,28 +51,23 @@ def test_a_sum_is_discounted_from_its_second_term_on():
 
 def test_the_recorded_driver_is_among_the_recorded(batch):
     """Who follows closely pays, who has room does not; a vehicle that is lost costs nothing."""
-    rollout, truth = driven(batch)
-    torch.testing.assert_close(rollout.states, truth.ego)
-    terms, _ = COST.evaluate(rollout)
+    rollout, target = driven(batch)
+    torch.testing.assert_close(rollout.states[:, 0], target.ego)
+    proximity = COST.evaluate(rollout).terms["proximity"]
     ego = batch[1].ego
-    close, far = terms["proximity"][ego == 0], terms["proximity"][ego == 6]
-    assert close.min() > 0.5
-    assert far.max() == 0.0
-    truth.known[:] = False
-    clips, clip = batch
-    gone = recorded_rollout(
-        clip.observation, truth, rollout.actions, clip.previous_action, 0.3, TINY
-    )
-    assert COST.evaluate(gone)[0]["proximity"].max() == 0.0
+    assert proximity[ego == 0].min() > 0.5
+    assert proximity[ego == 6].max() == 0.0
+    gone, _ = driven(batch, lost=True)
+    assert COST.evaluate(gone).terms["proximity"].max() == 0.0
 
 
-def test_the_present_is_where_everybody_is(batch):
-    """Nobody accelerates here, so the costs of now are those of any time."""
+def test_the_present_is_where_all_vehicles_are(batch):
+    """No vehicle accelerates here, so the costs of now are those of any time."""
     _, clip = batch
-    now, _ = COST.evaluate(present(clip.observation, TINY))
-    later, _ = COST.evaluate(driven(batch)[0])
+    now = COST.evaluate(present(clip.observation, TINY)).terms
+    later = COST.evaluate(driven(batch)[0]).terms
     for name in ("proximity", "lane", "contact"):
-        torch.testing.assert_close(now[name], later[name][:, :1], atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(now[name], later[name][:, :, :1], atol=1e-3, rtol=1e-3)
 
 
 def test_the_value_is_regressed_on_what_was_paid(batch):
@@ -79,7 +77,7 @@ def test_the_value_is_regressed_on_what_was_paid(batch):
     value = ValueConfig(TRACKS, 8, steps=STEPS, discount=0.9).build()
     told = value(clip.observation)
     assert told.shape == clip.ego.shape and (told >= 0).all()
-    paid = discounted_sum(COST.total(COST.evaluate(rollout)[0]), 0.9)
+    paid = discounted_sum(COST.evaluate(rollout).total[:, 0], 0.9)
     terms = value_loss(value, clip.observation, rollout, COST)
     torch.testing.assert_close(terms.total, (told - paid).square().mean())
     torch.testing.assert_close(
@@ -122,7 +120,7 @@ def test_a_cost_model_learns_proximity(features, batch):
     now = present(clip.observation, TINY)
     terms = trained(model, lambda: cost_model_loss(model, clip.observation, now, COST))
     torch.testing.assert_close(terms.total, sum(terms.named.values()))
-    paid = COST.evaluate(now)[0]["proximity"]
+    paid = COST.evaluate(now).terms["proximity"]
     assert terms.named["proximity"] < 0.4 * paid.var()
     assert set(model(clip.observation)) == {"proximity", "lane"}
 

@@ -16,6 +16,10 @@ from tests.rollouts import TINY, tiny_clips
 STEPS = 3
 
 
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
 def gaussians(gradient=True):
     torch.manual_seed(0)
     values = torch.randn(4, 3, 2, dtype=torch.float64, requires_grad=gradient)
@@ -53,9 +57,9 @@ class Noting(TokensWorldModel):
 
     asked, latents = 0, ()
 
-    def posterior(self, state, truth, step):
+    def posterior(self, state, target, step):
         self.asked += 1
-        return Latent(*(torch.full((len(state.now), self.latent_size), v) for v in (7.0, -60.0)))
+        return Latent(*(torch.full((len(state.now), self.spec.latent), v) for v in (7.0, -60.0)))
 
     def advance(self, state, ego, latent):
         self.latents = (*self.latents, latent)
@@ -70,34 +74,35 @@ def case():
     clips = tiny_clips([dense_recording(per_lane=3, frames=60)], 3 * STEPS, CONFIG.observation)
     clip = clips.batch(torch.arange(0, len(clips), 4), images=False)
     model = CONFIG.build()
-    return model, clip.observation, clips.truth(clip, model, STEPS)
+    return model, clip.observation, clips.target(clip, model, STEPS)
 
 
 @pytest.mark.parametrize("span", ["step", "rollout"])
 def test_a_latent_is_drawn_and_paid_for_once_a_span(case, span):
-    _, observation, truth = case
+    _, observation, target = case
     toy = Noting(replace(CONFIG, latent_span=span))
-    torch.manual_seed(0)
-    terms = world_model_loss(toy, observation, truth, WorldModelLossConfig(latent_dropout=0.25))
+    config = WorldModelLossConfig(latent_dropout=0.25)
+    terms = world_model_loss(toy, observation, target, config, seeded())
     times = STEPS if span == "step" else 1
     assert toy.asked == times
     # The posterior says 7 and is certain, so its clips are known by what the model was given.
-    explained = torch.stack([(latent == 7.0).all(1) for latent in toy.latents], dim=1)
-    assert 0.65 < explained.float().mean() < 0.85
+    inferred = torch.stack([(latent == 7.0).all(1) for latent in toy.latents], dim=1)
+    assert 0.65 < inferred.float().mean() < 0.85
     same = all(torch.equal(latent, toy.latents[0]) for latent in toy.latents)
     assert same == (span == "rollout")
-    each = 0.5 * toy.latent_size * (7.0**2 - 1.0 + 60.0)
-    paid = each * explained[:, :times].sum(1).float().mean()
+    each = 0.5 * toy.spec.latent * (7.0**2 - 1.0 + 60.0)
+    paid = each * inferred[:, :times].sum(1).float().mean()
     torch.testing.assert_close(terms.named["divergence"], paid)
 
 
 def test_some_nats_are_free(case):
-    model, observation, truth = case
+    model, observation, target = case
 
     def divergence(free):
-        torch.manual_seed(0)
+        torch.manual_seed(0)  # dropout of the model
         config = WorldModelLossConfig(latent_dropout=0.0, free_nats=free)
-        return world_model_loss(model, observation, truth, config).named["divergence"].item()
+        terms = world_model_loss(model, observation, target, config, seeded())
+        return terms.named["divergence"].item()
 
     whole = divergence(0.0)
     assert divergence(0.1) == pytest.approx(whole - 0.1 * STEPS, rel=1e-4)

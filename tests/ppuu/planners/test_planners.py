@@ -1,4 +1,4 @@
-"""Planners on costs whose optimum is known; whoever is listed in ``PLANNERS`` is tested."""
+"""Planners on costs whose optimum is known; all those of ``PLANNERS`` are tested."""
 
 import time
 
@@ -150,11 +150,13 @@ def test_when_time_is_up_the_best_so_far_is_returned(name):
 @pytest.mark.parametrize("name", PLANNERS)
 def test_diagnostics_fit_together(name):
     plan = PLANNERS[name].plan(two_wells, nothing(3, 2), seeded())
-    batch, samples = plan.candidate_costs.shape
-    assert (batch, plan.candidates.shape[:2]) == (3, (3, samples))
-    assert samples > 1
+    batch, candidates = plan.candidate_costs.shape
+    assert (batch, plan.candidates.shape[:2]) == (3, (3, candidates))
+    assert candidates > 1
     torch.testing.assert_close(two_wells(plan.candidates), plan.candidate_costs)
-    assert ((plan.effective_samples >= 1) & (plan.effective_samples <= samples + 1e-3)).all()
+    assert (
+        (plan.effective_candidates >= 1) & (plan.effective_candidates <= candidates + 1e-3)
+    ).all()
     assert plan.spread_by_iteration.shape == plan.cost_by_iteration.shape
     assert not any(value.requires_grad for value in vars(plan).values())
 
@@ -183,23 +185,23 @@ def test_lbfgs_against_scipy_on_a_narrow_valley():
 
 
 def test_one_round_of_mppi_is_its_formula():
-    planner = MppiPlanner(samples=64, iterations=1, temperature=0.5, noise=NoiseConfig(0.2, 0.0))
+    planner = MppiPlanner(candidates=64, iterations=1, temperature=0.5, noise=NoiseConfig(0.2, 0.0))
     plan = planner.plan(INSIDE, nothing(), seeded(3))
     noise = torch.randn(64, HORIZON, ACTIONS, generator=seeded(3))
-    samples = (0.2 * noise).clamp(-1, 1)
-    weight = torch.exp(-INSIDE(samples[None])[0] / 0.5)
+    candidates = (0.2 * noise).clamp(-1, 1)
+    weight = torch.exp(-INSIDE(candidates[None])[0] / 0.5)
     weight /= weight.sum()
-    mean = (weight[:, None, None] * samples).sum(0)
-    torch.testing.assert_close(plan.candidates[0], samples)
-    torch.testing.assert_close(plan.effective_samples[0], 1 / weight.square().sum())
-    expected = min(INSIDE(mean[None, None])[0, 0], INSIDE(samples[None])[0].min())
+    mean = (weight[:, None, None] * candidates).sum(0)
+    torch.testing.assert_close(plan.candidates[0], candidates)
+    torch.testing.assert_close(plan.effective_candidates[0], 1 / weight.square().sum())
+    expected = min(INSIDE(mean[None, None])[0, 0], INSIDE(candidates[None])[0].min())
     torch.testing.assert_close(plan.cost[0], expected)
 
 
 def test_a_cem_round_moves_to_the_elite():
     """Without noise to speak of, the mean of the next round is the elite's."""
     planner = CemPlanner(
-        samples=50, iterations=2, elites=5, kept=0.0, shrink=1.0, momentum=0.0,
+        candidates=50, iterations=2, elites=5, kept=0.0, shrink=1.0, momentum=0.0,
         noise=NoiseConfig(0.3, 0.0),
     )  # fmt: skip
     plan = planner.plan(INSIDE, nothing(), seeded(3))
@@ -210,7 +212,7 @@ def test_a_cem_round_moves_to_the_elite():
 
 
 def test_a_chain_is_never_dearer_than_its_first_part():
-    first = CemPlanner(samples=32, iterations=2, elites=4)
+    first = CemPlanner(candidates=32, iterations=2, elites=4)
     alone = first.plan(INSIDE, nothing(), seeded())
     chained = Chain(first, GradientPlanner(iterations=10)).plan(INSIDE, nothing(), seeded())
     assert chained.cost < 0.1 * alone.cost
@@ -232,6 +234,7 @@ def test_the_power_of_noise_falls_with_frequency(colour, horizon):
     [
         lambda: GradientPlanner(iterations=0), lambda: LbfgsPlanner(memory=0),
         lambda: CemPlanner(elites=1), lambda: CemPlanner(momentum=1.0),
+        lambda: CemPlanner(smallest_deviation=-1.0), lambda: MppiPlanner(candidates=1),
         lambda: MppiPlanner(temperature=0.0), lambda: NoiseConfig(deviation=0.0),
     ],
 )  # fmt: skip
@@ -248,3 +251,74 @@ def test_a_cost_that_is_no_number_is_never_the_best(name):
 
     plan = PLANNERS[name].plan(torn, torch.rand(2, 3, 4, 2, generator=seeded()) - 0.5, seeded())
     assert plan.cost.isfinite().all()
+    assert plan.actions.isfinite().all()
+
+
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_costs_that_are_no_number_do_not_stop_the_search(name, wrong):
+    """Where a tenth of the candidates costs nothing that can be compared, the others lead on."""
+
+    def torn(actions):
+        costs = INSIDE(actions)
+        return torch.where(torch.arange(costs.shape[1]) % 10 == 3, wrong, costs)
+
+    plan = PLANNERS[name].plan(torn, nothing(2), seeded())
+    assert plan.candidates.isfinite().all()
+    assert (plan.cost < LOOSE.get(name, 0.1) * INSIDE(nothing(2))[:, 0]).all()
+
+
+def test_one_cost_that_is_no_number_does_not_spoil_the_mean_of_mppi():
+    """Its candidate has no weight, and the rest is as if it had not been drawn."""
+    planner = MppiPlanner(candidates=32, iterations=2, noise=NoiseConfig(0.3, 0.0))
+
+    def torn(actions):
+        costs = INSIDE(actions)
+        return torch.where(torch.arange(costs.shape[1]) == 5, torch.nan, costs)
+
+    plan = planner.plan(torn, nothing(), seeded(3))
+    first = torch.randn(32, HORIZON, ACTIONS, generator=(generator := seeded(3)))
+    second = 0.3 * torch.randn(32, HORIZON, ACTIONS, generator=generator)
+    candidates = (0.3 * first).clamp(-1, 1)[torch.arange(32) != 5]
+    weight = torch.softmax(-INSIDE(candidates[None])[0] / planner.temperature, dim=0)
+    mean = torch.einsum("s,sha->ha", weight, candidates)
+    torch.testing.assert_close(plan.candidates[0], (mean + second).clamp(-1, 1))
+    assert plan.effective_candidates.isfinite().all()
+
+
+def test_a_start_that_costs_no_number_is_not_where_mppi_begins():
+    starts = nothing(starts=2)
+    starts[:, 1] = 0.2
+
+    def torn(actions):
+        costs = INSIDE(actions)
+        broken = (actions == 0).all(-1).all(-1)
+        return torch.where(broken, torch.nan, costs)
+
+    planner = MppiPlanner(candidates=64, iterations=1, noise=NoiseConfig(1e-3, 0.0))
+    plan = planner.plan(torn, starts, seeded())
+    torch.testing.assert_close(
+        plan.candidates.mean((1, 2, 3)), torch.tensor([0.2]), atol=1e-3, rtol=0
+    )
+
+
+@pytest.mark.parametrize("floor", [1e-3, 0.05])
+def test_the_deviation_of_cem_has_a_floor(floor):
+    """Long after the elite has come together, the candidates still differ."""
+    planner = CemPlanner(
+        candidates=64, iterations=40, elites=2, kept=0.0, shrink=1.0, momentum=0.0,
+        noise=NoiseConfig(0.5, 0.0), smallest_deviation=floor,
+    )  # fmt: skip
+    plan = planner.plan(INSIDE, nothing(), seeded())
+    fresh = plan.candidates[0, 1:]
+    deviation = fresh.std(0)
+    assert (deviation > 0.6 * floor).all()
+    assert deviation.mean() == pytest.approx(floor, rel=0.5)
+
+
+def test_alike_costs_leave_cem_alive():
+    """All candidates cost the same: the elite is arbitrary, the deviation stays a number."""
+    planner = CemPlanner(candidates=16, iterations=5, elites=2, kept=1.0, momentum=0.0)
+    plan = planner.plan(lambda actions: 0.0 * actions.sum((2, 3)), nothing(), seeded())
+    assert plan.candidates.isfinite().all()
+    assert plan.candidates[0].std(0).min() > 0

@@ -13,9 +13,9 @@ from ppuu.geometry import to_world
 from ppuu.kinematics import action_between, rollout
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.observation import ObservationConfig
+from ppuu.predictions import Rollout
 from ppuu.raster import CHANNELS, RasterConfig
-from ppuu.rollout import Futures, Rollout
-from ppuu.world_models import CoupledConfig, Ensemble, coupled, replicas
+from ppuu.world_models import CoupledConfig, Ensemble, coupled
 from ppuu.world_models.convolutions import Conv2d
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import tiny_clips
@@ -55,14 +55,18 @@ def model(request):
     return built(KINDS[request.param])
 
 
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
 def path_of(clip, steps=STEPS):
-    return clip.future[:, 2 : 3 * steps : 3]
+    """The recorded drive, as the only candidate."""
+    return clip.future[:, None, 2 : 3 * steps : 3]
 
 
-def imagined(model, clip, futures=2, path=None, seed=1):
-    torch.manual_seed(seed)
+def predicted(model, clip, samples=2, path=None, seed=1):
     path = path_of(clip) if path is None else path
-    return model.imagine(clip.observation, path.shape[1], futures, ego=path)
+    return model.predict(clip.observation, path.shape[2], samples, seeded(seed), path)
 
 
 def parameters(**changes):
@@ -79,30 +83,47 @@ def test_at_its_published_size_it_has_the_published_weights():
     assert parameters(ego="kinematic", action="state") == 15_633_543 - 1_509_380 + 3 * 256
 
 
-def test_futures_have_the_shapes_and_poses_of_their_kind(model, batch):
+def test_predictions_have_the_shapes_and_poses_of_their_kind(model, batch):
     _, clip = batch
-    futures = imagined(model, clip)
-    assert futures.vehicles.shape == (BATCH, 2, STEPS, 64, 24)
-    assert futures.road.shape == (BATCH, STEPS, 2, 64, 24)
-    assert ((futures.vehicles >= 0) & (futures.vehicles <= 1)).all()
-    assert not model.decoupled
-    poses = model.image_poses(clip.observation, path_of(clip))
-    torch.testing.assert_close(poses, path_of(clip)[..., :3])
-    if not model.predicts_ego:
-        torch.testing.assert_close(futures.pose, poses)
+    prediction, path = predicted(model, clip), path_of(clip)
+    assert prediction.vehicles.shape == (BATCH, 1, 2, STEPS, 64, 24)
+    assert prediction.road.shape == (BATCH, 1, STEPS, 2, 64, 24)
+    assert ((prediction.vehicles >= 0) & (prediction.vehicles <= 1)).all()
+    assert model.spec.conditioned_on_ego
+    poses = model.image_poses(clip.observation, path[:, 0])
+    torch.testing.assert_close(poses, path[:, 0, :, :3])
+    if not model.spec.moves_ego:
+        torch.testing.assert_close(prediction.pose[:, 0], poses)
     else:
         # The head is untrained: what it adds to gliding on is small.
-        assert 0 < (futures.pose - poses)[..., :2].abs().max() < 2.0
+        assert 0 < (prediction.pose[:, 0] - poses)[..., :2].abs().max() < 2.0
+
+
+def test_every_candidate_is_predicted_as_if_it_were_alone(model, batch):
+    """Samples of different candidates have the same noise."""
+    _, clip = batch
+    actions = torch.tensor([[-4.0, 0.02], [1.0, -0.01], [0.0, 0.0]])[None, :, None]
+    actions = actions.expand(BATCH, 3, 3 * STEPS, 2)
+    start = clip.observation.ego[:, None, -1].expand(-1, 3, -1)
+    paths = rollout(start, actions, 0.1)[:, :, 2::3]
+    noise = torch.randn(BATCH, 2, STEPS, model.spec.latent)
+    together = model.rollout(clip.observation, noise, paths)
+    assert together.vehicles.shape[:4] == (BATCH, 3, 2, STEPS)
+    for k in range(3):
+        alone = model.rollout(clip.observation, noise, paths[:, k : k + 1])
+        for key in ("vehicles", "road", "pose"):
+            one = getattr(together, key)[:, k]
+            torch.testing.assert_close(one, getattr(alone, key)[:, 0], atol=1e-4, rtol=1e-4)
 
 
 def test_images_follow_the_ego(model, batch):
     _, clip = batch
     actions = torch.tensor([-4.0, 0.02]).expand(BATCH, 3 * STEPS, 2)
-    other = rollout(clip.observation.ego[:, -1], actions, 0.1)[:, 2::3]
-    here, there = imagined(model, clip), imagined(model, clip, path=other)
+    other = rollout(clip.observation.ego[:, -1], actions, 0.1)[:, None, 2::3]
+    here, there = predicted(model, clip), predicted(model, clip, path=other)
     assert (here.vehicles - there.vehicles).abs().max() > 1e-3
     with pytest.raises(AssertionError, match="where the ego goes"):
-        model.imagine(clip.observation, 1, 1)
+        model.predict(clip.observation, 1, 1, seeded())
 
 
 def test_the_prediction_does_not_depend_on_the_site(model, batch):
@@ -116,60 +137,68 @@ def test_the_prediction_does_not_depend_on_the_site(model, batch):
     there = dataclasses.replace(seen, ego=to_world(seen.ego, moved))
     path = path_of(clip).double()
     torch.manual_seed(0)
-    latents = torch.randn(BATCH, 2, STEPS, model.latent_size, dtype=torch.float64)
-    first = model.imagine(seen, STEPS, 2, path, latents)
-    second = model.imagine(there, STEPS, 2, to_world(path, moved), latents)
+    noise = torch.randn(BATCH, 2, STEPS, model.spec.latent, dtype=torch.float64)
+    first = model.rollout(seen, noise, path)
+    second = model.rollout(there, noise, to_world(path, moved))
     torch.testing.assert_close(first.vehicles, second.vehicles)
     torch.testing.assert_close(first.road, second.road)
     expected = to_world(first.pose, moved)
     torch.testing.assert_close(second.pose, expected)
 
 
-def test_the_seed_decides_and_futures_are_those_of_their_latents(model, batch):
+def test_the_seed_decides_and_samples_are_those_of_their_noise(model, batch):
     _, clip = batch
-    first = imagined(model, clip).vehicles
-    torch.testing.assert_close(first, imagined(model, clip).vehicles, rtol=0, atol=0)
-    differ = (first[:, 0] - first[:, 1]).abs().max()
-    assert differ == 0 if model.latent_size == 0 else differ > 1e-4
-    latents = torch.randn(BATCH, 2, STEPS, model.latent_size)
+    first = predicted(model, clip).vehicles
+    torch.testing.assert_close(first, predicted(model, clip).vehicles, rtol=0, atol=0)
+    differ = (first[:, :, 0] - first[:, :, 1]).abs().max()
+    assert differ == 0 if model.spec.latent == 0 else differ > 1e-4
+    noise = torch.randn(BATCH, 2, STEPS, model.spec.latent)
     path = path_of(clip)
-    together = model.imagine(clip.observation, STEPS, 2, path, latents)
+    together = model.rollout(clip.observation, noise, path)
     for k in range(2):
-        alone = model.imagine(clip.observation, STEPS, 1, path, latents[:, k : k + 1])
-        torch.testing.assert_close(together.vehicles[:, k], alone.vehicles[:, 0])
+        alone = model.rollout(clip.observation, noise[:, k : k + 1], path)
+        torch.testing.assert_close(together.vehicles[:, :, k], alone.vehicles[:, :, 0])
 
 
 def test_step_by_step_is_the_same(model, batch):
     _, clip = batch
-    latents = torch.randn(BATCH, 1, STEPS, model.latent_size)
+    noise = torch.randn(BATCH, 1, STEPS, model.spec.latent)
     path = path_of(clip)
-    together = model.imagine(clip.observation, STEPS, 1, path, latents)
-    state = model.encode(clip.observation)
+    together = model.rollout(clip.observation, noise, path)
+    state = model.begin(clip.observation)
     for step in range(STEPS):
-        state = model.advance(state, path[:, step], latents[:, 0, step])
+        state, _ = model.advance(state, path[:, 0, step], noise[:, 0, step])
         one = model.decode([state], clip.observation, 1)
-        torch.testing.assert_close(one.vehicles[:, :, 0], together.vehicles[:, :, step])
-        torch.testing.assert_close(one.road[:, 0], together.road[:, step])
-        torch.testing.assert_close(one.pose[:, 0], together.pose[:, step])
+        torch.testing.assert_close(one.vehicles[:, :, :, 0], together.vehicles[:, :, :, step])
+        torch.testing.assert_close(one.road[:, :, 0], together.road[:, :, step])
+        torch.testing.assert_close(one.pose[:, :, 0], together.pose[:, :, step])
 
 
-def test_a_state_is_a_history_and_so_is_what_was_foreseen(model, batch):
-    """Encoding the foreseen images as if they had been seen goes on in the same way."""
+def test_a_model_that_moves_the_ego_tells_where_and_others_believe(model, batch):
     _, clip = batch
-    latents = torch.randn(BATCH, 2, model.latent_size)
-    path = path_of(clip)
-    state = model.advance(model.encode(clip.observation), path[:, 0], latents[:, 0])
+    path, noise = path_of(clip)[:, 0], torch.randn(BATCH, model.spec.latent)
+    state, ego = model.advance(model.begin(clip.observation), path[:, 0], noise)
+    pose = model.decode([state], clip.observation, 1).pose[:, 0, 0]
+    torch.testing.assert_close(pose, ego[:, :3])
+    assert torch.equal(ego, path[:, 0]) != model.spec.moves_ego
+
+
+def test_a_state_is_a_history_and_so_is_what_was_predicted(model, batch):
+    """Encoding the predicted images as if they had been seen goes on in the same way."""
+    _, clip = batch
+    latents = torch.randn(BATCH, 2, model.spec.latent)
+    path = path_of(clip)[:, 0]
+    state, ego = model.advance(model.begin(clip.observation), path[:, 0], latents[:, 0])
     told = model.decode([state], clip.observation, 1)
-    lanes, offroad = told.road[:, 0].unbind(1)
-    image = torch.stack([lanes, told.vehicles[:, 0, 0], offroad], dim=1)
-    ego = model.predicted_ego(state) if model.predicts_ego else path[:, 0]
+    lanes, offroad = told.road[:, 0, 0].unbind(1)
+    image = torch.stack([lanes, told.vehicles[:, 0, 0, 0], offroad], dim=1)
     seen = dataclasses.replace(
         clip.observation,
         images=torch.cat([clip.observation.images[:, 1:], image[:, None]], dim=1),
         ego=torch.cat([clip.observation.ego[:, 1:], ego[:, None]], dim=1),
     )
-    later = model.advance(state, path[:, 1], latents[:, 1])
-    again = model.advance(model.encode(seen), path[:, 1], latents[:, 1])
+    later, _ = model.advance(state, path[:, 1], latents[:, 1])
+    again, _ = model.advance(model.begin(seen), path[:, 1], latents[:, 1])
     torch.testing.assert_close(later.image, again.image)
     torch.testing.assert_close(later.ego, again.ego)
 
@@ -178,16 +207,15 @@ def cost_gradient(model, clip, weigh):
     """Of weighted costs along a path, and how much of it comes through images alone."""
     actions = torch.zeros(BATCH, 3 * STEPS, 2, requires_grad=True)
     states = rollout(clip.observation.ego[:, -1], actions, 0.1)[:, 2::3]
-    latents = torch.zeros(BATCH, 1, STEPS, model.latent_size)
-    state, states_told, parts = model.encode(clip.observation), [], []
+    latent = torch.zeros(BATCH, model.spec.latent)
+    state, egos, parts = model.begin(clip.observation), [], []
     for step in range(STEPS):
-        state = model.advance(state, states[:, step], latents[:, 0, step])
-        states_told.append(model.predicted_ego(state) if model.predicts_ego else states[:, step])
+        state, ego = model.advance(state, states[:, step], latent)
+        egos.append(ego)
         parts.append(model.decode([state], clip.observation, 1))
-    futures = type(parts[0]).in_time(parts)
     driven = Rollout(
-        torch.stack(states_told, dim=1), actions[:, ::3], clip.previous_action,
-        clip.observation.size_m, futures, 0.3,
+        torch.stack(egos, dim=1)[:, None], actions[:, None, ::3], clip.previous_action[:, None],
+        clip.observation.size_m, type(parts[0]).concatenate(parts), 0.3,
     )  # fmt: skip
     (gradient,) = torch.autograd.grad(weigh(driven), actions)
     return driven, gradient
@@ -198,35 +226,42 @@ def test_the_gradient_of_a_cost_reaches_the_actions(model, batch):
     model.requires_grad_(False)
 
     def cost(driven):
-        return DrivingCost().evaluate(driven)[1].sum()
+        return DrivingCost().evaluate(driven).total.sum()
 
     driven, gradient = cost_gradient(model, clip, cost)
     assert gradient.isfinite().all()
     assert (gradient[:, :3].abs().amax((1, 2)) > 0).all()
-    torch.testing.assert_close(driven.offset, torch.zeros_like(driven.offset))
+    offset = driven.prediction.offset(driven.ego)
+    torch.testing.assert_close(offset, torch.zeros_like(offset))
     # Either through the network, or through the masks: never twice.
-    if model.predicts_ego:
-        _, through = cost_gradient(model, clip, lambda d: d.futures.vehicles[:, 0, -1].sum())
+    if model.spec.moves_ego:
+        _, through = cost_gradient(
+            model, clip, lambda d: d.prediction.vehicles[..., -1, :, :].sum()
+        )
         assert (through[:, :3].abs().amax((1, 2)) > 0).all()
     else:
-        assert not driven.futures.vehicles.requires_grad
+        assert not driven.prediction.vehicles.requires_grad
 
 
-def test_the_pace_is_that_of_the_lane_whatever_the_ego_does():
+def test_the_speed_seen_is_that_of_the_lane_whatever_the_ego_does():
     """Ego at 6 m/s, 10 m/s ahead and behind, 3 m/s beside; alone it is the ego's own."""
     cars = [Car(0.0, 1, 6.0), Car(16.0, 1, 10.0), Car(-20.0, 1, 10.0), Car(8.0, 0, 3.0)]
-    for some, pace in ((cars, 10.0), (cars[:1], 6.0)):
+    for some, speed in ((cars, 10.0), (cars[:1], 6.0)):
         clips = tiny_clips([straight_recording(some)], config=ObservationConfig(4, 3))
         clip = clips.batch((clips.ego == 0).nonzero()[:1, 0])
         model = CoupledConfig(ObservationConfig(4, 3), features=8).build().eval()
-        told = imagined(model, clip).pace_mps
-        torch.testing.assert_close(told, torch.full_like(told, pace), atol=0.5, rtol=0)
+        seen = predicted(model, clip).motion.seen.speed_mps
+        torch.testing.assert_close(seen, torch.full((1,), speed), atol=0.5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["coupled", "kinematic"])
 def test_masks_are_shifted_only_where_the_kinematics_move_the_ego(kind, batch):
     _, clip = batch
-    _, gradient = cost_gradient(built(KINDS[kind]), clip, lambda d: d.offset[:, -1, 0].sum())
+
+    def ahead(driven):
+        return driven.prediction.offset(driven.ego)[:, 0, -1, 0].sum()
+
+    _, gradient = cost_gradient(built(KINDS[kind]), clip, ahead)
     if kind == "coupled":
         torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-6, rtol=0)
     else:
@@ -245,9 +280,9 @@ def test_an_action_free_model_is_not_told_the_action(batch, monkeypatch):
         raise RuntimeError("asked for the action")
 
     monkeypatch.setattr(coupled, "action_between", refuse)
-    imagined(model, clip)
+    predicted(model, clip)
     with pytest.raises(RuntimeError, match="asked for the action"):
-        imagined(built(KINDS["kinematic"]), clip)
+        predicted(built(KINDS["kinematic"]), clip)
     # At standstill, where curvature means nothing, it is still told of a turn.
     present = torch.tensor([[3.0, 1.0, 0.2, 0.0]])
     told = model.told(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
@@ -268,9 +303,10 @@ def test_the_model_is_told_the_action_that_was_driven(batch):
     )
 
 
-def test_a_history_is_encoded_once_for_all_futures(batch, monkeypatch):
+@pytest.mark.parametrize("training", [False, True])
+def test_a_history_is_encoded_once_for_all_samples(batch, monkeypatch, training):
     _, clip = batch
-    model = built(CONFIG)
+    model = built(CONFIG).train(training)
     rows, pixels = [], []
     model.see[-1].register_forward_hook(lambda _, inputs, output: rows.append(len(output)))
     of = Conv2d.of
@@ -280,26 +316,25 @@ def test_a_history_is_encoded_once_for_all_futures(batch, monkeypatch):
         return of(layer, values, channels)
 
     monkeypatch.setattr(Conv2d, "of", counted)
-    imagined(model, clip, futures=5)
+    predicted(model, clip, samples=5)
     frames = CONFIG.observation.frames
     assert pixels[0] == (BATCH, frames)
-    shares = [[(BATCH, frames - step), (5 * BATCH, step)] for step in range(1, STEPS)]
+    shares = [
+        [(BATCH, frames - step)] * (step < frames) + [(5 * BATCH, min(step, frames))]
+        for step in range(1, STEPS)
+    ]
     assert pixels[1:] == [pair for share in shares for pair in share]
     assert rows == [BATCH] + [5 * BATCH] * (STEPS - 1)
-    # In training each replica sees it with its own dropout.
-    rows.clear()
-    imagined(model.train(), clip, futures=5)
-    assert rows == [5 * BATCH] * STEPS
 
 
 def test_replicas_differ_by_dropout_alone(model, batch):
     _, clip = batch
     path = path_of(clip)
-    latents = torch.randn(BATCH, 1, STEPS, model.latent_size).expand(-1, 4, -1, -1)
-    agreed = model.imagine(clip.observation, STEPS, 4, path, latents).vehicles
-    torch.testing.assert_close(agreed, agreed[:, :1].expand_as(agreed))
-    varied = replicas(model, clip.observation, STEPS, 4, ego=path).vehicles
-    assert varied.var(1).amax((1, 2, 3)).min() > 1e-6
+    noise = torch.randn(BATCH, 1, STEPS, model.spec.latent).expand(-1, 4, -1, -1)
+    agreed = model.rollout(clip.observation, noise, path).vehicles
+    torch.testing.assert_close(agreed, agreed[:, :, :1].expand_as(agreed))
+    varied = model.replicas(4, seeded()).rollout(clip.observation, noise, path).vehicles
+    assert varied.var(2).flatten(1).amax(1).min() > 1e-6
     assert not model.training
 
 
@@ -307,54 +342,67 @@ def test_an_ensemble_is_its_members(batch):
     _, clip = batch
     models = [built(CONFIG, seed).requires_grad_(False) for seed in range(2)]
     together, steps = Ensemble(models), CONFIG.observation.frames + 2  # nothing recorded is left
-    path = path_of(clip).repeat(1, 2, 1)[:, :steps]
-    latents = torch.randn(BATCH, 2, steps, together.latent_size)
-    told, moved = together.imagine(clip.observation, steps, 2, path, latents), []
+    path = path_of(clip).repeat(1, 1, 2, 1)[:, :, :steps]
+    noise = torch.randn(BATCH, 2, steps, together.spec.latent)
+    told, moved = together.rollout(clip.observation, noise, path), []
     for k, one in enumerate(models):
-        alone = one.imagine(clip.observation, steps, 1, path, latents[:, k : k + 1])
-        torch.testing.assert_close(told.vehicles[:, k], alone.vehicles[:, 0], atol=1e-4, rtol=1e-4)
-        state = one.advance(one.encode(clip.observation), path[:, 0], latents[:, k, 0])
-        moved.append(one.predicted_ego(state))
+        alone = one.rollout(clip.observation, noise[:, k : k + 1], path)
+        torch.testing.assert_close(
+            told.vehicles[:, :, k], alone.vehicles[:, :, 0], atol=1e-4, rtol=1e-4
+        )
+        _, ego = one.advance(one.begin(clip.observation), path[:, 0, 0], noise[:, k, 0])
+        moved.append(ego)
     torch.testing.assert_close(
-        told.pose, models[0].imagine(clip.observation, steps, 1, path, latents[:, :1]).pose
+        told.pose, models[0].rollout(clip.observation, noise[:, :1], path).pose
     )
-    state = together.repeat(together.encode(clip.observation), 2)
-    then = path[:, 0].repeat_interleave(2, 0)
-    state = together.advance(state, then, latents[:, :, 0].flatten(0, 1))
-    assert together.predicts_ego
-    torch.testing.assert_close(
-        together.predicted_ego(state), torch.stack(moved, dim=1).flatten(0, 1)
-    )
+    state = together.repeated(together.begin(clip.observation), 1, 2)
+    then = path[:, 0, 0].repeat_interleave(2, 0)
+    _, ego = together.advance(state, then, noise[:, :, 0].flatten(0, 1))
+    assert together.spec.moves_ego
+    torch.testing.assert_close(ego, torch.stack(moved, dim=1).flatten(0, 1))
 
 
-def loss_of(model, clips, clip, latent_dropout=0.5):
+def test_candidates_of_an_ensemble_are_those_of_its_members(batch):
+    """Three samples by two members: the first one predicts two of each candidate."""
+    _, clip = batch
+    models = [built(CONFIG, seed).requires_grad_(False) for seed in range(2)]
+    paths = torch.cat([path_of(clip), path_of(clip) + torch.tensor([0.5, 0.2, 0.01, 1.0])], dim=1)
+    noise = torch.randn(BATCH, 3, STEPS, CONFIG.latent)
+    told = Ensemble(models).rollout(clip.observation, noise, paths).vehicles
+    assert told.shape[:4] == (BATCH, 2, 3, STEPS)
+    for k in range(3):
+        alone = models[k % 2].rollout(clip.observation, noise[:, k : k + 1], paths).vehicles
+        torch.testing.assert_close(told[:, :, k], alone[:, :, 0], atol=1e-4, rtol=1e-4)
+
+
+def loss_of(model, clips, clip, latent_dropout=0.5, generator=None):
     weights = WorldModelLossConfig(latent_dropout=latent_dropout, divergence_weight=1e-4)
-    return world_model_loss(model, clip.observation, clips.truth(clip, model, STEPS), weights)
+    target = clips.target(clip, model, STEPS)
+    return world_model_loss(model, clip.observation, target, weights, generator or seeded())
 
 
 def test_the_loss_is_the_sum_of_its_terms_and_teaches_every_weight(model, batch):
-    torch.manual_seed(0)
     terms = loss_of(model, *batch)
     named = terms.named
     expected = named["vehicles"] + named["road"] + 1e-4 * named["divergence"]
     expected = expected + 0.01 * named.get("ego", 0.0)
     torch.testing.assert_close(terms.total, expected)
-    assert ("ego" in named) == model.predicts_ego
+    assert ("ego" in named) == model.spec.moves_ego
     terms.total.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
 
-def test_the_truth_is_drawn_from_where_the_ego_then_was(model, batch):
+def test_the_target_is_drawn_from_where_the_ego_then_was(model, batch):
     clips, clip = batch
-    truth = clips.truth(clip, model, STEPS)
+    target = clips.target(clip, model, STEPS)
     later = clips.batch(torch.tensor([5, 400, 900]) + 3 * STEPS)
     torch.testing.assert_close(later.frame, clip.frame + 3 * STEPS)
     images = later.observation.images[:, -1]
-    torch.testing.assert_close(truth.images.vehicles[:, -1], images[:, 1])
-    torch.testing.assert_close(truth.images.road[:, -1], images[:, [0, 2]])
-    assert truth.images.road.shape[1] == STEPS
-    assert truth.images.flow is None
+    torch.testing.assert_close(target.images.vehicles[:, -1], images[:, 1])
+    torch.testing.assert_close(target.images.road[:, -1], images[:, [0, 2]])
+    assert target.images.road.shape[1] == STEPS
+    assert target.images.flow is None
 
 
 def test_with_z_dropout_the_posterior_is_not_listened_to(batch):
@@ -372,17 +420,17 @@ def test_with_z_dropout_the_posterior_is_not_listened_to(batch):
 def test_the_posterior_looks_at_all_of_the_next_image(batch):
     clips, clip = batch
     model = built(CONFIG)
-    truth, state = clips.truth(clip, model, STEPS), model.encode(clip.observation)
-    seen = model.posterior(state, truth, 1).mean
+    target, state = clips.target(clip, model, STEPS), model.begin(clip.observation)
+    seen = model.posterior(state, target, 1).mean
     for key in ("vehicles", "road"):
-        other = getattr(truth.images, key).clone()
+        other = getattr(target.images, key).clone()
         other[:, 1] = 0.5
         changed = dataclasses.replace(
-            truth, images=dataclasses.replace(truth.images, **{key: other})
+            target, images=dataclasses.replace(target.images, **{key: other})
         )
         assert (model.posterior(state, changed, 1).mean - seen).abs().max() > 1e-4
         torch.testing.assert_close(
-            model.posterior(state, changed, 0).mean, model.posterior(state, truth, 0).mean
+            model.posterior(state, changed, 0).mean, model.posterior(state, target, 0).mean
         )
 
 
@@ -390,9 +438,9 @@ def test_an_untrained_model_repeats_the_last_image(batch):
     _, clip = batch
     torch.manual_seed(0)
     model = CONFIG.build().eval()
-    futures, last = imagined(model, clip, futures=1), clip.observation.images[:, -1]
-    assert (futures.vehicles[:, 0] - last[:, None, 1]).abs().mean() < 0.02
-    assert (futures.road - last[:, None, [0, 2]]).abs().mean() < 0.02
+    prediction, last = predicted(model, clip, samples=1), clip.observation.images[:, -1]
+    assert (prediction.vehicles[:, 0, 0] - last[:, None, 1]).abs().mean() < 0.02
+    assert (prediction.road[:, 0] - last[:, None, [0, 2]]).abs().mean() < 0.02
 
 
 def test_where_nothing_is_painted_nothing_appears_but_could(batch):
@@ -401,12 +449,12 @@ def test_where_nothing_is_painted_nothing_appears_but_could(batch):
     *_, last = model.paint.modules()
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
-    futures, seen = imagined(model, clip, futures=1), clip.observation.images[:, -1]
-    assert isinstance(futures, Futures)
-    foreseen, empty = futures.vehicles[:, 0], seen[:, 1] == 0
-    torch.testing.assert_close(foreseen[:, -1].detach(), seen[:, 1], atol=2e-2, rtol=0)
-    assert foreseen[:, -1][empty].max() < 1e-6
-    foreseen[:, 0][empty].sum().backward()
+    vehicles = predicted(model, clip, samples=1).vehicles[:, 0, 0]
+    seen = clip.observation.images[:, -1, 1]
+    empty = seen == 0
+    torch.testing.assert_close(vehicles[:, -1].detach(), seen, atol=2e-2, rtol=0)
+    assert vehicles[:, -1][empty].max() < 1e-6
+    vehicles[:, 0][empty].sum().backward()
     assert last.bias.grad is not None and last.bias.grad[1] > 0
 
 
@@ -417,8 +465,9 @@ def test_a_few_updates_lower_the_loss(model, batch):
     optimizer = torch.optim.Adam(fresh.parameters(), lr=1e-2)
     before = float(loss_of(fresh.eval(), clips, clip).total.detach())
     fresh.train()
+    generator = seeded(1)
     for _ in range(15):
-        terms = loss_of(fresh, clips, clip)
+        terms = loss_of(fresh, clips, clip, generator=generator)
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()
@@ -449,7 +498,7 @@ def test_a_resumed_run_is_an_uninterrupted_one(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"latent": -1}, "latent not negative"),
+        ({"latent": -1}, "latent -1 not negative"),
         ({"frames_per_step": 0}, "must be positive"),
         ({"dropout": 1.0}, "dropout 1.0"),
         ({"features": 10}, "multiple of 4"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ppuu.geometry import to_world
+from ppuu.nest import repeat
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.raster import VEHICLES
 from ppuu.world_models import CortexNetConfig, RecurrentConfig
@@ -17,6 +18,10 @@ CONFIGS = {
     "recurrent": RecurrentConfig(TINY_OBSERVATION, channels=(4, 8), latent=4, dropout=0.3),
     "cortexnet": CortexNetConfig(TINY_OBSERVATION, channels=(4, 8), latent=4, dropout=0.3),
 }
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture(scope="module")
@@ -44,75 +49,76 @@ def model(config):
 def test_an_untrained_cortexnet_copies(batch):
     _, clip = batch
     last = clip.observation.images[:, -1:, VEHICLES]
-    told = CONFIGS["cortexnet"].build().imagine(clip.observation, STEPS, 1).vehicles[:, 0]
-    torch.testing.assert_close(told, last.expand(-1, STEPS, -1, -1))
+    fresh = CONFIGS["cortexnet"].build()
+    predicted = fresh.predict(clip.observation, STEPS, 1, seeded()).vehicles[:, 0, 0]
+    torch.testing.assert_close(predicted, last.expand(-1, STEPS, -1, -1))
 
 
 def test_an_untrained_recurrent_model_keeps_velocities(batch):
     _, clip = batch
     torch.manual_seed(0)
     fresh = CONFIGS["recurrent"].build().eval()
-    moved = fresh.imagine(clip.observation, STEPS, 1).flow.metres
+    moved = fresh.predict(clip.observation, STEPS, 1, seeded()).flow.metres
     ratio = moved / moved[:, :, :1]
     expected = torch.arange(1.0, STEPS + 1)[:, None].expand(-1, 2)
     torch.testing.assert_close(ratio[:, 0].nanmean(0), expected)
 
 
-def test_futures_are_those_of_their_latents_and_nobody_elses(model, batch):
-    """Neither other clips, other futures, nor the ego's path have a part in them."""
+def test_a_sample_depends_on_its_own_noise_alone(model, batch):
+    """Neither other clips, other samples, nor the ego's path have a part in it."""
     _, clip = batch
     seen, count = clip.observation, len(clip.ego)
-    latents = torch.randn(count, 2, STEPS, model.latent_size)
-    together = model.imagine(seen, STEPS, 2, torch.randn(count, STEPS, 4), latents)
+    noise = torch.randn(count, 2, STEPS, model.spec.latent)
+    together = model.rollout(seen, noise, torch.randn(count, 1, STEPS, 4)).vehicles[:, 0]
     for element in range(count):
         one = seen.take(torch.tensor([element]))
-        for future in range(2):
-            alone = model.imagine(one, STEPS, 1, latents=latents[element, future][None, None])
+        for sample in range(2):
+            alone = model.rollout(one, noise[element, sample][None, None])
             torch.testing.assert_close(
-                together.vehicles[element, future], alone.vehicles[0, 0], atol=1e-5, rtol=1e-4
+                together[element, sample], alone.vehicles[0, 0, 0], atol=1e-5, rtol=1e-4
             )
-    assert (together.vehicles[:, 0] - together.vehicles[:, 1]).abs().max() > 1e-3
-    assert ((together.vehicles >= 0) & (together.vehicles <= 1)).all()
+    assert (together[:, 0] - together[:, 1]).abs().max() > 1e-3
+    assert ((together >= 0) & (together <= 1)).all()
 
 
 def test_a_picture_is_decoded_wherever_one_is_wanted(model, batch):
     _, clip = batch
-    latents = torch.randn(len(clip.ego), 1, STEPS, model.latent_size)
-    whole = model.imagine(clip.observation, STEPS, 1, latents=latents)
-    state = model.encode(clip.observation)
+    noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent)
+    whole = model.rollout(clip.observation, noise)
+    state = model.begin(clip.observation)
     for step in range(STEPS):
-        state = model.advance(state, None, latents[:, 0, step])
+        state, _ = model.advance(state, None, noise[:, 0, step])
     last = model.decode([state], clip.observation, 1)
-    torch.testing.assert_close(last.vehicles[:, :, 0], whole.vehicles[:, :, -1])
-    torch.testing.assert_close(last.road[:, 0], whole.road[:, -1])
-    torch.testing.assert_close(last.pose[:, 0], whole.pose[:, -1])
+    torch.testing.assert_close(last.vehicles[:, :, :, 0], whole.vehicles[:, :, :, -1])
+    torch.testing.assert_close(last.road[:, :, 0], whole.road[:, :, -1])
+    torch.testing.assert_close(last.pose[:, :, 0], whole.pose[:, :, -1])
 
 
 def test_nothing_depends_on_the_site(model, batch):
     _, clip = batch
     seen = clip.observation
     moved = replace(seen, ego=to_world(seen.ego, torch.tensor([30.0, -20.0, 1.0])))
-    latents = torch.randn(len(clip.ego), 1, STEPS, model.latent_size)
-    here, there = (model.imagine(s, STEPS, 1, latents=latents).vehicles for s in (seen, moved))
+    noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent)
+    here, there = (model.rollout(s, noise).vehicles for s in (seen, moved))
     torch.testing.assert_close(here, there, atol=5e-3, rtol=0)
 
 
 def test_every_frame_of_the_history_counts(model, batch):
     _, clip = batch
     seen = clip.observation
-    latents = torch.zeros(len(clip.ego), 1, 1, model.latent_size)
-    told = model.imagine(seen, 1, 1, latents=latents).vehicles
+    noise = torch.zeros(len(clip.ego), 1, 1, model.spec.latent)
+    predicted = model.rollout(seen, noise).vehicles
     for frame in range(TINY_OBSERVATION.frames):
         images = seen.images.clone()
         images[:, frame] = images[:, frame].flip(-1)
-        other = model.imagine(replace(seen, images=images), 1, 1, latents=latents).vehicles
-        assert (told - other).abs().max() > 1e-4, frame
+        other = model.rollout(replace(seen, images=images), noise).vehicles
+        assert (predicted - other).abs().max() > 1e-4, frame
 
 
 def test_repeat_puts_copies_side_by_side(model, batch):
     _, clip = batch
-    state = model.encode(clip.observation)
-    repeated = model.repeat(state, 2)
+    state = model.begin(clip.observation)
+    repeated = repeat(state, 2)
     for name in (field.name for field in fields(state)):
         one, many = getattr(state, name), getattr(repeated, name)
         if name == "steps":
@@ -123,23 +129,21 @@ def test_repeat_puts_copies_side_by_side(model, batch):
                 torch.testing.assert_close(b[1::2], a)
 
 
-def test_dropout_spares_the_history_and_its_own_mode(model, batch):
+def test_dropout_in_training_differs_by_sample_and_gathers_no_statistics(model, batch):
     _, clip = batch
-    latents = torch.randn(len(clip.ego), 1, STEPS, model.latent_size).expand(-1, 3, -1, -1)
+    noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent).expand(-1, 3, -1, -1)
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     model.train()
-    varied = model.imagine(clip.observation, STEPS, 3, latents=latents).vehicles
-    assert varied.var(1).amax() > 1e-6
-    # No statistics are gathered on the way.
+    varied = model.rollout(clip.observation, noise).vehicles
+    assert varied.var(2).amax() > 1e-6
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
 
 
 def test_everything_learns(model, batch):
     clips, clip = batch
-    truth = clips.truth(clip, model, STEPS)
-    torch.manual_seed(0)
+    target = clips.target(clip, model, STEPS)
     config = WorldModelLossConfig(divergence_weight=1e-4)
-    terms = world_model_loss(model, clip.observation, truth, config)
+    terms = world_model_loss(model, clip.observation, target, config, seeded())
     terms.total.backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None and weight.grad.abs().sum() > 0, name
@@ -151,19 +155,18 @@ def test_a_few_updates_lower_the_loss(config, batch):
     model = config.build()
     clips, clip = batch
     ahead = torch.arange(3, 3 * STEPS + 1, 3)
-    truth = clips.truth(clip, model, STEPS)
-    poses = model.image_poses(clip.observation, truth.ego)
+    target = clips.target(clip, model, STEPS)
+    poses = model.image_poses(clip.observation, target.ego)
     poses[..., 1] -= 0.5 * torch.arange(1, STEPS + 1)
-    flow, known = clips.flow(clip, ahead, poses)
+    flow, valid = clips.flow(clip, ahead, poses)
     images = replace(
-        truth.images, vehicles=clips.draw_vehicles(clip, ahead, poses), flow=flow, flow_known=known
+        target.images, vehicles=clips.draw_vehicles(clip, ahead, poses), flow=flow, flow_valid=valid
     )
+    target = replace(target, images=images)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    losses = []
+    losses, generator = [], seeded()
     for _ in range(40):
-        terms = world_model_loss(
-            model, clip.observation, replace(truth, images=images), WorldModelLossConfig()
-        )
+        terms = world_model_loss(model, clip.observation, target, WorldModelLossConfig(), generator)
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()

@@ -17,14 +17,15 @@ from ppuu.encoders.regularizers import (
     VicRegConfig,
 )
 from ppuu.encoders.telemetry import FAILURES
+from ppuu.nest import repeat
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
 from ppuu.planners import CemPlanner, GradientPlanner
 from ppuu.policies import Surroundings
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
+from ppuu.prediction_sources import ModelSource
 from ppuu.raster import RoadMap
-from ppuu.world_models import JepaConfig, WorldModelConfig, explained, replicas
+from ppuu.world_models import JepaConfig, WorldModelConfig, posterior_noise
 from ppuu.world_models.motion import seen_velocity
-from ppuu.worlds import PredictedWorld
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips
 
@@ -45,48 +46,66 @@ def model_of(config=TINY, seed=0):
     return config.build()
 
 
-def truth_of(data, model):
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def target_of(data, model):
     clips, clip = data
-    return clips.truth(clip, model, STEPS, torch.Generator().manual_seed(0))
+    return clips.target(clip, model, STEPS, seeded())
+
+
+def loss_of(data, model, config=None):
+    config = config or JepaLossConfig()
+    return jepa_loss(model, data[1].observation, target_of(data, model), config, seeded())
 
 
 def test_the_encoder_is_shown_what_will_be_seen(data):
     """Windows of true images, and a road that slides as it is drawn; away from the edges."""
     clips, clip = data
     model = model_of()
-    truth = truth_of(data, model)
-    stacks = model.stacks(model.encode(clip.observation), truth.images.vehicles)
+    target = target_of(data, model)
+    stacks = model.stacks(model.begin(clip.observation), target.images.vehicles)
     frames = TINY_OBSERVATION.frames
     assert stacks.shape[1:3] == (STEPS + 1, frames + 2)
     for step in range(1, STEPS + 1):
-        assert torch.equal(stacks[:, step, frames - 1], truth.images.vehicles[:, step - 1])
+        assert torch.equal(stacks[:, step, frames - 1], target.images.vehicles[:, step - 1])
         if step > 1:
-            assert torch.equal(stacks[:, step, frames - 2], truth.images.vehicles[:, step - 2])
-    poses = model.image_poses(clip.observation, truth.ego)
+            assert torch.equal(stacks[:, step, frames - 2], target.images.vehicles[:, step - 2])
+    poses = model.image_poses(clip.observation, target.ego)
     road = clips.draw_road(clip, poses)
     assert (stacks[:, 1:, frames:] - road).abs().mean() < 0.02
 
 
 def test_a_distraction_stays_for_a_sequence_and_is_all_that_differs(data):
     model = model_of(dataclasses.replace(TINY, distraction=0.7)).eval()
-    truth, observation = truth_of(data, model), data[1].observation
-    state, other = model.encode(observation), model.encode(observation)
+    target, observation = target_of(data, model), data[1].observation
+    state, other = model.begin(observation), model_of().eval().begin(observation)
     assert state.pattern.min() >= 0.0 and 0.5 < state.pattern.max() <= 0.7
     assert not torch.equal(state.embedding, other.embedding)
-    apart = model.stacks(state, truth.images.vehicles) - model.stacks(other, truth.images.vehicles)
-    torch.testing.assert_close(
-        apart, (state.pattern - other.pattern)[:, None].expand_as(apart), rtol=0, atol=1e-5
-    )
-    # Nobody but the encoder is distracted.
+    vehicles = target.images.vehicles
+    apart = model.stacks(state, vehicles) - model.stacks(other, vehicles)
+    torch.testing.assert_close(apart, state.pattern[:, None].expand_as(apart), rtol=0, atol=1e-5)
+    # Nothing but the encoder is distracted.
     assert torch.equal(state.history, other.history)
     assert torch.equal(state.road, other.road)
+
+
+def test_a_distraction_is_a_function_of_the_place(data):
+    model, observation = model_of(dataclasses.replace(TINY, distraction=0.7)), data[1].observation
+    pattern = model.scene(observation).pattern
+    assert torch.equal(pattern, model.scene(observation).pattern)
+    away = observation.ego + torch.tensor([7.0, -3.0, 0.0, 0.0])
+    elsewhere = model.scene(dataclasses.replace(observation, ego=away)).pattern
+    for other in (elsewhere, pattern.roll(1, 0)):
+        assert (pattern - other).abs().amax((1, 2, 3)).min() > 0.1
 
 
 @pytest.mark.parametrize("distraction", [0.0, 0.7])
 def test_the_first_target_is_the_present(data, distraction):
     model = model_of(dataclasses.replace(TINY, distraction=distraction)).eval()
-    state = model.encode(data[1].observation)
-    targets = model.targets(state, truth_of(data, model))
+    state = model.begin(data[1].observation)
+    targets = model.targets(state, target_of(data, model))
     torch.testing.assert_close(targets[:, 0], state.embedding, rtol=1e-4, atol=1e-5)
 
 
@@ -97,25 +116,24 @@ def test_training_begins_with_the_first_of_all_embeddings(data, momentum):
     model = model_of(dataclasses.replace(TINY, assembly=assembly)).train()
     seen = []
     model.regularizer.register_forward_hook(lambda module, given, made: seen.append(given[0]))
-    jepa_loss(model, data[1].observation, truth_of(data, model), JepaLossConfig())
+    loss_of(data, model)
     assert torch.equal(seen[0].predicted[:, 0], seen[0].online[:, 0])
 
 
 def test_untrained_it_predicts_the_velocities_seen(data):
     model, observation = model_of().eval(), data[1].observation
-    futures, state = model.imagine(observation, 2, 1), model.encode(observation)
-    owner, pixel = futures.flow.owner, futures.flow.pixel
+    flow = model.predict(observation, 2, 1, seeded()).flow
+    state, owner, pixel = model.begin(observation), flow.owner, flow.pixel
     ago = TINY_OBSERVATION.lags(state.history.device) * TINY.dt_s
     seen = seen_velocity(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
-    torch.testing.assert_close(futures.flow.metres[:, 0, 1], 2 * model.step_s * seen)
+    torch.testing.assert_close(flow.metres[:, 0, 1], 2 * model.step_s * seen)
 
 
 def test_the_ego_plays_no_part(data):
     model, observation = model_of().eval(), data[1].observation
-    latents = torch.randn(len(observation.ego), 1, 2, 3)
-    away = torch.full((len(observation.ego), 2, 4), 7.0)
-    ours = model.imagine(observation, 2, 1, latents=latents)
-    theirs = model.imagine(observation, 2, 1, ego=away, latents=latents)
+    noise = torch.randn(len(observation.ego), 1, 2, 3)
+    away = torch.full((len(observation.ego), 1, 2, 4), 7.0)
+    ours, theirs = (model.rollout(observation, noise, ego) for ego in (None, away))
     assert torch.equal(ours.vehicles, theirs.vehicles)
 
 
@@ -123,24 +141,25 @@ def test_two_steps_are_a_step_and_a_step(data):
     model, observation = model_of().eval(), data[1].observation
     with torch.no_grad():
         torch.nn.init.normal_(model.readout.last.weight)
-    latents = torch.randn(len(observation.ego), 2, 2, 3)
-    futures = model.imagine(observation, 2, 2, latents=latents)
-    state = model.repeat(model.encode(observation), 2)
+    noise = torch.randn(len(observation.ego), 2, 2, 3)
+    whole = model.rollout(observation, noise).vehicles
+    state = repeat(model.begin(observation), 2)
     for number in range(2):
-        state = model.advance(state, None, latents.flatten(0, 1)[:, number])
+        state, _ = model.advance(state, None, noise.flatten(0, 1)[:, number])
         alone = model.decode([state], observation, 2)
         torch.testing.assert_close(
-            alone.vehicles[:, :, 0], futures.vehicles[:, :, number], rtol=1e-4, atol=1e-4
+            alone.vehicles[:, :, :, 0], whole[:, :, :, number], rtol=1e-4, atol=1e-4
         )
 
 
 @pytest.mark.parametrize("reconstruct", [False, True])
 def test_the_readouts_gradient_ends_at_the_embeddings(data, reconstruct):
     config = dataclasses.replace(TINY, regularizer=ReconstructionConfig()) if reconstruct else TINY
-    model, observation = model_of(config), data[1].observation
+    model = model_of(config)
     with torch.no_grad():
         torch.nn.init.normal_(model.readout.last.weight)
-    model.imagine(observation, 2, 1).vehicles.square().sum().backward()
+    named = loss_of(data, model).named
+    (named["vehicles"] + named["road"] + named["flow_m"]).backward()
     reached = [p.grad is not None and p.grad.abs().sum() > 0 for p in model.assembly.parameters()]
     assert not any(reached)
     assert model.readout.middle.weight.grad.abs().sum() > 0
@@ -149,9 +168,9 @@ def test_the_readouts_gradient_ends_at_the_embeddings(data, reconstruct):
 def test_reconstruction_paints_all_that_the_encoder_is_shown(data):
     """The present and what followed, as predicted."""
     model = model_of(dataclasses.replace(TINY, regularizer=ReconstructionConfig()))
-    truth, observation = truth_of(data, model), data[1].observation
-    terms = jepa_loss(model, observation, truth, JepaLossConfig())
-    stacks = model.stacks(model.encode(observation), truth.images.vehicles)
+    terms = loss_of(data, model)
+    state = model.begin(data[1].observation)
+    stacks = model.stacks(state, target_of(data, model).images.vehicles)
     assert 0.0 < terms.named["painted"] < 4.0 * stacks.square().mean()
     terms.named["painted"].backward()
     assert model.assembly.encoder[0].layers[0].weight.grad.abs().sum() > 0
@@ -163,8 +182,7 @@ def test_demands_reach_the_encoder_though_targets_follow_it(data, regularizer):
     """With targets of a moving average; predictions are not looked at here."""
     assembly = dataclasses.replace(ASSEMBLY, target_momentum=0.9)
     model = model_of(dataclasses.replace(TINY, assembly=assembly, regularizer=regularizer))
-    truth, observation = truth_of(data, model), data[1].observation
-    terms = jepa_loss(model, observation, truth, JepaLossConfig())
+    terms = loss_of(data, model)
     wanted = {"variance", "covariance", "normality", "crowding", "time_similarity"}
     for name in wanted & set(terms.named):
         (grad,) = torch.autograd.grad(
@@ -176,11 +194,12 @@ def test_demands_reach_the_encoder_though_targets_follow_it(data, regularizer):
 
 def test_the_posterior_is_that_of_the_true_embedding(data):
     model = model_of().eval()
-    truth, state = truth_of(data, model), model.encode(data[1].observation)
-    targets = model.targets(state, truth)
-    ours, theirs = model.posterior(state, truth, 2), model.explain(state.embedding, targets[:, 3])
+    target, state = target_of(data, model), model.begin(data[1].observation)
+    targets = model.targets(state, target)
+    ours, theirs = model.posterior(state, target, 2), model.explain(state.embedding, targets[:, 3])
     torch.testing.assert_close(ours.mean, theirs.mean, rtol=1e-3, atol=1e-4)
-    assert explained(model, data[1].observation, truth).shape == (8, STEPS, 3)
+    noise = posterior_noise(model, data[1].observation, target, seeded())
+    assert noise.shape == (8, STEPS, 3)
 
 
 @pytest.mark.parametrize(
@@ -197,13 +216,12 @@ def test_the_posterior_is_that_of_the_true_embedding(data):
 def test_a_few_updates_lower_the_loss(data, regularizer):
     config = dataclasses.replace(TINY, regularizer=regularizer)
     model = model_of(config)
-    truth, observation = truth_of(data, model), data[1].observation
     before = [weight.clone() for weight in model.assembly.parameters()]
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     for _ in range(12):
-        torch.manual_seed(0)
-        terms = jepa_loss(model, observation, truth, JepaLossConfig(inverse_motion=0.1))
+        torch.manual_seed(0)  # dropout of the predictor
+        terms = loss_of(data, model, JepaLossConfig(inverse_motion=0.1))
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()
@@ -220,33 +238,36 @@ def test_every_shape_is_told_about_itself_and_comes_back_from_json(data, latent,
     config = dataclasses.replace(TINY, latent=latent, assembly=assembly)
     assert from_json(WorldModelConfig, to_json(config)) == config
     model = model_of(config)
-    truth, observation = truth_of(data, model), data[1].observation
-    jepa_loss(model, observation, truth, JepaLossConfig()).total.backward()
-    values = jepa_telemetry(model.eval(), observation, truth)
+    target, observation = target_of(data, model), data[1].observation
+    loss_of(data, model).total.backward()
+    values = jepa_telemetry(model.eval(), observation, target)
     silent = {"input_share"} if not latent else set()
     assert {failure.value for failure in FAILURES} - silent <= set(values)
     other = model_of(config, seed=1).eval()
     other.load_state_dict(model.state_dict())
-    latents = torch.randn(8, 1, 2, latent)
-    ours, theirs = (m.imagine(observation, 2, 1, latents=latents) for m in (model, other))
+    noise = torch.randn(8, 1, 2, latent)
+    ours, theirs = (m.rollout(observation, noise) for m in (model, other))
     assert torch.equal(ours.vehicles, theirs.vehicles)
-    assert model.embedding(model.encode(observation)).shape == (8, model.embedding_size)
+    assert model.embedding(model.begin(observation)).shape == (8, model.spec.embedding)
+
+
+def replicated(model, observation, count):
+    """Vehicles as replicas predict them."""
+    generator = seeded()
+    replicas = model.replicas(count, generator)
+    return replicas.predict(observation, 2, count, generator).vehicles[:, 0]
 
 
 def test_replicas_differ_by_the_predictors_dropout_alone(data):
-    model, observation = model_of().eval(), data[1].observation
-    with torch.no_grad():
-        torch.nn.init.normal_(model.readout.last.weight)
-    drawn = replicas(model, observation, 2, 3).vehicles
-    assert (drawn[:, 0] - drawn[:, 1]).abs().max() > 1e-4
-    still = dataclasses.replace(
-        TINY, assembly=dataclasses.replace(ASSEMBLY, predictor=ResidualConfig(8, dropout=0.0))
-    )
-    model = model_of(still).eval()
-    with torch.no_grad():
-        torch.nn.init.normal_(model.readout.last.weight)
-    drawn = replicas(model, observation, 2, 2).vehicles
-    torch.testing.assert_close(drawn[:, 0], drawn[:, 1])
+    for dropout in (0.5, 0.0):
+        predictor = ResidualConfig(8, dropout=dropout)
+        assembly = dataclasses.replace(ASSEMBLY, predictor=predictor)
+        model = model_of(dataclasses.replace(TINY, assembly=assembly)).eval()
+        with torch.no_grad():
+            torch.nn.init.normal_(model.readout.last.weight)
+        drawn = replicated(model, data[1].observation, 2)
+        apart = (drawn[:, 0] - drawn[:, 1]).abs().max()
+        assert apart > 1e-4 if dropout else apart < 1e-6
 
 
 def test_inverse_motion_counts_only_where_something_is_seen():
@@ -267,7 +288,7 @@ def test_inverse_motion_counts_only_where_something_is_seen():
 
 @pytest.mark.parametrize(
     "planner",
-    [GradientPlanner(iterations=3), CemPlanner(samples=16, iterations=2, elites=4)],
+    [GradientPlanner(iterations=3), CemPlanner(candidates=16, iterations=2, elites=4)],
     ids=lambda planner: type(planner).__name__,
 )
 def test_one_can_plan_in_it(data, planner):
@@ -278,14 +299,14 @@ def test_one_can_plan_in_it(data, planner):
     roads, some = RoadMap.build([clips.recordings[0].road], model.raster), torch.arange(2)
     observation, ego, frame = clip.observation.take(some), clip.ego[some], clip.frame[some]
     others = clips.scene.neighbours(frame, ego)
-    truth = Surroundings(
+    surroundings = Surroundings(
         clips.scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
     )
     costs = {}
     for weight in (0.0, 2.0):
-        config = PlanningConfig(planner, steps=3, futures=2, starts=2, uncertainty_weight=weight)
-        policy = PlanningPolicy(PredictedWorld(model), config)
-        policy.act(observation, truth)
+        config = PlanningConfig(planner, steps=3, samples=2, starts=2, uncertainty_weight=weight)
+        policy = PlanningPolicy(ModelSource(model), config)
+        policy.act(observation, surroundings)
         plan, cost = policy.decision.plan, policy.decision.cost
         still = torch.zeros(len(observation.ego), 1, 3, 2)
         costs[weight] = cost(still)

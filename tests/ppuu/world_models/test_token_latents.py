@@ -9,8 +9,7 @@ from torch import distributions
 from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.observation import ObservationConfig
-from ppuu.world_models import Latent, TokensConfig
-from ppuu.world_models.base import explained
+from ppuu.world_models import Latent, TokensConfig, posterior_noise
 from ppuu.world_models.token_latents import MOMENTS, dealt, joined, moments, went
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, tiny_clips
@@ -107,37 +106,34 @@ def test_moments_end_with_the_last(steps):
 def test_noise_becomes_latents_through_the_prior(model, batch):
     """Rolling out by hand, a latent drawn at every step or only at the first."""
     _, clip = batch
-    noise = torch.randn(len(clip.ego), 1, STEPS, model.latent_size)
-    told = model.imagine(clip.observation, STEPS, 1, latents=noise).states[:, 0]
-    state, latent = model.encode(clip.observation), None
+    noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent)
+    predicted = model.rollout(clip.observation, noise).states[:, 0, 0]
+    state, latent = model.begin(clip.observation), None
     for step in range(STEPS):
-        if latent is None or model.latent_span == "step":
+        if latent is None or model.spec.latent_span == "step":
             prior = model.prior(state)
             latent = noise[:, 0, step] if prior is None else prior.at(noise[:, 0, step])
-        state = model.advance(state, None, latent)
-        torch.testing.assert_close(told[:, step], state.now[:, 1:])
+        state, _ = model.advance(state, None, latent)
+        torch.testing.assert_close(predicted[:, step], state.now[:, 1:])
 
 
 def test_later_noise_is_for_latents_of_steps_alone(model, batch):
     _, clip = batch
-    noise = torch.randn(len(clip.ego), 1, STEPS, model.latent_size)
+    noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent)
     other = noise.clone()
     other[:, :, 1:] += 1.0
-    one, two = (
-        model.imagine(clip.observation, STEPS, 1, latents=latents).states
-        for latents in (noise, other)
-    )
-    assert torch.equal(one, two) == (model.latent_span == "rollout")
-    torch.testing.assert_close(one[:, :, 0], two[:, :, 0])
+    one, two = (model.rollout(clip.observation, given).states for given in (noise, other))
+    assert torch.equal(one, two) == (model.spec.latent_span == "rollout")
+    torch.testing.assert_close(one[:, :, :, 0], two[:, :, :, 0])
 
 
 def test_an_untrained_prior_is_the_standard_normal(batch):
     _, clip = batch
     model = CONFIGS["step-learned"].build()
-    prior = model.prior(model.encode(clip.observation))
+    prior = model.prior(model.begin(clip.observation))
     assert (prior.mean == 0).all() and (prior.log_variance == 0).all()
     fixed = CONFIGS["step-standard"].build()
-    assert fixed.prior(fixed.encode(clip.observation)) is None
+    assert fixed.prior(fixed.begin(clip.observation)) is None
 
 
 def test_the_scene_moves_all_and_a_vehicle_itself_first(batch):
@@ -147,9 +143,9 @@ def test_the_scene_moves_all_and_a_vehicle_itself_first(batch):
     here = clip.observation.tracks.here
 
     def moved(which):
-        noise = torch.zeros(2, len(clip.ego), 1, 1, model.latent_size)
+        noise = torch.zeros(2, len(clip.ego), 1, 1, model.spec.latent)
         noise[1, ..., which] = 3.0
-        a, b = (model.imagine(clip.observation, 1, 1, latents=n).states[:, 0, 0] for n in noise)
+        a, b = (model.rollout(clip.observation, n).states[:, 0, 0, 0] for n in noise)
         return (a - b).abs().amax(-1) > 0
 
     assert moved(0)[here].all()
@@ -160,14 +156,14 @@ def test_the_scene_moves_all_and_a_vehicle_itself_first(batch):
 
 def test_the_posterior_of_a_rollout_sees_all_of_it(model, batch):
     clips, clip = batch
-    truth = clips.truth(clip, model, STEPS)
-    late = replace(truth, tracks=truth.tracks.clone())
+    target = clips.target(clip, model, STEPS)
+    late = replace(target, tracks=target.tracks.clone())
     late.tracks[:, :, -1, 1] += 2.0  # who changes lanes at the very end
-    state = model.encode(clip.observation)
-    first, then = (model.posterior(state, t, 0) for t in (truth, late))
-    assert torch.equal(first.mean, then.mean) == (model.latent_span == "step")
+    state = model.begin(clip.observation)
+    first, then = (model.posterior(state, t, 0) for t in (target, late))
+    assert torch.equal(first.mean, then.mean) == (model.spec.latent_span == "step")
     last = model.posterior(state, late, STEPS - 1)
-    assert torch.equal(last.mean, then.mean) == (model.latent_span == "rollout")
+    assert torch.equal(last.mean, then.mean) == (model.spec.latent_span == "rollout")
 
 
 @pytest.mark.parametrize("sizes", [{"latent": 0, "scene_latent": 0}, {"scene_latent": -1}])
@@ -179,23 +175,22 @@ def test_some_latent_is_needed(sizes):
 def test_a_latent_for_the_scene_alone_will_do(batch):
     _, clip = batch
     model = perturbed(replace(SMALL, latent=0, scene_latent=3))
-    assert model.latent_size == 3
-    states = model.imagine(clip.observation, 2, 2).states
-    assert (states[:, 0] - states[:, 1])[clip.observation.tracks.here[:, None].expand(-1, 2, -1)
-                                         ].abs().max() > 0  # fmt: skip
+    assert model.spec.latent == 3
+    states = model.predict(clip.observation, 2, 2, torch.Generator().manual_seed(0)).states[:, 0]
+    here = clip.observation.tracks.here[:, None].expand(-1, 2, -1)
+    assert (states[:, 0] - states[:, 1])[here].abs().max() > 0
 
 
 def test_noise_that_explains_retraces_the_posteriors_rollout(model, batch):
     clips, clip = batch
-    truth = clips.truth(clip, model, STEPS)
-    torch.manual_seed(3)
-    noise = explained(model, clip.observation, truth)
-    assert noise.shape == (len(clip.ego), STEPS, model.latent_size)
-    told = model.imagine(clip.observation, STEPS, 1, latents=noise[:, None]).states[:, 0]
-    torch.manual_seed(3)
-    state, latent = model.encode(clip.observation), None
+    target = clips.target(clip, model, STEPS)
+    noise = posterior_noise(model, clip.observation, target, torch.Generator().manual_seed(3))
+    assert noise.shape == (len(clip.ego), STEPS, model.spec.latent)
+    predicted = model.rollout(clip.observation, noise[:, None]).states[:, 0, 0]
+    generator = torch.Generator().manual_seed(3)
+    state, latent = model.begin(clip.observation), None
     for step in range(STEPS):
-        if latent is None or model.latent_span == "step":
-            latent = model.posterior(state, truth, step).sample()
-        state = model.advance(state, None, latent)
-        torch.testing.assert_close(told[:, step], state.now[:, 1:], atol=1e-3, rtol=1e-4)
+        if latent is None or model.spec.latent_span == "step":
+            latent = model.posterior(state, target, step).sample(generator)
+        state, _ = model.advance(state, None, latent)
+        torch.testing.assert_close(predicted[:, step], state.now[:, 1:], atol=1e-3, rtol=1e-4)

@@ -1,0 +1,54 @@
+"""Harsh driving: accelerations along and across, and their changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...errors import require_positive
+from ...predictions import Rollout
+from ..base import PathTerm
+
+
+@dataclass(frozen=True)
+class Comfort(PathTerm):
+    """Squares of four quantities, each in units of what a passenger starts to mind.
+
+    Attributes:
+        acceleration_mps2: scale of the acceleration along the path.
+        lateral_mps2: scale of curvature times speed squared.
+        jerk_mps3: scale of the change of acceleration.
+        curvature_rate_radpms: scale of the change of curvature, which alone keeps the steering
+            calm at walking speed.
+    """
+
+    weight: float = 0.02
+    acceleration_mps2: float = 3.0
+    lateral_mps2: float = 2.0
+    jerk_mps3: float = 6.0
+    curvature_rate_radpms: float = 0.1
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_positive(
+            "cost comfort",
+            acceleration_mps2=self.acceleration_mps2, lateral_mps2=self.lateral_mps2,
+            jerk_mps3=self.jerk_mps3, curvature_rate_radpms=self.curvature_rate_radpms,
+        )  # fmt: skip
+
+    def cost(self, rollout: Rollout) -> Float[Tensor, "batch candidates time"]:
+        """Sum of the four squares."""
+        candidates = rollout.actions.shape[1]
+        before = rollout.previous_action[:, :, None].expand(-1, candidates, -1, -1)
+        rate = torch.cat([before, rollout.actions], dim=2).diff(dim=2) / rollout.step_s
+        acceleration, curvature = rollout.actions.unbind(-1)
+        lateral = curvature * rollout.states[..., 3] ** 2
+        return (
+            (acceleration / self.acceleration_mps2) ** 2
+            + (lateral / self.lateral_mps2) ** 2
+            + (rate[..., 0] / self.jerk_mps3) ** 2
+            + (rate[..., 1] / self.curvature_rate_radpms) ** 2
+        )

@@ -1,0 +1,37 @@
+"""Leaving the road: the share of the ego's box that is not on a lane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from ...predictions import EgoMask, EgoPath, RoadChannel
+from ..base import RoadTerm
+
+
+@dataclass(frozen=True)
+class Offroad(RoadTerm):
+    """Area off the road under the ego's box and its fading margin, in units of the ego's.
+
+    Attributes:
+        margin_m: how far the mask reaches beyond the box, so that the edge is felt before it is
+            crossed.
+    """
+
+    channel: ClassVar[RoadChannel] = "offroad"
+    weight: float = 3.0
+    margin_m: float = 0.5
+
+    def mask(self, ego: EgoPath) -> EgoMask:
+        """1 over the ego's area, fading to 0 over the margin."""
+        margin = self.margin_m
+        return EgoMask.of(ego, ego.half_length_m, margin, margin, ego.half_width_m, margin)
+
+    def cost(
+        self, mass_m2: Float[Tensor, "batch candidates samples time"], ego: EgoPath
+    ) -> Float[Tensor, "batch candidates samples time"]:
+        """In units of the ego's area."""
+        return mass_m2 / ego.area_m2

@@ -1,0 +1,316 @@
+"""Predicted surroundings as images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .. import cpu_loops
+from ..geometry import to_world
+from ..observation import Observation
+from ..raster import warp, warp_image
+from . import occupancy_cpu
+from .base import Errors, Prediction, RoadChannel
+from .mask import EgoMask, EgoPath, interval_mass
+from .samples import take_turns
+from .target import Target
+from .vehicle_motion import DrawnMotion, Flow, VehicleMotion
+
+_COVERED = 0.5
+"""Coverage from which on a pixel belongs to an outline."""
+
+
+@dataclass(frozen=True, eq=False)
+class OccupancyPrediction(Prediction):
+    """What is covered where.
+
+    Attributes:
+        vehicles: ``(batch, candidates or 1, samples, time, rows, columns)`` coverage by vehicles.
+        road: ``(batch, candidates or 1, time, 2, rows, columns)`` lane lines and off-road area.
+        motion: how fast the vehicles move.
+        flow: how the pixels of the last image have moved, if the model carries them along.
+    """
+
+    vehicles: Float[Tensor, "batch predicted samples time rows columns"]
+    road: Float[Tensor, "batch predicted time 2 rows columns"]
+    motion: VehicleMotion
+    flow: Flow | None = None
+
+    @classmethod
+    def drawn(
+        cls, prediction: Prediction, poses: Float[Tensor, "batch time 3"]
+    ) -> OccupancyPrediction:
+        """Any prediction as images at given poses."""
+        vehicles, road = prediction.vehicle_images(poses), prediction.road_images(poses)
+        return cls(
+            poses[:, None], prediction.raster, vehicles,
+            road.expand(-1, vehicles.shape[1], -1, -1, -1, -1),
+            DrawnMotion(lambda: prediction.vehicle_momentum_images(poses)),
+        )  # fmt: skip
+
+    @property
+    def samples(self) -> int:
+        """How many."""
+        return self.vehicles.shape[2]
+
+    def vehicle_mass(
+        self, mask: EgoMask, ego: EgoPath
+    ) -> Float[Tensor, "batch candidates samples time masks"]:
+        """Each pixel counts by the mask's mean over it."""
+        return self._moments(self.vehicles[:, :, :, :, None], mask, ego)[..., 0]
+
+    def vehicle_moments(
+        self, mask: EgoMask, ego: EgoPath
+    ) -> tuple[
+        Float[Tensor, "batch candidates samples time masks"],
+        Float[Tensor, "batch candidates samples time masks"],
+    ]:
+        """Likewise."""
+        mass, momentum = self._moments(self._mass_and_momentum, mask, ego).unbind(-1)
+        return mass, momentum
+
+    @property
+    def _mass_and_momentum(self) -> Float[Tensor, "batch predicted samples time 3 rows columns"]:
+        # What is kept must have been a constant: a later question may want gradients.
+        if self.vehicles.requires_grad:
+            return self._joined()
+        return self._constant_moments
+
+    @cached_property
+    def _constant_moments(self) -> Float[Tensor, "batch predicted samples time 3 rows columns"]:
+        return self._joined()
+
+    def _joined(self) -> Float[Tensor, "batch predicted samples time 3 rows columns"]:
+        return torch.cat([self.vehicles[:, :, :, :, None], self._momentum()], dim=4)
+
+    def _momentum(self) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
+        return self.motion.momentum(self.vehicles)
+
+    def road_mass(
+        self, mask: EgoMask, ego: EgoPath, channel: RoadChannel
+    ) -> Float[Tensor, "batch candidates 1 time masks"]:
+        """Likewise."""
+        return self._moments(self._road_channel(channel), mask, ego)[..., 0]
+
+    def _road_channel(
+        self, channel: RoadChannel
+    ) -> Float[Tensor, "batch predicted 1 time 1 rows columns"]:
+        which = 0 if channel == "lanes" else 1
+        return self.road[:, :, None, :, which : which + 1]
+
+    def _moments(
+        self,
+        images: Float[Tensor, "batch predicted samples time parts rows columns"],
+        mask: EgoMask,
+        ego: EgoPath,
+    ) -> Float[Tensor, "batch candidates samples time masks moments"]:
+        """Mass of the first part; if there are two more, a vector, that along the ego's heading."""
+        offset = self.offset(ego)
+        if cpu_loops.single(offset, mask.sizes_m, images):
+            return _Moments.apply(offset, mask.sizes_m, images, self.raster.metres_per_pixel)
+        return self._by_tensors(images, mask, offset)
+
+    def _by_tensors(
+        self,
+        images: Float[Tensor, "batch predicted samples time parts rows columns"],
+        mask: EgoMask,
+        offset: Float[Tensor, "batch candidates time 3"],
+    ) -> Float[Tensor, "batch candidates samples time masks moments"]:
+        """What the compiled pass computes, for GPUs and double precision.
+
+        A square keeps its area and its deviations however it is turned, so each pixel is taken
+        for a square along the ego's axes.  All pixels are looked at, so that no shape depends on
+        the data.
+        """
+        pixel_m = self.raster.metres_per_pixel
+        grid = self.raster.pixel_centres_m(offset.device, offset.dtype).flatten(0, 1)
+        x, y, turn = (value[..., None] for value in offset.unbind(-1))
+        cos, sin = torch.cos(turn), torch.sin(turn)
+        east, north = grid[:, 0] - x, grid[:, 1] - y
+        ahead, left = cos * east + sin * north, cos * north - sin * east
+        extent = torch.full_like(ahead[:1, :1, :1, :1], pixel_m)
+        images = images.expand(-1, offset.shape[1], *images.shape[2:]).flatten(-2)
+        masses = []
+        for sizes in mask.sizes_m.unbind(-2):
+            half, fore, aft, wide, aside = sizes[..., None, :].unbind(-1)
+            weight = interval_mass(ahead, extent, half, fore, aft)
+            weight = weight * interval_mass(left, extent, wide, aside, aside)
+            masses.append(torch.einsum("bctp,bcstvp->bcstv", weight, images))
+        found = torch.stack(masses, dim=-2)
+        if found.shape[-1] == 1:
+            return found
+        mass, along, across = found.unbind(-1)
+        cos, sin = cos[:, :, None], sin[:, :, None]
+        return torch.stack([mass, cos * along + sin * across], dim=-1)
+
+    def disagreement(self) -> Float[Tensor, "batch predicted time"]:
+        """Variance of the coverage, mean over the pixels."""
+        return self.vehicles.var(2).mean((-2, -1))
+
+    def vehicle_images(
+        self, poses: Float[Tensor, "batch time 3"]
+    ) -> Float[Tensor, "batch predicted samples time rows columns"]:
+        """Warped, unless they were drawn from there."""
+        return self._warped(self.vehicles[:, :, :, :, None], poses, "zeros")[:, :, :, :, 0]
+
+    def vehicle_momentum_images(
+        self, poses: Float[Tensor, "batch time 3"]
+    ) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
+        """Warped, unless they were drawn from there, the vectors turned along."""
+        images = self._warped(self._momentum(), poses, "zeros")
+        turn = (self.pose[..., 2] - poses[:, None, :, 2])[:, :, None, :, None, None]
+        ahead, left = images.unbind(4)
+        cos, sin = torch.cos(turn), torch.sin(turn)
+        return torch.stack([cos * ahead - sin * left, sin * ahead + cos * left], dim=4)
+
+    def road_images(
+        self, poses: Float[Tensor, "batch time 3"]
+    ) -> Float[Tensor, "batch predicted time 2 rows columns"]:
+        """Warped, unless they were drawn from there."""
+        return self._warped(self.road[:, :, None], poses, "border")[:, :, 0]
+
+    def _warped(
+        self,
+        images: Float[Tensor, "batch predicted samples time channels rows columns"],
+        poses: Float[Tensor, "batch time 3"],
+        padding: str,
+    ) -> Float[Tensor, "batch predicted samples time channels rows columns"]:
+        source = self.pose
+        target = poses[:, None].expand_as(source)
+        if torch.equal(source, target):
+            return images
+        batch, predicted, samples, time = images.shape[:4]
+        # All samples of a time share the grid that they are read by.
+        flat = images.transpose(2, 3).flatten(3, 4).flatten(0, 2)
+        warped = warp(flat, source.flatten(0, 2), target.flatten(0, 2), self.raster, padding)
+        warped = warped.view(batch, predicted, time, samples, *images.shape[4:])
+        return warped.transpose(2, 3)
+
+    @torch.no_grad()
+    def _image(self, rows: int, time: int, sample: int) -> Float[Tensor, "rows 3 rows2 columns2"]:
+        """One image for each candidate."""
+        vehicles, road = self.vehicles[:, :, sample, time], self.road[:, :, time]
+        image = torch.stack([road[:, :, 0], vehicles, road[:, :, 1]], dim=2)
+        return image.expand(-1, rows // len(image), -1, -1, -1).flatten(0, 1)
+
+    def next_observation(
+        self, seen: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0
+    ) -> Observation:
+        """The image warped to where the ego then is; images tell no tracks."""
+        pose = self.pose[:, :, time].detach()
+        pose = pose.expand(-1, len(ego) // len(pose), -1).flatten(0, 1)
+        image = self._image(len(ego), time, sample)
+        image = warp_image(image, pose, ego[:, :3].detach(), self.raster)
+        return seen.followed_by(image, None, ego)
+
+    def errors(self, target: Target) -> dict[str, Errors]:
+        """Of coverage, pixel by pixel, and of the flow in metres where there is one."""
+        true = target.images
+        if true is None:
+            return {}
+        vehicles, road = self.vehicles[:, 0], self.road[:, :1, true.road_step]
+        one = vehicles.new_ones(1, 1, 1, 1)
+        found = {
+            "vehicles": Errors((vehicles - true.vehicles[:, None]).flatten(3), one),
+            "road": Errors((road - true.road[:, None]).flatten(3), one),
+        }
+        if self.flow is not None:
+            assert true.flow is not None
+            assert true.flow_valid is not None
+            owner, pixel = self.flow.owner, self.flow.pixel
+            off = self.flow.metres - true.flow.flatten(3)[owner, :, :, pixel][:, None]
+            weight = true.flow_valid.flatten(2)[owner, :, pixel].to(off.dtype)
+            found["flow_m"] = Errors(off, weight[:, None, :, None])
+        return found
+
+    def outlines(self, row: int, sample: int, time: int) -> Float[Tensor, "boxes 5"]:
+        """Runs of covered pixels, each a box along the view's direction."""
+        covered = (self.vehicles[row, 0, sample, time] > _COVERED).detach().cpu()
+        padded = torch.nn.functional.pad(covered.T.int(), (1, 1)).diff(dim=1)
+        column, first = (padded == 1).nonzero(as_tuple=True)
+        last = (padded == -1).nonzero(as_tuple=True)[1] - 1
+        centres, size = self.raster.pixel_centres_m(), self.raster.metres_per_pixel
+        middle = 0.5 * (centres[first, column] + centres[last, column])
+        local = torch.cat([middle, torch.zeros(len(middle), 1)], dim=1)
+        pose = self.pose[row, 0, time].detach().cpu().to(local)
+        placed = to_world(local, pose.expand(len(middle), 3))
+        length = size * (last - first + 1).float()
+        return torch.cat([placed, length[:, None], torch.full_like(length, size)[:, None]], dim=1)
+
+    def at(self, time: int) -> OccupancyPrediction:
+        """One time alone."""
+        now = slice(time, time + 1)
+        return OccupancyPrediction(
+            self.pose[:, :, now], self.raster, self.vehicles[:, :, :, now], self.road[:, :, now],
+            self.motion.at(time), None if self.flow is None else self.flow.at(time),
+        )  # fmt: skip
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[OccupancyPrediction]) -> OccupancyPrediction:
+        """Several, one after the other in time; what the flow told is kept by the motion."""
+        return cls(
+            torch.cat([part.pose for part in parts], dim=2),
+            parts[0].raster,
+            torch.cat([part.vehicles for part in parts], dim=3),
+            torch.cat([part.road for part in parts], dim=2),
+            type(parts[0].motion).concatenate([part.motion for part in parts]),
+        )
+
+    @classmethod
+    def interleave(cls, parts: Sequence[OccupancyPrediction], samples: int) -> OccupancyPrediction:
+        """So many samples of several predictions, which take turns; the road is their mean."""
+        first = parts[0]
+        return cls(
+            first.pose, first.raster, take_turns([part.vehicles for part in parts], 2, samples),
+            torch.stack([part.road for part in parts]).mean(0),
+            type(first.motion).interleave([part.motion for part in parts], samples),
+        )  # fmt: skip
+
+
+class _Moments(torch.autograd.Function):
+    """The compiled pass; gradients reach offsets, masks and, where asked for, the images."""
+
+    @staticmethod
+    def forward(ctx, offset, sizes, images, pixel_m):
+        ctx.save_for_backward(offset, sizes, images)
+        ctx.pixel_m = pixel_m
+        batch, candidates, time, masks = sizes.shape[:4]
+        moments = 1 if images.shape[4] == 1 else 2
+        found = offset.new_empty(batch, candidates, images.shape[2], time, masks, moments)
+        _in_parts(occupancy_cpu.moments, offset, sizes, images, (pixel_m,), found)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, by_moments):  # type: ignore[override]
+        offset, sizes, images = ctx.saved_tensors
+        to_offset, to_sizes = offset.new_empty(offset.shape), sizes.new_empty(sizes.shape)
+        asked = ctx.needs_input_grad[2]
+        to_images = images.new_zeros(images.shape if asked else (0, 0, 0, 0, 1, 0, 0))
+        _in_parts(
+            occupancy_cpu.gradient, offset, sizes, images,
+            (ctx.pixel_m, to_images.flatten(0, 1).numpy()),
+            by_moments.contiguous(), to_offset, to_sizes,
+            # Paths that share images add to the same gradient, so one thread takes them all.
+            alone=asked and images.shape[1] < offset.shape[1],
+        )  # fmt: skip
+        return to_offset, to_sizes, to_images if asked else None, None
+
+
+def _in_parts(loop, offset, sizes, images, shared, *others, alone: bool = False) -> None:
+    paths = offset.shape[0] * offset.shape[1]
+    pixels = images.detach().contiguous().flatten(0, 1)
+    pixel_m, *rest = shared
+    cpu_loops.in_parts(
+        loop, paths + 1 if alone else occupancy_cpu.SMALLEST_PART,
+        (pixels.numpy(), pixel_m, *rest),
+        offset.reshape(paths, *offset.shape[2:]), sizes.reshape(paths, *sizes.shape[2:]),
+        cpu_loops.owners(paths, len(pixels)),
+        *(other.view(paths, *other.shape[2:]) for other in others),
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""The ego's path through predicted surroundings; what every cost is a function of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .base import Prediction
+from .lane_speed import lane_speed_mps
+from .mask import EgoPath
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """Paths of the ego, and what surrounds them.
+
+    Attributes:
+        states: ``(batch, candidates, time, 4)`` ego states at the times of the prediction.
+        actions: ``(batch, candidates, time, 2)`` acceleration and curvature that led into each.
+        previous_action: ``(batch, candidates or 1, 2)`` the action before the first.
+        size_m: ``(batch, 2)`` the ego's length and width.
+        prediction: the surroundings.
+        step_s: seconds from one entry to the next.
+        value: ``(batch, candidates)`` what driving on from the last state is expected to cost, if
+            a value function was asked.
+    """
+
+    states: Float[Tensor, "batch candidates time 4"]
+    actions: Float[Tensor, "batch candidates time 2"]
+    previous_action: Float[Tensor, "batch one 2"]
+    size_m: Float[Tensor, "batch 2"]
+    prediction: Prediction
+    step_s: float
+    value: Float[Tensor, "batch candidates"] | None = None
+
+    @cached_property
+    def ego(self) -> EgoPath:
+        """What masks ride on."""
+        return EgoPath(self.states, self.size_m)
+
+    @cached_property
+    def lane_speed_mps(self) -> Float[Tensor, "batch candidates time"]:
+        """Of the lane the ego is in at each time; a constant."""
+        return lane_speed_mps(self.prediction, self.ego)
+
+    def first_candidate(self) -> Rollout:
+        """The first of the candidates alone, in the same surroundings."""
+        return replace(
+            self, states=self.states[:, :1], actions=self.actions[:, :1],
+            previous_action=self.previous_action[:, :1],
+            value=None if self.value is None else self.value[:, :1],
+        )  # fmt: skip

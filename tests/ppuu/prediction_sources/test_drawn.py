@@ -1,0 +1,84 @@
+"""Another source's predictions as images: drawn once, where the view glides."""
+
+import pytest
+import torch
+
+from ppuu.costs import DrivingCost
+from ppuu.kinematics import rollout
+from ppuu.policies.planning import PlanningConfig, PlanningPolicy
+from ppuu.prediction_sources import DrawnSource, ModelSource, RecordedSource
+from ppuu.predictions import OccupancyPrediction, Rollout
+from ppuu.world_models import ConstantVelocity, tracks_spec
+from ppuu.world_models.gliding import gliding_poses
+from tests.helpers import Car, straight_recording
+from tests.ppuu.test_planning import SEEN, situation
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Two egos, the first behind a slower car."""
+    cars = [Car(0.0, 0, 10.0), Car(17.0, 0, 5.0), Car(5.0, 1, 9.0)]
+    return situation(straight_recording(cars), [0, 2], 9)
+
+
+def told(source, seen):
+    """The function that a source gives."""
+    return source.predict(*seen, STEPS, 1, torch.Generator().manual_seed(0))
+
+
+def drive(function, observation, candidates=3):
+    """Paths of random actions, and what surrounds them."""
+    generator = torch.Generator().manual_seed(0)
+    actions = torch.rand(2, candidates, STEPS, 2, generator=generator) - 0.5
+    actions = actions * torch.tensor([1.0, 0.01])
+    start = observation.ego[:, None, -1].expand(-1, candidates, -1)
+    states = rollout(start, actions, 0.1, held=3)
+    size, before = observation.size_m, torch.zeros(2, 1, 2)
+    return Rollout(states, actions, before, size, function(states, actions), 0.3)
+
+
+def test_images_are_drawn_in_the_gliding_frame_for_all_candidates(seen):
+    observation, _ = seen
+    function = told(DrawnSource(RecordedSource(SEEN)), seen)
+    found = drive(function, observation).prediction
+    assert isinstance(found, OccupancyPrediction)
+    poses = gliding_poses(observation.ego[:, -1], 0.3 * torch.arange(1, STEPS + 1))
+    torch.testing.assert_close(found.pose[:, 0], poses)
+    boxes = drive(told(RecordedSource(SEEN), seen), observation).prediction
+    torch.testing.assert_close(found.vehicles, boxes.vehicle_images(poses))
+    torch.testing.assert_close(found.road, boxes.road_images(poses))
+    assert found.vehicles.shape[:4] == (2, 1, 1, STEPS)
+    assert found.vehicles.sum() > 50
+    # Drawn once, whatever the candidates.
+    assert drive(function, observation, candidates=5).prediction is found
+
+
+def test_the_drawn_vehicles_move_as_the_others_do(seen):
+    """Behind a slower car the lane is slower, from images as from boxes."""
+    observation, _ = seen
+    drawn, boxes = (
+        drive(told(source, seen), observation)
+        for source in (DrawnSource(RecordedSource(SEEN)), RecordedSource(SEEN))
+    )
+    torch.testing.assert_close(drawn.lane_speed_mps, boxes.lane_speed_mps, atol=0.15, rtol=0)
+    assert (drawn.lane_speed_mps[0, :, -1] < 7.0).all()
+
+
+@pytest.mark.parametrize(
+    "source", [RecordedSource(SEEN), ModelSource(ConstantVelocity(tracks_spec(SEEN)))]
+)
+def test_a_drive_costs_about_the_same_among_images_and_boxes(seen, source):
+    observation, _ = seen
+    drawn, boxes = (
+        DrivingCost().evaluate(drive(told(kind, seen), observation)).total
+        for kind in (DrawnSource(source), source)
+    )
+    torch.testing.assert_close(drawn, boxes, atol=0.05, rtol=0.1)
+    assert boxes.max() > 0.2
+
+
+def test_a_planner_brakes_for_what_is_drawn(seen):
+    policy = PlanningPolicy(DrawnSource(RecordedSource(SEEN)), PlanningConfig(steps=8))
+    assert policy.act(*seen)[0, 0] < -0.3

@@ -1,0 +1,181 @@
+"""Lane lines and off-road area under masks: by hand, compiled, turned, at every pixel size."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ppuu.predictions import EgoMask, EgoPath
+from ppuu.predictions.road_mass import mapped_road_mass
+from ppuu.raster import LocalRoad, RasterConfig, RoadMap
+from ppuu.road import Road
+from ppuu.units import LINE_WIDTH_M
+from tests.gradients import both_ways, value_and_gradients
+from tests.helpers import dense_recording
+from tests.rollouts import crowd, random_masks, rollout_among
+
+ROAD = RoadMap.build([dense_recording().road], RasterConfig())
+CHANNELS = ["lanes", "offroad"]
+LANE_M = 3.7
+STRAIGHT = Road.straight(160.0, 3, LANE_M, start_m=-80.0)
+
+
+def turned(road: Road, turn: float, origin=(0.0, 0.0)) -> Road:
+    """The same road elsewhere."""
+    cos, sin = math.cos(turn), math.sin(turn)
+    matrix = np.array([[cos, sin], [-sin, cos]])
+    return Road(road.lane_pointer, road.left_m @ matrix + origin, road.right_m @ matrix + origin)
+
+
+NODE_M = RasterConfig().metres_per_pixel / 3
+"""Of the grid that a road is stored on; so exactly is its edge known."""
+
+
+def masses(channel, y, sizes, heading=0.0, turn=0.0, origin=(0.0, 0.0), **more):
+    """Under one mask, along a path across a road that lies somewhere."""
+    cos, sin = math.cos(turn), math.sin(turn)
+    x = 3.3
+    states = [
+        (cos * x - sin * left + origin[0], sin * x + cos * left + origin[1], heading + turn, 9.0)
+        for left in y
+    ]
+    rollout = rollout_among(states=states, road=turned(STRAIGHT, turn, origin), **more)
+    mask = EgoMask.of(rollout.ego, *sizes)
+    return rollout.prediction.road_mass(mask, rollout.ego, channel)[0, 0, 0, :, 0]
+
+
+def test_area_off_the_road_by_hand():
+    """On the road none, far off it the mask's whole area, astride the edge half of it."""
+    found = masses("offroad", [1.5 * LANE_M, -30.0, 0.0], (2.25, 0.5, 0.5, 0.9, 0.5))
+    area = (4.5 + 0.5) * (1.8 + 0.5)
+    assert found[0] == 0
+    assert float(found[1]) == pytest.approx(area, rel=1e-6)
+    assert float(found[2]) == pytest.approx(0.5 * area, abs=NODE_M * (4.5 + 0.5))
+
+
+def test_the_further_off_the_road_the_more():
+    y = torch.linspace(2.5, -2.5, 21).tolist()
+    found = masses("offroad", y, (2.25, 0.5, 0.5, 0.9, 0.5))
+    assert (found.diff() >= 0).all()
+    assert found[0] == 0 and found[-1] > 10
+
+
+def test_the_area_of_a_line_by_hand():
+    """Alone under the mask it is as long as the mask and as wide as lines are."""
+    assert (masses("lanes", [0.5 * LANE_M, -30.0], (2.0, 1.0, 3.0, 0.8, 0.4)) == 0).all()
+    y = (LANE_M + torch.linspace(-0.5, 0.5, 31)).tolist()
+    found = masses("lanes", y, (2.0, 1.0, 3.0, 1.2, 0.4))
+    expected = (4.0 + 2.0) * LINE_WIDTH_M
+    assert float(found.mean()) == pytest.approx(expected, rel=0.01)
+    torch.testing.assert_close(found, torch.full_like(found, expected), atol=0, rtol=0.06)
+
+
+@pytest.mark.parametrize("metres_per_pixel", [1.0, LANE_M / 6, 0.3, 0.2])
+@pytest.mark.parametrize("drawn", [False, True], ids=["map", "picture"])
+def test_lines_are_equally_wide_at_every_pixel_size(metres_per_pixel, drawn):
+    """Anywhere in the middle lane, on average, they cover their share of a lane."""
+    raster = RasterConfig(
+        round(14 / metres_per_pixel), round(14 / metres_per_pixel), metres_per_pixel
+    )
+    shift = LANE_M * ((torch.arange(50) + 0.5) / 50 - 0.5)
+    sizes = (2.25, 0.5, 0.5, 0.0, 0.5 * LANE_M)
+    found = masses("lanes", (1.5 * LANE_M + shift).tolist(), sizes, raster=raster, drawn=drawn)
+    area = (4.5 + 0.5) * 0.5 * LANE_M
+    assert float(found.mean()) == pytest.approx(area * LINE_WIDTH_M / LANE_M, rel=0.01)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("heading", [0.0, 0.15])
+def test_a_road_that_lies_elsewhere_weighs_the_same(channel, heading):
+    """Up to the grid that it is stored on."""
+    y = torch.linspace(-2.0, 13.0, 40).tolist()
+    sizes = (2.25, 0.5, 0.5, 0.9, 0.95)
+    here = masses(channel, y, sizes, heading)
+    there = masses(channel, y, sizes, heading, turn=0.6, origin=(7.3, -2.1))
+    assert here.max() > 1
+    assert (here - there).abs().max() < NODE_M * (4.5 + 0.5)
+    assert float((here - there).mean()) == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_gradients_by_the_ego_and_the_masks(channel):
+    rollout = crowd(rows=2, candidates=2, dtype=torch.float64, road=ROAD)
+    leaves = (rollout.states, random_masks(rollout.ego).sizes_m)
+    leaves = [leaf.clone().requires_grad_() for leaf in leaves]
+
+    def value(states, sizes):
+        ego = EgoPath(states, rollout.size_m)
+        return rollout.prediction.road_mass(EgoMask(sizes), ego, channel)
+
+    assert torch.autograd.gradcheck(value, leaves, eps=1e-8, atol=1e-4)
+    gradients = torch.autograd.grad(value(*leaves).sum(), leaves)
+    assert all(gradient.abs().max() > 1e-2 for gradient in gradients)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_the_compiled_pass_equals_the_tensor_operations(monkeypatch, channel):
+    rollout = crowd(rows=20, candidates=3, road=ROAD)
+    mask = random_masks(rollout.ego)
+
+    def value(states):
+        return rollout.prediction.road_mass(mask, EgoPath(states, rollout.size_m), channel)
+
+    (fast, by_fast), (slow, by_slow) = both_ways(monkeypatch, value, [rollout.states])
+    assert slow.max() > 1 and by_slow.abs().max() > 1
+    torch.testing.assert_close(fast, slow, atol=1e-4, rtol=1e-4)
+    # Where a point lies on a node's edge, rounding decides between two slopes.
+    error = (by_fast - by_slow).abs()
+    assert error.median() < 1e-4
+    assert (error > 1e-3 * (1 + by_slow.abs())).float().mean() < 0.02
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_sizes_with_gradients_give_the_same_masses(channel):
+    rollout = crowd(rows=20, candidates=3, road=ROAD)
+    mask = random_masks(rollout.ego)
+    fixed = rollout.prediction.road_mass(mask, rollout.ego, channel)
+    sizes = mask.sizes_m.clone().requires_grad_()
+    moving = rollout.prediction.road_mass(EgoMask(sizes), rollout.ego, channel)
+    torch.testing.assert_close(moving.detach(), fixed, atol=1e-4, rtol=1e-4)
+    moving.sum().backward()
+    assert sizes.grad.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_threads_change_nothing(channel):
+    rollout = crowd(rows=40, candidates=3, road=ROAD)
+    mask, before, found = random_masks(rollout.ego), torch.get_num_threads(), []
+
+    def value(states):
+        return rollout.prediction.road_mass(mask, EgoPath(states, rollout.size_m), channel)
+
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(value_and_gradients(value, [rollout.states]))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["compiled", "tensors"])
+def test_each_row_has_a_road_of_its_own(dtype):
+    """Rows on two roads, together and alone."""
+    roads = RoadMap.build([STRAIGHT, turned(STRAIGHT, 0.0, (0.0, 1.0))], RasterConfig())
+    rollout = crowd(rows=4, candidates=2, dtype=dtype)
+    states = rollout.states - torch.tensor([100.0, 0.0, 0.0, 0.0], dtype=dtype)
+    which, mask = torch.tensor([0, 1, 1, 0]), random_masks(rollout.ego)
+    prediction = replace(rollout.prediction, road=LocalRoad(roads, which))
+    together = prediction.road_mass(mask, EgoPath(states, rollout.size_m), "lanes")
+    for row in range(4):
+        one = slice(row, row + 1)
+        alone = mapped_road_mass(
+            LocalRoad(roads, which[one]), EgoMask(mask.sizes_m[one]),
+            EgoPath(states[one], rollout.size_m[one]), "lanes",
+        )  # fmt: skip
+        torch.testing.assert_close(alone[0], together[row, :, 0], atol=1e-12, rtol=0)
+    other = replace(prediction, road=LocalRoad(roads, 1 - which))
+    apart = other.road_mass(mask, EgoPath(states, rollout.size_m), "lanes") - together
+    assert apart.abs().amax((1, 2, 3, 4)).min() > 0.1
