@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,7 +14,7 @@ from ppuu import kinematics
 from ppuu.costs import Contact, Offroad
 from ppuu.errors import InputError
 from ppuu.observation import observe
-from ppuu.predictions import EgoPath, OccupancyPrediction, UniformMotion
+from ppuu.predictions import EgoPath, KnownSpeed, OccupancyPrediction, UniformMotion
 from ppuu.raster import RoadMap, to_bytes
 from ppuu.scene import Scene
 from ppuu.world_models import WorldModel
@@ -32,12 +32,6 @@ COLLISION_M2 = 0.29
 OUTSIDE = Offroad(margin_m=0.3)
 OFFROAD = 0.65
 """An off-road cost above this has left the road: the box's centre and a flank, as a rule."""
-
-
-class _Standing(NamedTuple):
-    """A speed that is not used: outcomes depend on places alone."""
-
-    speed_mps: Float[Tensor, " envs"]
 
 
 class ImaginedSimulator(Simulator):
@@ -126,7 +120,7 @@ class ImaginedSimulator(Simulator):
         prediction = self.model.rollout(seen, self.latents[envs, None])
         poses = prediction.pose[:, 0]
         self._vehicles[envs] = prediction.vehicle_images(poses)[:, 0, 0]
-        self._road[envs] = prediction.road_images(poses)[:, 0]
+        self._road[envs] = prediction.road_images(poses)[:, 0, 0]
         self._poses[envs] = poses
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
@@ -149,7 +143,7 @@ class ImaginedSimulator(Simulator):
         self._past[rows] = after
         poses = after[:, None, :3]
         vehicles = around.vehicle_images(poses)[:, 0, 0, 0]
-        road = around.road_images(poses)[:, 0, 0]
+        road = around.road_images(poses)[:, 0, 0, 0]
         image = torch.stack([road[:, 0], vehicles, road[:, 1]], dim=1)
         self._images[rows] = to_bytes(image)
 
@@ -178,8 +172,8 @@ class ImaginedSimulator(Simulator):
             self._poses[now][:, None, None],
             self.model.raster,
             vehicles,
-            self._road[now][:, None, None],
-            UniformMotion(_Standing(vehicles.new_zeros(len(envs)))),
+            self._road[now][:, None, None, None],
+            UniformMotion(KnownSpeed(self.state[envs, 3])),
         )
 
     def _ego(self, envs: Int[Tensor, " envs"]) -> EgoPath:

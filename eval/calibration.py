@@ -37,7 +37,7 @@ STRANGE_ACTIONS = {
     "swerving": (0.0, 0.02),
 }
 """What nobody in dense traffic keeps up for seconds: m/s2 and 1/m."""
-_DROPOUT_REPLICAS = 8
+_REPLICAS = 8
 _BATCH = 32
 
 
@@ -51,7 +51,6 @@ def observed(
     generator: torch.Generator,
 ) -> dict[tuple[str, int], Spread]:
     """Spreads and errors on some clips, by quantity and step."""
-    count = model.members if isinstance(model, Ensemble) else _DROPOUT_REPLICAS
     times = [step_at(seconds, model.step_s) for seconds in HORIZONS_S]
     parts = []
     for part in tqdm(index.split(_BATCH), desc="predict", disable=not sys.stderr.isatty()):
@@ -59,7 +58,8 @@ def observed(
         truth = GroundTruth.after(clips, clip, model, steps)
         ego, seen = truth.rollout.states, clip.observation
         sampled = model.predict(seen, steps, samples, generator, ego=ego)
-        replicas = model.replicas(count, generator).predict(seen, steps, count, generator, ego=ego)
+        several = model.replicas(_REPLICAS, generator)
+        replicas = several.predict(seen, steps, several.count, generator, ego=ego)
         parts.append(
             spreads(
                 deviations_from_truth(sampled, truth), deviations_from_truth(replicas, truth),
@@ -82,13 +82,13 @@ def after_strange_actions(
     Root mean square deviation of the predicted images, in the same clips, for the recorded path
     and for each of ``STRANGE_ACTIONS`` kept up.
     """
-    count = model.members if isinstance(model, Ensemble) else _DROPOUT_REPLICAS
     found: dict[str, list[Tensor]] = {}
     for part in index.split(_BATCH):
         clip = clips.batch(part, images=True)
         for name, ego in _paths(clip, model, steps):
-            replicas = model.replicas(count, generator).predict(
-                clip.observation, steps, count, generator, ego=ego[:, None]
+            several = model.replicas(_REPLICAS, generator)
+            replicas = several.predict(
+                clip.observation, steps, several.count, generator, ego=ego[:, None]
             )
             found.setdefault(name, []).append(replicas.disagreement()[:, 0])
     return {name: torch.cat(parts).mean(0).sqrt() for name, parts in found.items()}

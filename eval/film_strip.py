@@ -50,11 +50,11 @@ def film_strips(
             clip.observation, steps, 1, generator, ego=truth.rollout.states
         )
         vehicles = predicted.vehicle_images(truth.poses)[:, 0, 0]
-        road = predicted.road_images(truth.poses)[:, 0]
+        road = predicted.road_images(truth.poses)[:, 0, 0]
         for k in range(len(index)):
             true, told = truth.images.vehicles[k, 0, 0], vehicles[k]
             pictures = [_now(clip.observation.images[k, -1])]
-            pictures += [_coloured(true[t], truth.images.road[k, 0, t]) for t in shown]
+            pictures += [_coloured(true[t], truth.images.road[k, 0, 0, t]) for t in shown]
             pictures += [_coloured(told[t], road[k, t]) for t in shown]
             pictures += [_difference(true[t], told[t]) for t in shown]
             titles = ["now"]

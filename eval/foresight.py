@@ -11,12 +11,13 @@ from torch import Tensor
 from data.clips import Clip, Clips
 from ppuu.costs import DrivingCost
 from ppuu.predictions import (
-    DrawnMotion,
     Errors,
+    KnownSpeed,
     OccupancyPrediction,
     Prediction,
     Rollout,
     Target,
+    UniformMotion,
 )
 from ppuu.tracks import states_at
 from ppuu.world_models import Predictor
@@ -51,8 +52,9 @@ class GroundTruth:
         poses = gliding_poses(clip.observation.ego[:, -1], ahead * predictor.dt_s)
         vehicles = clips.draw_vehicles(clip, ahead, poses)[:, None, None]
         images = OccupancyPrediction(
-            poses[:, None], clips.config.raster, vehicles, clips.draw_road(clip, poses)[:, None],
-            DrawnMotion(lambda: vehicles.new_zeros(1, 1, 1, 1, 2, 1, 1)),
+            poses[:, None], clips.config.raster, vehicles,
+            clips.draw_road(clip, poses)[:, None, None],
+            UniformMotion(KnownSpeed(clip.observation.ego[:, -1, 3])),
         )  # fmt: skip
         rollout = Rollout(
             clip.future[:, None, ahead - 1], clip.actions[:, None, ahead - 1],
@@ -89,7 +91,7 @@ def costs_along(rollout: Rollout) -> Float[Tensor, "batch samples time"]:
     cost = DrivingCost()
     terms = cost.terms()
     vehicles = cost.vehicle_costs(rollout)
-    lane = terms["lane"].weight * cost.road_costs(rollout)["lane"][:, 0, None]
+    lane = terms["lane"].weight * cost.road_costs(rollout)["lane"][:, 0]
     return torch.stack([terms[k].weight * v[:, 0] for k, v in vehicles.items()]).sum(0) + lane
 
 

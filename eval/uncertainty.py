@@ -115,7 +115,7 @@ def judged(
         replicas = model.replicas(config.replicas, generator)
         if policy is None:
             path = clip.future[:, None, ahead]
-            prediction = replicas.predict(seen, config.steps, config.replicas, generator, ego=path)
+            prediction = replicas.predict(seen, config.steps, replicas.count, generator, ego=path)
             rollout = Rollout(
                 path, clip.actions[:, None, ahead], clip.previous_action[:, None], seen.size_m,
                 prediction, model.step_s,
@@ -123,7 +123,7 @@ def judged(
         else:
             noise = unroll_noise(replicas, seen, config.steps, generator)
             rollout = unroll(
-                policy, predicted_traffic(replicas, seen, seen, noise, config.replicas), seen,
+                policy, predicted_traffic(replicas, seen, seen, noise, replicas.count), seen,
                 clip.previous_action, config.steps, frames, model.dt_s,
             )  # fmt: skip
         costs = DrivingCost(config.cost).evaluate(rollout).vehicles

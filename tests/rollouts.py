@@ -241,7 +241,7 @@ def random_images(
         random(rows, 1, 2, low=-0.2, high=0.2),
         random(rows, 2, low=(4.4, 1.8), high=(4.5, 1.9)),
         OccupancyPrediction(
-            pose, raster, vehicles, random(rows, predicted, time, 2, *size),
+            pose, raster, vehicles, random(rows, predicted, samples, time, 2, *size),
             DrawnMotion(lambda: momentum),
         ),
         step_s=0.3,

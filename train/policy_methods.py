@@ -149,11 +149,12 @@ def uncertainty_regularised(
         previous_action: Float[Tensor, "starts 2"],
         noise: Float[Tensor, "batch time latent"],
         imagined: WorldModel,
+        samples: int,
         generator: torch.Generator,
     ) -> Rollout:
         seen = lesson.clip.observation
         return unroll(
-            policy, predicted_traffic(imagined, seen, starts, noise, config.copies), starts,
+            policy, predicted_traffic(imagined, seen, starts, noise, samples), starts,
             previous_action, config.steps, model.frames_per_step, model.dt_s, value, generator,
         )  # fmt: skip
 
@@ -163,20 +164,23 @@ def uncertainty_regularised(
             policy, lesson.clips, lesson.clip, config.starts, steps, generator
         )
         lesson = replace(lesson, clip=clip)
-        imagined = model if config.copies == 1 else model.replicas(config.copies, generator)
+        imagined, samples = model, 1
+        if config.copies > 1:
+            imagined = model.replicas(config.copies, generator)
+            samples = imagined.count
         if config.latents == "posterior":
             target = lesson.clips.target(clip, model, config.steps)
             noise = posterior_noise(model, clip.observation, target, generator)
         else:
             noise = unroll_noise(imagined, clip.observation, config.steps, generator)
-        rollout = driven(lesson, starts, previous, noise, imagined, generator)
+        rollout = driven(lesson, starts, previous, noise, imagined, samples, generator)
         every = config.adversarial.every
         if every and integer(every, generator) == 0:
             noise = adversarial_latents(
                 model, clip.observation, noise, rollout, DrivingCost(config.cost),
                 config.adversarial,
             )  # fmt: skip
-            rollout = driven(lesson, starts, previous, noise, imagined, generator)
+            rollout = driven(lesson, starts, previous, noise, imagined, samples, generator)
         return policy_loss(rollout, uncertainty, config)
 
     return draw, loss

@@ -46,7 +46,7 @@ def loss(
         states[:, None, :, :3].detach(),
         model.raster,
         together[:, None, :, :, VEHICLES],
-        images[:, None, :, [LANES, OFFROAD]],
+        together[:, None, :, :, [LANES, OFFROAD]],
         UniformMotion(SeenLaneSpeed(observation, model.observation, model.dt_s)),
     )
     rollout = Rollout(

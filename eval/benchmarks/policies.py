@@ -140,7 +140,7 @@ class PoliciesBenchmark:
             replicas = model.replicas(self.replicas, generator)
             noise = unroll_noise(replicas, seen, steps, generator)
             rollout = unroll(
-                policy, predicted_traffic(replicas, seen, seen, noise, self.replicas), seen,
+                policy, predicted_traffic(replicas, seen, seen, noise, replicas.count), seen,
                 previous, steps, model.frames_per_step, model.dt_s,
             )  # fmt: skip
             return policy_loss(rollout, uncertainty, config)

@@ -57,22 +57,17 @@ class DrivingCost:
         return {name: getattr(self.config, name) for name in TERMS}
 
     def evaluate(self, rollout: Rollout) -> Costs:
-        """All terms; one pass over the vehicles and one over each channel of the road."""
+        """All terms; one pass over the vehicles and one over each term of the road."""
         terms = self.terms()
-        vehicles = self.vehicle_costs(rollout)
-        road = self.road_costs(rollout)
-        found: dict[str, Tensor] = {}
-        for name, term in terms.items():
-            if name in vehicles:
-                found[name] = vehicles[name].mean(2)
-            elif name in road:
-                found[name] = road[name]
-            else:
-                assert isinstance(term, PathTerm)
-                found[name] = term.cost(rollout)
-        rest = [terms[name].weight * cost for name, cost in found.items() if name not in vehicles]
-        by_sample = [terms[name].weight * cost for name, cost in vehicles.items()]
-        return Costs(found, torch.stack(by_sample).sum(0), torch.stack(rest).sum(0))
+        vehicles, road = self.vehicle_costs(rollout), self.road_costs(rollout)
+        rest = {name: cost.mean(2) for name, cost in road.items()}
+        rest |= {k: term.cost(rollout) for k, term in terms.items() if isinstance(term, PathTerm)}
+        found = rest | {name: cost.mean(2) for name, cost in vehicles.items()}
+        return Costs(
+            {name: found[name] for name in terms},
+            torch.stack([terms[name].weight * cost for name, cost in vehicles.items()]).sum(0),
+            torch.stack([terms[name].weight * cost for name, cost in rest.items()]).sum(0),
+        )
 
     def vehicle_costs(
         self, rollout: Rollout
@@ -87,11 +82,13 @@ class DrivingCost:
             for (name, term), mass in zip(terms.items(), masses, strict=True)
         }
 
-    def road_costs(self, rollout: Rollout) -> dict[str, Float[Tensor, "batch candidates time"]]:
-        """Unweighted terms of the road."""
+    def road_costs(
+        self, rollout: Rollout
+    ) -> dict[str, Float[Tensor, "batch candidates roads time"]]:
+        """Unweighted terms of the road, sample by sample where samples differ in it."""
         ego, found = rollout.ego, {}
         for name, term in self.terms().items():
             if isinstance(term, RoadTerm):
                 mass = rollout.prediction.road_mass(term.mask(ego), ego, term.channel)
-                found[name] = term.cost(mass[..., 0], ego)[:, :, 0]
+                found[name] = term.cost(mass[..., 0], ego)
         return found

@@ -146,7 +146,7 @@ def expert_variances(
     """What replicas disagree about along the recorded drivers' own paths: the scale of it."""
     replicas = model.replicas(config.replicas, generator)
     prediction = replicas.predict(
-        observation, config.steps, config.replicas, generator, ego=expert[:, None]
+        observation, config.steps, replicas.count, generator, ego=expert[:, None]
     )
     rollout = Rollout(
         expert[:, None], actions[:, None], actions[:, None, 0], observation.size_m, prediction,

@@ -137,7 +137,7 @@ class Search:
 def finite(costs: Float[Tensor, "batch candidates"]) -> Float[Tensor, "batch candidates"]:
     """Costs of which those that are no number are the largest there can be: never chosen."""
     largest = torch.finfo(costs.dtype).max
-    return costs.nan_to_num(nan=largest, posinf=largest)
+    return costs.nan_to_num(nan=largest, posinf=largest, neginf=largest)
 
 
 def value_and_gradient(

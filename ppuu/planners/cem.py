@@ -67,8 +67,9 @@ class CemPlanner(Planner):
             fresh = (mean[:, None] + deviation[:, None] * noise).clamp(-1.0, 1.0)
             candidates = torch.cat([mean[:, None], carried, fresh], dim=1)
             with torch.no_grad():
-                costs = finite(cost(candidates))
+                costs = cost(candidates)
             search.see(candidates, costs)
+            costs = finite(costs)
             best = costs.topk(min(self.elites, costs.shape[1]), dim=1, largest=False).indices
             elite = candidates.gather(1, best[..., None, None].expand(-1, -1, horizon, actions))
             stay = self.momentum

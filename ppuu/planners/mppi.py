@@ -57,8 +57,9 @@ class MppiPlanner(Planner):
             for _ in range(self.iterations):
                 noise = coloured_noise(shape, self.noise.colour, generator, starts)
                 candidates = (mean[:, None] + self.noise.deviation * noise).clamp(-1.0, 1.0)
-                costs = finite(cost(candidates))
+                costs = cost(candidates)
                 search.see(candidates, costs)
+                costs = finite(costs)
                 weight = torch.softmax((costs.amin(1, True) - costs) / self.temperature, dim=1)
                 mean = torch.einsum("bs,bsha->bha", weight, candidates)
                 if search.late:

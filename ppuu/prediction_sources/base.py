@@ -37,6 +37,11 @@ class PredictionSource(ABC):
     dt_s: float
     privileged: ClassVar[bool] = True
 
+    @property
+    def conditioned_on_ego(self) -> bool:
+        """Whether what it predicts depends on the ego's path."""
+        return False
+
     @abstractmethod
     def predict(
         self,

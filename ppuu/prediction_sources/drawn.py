@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..errors import InputError
 from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..predictions import OccupancyPrediction
@@ -19,9 +20,18 @@ class DrawnSource(PredictionSource):
 
     Attributes:
         source: predicts what does not depend on the ego.
+
+    Raises:
+        InputError: the source's predictions do.
     """
 
     source: PredictionSource
+
+    def __post_init__(self):
+        if self.source.conditioned_on_ego:
+            raise InputError(
+                "only predictions that do not depend on the ego's path can be drawn beforehand"
+            )
 
     @property
     def observation(self) -> ObservationConfig:  # type: ignore[override]

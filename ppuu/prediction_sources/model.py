@@ -42,6 +42,11 @@ class ModelSource(PredictionSource):
         """The predictor's frame."""
         return self.predictor.dt_s
 
+    @property
+    def conditioned_on_ego(self) -> bool:
+        """As the predictor."""
+        return self.predictor.spec.conditioned_on_ego
+
     def networks(self) -> list[nn.Module]:
         """The predictor, if it learned."""
         return [self.predictor] if isinstance(self.predictor, nn.Module) else []
@@ -68,7 +73,7 @@ class ModelSource(PredictionSource):
     ) -> PredictionFunction:
         """The members of an ensemble, or one model with different dropout masks."""
         replicated = self.predictor.replicas(count, generator)
-        return _function(replicated, observation, steps, count, generator)
+        return _function(replicated, observation, steps, replicated.count, generator)
 
 
 def _function(

@@ -36,6 +36,11 @@ class SimulatorSource(PredictionSource):
     frames_per_step: int = 3
     dt_s: float = 0.1
 
+    @property
+    def conditioned_on_ego(self) -> bool:
+        """The others may react."""
+        return True
+
     def predict(
         self,
         observation: Observation,

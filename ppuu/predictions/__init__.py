@@ -7,7 +7,14 @@ from .mask import EgoMask, EgoPath
 from .occupancy import OccupancyPrediction
 from .rollout import Rollout
 from .target import ImageTarget, Target, TargetConfig
-from .vehicle_motion import CarriedMotion, DrawnMotion, Flow, UniformMotion, VehicleMotion
+from .vehicle_motion import (
+    CarriedMotion,
+    DrawnMotion,
+    Flow,
+    KnownSpeed,
+    UniformMotion,
+    VehicleMotion,
+)
 
 __all__ = [
     "BoxPrediction",
@@ -18,6 +25,7 @@ __all__ = [
     "Errors",
     "Flow",
     "ImageTarget",
+    "KnownSpeed",
     "OccupancyPrediction",
     "Prediction",
     "RoadChannel",

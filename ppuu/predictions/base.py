@@ -91,8 +91,11 @@ class Prediction(ABC):
     @abstractmethod
     def road_mass(
         self, mask: EgoMask, ego: EgoPath, channel: RoadChannel
-    ) -> Float[Tensor, "batch candidates samples time masks"]:
-        """Square metres of lane lines, or off the road, under masks; one sample serves all."""
+    ) -> Float[Tensor, "batch candidates roads time masks"]:
+        """Square metres of lane lines, or off the road, under masks.
+
+        ``roads`` is 1 where one road serves all samples.
+        """
 
     @abstractmethod
     def disagreement(self) -> Float[Tensor, "batch predicted time"]:
@@ -113,7 +116,7 @@ class Prediction(ABC):
     @abstractmethod
     def road_images(
         self, poses: Float[Tensor, "batch time 3"]
-    ) -> Float[Tensor, "batch predicted time 2 rows columns"]:
+    ) -> Float[Tensor, "batch predicted roads time 2 rows columns"]:
         """Lane lines and off-road area as seen from poses."""
 
     @abstractmethod

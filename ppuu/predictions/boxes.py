@@ -73,7 +73,9 @@ class BoxPrediction(Prediction):
         own = ego.states[:, :, None, :, None]
         ahead, left, turn = to_local(self.states[..., :3], own).unbind(-1)
         cos, sin = torch.cos(turn), torch.sin(turn)
-        length, width = self.size_m[:, None, None, None].unbind(-1)
+        # A free slot may have any size; one of none would divide by nothing.
+        size = torch.where(self.valid[..., None], self.size_m, 1.0)
+        length, width = size[:, None, None, None].unbind(-1)
         quarter = length / boxes_cpu.PIECES
         along2 = (quarter * cos).square() + (width * sin).square()
         across2 = (quarter * sin).square() + (width * cos).square()
@@ -142,9 +144,9 @@ class BoxPrediction(Prediction):
 
     def road_images(
         self, poses: Float[Tensor, "batch time 3"]
-    ) -> Float[Tensor, "batch 1 time 2 rows columns"]:
+    ) -> Float[Tensor, "batch 1 1 time 2 rows columns"]:
         """The map, drawn."""
-        return self.road.draw(poses, self.raster)[:, None]
+        return self.road.draw(poses, self.raster)[:, None, None]
 
     def next_observation(
         self, seen: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0

@@ -75,15 +75,17 @@ class EgoMask:
     ) -> EgoMask:
         """One mask along a path; sizes are numbers or tensors that broadcast to it."""
         speed = ego.speed_mps
-        length, width = (
-            torch.as_tensor(half, dtype=speed.dtype).to(speed.device).expand_as(speed)
-            for half in (half_length_m, half_width_m)
-        )
+
+        def along_path(size: Tensor | float) -> Float[Tensor, "batch candidates time"]:
+            return (
+                size.expand_as(speed) if isinstance(size, Tensor) else torch.full_like(speed, size)
+            )
+
+        length, width = along_path(half_length_m), along_path(half_width_m)
         ahead, behind, side = (
-            torch.as_tensor(fade, dtype=speed.dtype).to(speed.device).clamp(min=_SHARPEST_M)
-            .expand_as(speed)
+            along_path(fade).clamp(min=_SHARPEST_M)
             for fade in (fade_ahead_m, fade_behind_m, fade_side_m)
-        )  # fmt: skip
+        )
         return cls(torch.stack([length, ahead, behind, width, side], dim=-1)[..., None, :])
 
     @classmethod

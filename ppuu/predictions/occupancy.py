@@ -24,6 +24,8 @@ from .vehicle_motion import DrawnMotion, Flow, VehicleMotion
 
 _COVERED = 0.5
 """Coverage from which on a pixel belongs to an outline."""
+_MOST_WEIGHTS = 2**25
+"""Pixels of all candidates and times that are weighed at once, by tensor operations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,13 +34,14 @@ class OccupancyPrediction(Prediction):
 
     Attributes:
         vehicles: ``(batch, candidates or 1, samples, time, rows, columns)`` coverage by vehicles.
-        road: ``(batch, candidates or 1, time, 2, rows, columns)`` lane lines and off-road area.
+        road: ``(batch, candidates or 1, samples or 1, time, 2, rows, columns)`` lane lines and
+            off-road area.
         motion: how fast the vehicles move.
         flow: how the pixels of the last image have moved, if the model carries them along.
     """
 
     vehicles: Float[Tensor, "batch predicted samples time rows columns"]
-    road: Float[Tensor, "batch predicted time 2 rows columns"]
+    road: Float[Tensor, "batch predicted roads time 2 rows columns"]
     motion: VehicleMotion
     flow: Flow | None = None
 
@@ -48,9 +51,10 @@ class OccupancyPrediction(Prediction):
     ) -> OccupancyPrediction:
         """Any prediction as images at given poses."""
         vehicles, road = prediction.vehicle_images(poses), prediction.road_images(poses)
+        predicted = vehicles.shape[1]
         return cls(
-            poses[:, None], prediction.raster, vehicles,
-            road.expand(-1, vehicles.shape[1], -1, -1, -1, -1),
+            poses[:, None].expand(-1, predicted, -1, -1), prediction.raster, vehicles,
+            road.expand(-1, predicted, *road.shape[2:]),
             DrawnMotion(lambda: prediction.vehicle_momentum_images(poses)),
         )  # fmt: skip
 
@@ -94,15 +98,15 @@ class OccupancyPrediction(Prediction):
 
     def road_mass(
         self, mask: EgoMask, ego: EgoPath, channel: RoadChannel
-    ) -> Float[Tensor, "batch candidates 1 time masks"]:
+    ) -> Float[Tensor, "batch candidates roads time masks"]:
         """Likewise."""
         return self._moments(self._road_channel(channel), mask, ego)[..., 0]
 
     def _road_channel(
         self, channel: RoadChannel
-    ) -> Float[Tensor, "batch predicted 1 time 1 rows columns"]:
+    ) -> Float[Tensor, "batch predicted roads time 1 rows columns"]:
         which = 0 if channel == "lanes" else 1
-        return self.road[:, :, None, :, which : which + 1]
+        return self.road[:, :, :, :, which : which + 1]
 
     def _moments(
         self,
@@ -126,8 +130,23 @@ class OccupancyPrediction(Prediction):
 
         A square keeps its area and its deviations however it is turned, so each pixel is taken
         for a square along the ego's axes.  All pixels are looked at, so that no shape depends on
-        the data.
+        the data; candidates come in chunks, so that memory does not grow with them.
         """
+        batch, _, time = offset.shape[:3]
+        pixels = self.raster.rows * self.raster.columns
+        chunk = max(1, _MOST_WEIGHTS // (batch * time * pixels))
+        with torch.autocast(offset.device.type, enabled=False):  # masses want all digits
+            images = images.to(offset.dtype)
+            parts = [
+                self._dense(images if images.shape[1] == 1 else images[:, first : first + chunk],
+                            mask.sizes_m[:, first : first + chunk],
+                            offset[:, first : first + chunk])
+                for first in range(0, offset.shape[1], chunk)
+            ]  # fmt: skip
+        return torch.cat(parts, dim=1)
+
+    def _dense(self, images: Tensor, sizes_m: Tensor, offset: Tensor) -> Tensor:
+        """All pixels of some candidates."""
         pixel_m = self.raster.metres_per_pixel
         grid = self.raster.pixel_centres_m(offset.device, offset.dtype).flatten(0, 1)
         x, y, turn = (value[..., None] for value in offset.unbind(-1))
@@ -135,13 +154,16 @@ class OccupancyPrediction(Prediction):
         east, north = grid[:, 0] - x, grid[:, 1] - y
         ahead, left = cos * east + sin * north, cos * north - sin * east
         extent = torch.full_like(ahead[:1, :1, :1, :1], pixel_m)
-        images = images.expand(-1, offset.shape[1], *images.shape[2:]).flatten(-2)
+        # One set of images serves all candidates without a copy.
+        shared = images.shape[1] == 1
+        images = images.flatten(-2)[:, 0] if shared else images.flatten(-2)
+        how = "bctp,bstvp->bcstv" if shared else "bctp,bcstvp->bcstv"
         masses = []
-        for sizes in mask.sizes_m.unbind(-2):
+        for sizes in sizes_m.unbind(-2):
             half, fore, aft, wide, aside = sizes[..., None, :].unbind(-1)
             weight = interval_mass(ahead, extent, half, fore, aft)
             weight = weight * interval_mass(left, extent, wide, aside, aside)
-            masses.append(torch.einsum("bctp,bcstvp->bcstv", weight, images))
+            masses.append(torch.einsum(how, weight, images))
         found = torch.stack(masses, dim=-2)
         if found.shape[-1] == 1:
             return found
@@ -171,9 +193,9 @@ class OccupancyPrediction(Prediction):
 
     def road_images(
         self, poses: Float[Tensor, "batch time 3"]
-    ) -> Float[Tensor, "batch predicted time 2 rows columns"]:
+    ) -> Float[Tensor, "batch predicted roads time 2 rows columns"]:
         """Warped, unless they were drawn from there."""
-        return self._warped(self.road[:, :, None], poses, "border")[:, :, 0]
+        return self._warped(self.road, poses, "border")
 
     def _warped(
         self,
@@ -195,7 +217,8 @@ class OccupancyPrediction(Prediction):
     @torch.no_grad()
     def _image(self, rows: int, time: int, sample: int) -> Float[Tensor, "rows 3 rows2 columns2"]:
         """One image for each candidate."""
-        vehicles, road = self.vehicles[:, :, sample, time], self.road[:, :, time]
+        vehicles = self.vehicles[:, :, sample, time]
+        road = self.road[:, :, sample if self.road.shape[2] > 1 else 0, time]
         image = torch.stack([road[:, :, 0], vehicles, road[:, :, 1]], dim=2)
         return image.expand(-1, rows // len(image), -1, -1, -1).flatten(0, 1)
 
@@ -214,7 +237,7 @@ class OccupancyPrediction(Prediction):
         true = target.images
         if true is None:
             return {}
-        vehicles, road = self.vehicles[:, 0], self.road[:, :1, true.road_step]
+        vehicles, road = self.vehicles[:, 0], self.road[:, 0, :, true.road_step]
         one = vehicles.new_ones(1, 1, 1, 1)
         found = {
             "vehicles": Errors((vehicles - true.vehicles[:, None]).flatten(3), one),
@@ -247,29 +270,33 @@ class OccupancyPrediction(Prediction):
         """One time alone."""
         now = slice(time, time + 1)
         return OccupancyPrediction(
-            self.pose[:, :, now], self.raster, self.vehicles[:, :, :, now], self.road[:, :, now],
+            self.pose[:, :, now], self.raster, self.vehicles[:, :, :, now], self.road[:, :, :, now],
             self.motion.at(time), None if self.flow is None else self.flow.at(time),
         )  # fmt: skip
 
     @classmethod
     def concatenate(cls, parts: Sequence[OccupancyPrediction]) -> OccupancyPrediction:
-        """Several, one after the other in time; what the flow told is kept by the motion."""
+        """Several, one after the other in time."""
+        flows = [part.flow for part in parts if part.flow is not None]
         return cls(
             torch.cat([part.pose for part in parts], dim=2),
             parts[0].raster,
             torch.cat([part.vehicles for part in parts], dim=3),
-            torch.cat([part.road for part in parts], dim=2),
+            torch.cat([part.road for part in parts], dim=3),
             type(parts[0].motion).concatenate([part.motion for part in parts]),
+            Flow.concatenate(flows) if flows else None,
         )
 
     @classmethod
     def interleave(cls, parts: Sequence[OccupancyPrediction], samples: int) -> OccupancyPrediction:
-        """So many samples of several predictions, which take turns; the road is their mean."""
-        first = parts[0]
+        """So many samples of several predictions, which take turns."""
+        first, flows = parts[0], [part.flow for part in parts if part.flow is not None]
+        roads = [part.road.expand(-1, -1, part.samples, *part.road.shape[3:]) for part in parts]
         return cls(
             first.pose, first.raster, take_turns([part.vehicles for part in parts], 2, samples),
-            torch.stack([part.road for part in parts]).mean(0),
+            take_turns(roads, 2, samples),
             type(first.motion).interleave([part.motion for part in parts], samples),
+            Flow.interleave(flows, samples) if flows else None,
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from jaxtyping import Float
@@ -45,11 +45,3 @@ class Rollout:
     def lane_speed_mps(self) -> Float[Tensor, "batch candidates time"]:
         """Of the lane the ego is in at each time; a constant."""
         return lane_speed_mps(self.prediction, self.ego)
-
-    def first_candidate(self) -> Rollout:
-        """The first of the candidates alone, in the same surroundings."""
-        return replace(
-            self, states=self.states[:, :1], actions=self.actions[:, :1],
-            previous_action=self.previous_action[:, :1],
-            value=None if self.value is None else self.value[:, :1],
-        )  # fmt: skip

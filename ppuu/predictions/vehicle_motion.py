@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -55,6 +55,16 @@ class SeenSpeed(Protocol):
         ...
 
 
+class KnownSpeed(NamedTuple):
+    """A speed that needs no measuring.
+
+    Attributes:
+        speed_mps: ``(batch,)``.
+    """
+
+    speed_mps: Float[Tensor, " batch"]
+
+
 @dataclass(frozen=True, eq=False)
 class UniformMotion(VehicleMotion):
     """One speed, straight ahead, for all: painted images tell none, so what was seen last counts.
@@ -99,7 +109,8 @@ class DrawnMotion(VehicleMotion):
 
     @cached_property
     def _drawn(self) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
-        return self.draw()
+        with torch.enable_grad():  # whoever asks first: a later question may want gradients
+            return self.draw()
 
     def momentum(
         self, vehicles: Float[Tensor, "batch predicted samples time rows columns"]
@@ -139,6 +150,16 @@ class Flow:
     def at(self, time: int) -> Flow:
         """One time alone."""
         return replace(self, metres=self.metres[:, :, time : time + 1])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Flow]) -> Flow:
+        """Several, one after the other in time."""
+        return replace(parts[0], metres=torch.cat([part.metres for part in parts], dim=2))
+
+    @classmethod
+    def interleave(cls, parts: Sequence[Flow], samples: int) -> Flow:
+        """So many samples of several, which take turns."""
+        return replace(parts[0], metres=take_turns([part.metres for part in parts], 1, samples))
 
     def landed(
         self, mass: Float[Tensor, "points samples time"], batch: int, raster: RasterConfig
@@ -194,13 +215,10 @@ class CarriedMotion(VehicleMotion):
     @classmethod
     def concatenate(cls, parts: Sequence[CarriedMotion]) -> CarriedMotion:
         """Several, one after the other in time."""
-        metres = torch.cat([part.flow.metres for part in parts], dim=2)
-        seconds = torch.cat([part.seconds for part in parts])
-        return replace(parts[0], flow=replace(parts[0].flow, metres=metres), seconds=seconds)
+        flow = Flow.concatenate([part.flow for part in parts])
+        return replace(parts[0], flow=flow, seconds=torch.cat([part.seconds for part in parts]))
 
     @classmethod
     def interleave(cls, parts: Sequence[CarriedMotion], samples: int) -> CarriedMotion:
         """So many samples of several, which take turns."""
-        first = parts[0]
-        metres = take_turns([part.flow.metres for part in parts], 1, samples)
-        return replace(first, flow=replace(first.flow, metres=metres))
+        return replace(parts[0], flow=Flow.interleave([part.flow for part in parts], samples))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,6 +18,9 @@ from ..predictions import Prediction, Target, TargetConfig
 from ..raster import RasterConfig
 from .gliding import gliding_poses
 from .latent import Latent
+
+if TYPE_CHECKING:
+    from .replicas import Replicas
 
 Ego = Float[Tensor, "batch 4"] | None
 """The ego's state at a step, for those who are told it."""
@@ -154,8 +157,10 @@ class Predictor(ABC):
                 not depend on who else is in the batch.
         """
 
-    def replicas(self, count: int, generator: torch.Generator) -> WorldModel:
+    def replicas(self, count: int, generator: torch.Generator) -> Replicas:
         """A model whose samples are its replicas; see ``ppuu.world_models.replicas``.
+
+        Its ``count`` says how many there are: of an ensemble no more than members.
 
         Raises:
             InputError: there is nothing that replicas could disagree about.
@@ -313,7 +318,7 @@ class WorldModel(nn.Module, Predictor):
         """The state of every sample of every candidate, from that after the history."""
         return repeat(state, candidates * samples)
 
-    def replicas(self, count: int, generator: torch.Generator) -> WorldModel:
+    def replicas(self, count: int, generator: torch.Generator) -> Replicas:
         """The model with several dropout masks, one a replica."""
         from .replicas import DropoutReplicas
 

@@ -47,8 +47,12 @@ def carry(
     carried = carried.clamp(max=1.0)
     painted = torch.sigmoid(_full_size(maps[:, :, :, 2], raster) - 4.0)
     painted = painted * entrance(seconds, raster)
-    road_maps = _full_size(maps[:, 0, :, 3:], raster)
-    road = carried_road(last[:, [LANES, OFFROAD]], road_maps, seconds, speed, raster)
+    samples = maps.shape[1]
+    road = carried_road(
+        last[:, [LANES, OFFROAD]].repeat_interleave(samples, 0),
+        _full_size(maps[:, :, :, 3:].flatten(0, 1), raster), seconds,
+        speed.repeat_interleave(samples, 0), raster,
+    ).unflatten(0, (-1, samples))  # fmt: skip
     return OccupancyPrediction(
         gliding_poses(observation.ego[:, -1], seconds)[:, None],
         raster,

@@ -169,6 +169,6 @@ class CortexNetWorldModel(WorldModel):
             gliding_poses(observation.ego[:, -1], seconds)[:, None],
             self.raster,
             vehicles.unflatten(0, (-1, 1, samples)),
-            road[:, None],
+            road[:, None, None],
             UniformMotion(SeenLaneSpeed(observation, self.observation, self.dt_s)),
         )

@@ -296,7 +296,10 @@ class CoupledWorldModel(WorldModel):
     def decode(
         self, states: list[_State], observation: Observation, samples: int
     ) -> OccupancyPrediction:
-        """The last image of each state, drawn at the first sample's ego; the samples' mean road.
+        """The last image of each state, as seen from its own ego; the view's pose is the first's.
+
+        Where the network moves the ego, samples differ a little in where it is; masks are laid on
+        all of them as on the first, so each meets its own surroundings.
 
         Where the kinematics move the ego, masks are shifted against the image: the gradient goes
         from the ego's pose to them, the image's own pose is a constant.
@@ -309,6 +312,6 @@ class CoupledWorldModel(WorldModel):
             pose if self.spec.moves_ego else pose.detach(),
             self.raster,
             images[:, :, :, :, VEHICLES],
-            images[:, :, :, :, [LANES, OFFROAD]].mean(2),
+            images[:, :, :, :, [LANES, OFFROAD]],
             UniformMotion(SeenLaneSpeed(observation, self.observation, self.dt_s)),
         )

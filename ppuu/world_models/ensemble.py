@@ -129,8 +129,8 @@ class Ensemble(WorldModel):
         )
 
     def replicas(self, count: int, generator: torch.Generator) -> Replicas:
-        """The members; there are no more different ones."""
-        return MemberReplicas(self, count)
+        """The members, so many of them as there are."""
+        return MemberReplicas(self, min(count, self.members))
 
     def decode(self, states: list[_State], observation: Observation, samples: int) -> Prediction:
         """All members' samples, taking turns."""

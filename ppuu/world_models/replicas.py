@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ..encoders.dropout import Calls, Dropout
+from ..errors import InputError
 from ..observation import Observation
 from ..predictions import Prediction, Target
 from .base import Ego, WorldModel
@@ -22,7 +23,7 @@ class Replicas(WorldModel):
 
     Args:
         model: any; it is not changed.
-        count: replicas.
+        count: replicas; so many samples must be asked for.
     """
 
     def __init__(self, model: WorldModel, count: int):
@@ -47,8 +48,18 @@ class Replicas(WorldModel):
         return self.model.begin(observation)
 
     def repeated(self, state: Any, candidates: int, samples: int) -> Any:
-        """As the model's."""
+        """As the model's.
+
+        Raises:
+            InputError: the samples are not the replicas.
+        """
+        if samples != self.count:
+            raise InputError(f"{samples} samples of {self.count} replicas: ask for one of each")
         return self.model.repeated(state, candidates, samples)
+
+    def embedding(self, state: Any) -> Float[Tensor, "batch features"]:
+        """As the model's."""
+        return self.model.embedding(state)
 
     def prior(self, state: Any) -> Latent | None:
         """As the model's."""
@@ -78,16 +89,25 @@ class DropoutReplicas(Replicas):
         model: any with ``Dropout`` layers.
         count: replicas.
         generator: of the masks.
+
+    Raises:
+        InputError: nothing is dropped, so replicas would be alike.
     """
 
     def __init__(self, model: WorldModel, count: int, generator: torch.Generator):
         super().__init__(model, count)
         self._calls = (Calls(model),)
-        self.masks = {
-            f"{name}.keep": layer.masks(count, generator)
+        layers = {
+            name: layer
             for name, layer in self._calls[0].named_modules()
-            if isinstance(layer, Dropout)
+            if isinstance(layer, Dropout) and layer.probability > 0
         }
+        if not layers:
+            raise InputError(
+                f"{type(model).__name__} has no dropout, so its replicas would be alike; train "
+                "one with dropout, or take an ensemble"
+            )
+        self.masks = {f"{k}.keep": layer.masks(count, generator) for k, layer in layers.items()}
 
     def advance(
         self, state: Any, ego: Ego, latent: Float[Tensor, "batch latent"]

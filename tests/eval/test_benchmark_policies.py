@@ -36,9 +36,9 @@ def test_the_original_s_way_gives_the_same_loss_and_gradients():
         policy, model, seen, before, CONFIG, uncertainty, torch.Generator().manual_seed(1)
     ).total
     slopes = torch.autograd.grad(theirs, list(policy.parameters()))
-    replicas = model.replicas(2, torch.Generator())
-    noise = unroll_noise(replicas, seen, 3, torch.Generator().manual_seed(1))
-    traffic = predicted_traffic(replicas, seen, seen, noise, 2)
+    # Without dropout replicas would be alike: two samples of the model itself.
+    noise = unroll_noise(model, seen, 3, torch.Generator().manual_seed(1))
+    traffic = predicted_traffic(model, seen, seen, noise, 2)
     rollout = unroll(policy, traffic, seen, before, 3, 1, 0.1)
     ours = policy_loss(rollout, uncertainty, CONFIG).total
     torch.testing.assert_close(ours, theirs)

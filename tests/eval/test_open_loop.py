@@ -194,7 +194,7 @@ def test_images_drawn_elsewhere_are_brought_to_the_same_poses(clips):
         truth.images,
         pose=pose[:, None],
         vehicles=clips.draw_vehicles(clip, ahead, pose)[:, None, None],
-        road=clips.draw_road(clip, pose)[:, None],
+        road=clips.draw_road(clip, pose)[:, None, None],
     )
     moved = OccupancyPrediction.drawn(told, truth.poses)
     torch.testing.assert_close(

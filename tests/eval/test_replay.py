@@ -374,7 +374,7 @@ def test_predicted_images_are_shown_as_runs_of_pixels():
     raster = RasterConfig()
     vehicles = torch.zeros(1, 1, 1, 3, raster.rows, raster.columns)
     vehicles[0, 0, 0, 2, 10:17, 4] = 1.0
-    road = torch.zeros(1, 1, 3, 2, raster.rows, raster.columns)
+    road = torch.zeros(1, 1, 1, 3, 2, raster.rows, raster.columns)
     pose = torch.tensor([[[[5.0, 2.0, 0.0]] * 3]])
     motion = DrawnMotion(lambda: torch.zeros(1, 1, 1, 3, 2, raster.rows, raster.columns))
     prediction = OccupancyPrediction(pose, raster, vehicles, road, motion)

@@ -52,7 +52,7 @@ def test_one_stride_later(world):
     image, pose = later.images[:, -1], later.ego[:, -1:, :3]
     prediction = OccupancyPrediction(
         pose[:, None], CONFIG.raster, image[:, None, None, None, VEHICLES],
-        image[:, None, None, [LANES, OFFROAD]], UniformMotion(FIVE_MPS),
+        image[:, None, None, None, [LANES, OFFROAD]], UniformMotion(FIVE_MPS),
     )  # fmt: skip
     followed = prediction.next_observation(now, later.ego[:, -1], 0)
     torch.testing.assert_close(followed.images, later.images, atol=1e-5, rtol=0)

@@ -158,7 +158,7 @@ def test_the_road_slides_by(untrained):
     # Beyond the front edge the model cannot know: rows that were seen.
     for step in range(4):
         seen = int(10.0 * 0.3 * (step + 1) / RASTER.metres_per_pixel) + 2
-        difference = (prediction.road[0, 0, step, :, seen:] - truth[step, :, seen:]).abs()
+        difference = (prediction.road[0, 0, 0, step, :, seen:] - truth[step, :, seen:]).abs()
         assert difference.mean() < 0.01
         assert difference.max() < 0.6
     unmoved = (observation.images[0, -1][[0, 2]] - truth[-1]).abs()[:, 10:].mean()

@@ -26,7 +26,7 @@ def expert_paths(rows=200, replicas=5, time=3):
     rollout = random_images(rows, samples=replicas, time=time, raster=RasterConfig(4, 2))
     prediction = OccupancyPrediction(
         rollout.prediction.pose.float(), RasterConfig(4, 2), images,
-        torch.zeros(rows, 1, time, 2, 4, 2), DrawnMotion(lambda: images[:, :, :, :, None]),
+        torch.zeros(rows, 1, 1, time, 2, 4, 2), DrawnMotion(lambda: images[:, :, :, :, None]),
     )  # fmt: skip
     return replace(rollout, prediction=prediction), costs, images
 

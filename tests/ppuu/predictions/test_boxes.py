@@ -318,8 +318,8 @@ def test_images_are_drawn_from_the_poses_that_are_given():
                 torch.testing.assert_close(images[b, c, s], drawn)
     assert images.sum() > 100
     road = prediction.road_images(poses)
-    assert road.shape == (2, 1, 2, 2, raster.rows, raster.columns)
-    torch.testing.assert_close(road[:, 0], prediction.road.draw(poses, raster))
+    assert road.shape == (2, 1, 1, 2, 2, raster.rows, raster.columns)
+    torch.testing.assert_close(road[:, 0, 0], prediction.road.draw(poses, raster))
 
 
 def test_momentum_images_are_coverage_times_velocity_seen_from_the_pose():

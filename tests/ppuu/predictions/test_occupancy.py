@@ -59,8 +59,8 @@ def test_masses_are_sums_over_all_pixels(dtype):
         images = {
             "mass": prediction.vehicles[b, 0, :, 0],
             "momentum": along,
-            "lanes": prediction.road[b, 0, :, 0],
-            "offroad": prediction.road[b, 0, :, 1],
+            "lanes": prediction.road[b, 0, :, 0, 0],
+            "offroad": prediction.road[b, 0, :, 0, 1],
         }
         for m in range(2):
             sizes = mask.sizes_m[b, 0, 0, m]
@@ -276,12 +276,12 @@ def test_candidates_share_one_prediction():
     momentum = momentum_of(prediction).expand(-1, 4, *[-1] * 5)
     own = OccupancyPrediction(
         prediction.pose.expand(-1, 4, -1, -1), prediction.raster,
-        prediction.vehicles.expand(-1, 4, *[-1] * 4), prediction.road.expand(-1, 4, *[-1] * 4),
+        prediction.vehicles.expand(-1, 4, *[-1] * 4), prediction.road.expand(-1, 4, *[-1] * 5),
         DrawnMotion(lambda: momentum),
     )  # fmt: skip
     shared, copied = (questions(one, mask, rollout.ego) for one in (prediction, own))
     assert shared["mass"].shape == (2, 4, 3, 2, 3)
-    assert shared["lanes"].shape == (2, 4, 1, 2, 3)
+    assert shared["lanes"].shape == (2, 4, 3, 2, 3)
     for name in shared:
         torch.testing.assert_close(shared[name], copied[name], atol=0, rtol=0)
 
@@ -439,12 +439,12 @@ def test_each_candidate_sees_the_images_from_where_it_is(own):
         one = OccupancyPrediction(
             prediction.pose[b : b + 1, c : c + 1, 1:], prediction.raster,
             prediction.vehicles[b : b + 1, c : c + 1, 2:, 1:],
-            prediction.road[b : b + 1, c : c + 1, 1:], prediction.motion,
+            prediction.road[b : b + 1, c : c + 1, 2:, 1:], prediction.motion,
         )  # fmt: skip
         pose = ego[row, None, None, :3].detach()
         shown = then.images[row, -1]
         torch.testing.assert_close(shown[1], one.vehicle_images(pose)[0, 0, 0, 0])
-        torch.testing.assert_close(shown[[0, 2]], one.road_images(pose)[0, 0, 0])
+        torch.testing.assert_close(shown[[0, 2]], one.road_images(pose)[0, 0, 0, 0])
     # A constant but for the ego's own state.
     assert then.ego.requires_grad and not then.images.requires_grad
 
@@ -455,7 +455,7 @@ def test_errors_of_coverage_by_hand():
     prediction = rollout.prediction
     truth = random_images(rows=2, time=3, seed=1).prediction
     step = torch.tensor([2, 0])
-    images = ImageTarget(truth.vehicles[:, 0, 0], truth.road[:, 0, step], step)
+    images = ImageTarget(truth.vehicles[:, 0, 0], truth.road[:, 0, 0, step], step)
     target = Target(rollout.states[:, 0], images=images)
     found = prediction.errors(target)
     assert set(found) == {"vehicles", "road"}
@@ -464,8 +464,8 @@ def test_errors_of_coverage_by_hand():
     torch.testing.assert_close(found["vehicles"].mean(), expected.mean())
     squared = found["vehicles"].value.square()
     torch.testing.assert_close(found["vehicles"].mean(squared), expected.square().mean())
-    expected = prediction.road[:, 0, [2, 0]] - truth.road[:, 0, [2, 0]]
-    torch.testing.assert_close(found["road"].value, expected.flatten(2)[:, None])
+    expected = prediction.road[:, 0, :, [2, 0]] - truth.road[:, 0, :1, [2, 0]]
+    torch.testing.assert_close(found["road"].value, expected.flatten(3))
     torch.testing.assert_close(found["road"].mean(), expected.mean())
     assert prediction.errors(Target(rollout.states[:, 0])) == {}
 
@@ -481,7 +481,7 @@ def test_errors_of_the_flow_by_hand():
     valid = torch.zeros(2, 2, 9, 5, dtype=torch.bool)
     valid[0, 0, 1, 2] = True
     images = ImageTarget(
-        rollout.prediction.vehicles[:, 0, 0], rollout.prediction.road[:, 0], torch.arange(2),
+        rollout.prediction.vehicles[:, 0, 0], rollout.prediction.road[:, 0, 0], torch.arange(2),
         flow, valid,
     )  # fmt: skip
     error = prediction.errors(Target(rollout.states[:, 0], images=images))["flow_m"]
@@ -501,7 +501,7 @@ def test_outlines_are_runs_of_covered_pixels():
     image = draw_boxes(boxes, torch.ones(1, 2, dtype=torch.bool), raster)
     pose = torch.tensor([[[[10.0, 20.0, 0.7]]]])
     prediction = OccupancyPrediction(
-        pose, raster, image[:, None, None, None], torch.zeros(1, 1, 1, 2, 20, 8),
+        pose, raster, image[:, None, None, None], torch.zeros(1, 1, 1, 1, 2, 20, 8),
         DrawnMotion(lambda: torch.zeros(1, 1, 1, 1, 2, 20, 8)),
     )  # fmt: skip
     found = prediction.outlines(0, 0, 0)
@@ -535,17 +535,16 @@ def test_times_one_by_one_make_the_whole():
 
 
 def test_samples_of_several_predictions_take_turns():
-    """The road is their mean."""
     one, other = random_images(samples=3).prediction, random_images(samples=3, seed=1).prediction
     found = OccupancyPrediction.interleave([one, other], 5)
     assert found.samples == 5
     for sample in range(5):
         part = (one, other)[sample % 2]
         torch.testing.assert_close(found.vehicles[:, :, sample], part.vehicles[:, :, sample // 2])
+        torch.testing.assert_close(found.road[:, :, sample], part.road[:, :, sample // 2])
         torch.testing.assert_close(
             momentum_of(found)[:, :, sample], momentum_of(part)[:, :, sample // 2]
         )
-    torch.testing.assert_close(found.road, 0.5 * (one.road + other.road))
 
 
 def test_road_of_a_map_and_of_its_picture():
@@ -560,4 +559,4 @@ def test_road_of_a_map_and_of_its_picture():
         assert by_map.max() > 1
     road = LocalRoad(ROAD, torch.zeros(3, dtype=torch.int64))
     image = road.draw(rollout.states[:, 0, :, :3], TINY)
-    torch.testing.assert_close(drawn.road[:, 0], image)
+    torch.testing.assert_close(drawn.road[:, 0, 0], image)

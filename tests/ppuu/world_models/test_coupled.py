@@ -87,7 +87,7 @@ def test_predictions_have_the_shapes_and_poses_of_their_kind(model, batch):
     _, clip = batch
     prediction, path = predicted(model, clip), path_of(clip)
     assert prediction.vehicles.shape == (BATCH, 1, 2, STEPS, 64, 24)
-    assert prediction.road.shape == (BATCH, 1, STEPS, 2, 64, 24)
+    assert prediction.road.shape == (BATCH, 1, 2, STEPS, 2, 64, 24)
     assert ((prediction.vehicles >= 0) & (prediction.vehicles <= 1)).all()
     assert model.spec.conditioned_on_ego
     poses = model.image_poses(clip.observation, path[:, 0])
@@ -170,7 +170,7 @@ def test_step_by_step_is_the_same(model, batch):
         state, _ = model.advance(state, path[:, 0, step], noise[:, 0, step])
         one = model.decode([state], clip.observation, 1)
         torch.testing.assert_close(one.vehicles[:, :, :, 0], together.vehicles[:, :, :, step])
-        torch.testing.assert_close(one.road[:, :, 0], together.road[:, :, step])
+        torch.testing.assert_close(one.road[:, :, :, 0], together.road[:, :, :, step])
         torch.testing.assert_close(one.pose[:, :, 0], together.pose[:, :, step])
 
 
@@ -190,7 +190,7 @@ def test_a_state_is_a_history_and_so_is_what_was_predicted(model, batch):
     path = path_of(clip)[:, 0]
     state, ego = model.advance(model.begin(clip.observation), path[:, 0], latents[:, 0])
     told = model.decode([state], clip.observation, 1)
-    lanes, offroad = told.road[:, 0, 0].unbind(1)
+    lanes, offroad = told.road[:, 0, 0, 0].unbind(1)
     image = torch.stack([lanes, told.vehicles[:, 0, 0, 0], offroad], dim=1)
     seen = dataclasses.replace(
         clip.observation,
@@ -440,7 +440,7 @@ def test_an_untrained_model_repeats_the_last_image(batch):
     model = CONFIG.build().eval()
     prediction, last = predicted(model, clip, samples=1), clip.observation.images[:, -1]
     assert (prediction.vehicles[:, 0, 0] - last[:, None, 1]).abs().mean() < 0.02
-    assert (prediction.road[:, 0] - last[:, None, [0, 2]]).abs().mean() < 0.02
+    assert (prediction.road[:, 0, 0] - last[:, None, [0, 2]]).abs().mean() < 0.02
 
 
 def test_where_nothing_is_painted_nothing_appears_but_could(batch):

@@ -90,7 +90,7 @@ def test_a_picture_is_decoded_wherever_one_is_wanted(model, batch):
         state, _ = model.advance(state, None, noise[:, 0, step])
     last = model.decode([state], clip.observation, 1)
     torch.testing.assert_close(last.vehicles[:, :, :, 0], whole.vehicles[:, :, :, -1])
-    torch.testing.assert_close(last.road[:, :, 0], whole.road[:, :, -1])
+    torch.testing.assert_close(last.road[:, :, :, 0], whole.road[:, :, :, -1])
     torch.testing.assert_close(last.pose[:, :, 0], whole.pose[:, :, -1])
 
 

@@ -25,7 +25,7 @@ def predicted(case, seed=0, count=COUNT, shared=True):
     generator = seeded(seed)
     replicas = case.model.replicas(count, generator)
     return replicas.predict(
-        case.clip.observation, STEPS, count, generator, case.paths, shared=shared
+        case.clip.observation, STEPS, replicas.count, generator, case.paths, shared=shared
     )
 
 
@@ -43,7 +43,7 @@ def test_the_model_stays_as_it_was(case, training):
     random = torch.get_rng_state()
     replicas = model.replicas(COUNT, seeded())
     if not training:  # a model in training draws dropout of its own before replicas begin
-        replicas.predict(case.clip.observation, STEPS, COUNT, seeded(), case.paths)
+        replicas.predict(case.clip.observation, STEPS, replicas.count, seeded(), case.paths)
         assert torch.equal(torch.get_rng_state(), random)
     assert [module.training for module in model.modules()] == modes
     after = dict(model.state_dict()) | dict(model.named_buffers())
@@ -88,15 +88,23 @@ def test_they_share_the_noise(case):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_without_dropout_they_agree(name):
+def test_without_dropout_there_are_none(name):
     config = CONFIGS[name]
     if name == "jepa":
         predictor = replace(config.assembly.predictor, dropout=0.0)
         config = replace(config, assembly=replace(config.assembly, predictor=predictor))
     else:
         config = replace(config, dropout=0.0)
-    case = replace(case_of(name), model=model_like_trained(config).double())
-    assert apart(predicted(case)) < 1e-20
+    model = model_like_trained(config)
+    with pytest.raises(InputError, match="has no dropout, so its replicas would be alike"):
+        model.replicas(COUNT, seeded())
+
+
+def test_every_replica_is_asked_for(case):
+    """Another number of samples would mix up whose mask is whose."""
+    replicas = case.model.replicas(2, seeded())
+    with pytest.raises(InputError, match="3 samples of 2 replicas"):
+        replicas.predict(case.clip.observation, STEPS, 3, seeded(), case.paths)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -110,7 +118,7 @@ def test_a_replica_is_the_model_under_one_mask(name):
     for k in range(COUNT):
         masked = copy.deepcopy(case.model)
         for layer, module in masked.named_modules():
-            if isinstance(module, Dropout):
+            if isinstance(module, Dropout) and module.probability:
                 module.keep = replicas.masks[f"module.{layer}.keep"][k : k + 1]
                 kept = module.keep[module.keep > 0]  # scaled, so that means stay
                 assert (kept == 1.0 / (1.0 - module.probability)).all()
@@ -125,11 +133,11 @@ def test_those_of_an_ensemble_are_its_members(name):
     case = case_of(name)
     replicas = case.model.replicas(COUNT, seeded())
     assert isinstance(replicas, MemberReplicas)
+    assert replicas.count == 2  # there are no more different ones
     told = contents(predicted(case))
     members = [model_like_trained(CONFIGS[ENSEMBLES[name]], seed).double() for seed in range(2)]
-    for k in range(COUNT):
+    for k, model in enumerate(members):
         silence = torch.zeros_like(case.noise(1))
-        model = members[k % 2]
         alone = contents(model.rollout(case.clip.observation, silence, case.paths))
         for key in {"states", "vehicles"} & told.keys():
             torch.testing.assert_close(told[key][:, :, k], alone[key][:, :, 0], rtol=0, atol=1e-9)
