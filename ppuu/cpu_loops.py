@@ -44,6 +44,7 @@ def single(*tensors: Tensor) -> bool:
     return tensors[0].dtype == torch.float32 and plain(*tensors)
 
 
+@functools.lru_cache(maxsize=64)
 def owners(rows: int, owners: int) -> Int[Tensor, " rows"]:
     """Which of so many owners each row belongs to, equally many of them in a row."""
     return torch.arange(rows) // (rows // owners)

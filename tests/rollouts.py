@@ -253,7 +253,9 @@ def random_masks(ego: EgoPath, masks=3, seed=0) -> EgoMask:
     generator = torch.Generator().manual_seed(seed)
     shape = (*ego.states.shape[:3], masks, 5)
     low, high = (0.5, 0.3, 0.3, 0.3, 0.2), (4.0, 6.0, 5.0, 2.5, 2.0)
-    return EgoMask(uniform(generator, *shape, low=low, high=high, dtype=ego.states.dtype))
+    return EgoMask.from_sizes(
+        uniform(generator, *shape, low=low, high=high, dtype=ego.states.dtype)
+    )
 
 
 def tiny_clips(recordings, horizon=30, config=TINY_OBSERVATION) -> Clips:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, make_dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -28,17 +30,37 @@ DrivingCostConfig: Any = make_dataclass(
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """What a rollout costs.
+    """What a rollout costs; sums and means are made when somebody asks.
 
     Attributes:
-        terms: unweighted, by name, the mean over the samples.
-        vehicles: the weighted sum of those that depend on other vehicles, sample by sample.
-        rest: the weighted sum of the others.
+        by_vehicles: unweighted terms that depend on other vehicles, sample by sample, by name.
+        others: the other unweighted terms, by name.
+        weights: of all of them.
     """
 
-    terms: dict[str, Float[Tensor, "batch candidates time"]]
-    vehicles: Float[Tensor, "batch candidates samples time"]
-    rest: Float[Tensor, "batch candidates time"]
+    by_vehicles: dict[str, Float[Tensor, "batch candidates samples time"]]
+    others: dict[str, Float[Tensor, "batch candidates time"]]
+    weights: dict[str, float]
+
+    @cached_property
+    def terms(self) -> dict[str, Float[Tensor, "batch candidates time"]]:
+        """Unweighted, by name, the mean over the samples."""
+        found = self.others | {name: cost.mean(2) for name, cost in self.by_vehicles.items()}
+        return {name: found[name] for name in self.weights}
+
+    @cached_property
+    def vehicles(self) -> Float[Tensor, "batch candidates samples time"]:
+        """The weighted sum of those that depend on other vehicles, sample by sample."""
+        return self._sum(self.by_vehicles)
+
+    @cached_property
+    def rest(self) -> Float[Tensor, "batch candidates time"]:
+        """The weighted sum of the others."""
+        return self._sum(self.others)
+
+    def _sum(self, costs: dict[str, Tensor]) -> Tensor:
+        weighted = [self.weights[name] * cost for name, cost in costs.items()]
+        return functools.reduce(torch.add, weighted)
 
     @property
     def total(self) -> Float[Tensor, "batch candidates time"]:
@@ -58,16 +80,11 @@ class DrivingCost:
 
     def evaluate(self, rollout: Rollout) -> Costs:
         """All terms; one pass over the vehicles and one over each term of the road."""
-        terms = self.terms()
-        vehicles, road = self.vehicle_costs(rollout), self.road_costs(rollout)
-        rest = {name: cost.mean(2) for name, cost in road.items()}
-        rest |= {k: term.cost(rollout) for k, term in terms.items() if isinstance(term, PathTerm)}
-        found = rest | {name: cost.mean(2) for name, cost in vehicles.items()}
-        return Costs(
-            {name: found[name] for name in terms},
-            torch.stack([terms[name].weight * cost for name, cost in vehicles.items()]).sum(0),
-            torch.stack([terms[name].weight * cost for name, cost in rest.items()]).sum(0),
-        )
+        terms, road = self.terms(), self.road_costs(rollout)
+        others = {name: cost.mean(2) for name, cost in road.items()}
+        others |= {k: term.cost(rollout) for k, term in terms.items() if isinstance(term, PathTerm)}
+        weights = {name: term.weight for name, term in terms.items()}
+        return Costs(self.vehicle_costs(rollout), others, weights)
 
     def vehicle_costs(
         self, rollout: Rollout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import torch
 from jaxtyping import Float
@@ -11,8 +12,14 @@ from torch import Tensor
 
 SIZES = 5
 """Numbers of a mask: half-length, fade ahead, fade behind, half-width, fade to either side."""
-_SHARPEST_M = 1e-3
+SHARPEST_M = 1e-3
 """A shorter fade is as good as an edge, and would divide by nothing."""
+
+
+@lru_cache(maxsize=256)
+def _number(value: float, dtype: torch.dtype, device: torch.device) -> Float[Tensor, ""]:
+    """A constant, made once: masks are laid at every step of a search."""
+    return torch.tensor(value, dtype=dtype, device=device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +63,19 @@ class EgoMask:
     ``along(ahead) * across(left)``, both trapezoids, in the ego's frame.
 
     Attributes:
-        sizes_m: ``(batch, candidates, time, masks, 5)`` half-length, fade ahead, fade behind,
-            half-width, fade to either side.  Gradients reach them: a safe distance depends on the
-            speed.
+        sizes: of each mask half-length, fade ahead, fade behind, half-width, fade to either side,
+            each ``(batch, candidates, time)``.
     """
 
-    sizes_m: Float[Tensor, "batch candidates time masks 5"]
+    sizes: tuple[Float[Tensor, "batch candidates time"], ...]
+
+    @cached_property
+    def sizes_m(self) -> Float[Tensor, "batch candidates time masks 5"]:
+        """All of them in one tensor.
+
+        Gradients reach them: a safe distance depends on the speed.
+        """
+        return torch.stack(self.sizes, dim=-1).unflatten(-1, (-1, SIZES))
 
     @classmethod
     def of(
@@ -77,21 +91,27 @@ class EgoMask:
         speed = ego.speed_mps
 
         def along_path(size: Tensor | float) -> Float[Tensor, "batch candidates time"]:
-            return (
-                size.expand_as(speed) if isinstance(size, Tensor) else torch.full_like(speed, size)
-            )
+            if not isinstance(size, Tensor):
+                size = _number(size, speed.dtype, speed.device)
+            return size.expand_as(speed)
 
-        length, width = along_path(half_length_m), along_path(half_width_m)
-        ahead, behind, side = (
-            along_path(fade).clamp(min=_SHARPEST_M)
-            for fade in (fade_ahead_m, fade_behind_m, fade_side_m)
-        )
-        return cls(torch.stack([length, ahead, behind, width, side], dim=-1)[..., None, :])
+        def fade(size: Tensor | float) -> Tensor | float:
+            return size.clamp(min=SHARPEST_M) if isinstance(size, Tensor) else max(size, SHARPEST_M)
+
+        sizes = (
+            half_length_m, fade(fade_ahead_m), fade(fade_behind_m), half_width_m, fade(fade_side_m),
+        )  # fmt: skip
+        return cls(tuple(along_path(size) for size in sizes))
+
+    @classmethod
+    def from_sizes(cls, sizes_m: Float[Tensor, "batch candidates time masks 5"]) -> EgoMask:
+        """Masks of given sizes."""
+        return cls(sizes_m.flatten(-2).unbind(-1))
 
     @classmethod
     def stack(cls, masks: Sequence[EgoMask]) -> EgoMask:
         """Several side by side."""
-        return cls(torch.cat([mask.sizes_m for mask in masks], dim=3))
+        return cls(tuple(size for mask in masks for size in mask.sizes))
 
 
 def interval_mass(

@@ -110,7 +110,9 @@ def test_gradients_by_the_ego_the_masks_and_the_boxes(question, own):
     def value(states, sizes, boxes):
         prediction = replace(rollout.prediction, states=boxes)
         return asked(
-            replace(rollout, states=states, prediction=prediction), EgoMask(sizes), question
+            replace(rollout, states=states, prediction=prediction),
+            EgoMask.from_sizes(sizes),
+            question,
         )
 
     assert torch.autograd.gradcheck(value, leaves, eps=1e-6, atol=1e-5)
@@ -134,7 +136,7 @@ def test_the_compiled_pass_equals_the_tensor_operations(monkeypatch, question, o
     rollout = crowd(rows=20, candidates=3, own=own)
 
     def value(states, sizes):
-        return asked(replace(rollout, states=states), EgoMask(sizes), question)
+        return asked(replace(rollout, states=states), EgoMask.from_sizes(sizes), question)
 
     leaves = rollout.states, random_masks(rollout.ego).sizes_m
     assert_alike(*both_ways(monkeypatch, value, leaves))
@@ -145,7 +147,7 @@ def test_a_mask_that_does_not_count_has_no_gradient():
     rollout = crowd(rows=20, candidates=3)
 
     def second(states, sizes):
-        mask = EgoMask(sizes)
+        mask = EgoMask.from_sizes(sizes)
         return rollout.prediction.vehicle_mass(mask, EgoPath(states, rollout.size_m))[..., 1]
 
     leaves = rollout.states, random_masks(rollout.ego).sizes_m
@@ -166,7 +168,7 @@ def test_threads_change_nothing(threads, question):
     rollout = crowd(rows=40, candidates=3)
 
     def value(states, sizes):
-        return asked(replace(rollout, states=states), EgoMask(sizes), question)
+        return asked(replace(rollout, states=states), EgoMask.from_sizes(sizes), question)
 
     leaves = rollout.states, random_masks(rollout.ego).sizes_m
     threads(1)
@@ -219,7 +221,7 @@ def test_a_row_does_not_depend_on_the_others(dtype):
                 valid=prediction.valid[one], pose=prediction.pose[one],
             )  # fmt: skip
             ego = EgoPath(rollout.states[one], rollout.size_m[one])
-            found = getattr(alone, question)(EgoMask(mask.sizes_m[one]), ego)
+            found = getattr(alone, question)(EgoMask.from_sizes(mask.sizes_m[one]), ego)
             torch.testing.assert_close(found[0], together[row], atol=1e-12, rtol=0)
 
 
@@ -464,7 +466,7 @@ def test_times_one_by_one_make_the_whole():
     for time, part in enumerate(parts):
         now = slice(time, time + 1)
         ego = EgoPath(rollout.states[:, :, now], rollout.size_m)
-        found = part.vehicle_momentum(EgoMask(mask.sizes_m[:, :, now]), ego)
+        found = part.vehicle_momentum(EgoMask.from_sizes(mask.sizes_m[:, :, now]), ego)
         torch.testing.assert_close(
             found, asked(rollout, mask, "vehicle_momentum")[:, :, :, now], atol=0, rtol=0
         )

@@ -123,7 +123,7 @@ def test_gradients_by_the_ego_the_masks_and_the_images(question, own):
     leaves = [leaf.clone().requires_grad_() for leaf in leaves]
 
     def value(states, sizes, image):
-        ego, mask = EgoPath(states, rollout.size_m), EgoMask(sizes)
+        ego, mask = EgoPath(states, rollout.size_m), EgoMask.from_sizes(sizes)
         if question == "vehicle_mass":
             return replace(prediction, vehicles=image).vehicle_mass(mask, ego)
         if question == "vehicle_momentum":
@@ -166,7 +166,7 @@ def masses_of(rollout, moving):
         prediction = replace(
             rollout.prediction, vehicles=vehicles, motion=DrawnMotion(lambda: momentum)
         )
-        mask, ego = EgoMask(sizes), EgoPath(states, rollout.size_m)
+        mask, ego = EgoMask.from_sizes(sizes), EgoPath(states, rollout.size_m)
         if moving:
             return torch.stack(prediction.vehicle_moments(mask, ego), dim=-1)
         return prediction.vehicle_mass(mask, ego)
@@ -203,7 +203,9 @@ def test_the_compiled_pass_over_the_road_equals_the_tensor_operations(monkeypatc
 
     def value(states, sizes, road):
         prediction = replace(rollout.prediction, road=road)
-        return prediction.road_mass(EgoMask(sizes), EgoPath(states, rollout.size_m), channel)
+        return prediction.road_mass(
+            EgoMask.from_sizes(sizes), EgoPath(states, rollout.size_m), channel
+        )
 
     leaves = rollout.states, random_masks(rollout.ego).sizes_m, rollout.prediction.road
     assert_alike(*both_ways(monkeypatch, value, leaves))
@@ -264,7 +266,7 @@ def test_gradients_do_not_depend_on_how_masks_lie_in_memory(order):
     gradients = []
     for given in (sizes, sizes.permute(order).contiguous().permute(order)):
         given = given.detach().requires_grad_()
-        mass = rollout.prediction.vehicle_mass(EgoMask(given), rollout.ego)
+        mass = rollout.prediction.vehicle_mass(EgoMask.from_sizes(given), rollout.ego)
         gradients.append(torch.autograd.grad(mass.square().sum(), given)[0])
     torch.testing.assert_close(*gradients, atol=0, rtol=0)
 
@@ -299,7 +301,7 @@ def test_a_row_does_not_depend_on_the_others(dtype):
             prediction.road[one], DrawnMotion(lambda one=one: momentum[one]),
         )  # fmt: skip
         ego = EgoPath(rollout.states[one], rollout.size_m[one])
-        found = questions(alone, EgoMask(mask.sizes_m[one]), ego)
+        found = questions(alone, EgoMask.from_sizes(mask.sizes_m[one]), ego)
         for name in found:
             torch.testing.assert_close(found[name][0], together[name][row], atol=1e-11, rtol=0)
 
@@ -530,7 +532,7 @@ def test_times_one_by_one_make_the_whole():
         for time, part in enumerate(parts):
             now = slice(time, time + 1)
             ego = EgoPath(rollout.states[:, :, now], rollout.size_m)
-            found = questions(part, EgoMask(mask.sizes_m[:, :, now]), ego)[name]
+            found = questions(part, EgoMask.from_sizes(mask.sizes_m[:, :, now]), ego)[name]
             torch.testing.assert_close(found, together[name][:, :, :, now])
 
 

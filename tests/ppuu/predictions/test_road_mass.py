@@ -107,7 +107,7 @@ def test_gradients_by_the_ego_and_the_masks(channel):
 
     def value(states, sizes):
         ego = EgoPath(states, rollout.size_m)
-        return rollout.prediction.road_mass(EgoMask(sizes), ego, channel)
+        return rollout.prediction.road_mass(EgoMask.from_sizes(sizes), ego, channel)
 
     assert torch.autograd.gradcheck(value, leaves, eps=1e-8, atol=1e-4)
     gradients = torch.autograd.grad(value(*leaves).sum(), leaves)
@@ -137,7 +137,7 @@ def test_sizes_with_gradients_give_the_same_masses(channel):
     mask = random_masks(rollout.ego)
     fixed = rollout.prediction.road_mass(mask, rollout.ego, channel)
     sizes = mask.sizes_m.clone().requires_grad_()
-    moving = rollout.prediction.road_mass(EgoMask(sizes), rollout.ego, channel)
+    moving = rollout.prediction.road_mass(EgoMask.from_sizes(sizes), rollout.ego, channel)
     torch.testing.assert_close(moving.detach(), fixed, atol=1e-4, rtol=1e-4)
     moving.sum().backward()
     assert sizes.grad.abs().max() > 0.1
@@ -172,7 +172,7 @@ def test_each_row_has_a_road_of_its_own(dtype):
     for row in range(4):
         one = slice(row, row + 1)
         alone = mapped_road_mass(
-            LocalRoad(roads, which[one]), EgoMask(mask.sizes_m[one]),
+            LocalRoad(roads, which[one]), EgoMask.from_sizes(mask.sizes_m[one]),
             EgoPath(states[one], rollout.size_m[one]), "lanes",
         )  # fmt: skip
         torch.testing.assert_close(alone[0], together[row, :, 0], atol=1e-12, rtol=0)
