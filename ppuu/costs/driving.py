@@ -79,7 +79,7 @@ class DrivingCost:
         return {name: getattr(self.config, name) for name in TERMS}
 
     def evaluate(self, rollout: Rollout) -> Costs:
-        """All terms; one pass over the vehicles and one over each term of the road."""
+        """All terms; one pass over the vehicles and one over the road."""
         terms, road = self.terms(), self.road_costs(rollout)
         others = {name: cost.mean(2) for name, cost in road.items()}
         others |= {k: term.cost(rollout) for k, term in terms.items() if isinstance(term, PathTerm)}
@@ -103,9 +103,11 @@ class DrivingCost:
         self, rollout: Rollout
     ) -> dict[str, Float[Tensor, "batch candidates roads time"]]:
         """Unweighted terms of the road, sample by sample where samples differ in it."""
-        ego, found = rollout.ego, {}
-        for name, term in self.terms().items():
-            if isinstance(term, RoadTerm):
-                mass = rollout.prediction.road_mass(term.mask(ego), ego, term.channel)
-                found[name] = term.cost(mass[..., 0], ego)
-        return found
+        terms = {k: term for k, term in self.terms().items() if isinstance(term, RoadTerm)}
+        ego, channels = rollout.ego, [term.channel for term in terms.values()]
+        mask = EgoMask.stack([term.mask(ego) for term in terms.values()])
+        masses = rollout.prediction.road_mass(mask, ego, *channels).unbind(-1)
+        return {
+            name: term.cost(mass, ego)
+            for (name, term), mass in zip(terms.items(), masses, strict=True)
+        }

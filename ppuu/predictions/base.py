@@ -90,11 +90,16 @@ class Prediction(ABC):
 
     @abstractmethod
     def road_mass(
-        self, mask: EgoMask, ego: EgoPath, channel: RoadChannel
+        self, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
     ) -> Float[Tensor, "batch candidates roads time masks"]:
         """Square metres of lane lines, or off the road, under masks.
 
         ``roads`` is 1 where one road serves all samples.
+
+        Args:
+            mask: several.
+            ego: what they ride on.
+            channels: what each of them looks at; a single one is for all of them.
         """
 
     @abstractmethod

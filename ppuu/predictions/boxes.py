@@ -108,10 +108,10 @@ class BoxPrediction(Prediction):
         return torch.cat([parts, size], dim=-1).flatten(0, 1).contiguous()
 
     def road_mass(
-        self, mask: EgoMask, ego: EgoPath, channel: RoadChannel
+        self, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
     ) -> Float[Tensor, "batch candidates 1 time masks"]:
         """Read from the map."""
-        return mapped_road_mass(self.road, mask, ego, channel)[:, :, None]
+        return mapped_road_mass(self.road, mask, ego, *channels)[:, :, None]
 
     def disagreement(self) -> Float[Tensor, "batch predicted time"]:
         """Mean squared distance, in m2, of vehicles from where the replicas' mean has them."""

@@ -34,22 +34,22 @@ class EgoPath:
     states: Float[Tensor, "batch candidates time 4"]
     size_m: Float[Tensor, "batch 2"]
 
-    @property
+    @cached_property
     def speed_mps(self) -> Float[Tensor, "batch candidates time"]:
         """Its speed."""
         return self.states[..., 3]
 
-    @property
+    @cached_property
     def half_length_m(self) -> Float[Tensor, "batch 1 1"]:
         """Half its length, shaped to meet a mask."""
         return 0.5 * self.size_m[:, 0, None, None]
 
-    @property
+    @cached_property
     def half_width_m(self) -> Float[Tensor, "batch 1 1"]:
         """Half its width, shaped to meet a mask."""
         return 0.5 * self.size_m[:, 1, None, None]
 
-    @property
+    @cached_property
     def area_m2(self) -> Float[Tensor, "batch 1 1 1"]:
         """Its area, shaped to meet a mass."""
         return self.size_m.prod(1)[:, None, None, None]
@@ -112,6 +112,12 @@ class EgoMask:
     def stack(cls, masks: Sequence[EgoMask]) -> EgoMask:
         """Several side by side."""
         return cls(tuple(size for mask in masks for size in mask.sizes))
+
+    def each(self) -> list[EgoMask]:
+        """One by one."""
+        return [
+            EgoMask(self.sizes[first : first + SIZES]) for first in range(0, len(self.sizes), SIZES)
+        ]
 
 
 def interval_mass(

@@ -97,10 +97,15 @@ class OccupancyPrediction(Prediction):
         return self.motion.momentum(self.vehicles)
 
     def road_mass(
-        self, mask: EgoMask, ego: EgoPath, channel: RoadChannel
+        self, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
     ) -> Float[Tensor, "batch candidates roads time masks"]:
         """Likewise."""
-        return self._moments(self._road_channel(channel), mask, ego)[..., 0]
+        masks = [mask] if len(channels) == 1 else mask.each()
+        masses = [
+            self._moments(self._road_channel(channel), one, ego)[..., 0]
+            for one, channel in zip(masks, channels, strict=True)
+        ]
+        return torch.cat(masses, dim=-1)
 
     def _road_channel(
         self, channel: RoadChannel

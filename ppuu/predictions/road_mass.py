@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import cpu_loops
 from ..raster import LocalRoad
 from . import road_mass_cpu
+from .base import RoadChannel
 from .mask import EgoMask, EgoPath, interval_mass
 
 
 def mapped_road_mass(
-    road: LocalRoad, mask: EgoMask, ego: EgoPath, channel: str
+    road: LocalRoad, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
 ) -> Float[Tensor, "batch candidates time masks"]:
     """Square metres under masks: the map at the middles of a few cells, times each cell's weight.
 
     Across there are as many cells as lines ask for, along but two: a road hardly turns beside one
     vehicle.  Gradients reach the ego and the masks' sizes.
     """
-    number = 0 if channel == "lanes" else 1
     atlas = road.road_map.atlas
     sizes = mask.sizes_m
+    numbers = _numbers(channels, sizes.shape[3])
     fixed = not (torch.is_grad_enabled() and sizes.requires_grad)
     if fixed and cpu_loops.single(ego.states, sizes, atlas):
-        return _RoadMass.apply(ego.states, sizes, road, number)
-    return _by_tensors(road, mask, ego, number)
+        return _RoadMass.apply(ego.states, sizes, road, numbers)
+    return _by_tensors(road, mask, ego, numbers)
+
+
+@lru_cache(maxsize=64)
+def _numbers(channels: tuple[RoadChannel, ...], masks: int) -> Int[np.ndarray, " masks"]:
+    """Where in the map the channel of each mask is."""
+    named = channels * masks if len(channels) == 1 else channels
+    if len(named) != masks:
+        raise ValueError(f"{len(channels)} channels for {masks} masks; give one, or one for each")
+    return np.array([0 if channel == "lanes" else 1 for channel in named])
 
 
 def _by_tensors(
-    road: LocalRoad, mask: EgoMask, ego: EgoPath, number: int
+    road: LocalRoad, mask: EgoMask, ego: EgoPath, numbers: Int[np.ndarray, " masks"]
 ) -> Float[Tensor, "batch candidates time masks"]:
     """What the compiled pass computes."""
     half, ahead, behind, wide, side = mask.sizes_m.unbind(-1)
@@ -41,9 +54,10 @@ def _by_tensors(
     cos, sin = torch.cos(heading), torch.sin(heading)
     along, across = along[..., :, None], across[..., None, :]
     covered = road.read(x + along * cos - across * sin, y + along * sin + across * cos)
-    return (covered[:, number] * along_weight[..., :, None] * across_weight[..., None, :]).sum(
-        (-2, -1)
-    )
+    lanes, offroad = covered.unbind(1)
+    at_lanes = torch.as_tensor(numbers == 0, device=x.device)[:, None, None]
+    seen = torch.where(at_lanes, lanes, offroad)
+    return (seen * along_weight[..., :, None] * across_weight[..., None, :]).sum((-2, -1))
 
 
 def _cells(half: Tensor, ahead: Tensor, behind: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -61,17 +75,17 @@ class _RoadMass(torch.autograd.Function):
     """The compiled pass; reading the map gives its slopes as well."""
 
     @staticmethod
-    def forward(ctx, states, sizes, road, number):
+    def forward(ctx, states, sizes, road, numbers):
         batch, candidates, time, masks = sizes.shape[:4]
         paths = batch * candidates
         found = states.new_empty(batch, candidates, time, masks)
-        slopes = states.new_empty(batch, candidates, time, masks, 3)
+        slopes = states.new_empty(batch, candidates, time, masks, 4)
         owner = road.road.repeat_interleave(candidates)
         cpu_loops.in_parts(
             road_mass_cpu.road_masses, road_mass_cpu.SMALLEST_PART,
-            (number, *road.road_map.nodes),
+            (numbers, *road.road_map.nodes),
             states.reshape(paths, time, 4), sizes.reshape(paths, time, masks, 5), owner,
-            found.view(paths, time, masks), slopes.view(paths, time, masks, 3),
+            found.view(paths, time, masks), slopes.view(paths, time, masks, 4),
         )  # fmt: skip
         ctx.save_for_backward(slopes)
         return found
@@ -80,5 +94,4 @@ class _RoadMass(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, by_masses):  # type: ignore[override]
         (slopes,) = ctx.saved_tensors
-        by_pose = (by_masses[..., None] * slopes).sum(-2)
-        return torch.nn.functional.pad(by_pose, (0, 1)), None, None, None
+        return (by_masses[..., None] * slopes).sum(-2), None, None, None

@@ -20,20 +20,19 @@ f32 = np.float32
 
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
-def road_masses(ego, sizes, road, out, slopes, channel, nodes, per_metre, offset, low, high):
-    """Masses and their slopes by the ego's pose.
+def road_masses(ego, sizes, road, out, slopes, channels, nodes, per_metre, offset, low, high):
+    """Masses and their slopes by the ego's state.
 
     Args:
         ego: ``(paths, time, 4)``.
         sizes: ``(paths, time, masks, 5)``.
         road: ``(paths,)`` number of the road.
         out: ``(paths, time, masks)`` to write.
-        slopes: ``(paths, time, masks, 3)`` to write.
-        channel: 0 for lane lines, 1 for off-road area.
+        slopes: ``(paths, time, masks, 4)`` to write.
+        channels: ``(masks,)`` 0 for lane lines, 1 for off-road area.
         nodes, per_metre, offset, low, high: as for ``raster_cpu.read``.
     """
     zero, half = f32(0.0), f32(0.5)
-    shift = np.uint32(8 * channel)
     across, weight = np.empty(ACROSS, np.float32), np.empty(ACROSS, np.float32)
     found = np.empty(3, np.float32)
     for r in range(len(ego)):
@@ -51,6 +50,7 @@ def road_masses(ego, sizes, road, out, slopes, channel, nodes, per_metre, offset
                     weight[j] = integral(across[j] + half * wide, w, fs, fs, rs, rs) - integral(
                         across[j] - half * wide, w, fs, fs, rs, rs
                     )
+                shift = np.uint32(8 * channels[m])
                 total, by_x, by_y, by_heading = zero, zero, zero, zero
                 for i in range(ALONG):
                     along = (f32(i) + half) * long - h - fb
@@ -72,7 +72,7 @@ def road_masses(ego, sizes, road, out, slopes, channel, nodes, per_metre, offset
                         )
                 out[r, t, m] = total
                 slopes[r, t, m, 0], slopes[r, t, m, 1] = by_x, by_y
-                slopes[r, t, m, 2] = by_heading
+                slopes[r, t, m, 2], slopes[r, t, m, 3] = by_heading, zero
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", inline="always")

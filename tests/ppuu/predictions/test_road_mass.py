@@ -14,7 +14,7 @@ from ppuu.road import Road
 from ppuu.units import LINE_WIDTH_M
 from tests.gradients import both_ways, value_and_gradients
 from tests.helpers import dense_recording
-from tests.rollouts import crowd, random_masks, rollout_among
+from tests.rollouts import as_images, crowd, random_masks, rollout_among
 
 ROAD = RoadMap.build([dense_recording().road], RasterConfig())
 CHANNELS = ["lanes", "offroad"]
@@ -179,3 +179,26 @@ def test_each_row_has_a_road_of_its_own(dtype):
     other = replace(prediction, road=LocalRoad(roads, 1 - which))
     apart = other.road_mass(mask, EgoPath(states, rollout.size_m), "lanes") - together
     assert apart.abs().amax((1, 2, 3, 4)).min() > 0.1
+
+
+@pytest.mark.parametrize("drawn", [False, True], ids=["map", "picture"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["compiled", "tensors"])
+def test_each_mask_looks_at_its_own_channel(drawn, dtype):
+    """As if they were asked one after the other."""
+    rollout = crowd(rows=4, candidates=2, dtype=dtype, road=ROAD)
+    rollout = as_images(rollout, 0.5) if drawn else rollout
+    mask, ego = random_masks(rollout.ego), rollout.ego
+    each = mask.each()
+    channels = [CHANNELS[number % 2] for number in range(len(each))]
+    assert len(set(channels)) == 2
+    together = rollout.prediction.road_mass(mask, ego, *channels)
+    for number, (one, channel) in enumerate(zip(each, channels, strict=True)):
+        alone = rollout.prediction.road_mass(one, ego, channel)
+        assert torch.equal(alone[..., 0], together[..., number])
+    assert (together.diff(dim=-1).abs().amax((0, 1, 2, 3)) > 0.1).all()
+
+
+def test_channels_that_do_not_fit_the_masks_are_refused():
+    rollout = crowd(rows=1, candidates=1, road=ROAD)
+    with pytest.raises(ValueError, match="channels"):
+        rollout.prediction.road_mass(random_masks(rollout.ego), rollout.ego, *CHANNELS * 5)
