@@ -45,10 +45,12 @@ class Comfort(PathTerm):
         before = rollout.previous_action[:, :, None].expand(-1, candidates, -1, -1)
         rate = torch.cat([before, rollout.actions], dim=2).diff(dim=2) / rollout.step_s
         acceleration, curvature = rollout.actions.unbind(-1)
-        lateral = curvature * rollout.states[..., 3] ** 2
-        return (
-            (acceleration / self.acceleration_mps2) ** 2
-            + (lateral / self.lateral_mps2) ** 2
-            + (rate[..., 0] / self.jerk_mps3) ** 2
-            + (rate[..., 1] / self.curvature_rate_radpms) ** 2
-        )
+        lateral = curvature * rollout.states[..., 3].square()
+        felt = torch.stack([acceleration, lateral, *rate.unbind(-1)], dim=-1)
+        limits = felt.new_tensor(
+            [
+                self.acceleration_mps2, self.lateral_mps2,
+                self.jerk_mps3, self.curvature_rate_radpms,
+            ]
+        )  # fmt: skip
+        return (felt / limits).square().sum(-1)
