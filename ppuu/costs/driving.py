@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
 from typing import Any
@@ -59,8 +58,11 @@ class Costs:
         return self._sum(self.others)
 
     def _sum(self, costs: dict[str, Tensor]) -> Tensor:
-        weighted = [self.weights[name] * cost for name, cost in costs.items()]
-        return functools.reduce(torch.add, weighted)
+        (first, cost), *others = costs.items()
+        total = self.weights[first] * cost
+        for name, cost in others:
+            total = torch.add(total, cost, alpha=self.weights[name])
+        return total
 
     @property
     def total(self) -> Float[Tensor, "batch candidates time"]:
@@ -81,7 +83,7 @@ class DrivingCost:
     def evaluate(self, rollout: Rollout) -> Costs:
         """All terms; one pass over the vehicles and one over the road."""
         terms, road = self.terms(), self.road_costs(rollout)
-        others = {name: cost.mean(2) for name, cost in road.items()}
+        others = {name: _mean(cost) for name, cost in road.items()}
         others |= {k: term.cost(rollout) for k, term in terms.items() if isinstance(term, PathTerm)}
         weights = {name: term.weight for name, term in terms.items()}
         return Costs(self.vehicle_costs(rollout), others, weights)
@@ -111,3 +113,10 @@ class DrivingCost:
             name: term.cost(mass, ego)
             for (name, term), mass in zip(terms.items(), masses, strict=True)
         }
+
+
+def _mean(
+    cost: Float[Tensor, "batch candidates samples time"],
+) -> Float[Tensor, "batch candidates time"]:
+    """Over the samples; a single one stays what it is, at no expense."""
+    return cost.squeeze(2) if cost.shape[2] == 1 else cost.mean(2)
