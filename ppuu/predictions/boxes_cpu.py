@@ -41,6 +41,7 @@ def moments(ego, sizes, owner, out, boxes):
         for t in range(ego.shape[1]):
             x, y = ego[r, t, 0], ego[r, t, 1]
             cos, sin = f32(math.cos(ego[r, t, 2])), f32(math.sin(ego[r, t, 2]))
+            furthest, widest = extents(sizes[r, t])
             for k in range(samples):
                 for m in range(count):
                     out[r, k, t, m, 0], out[r, k, t, m, 1] = zero, zero
@@ -51,6 +52,9 @@ def moments(ego, sizes, owner, out, boxes):
                         continue
                     east, north = table[j, 0] - x, table[j, 1] - y
                     ahead, left = cos * east + sin * north, cos * north - sin * east
+                    reach = half * (length + width)
+                    if abs(ahead) - reach >= furthest or abs(left) - reach >= widest:
+                        continue
                     turn_cos, turn_sin = (
                         cos * table[j, 2] + sin * table[j, 3],
                         cos * table[j, 3] - sin * table[j, 2],
@@ -91,6 +95,17 @@ def moments(ego, sizes, owner, out, boxes):
 
 @njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
 @no_type_check
+def extents(sizes):
+    """How far the masks reach along and across: most vehicles are further away than that."""
+    furthest, widest = f32(0.0), f32(0.0)
+    for m in range(len(sizes)):
+        furthest = max(furthest, sizes[m, 0] + max(sizes[m, 1], sizes[m, 2]))
+        widest = max(widest, sizes[m, 3] + sizes[m, 4])
+    return furthest, widest
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
+@no_type_check
 def piece(length, width, cos, sin):
     """Extents of a piece along the ego's axes, and the logarithmic slope of the first by the turn.
 
@@ -123,6 +138,7 @@ def gradient(ego, sizes, owner, by_out, to_ego, to_sizes, boxes):
         for t in range(ego.shape[1]):
             x, y = ego[r, t, 0], ego[r, t, 1]
             cos, sin = f32(math.cos(ego[r, t, 2])), f32(math.sin(ego[r, t, 2]))
+            furthest, widest = extents(sizes[r, t])
             to_x, to_y, to_heading = zero, zero, zero
             for m in range(count):
                 for s in range(5):
@@ -135,6 +151,9 @@ def gradient(ego, sizes, owner, by_out, to_ego, to_sizes, boxes):
                         continue
                     east, north = table[j, 0] - x, table[j, 1] - y
                     ahead, left = cos * east + sin * north, cos * north - sin * east
+                    reach = half * (length + width)
+                    if abs(ahead) - reach >= furthest or abs(left) - reach >= widest:
+                        continue
                     turn_cos, turn_sin = (
                         cos * table[j, 2] + sin * table[j, 3],
                         cos * table[j, 3] - sin * table[j, 2],
