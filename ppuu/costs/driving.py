@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, make_dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..predictions import EgoMask, Rollout
+from ..predictions import EgoMask, EgoPath, Rollout
 from .base import PathTerm, RoadTerm, Term, VehicleTerm
 from .terms import TERMS
 
@@ -44,7 +45,7 @@ class Costs:
     @cached_property
     def terms(self) -> dict[str, Float[Tensor, "batch candidates time"]]:
         """Unweighted, by name, the mean over the samples."""
-        found = self.others | {name: cost.mean(2) for name, cost in self.by_vehicles.items()}
+        found = self.others | {name: _mean(cost) for name, cost in self.by_vehicles.items()}
         return {name: found[name] for name in self.weights}
 
     @cached_property
@@ -67,7 +68,7 @@ class Costs:
     @property
     def total(self) -> Float[Tensor, "batch candidates time"]:
         """All of it, the mean over the samples."""
-        return self.rest + self.vehicles.mean(2)
+        return self.rest + _mean(self.vehicles)
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,8 @@ class DrivingCost:
         """Unweighted terms of the vehicles, sample by sample."""
         terms = {k: term for k, term in self.terms().items() if isinstance(term, VehicleTerm)}
         ego = rollout.ego
-        mask = EgoMask.stack([term.mask(ego) for term in terms.values()])
-        masses = rollout.prediction.vehicle_mass(mask, ego).unbind(-1)
-        return {
-            name: term.cost(mass, ego)
-            for (name, term), mass in zip(terms.items(), masses, strict=True)
-        }
+        masses = rollout.prediction.vehicle_mass(_stacked(terms, ego), ego)
+        return _priced(terms, masses, ego)
 
     def road_costs(
         self, rollout: Rollout
@@ -107,12 +104,26 @@ class DrivingCost:
         """Unweighted terms of the road, sample by sample where samples differ in it."""
         terms = {k: term for k, term in self.terms().items() if isinstance(term, RoadTerm)}
         ego, channels = rollout.ego, [term.channel for term in terms.values()]
-        mask = EgoMask.stack([term.mask(ego) for term in terms.values()])
-        masses = rollout.prediction.road_mass(mask, ego, *channels).unbind(-1)
-        return {
-            name: term.cost(mass, ego)
-            for (name, term), mass in zip(terms.items(), masses, strict=True)
-        }
+        masses = rollout.prediction.road_mass(_stacked(terms, ego), ego, *channels)
+        return _priced(terms, masses, ego)
+
+
+_MassTerms = Mapping[str, VehicleTerm] | Mapping[str, RoadTerm]
+
+
+def _stacked(terms: _MassTerms, ego: EgoPath) -> EgoMask:
+    """The masks of all terms, in their order."""
+    return EgoMask.stack([term.mask(ego) for term in terms.values()])
+
+
+def _priced(
+    terms: _MassTerms, masses: Float[Tensor, "batch candidates samples time terms"], ego: EgoPath
+) -> dict[str, Float[Tensor, "batch candidates samples time"]]:
+    """Each term's cost of what lies under its mask, by name."""
+    return {
+        name: term.cost(mass, ego)
+        for (name, term), mass in zip(terms.items(), masses.unbind(-1), strict=True)
+    }
 
 
 def _mean(

@@ -82,8 +82,8 @@ def _function(
     """All chances are drawn here and now, so that equal paths meet equal surroundings."""
     with torch.no_grad():
         if not model.spec.conditioned_on_ego:
-            told = model.predict(observation, steps, samples, generator, shared=True)
-            return unconditioned(told)
+            predicted = model.predict(observation, steps, samples, generator, shared=True)
+            return unconditioned(predicted)
         assert isinstance(model, WorldModel)
         noise = model.noise(observation.ego, 1, samples, steps, generator)
         begun = model.begin(observation)
