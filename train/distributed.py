@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 
 import torch
 import torch.distributed as dist
@@ -46,6 +47,9 @@ def join(device: str) -> torch.device:
             )
         chosen = torch.device("cuda", local)
         torch.cuda.set_device(chosen)
+    # Imported later, its functions would take the group as their default argument and keep it:
+    # Gloo's threads would outlive ``leave``, and one that frees a tensor while Python exits aborts.
+    import_module("torch.distributed.nn")
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     atexit.register(leave)
     return chosen
