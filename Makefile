@@ -22,7 +22,7 @@ INSTALL = $(IN_VENV) -m pip install --disable-pip-version-check -c constraints.t
 PROGRESS = awk '/^ *Downloading .*(MB|GB)/ { sub(/-.*/, "", $$2); print "  downloading", $$2, $$3, $$4; fflush() } \
 	/^Installing collected/ { print "  unpacking " NF - 3 " packages"; fflush() }'
 # A missing system library ends here, in one line, and not in a traceback of the program.
-CHECK = @$(IN_VENV) -c 'from ppuu import command, runtime; command.run(runtime.import_opencv, [])'
+CHECK = @$(IN_VENV) -c 'from ppuu.runtime import command, packages; command.run(packages.import_opencv, [])'
 
 help:
 	@echo "make demo    install into $(VENV)/ and run the whole path on generated traffic"

@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.geometry import rotate, to_local
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.observation import Observation, ObservationConfig, observe
 from ppuu.predictions import ImageTarget, Target
 from ppuu.raster import VEHICLES, RoadMap, draw_road, draw_vehicles
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from ppuu.tracks import states_at
 from ppuu.world_models import Predictor

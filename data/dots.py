@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 SIDE = 28
 STEP_PIXELS = 4.0

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ppuu.command import run
-from ppuu.errors import InputError
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 
 from .digest import sha256
 

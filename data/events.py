@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from ppuu.units import seconds_to_frames
 
 from .clips import Clips

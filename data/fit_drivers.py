@@ -17,9 +17,9 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, Float
 
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import written_whole
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 
 from .traffic import PRESETS, generate
 from .traffic.following import Following, distances, following

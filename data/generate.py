@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from ppuu.command import run
-from ppuu.errors import InputError
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 
 from . import ngsim_text, sumo, traffic
 from .traffic import PRESETS

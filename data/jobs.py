@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from ppuu.errors import InputError
-from ppuu.files import written_whole
 from ppuu.recording import Recording, load_recordings, save_recordings
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 
 from .clean import CleanConfig, Report
 from .clean.page import write_page

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.errors import InputError
-from ppuu.files import written_whole
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 from ppuu.units import metres_to_feet
 
 from .ngsim_layouts import AXES, EAST, HIGHWAY, NORTH, PORTAL, SOUTH, STREET, STREET_ONLY, WEST

@@ -11,10 +11,10 @@ from typing import Annotated, Union
 import tyro
 from tqdm import tqdm
 
-from ppuu.command import run
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.recording import Recording, save_recordings
+from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
+from ppuu.runtime.errors import InputError
 
 from .clean import CleanConfig
 from .digest import sha256

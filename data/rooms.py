@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 SIDE = 28
 STEP_PIXELS = 2.0

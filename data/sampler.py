@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 class ClipSampler(Sampler[Tensor]):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 _GRAVITY_MPS2 = 9.81
 

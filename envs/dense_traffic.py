@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .episodes import DenseTrafficConfig
 from .render import FRAMES_PER_SECOND

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.raster import LANES, OFFROAD, VEHICLES, draw_boxes
 from ppuu.runs import load_world_model
+from ppuu.runtime.errors import InputError
 
 from .dense_traffic import DenseTrafficEnv
 from .episodes import DenseTrafficConfig, Episodes

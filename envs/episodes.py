@@ -13,10 +13,10 @@ import torch
 from gymnasium import spaces
 from jaxtyping import UInt8
 
-from ppuu.config import from_json, to_json
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig
+from ppuu.runtime.config import from_json, to_json
+from ppuu.runtime.errors import InputError
 
 from .observations import ImageConfig, SensorConfig, sensor_configs
 from .render import Renderer

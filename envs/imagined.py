@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ppuu import kinematics
 from ppuu.costs import Contact, Offroad
-from ppuu.errors import InputError
 from ppuu.observation import observe
 from ppuu.predictions import EgoPath, KnownSpeed, OccupancyPrediction, UniformMotion
 from ppuu.raster import RoadMap, to_bytes
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from ppuu.world_models import WorldModel
 

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.neighbours import Neighbours
+from ppuu.runtime.errors import InputError
 
 _UNSEEN_FRAMES = 5
 """Who is overlooked is overlooked for so many frames: half a second."""

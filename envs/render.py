@@ -13,7 +13,7 @@ from ppuu.geometry import box_corners
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.recording import Recording
 from ppuu.road import Road
-from ppuu.runtime import import_opencv
+from ppuu.runtime.packages import import_opencv
 
 from .simulator import Simulator
 from .termination import Outcome

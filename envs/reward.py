@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppuu.costs import Proximity
-from ppuu.errors import InputError
 from ppuu.geometry import to_local
+from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 
 from .simulator import Simulator, StepResult

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 class Memory(Protocol):

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
-from ppuu.errors import InputError
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from ppuu import cpu_loops, kinematics
-from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds
 from ppuu.observation import Observation, ObservationConfig
 from ppuu.raster import CHANNELS, LocalRoad, RoadMap, draw_into
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from ppuu.tracks import matched, remembered
 

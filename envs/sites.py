@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 DATA = "$PPUU_DATA/"
 """A recording that begins so lies where ``PPUU_DATA`` points, by default ``~/.cache/ppuu``."""

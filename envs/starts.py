@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .scenario import Scenarios
 

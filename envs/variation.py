@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 
 from .actuation import Actuation

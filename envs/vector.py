@@ -11,7 +11,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .episodes import DenseTrafficConfig
 from .render import FRAMES_PER_SECOND

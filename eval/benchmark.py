@@ -9,8 +9,8 @@ from typing import Annotated
 
 import tyro
 
-from ppuu.command import run
-from ppuu.files import check_output
+from ppuu.runtime.command import run
+from ppuu.runtime.files import check_output
 
 from .benchmarks.data import DataBenchmark
 from .benchmarks.parity import ParityBenchmark

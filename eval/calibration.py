@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from data.clips import Clip, Clips
 from data.splits import Split
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output, written_whole
 from ppuu.kinematics import rollout
 from ppuu.runs import load_world_models
-from ppuu.runtime import seed_everything
+from ppuu.runtime.command import run
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output, written_whole
 from ppuu.world_models import Ensemble, WorldModel
 
 from .calibration_plot import plot

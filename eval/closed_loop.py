@@ -21,12 +21,12 @@ from envs.simulator import Simulator
 from envs.termination import CollisionKind, Outcome
 from envs.traffic.registry import traffic_by_name
 from envs.variation import Variation
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy, RecordedHuman
 from ppuu.policies.device import to_device
-from ppuu.runtime import choose_device
+from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output, written_whole
 
 from .metrics.comfort import BOUNDS, comfort
 from .metrics.distributions import distances

@@ -7,9 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import written_whole
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 
 from .closed_loop import short_row
 from .results import format_table

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from data.traffic.following import following
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import written_whole
 from ppuu.recording import Recording
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 
 _FASTEST_MPS = 30.0
 """End of the pictures' colour scale."""

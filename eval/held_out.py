@@ -13,11 +13,11 @@ from torch import Tensor
 
 from data.clips import Clips
 from data.splits import Split, SplitManifest, part_of
-from ppuu.checkpoint import Checkpoint
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.recording import load_recordings
-from ppuu.runtime import seeded
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.device import seeded
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import Predictor
 
 from .policies import warn_of_seen

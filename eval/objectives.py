@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import read_json, written_whole
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import read_json, written_whole
 
 from .results import Metric, Row, format_table, mean, over_seeds, write_results
 from .steps import Step, carry_out, require_runnable

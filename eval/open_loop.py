@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from data.clips import Clips
 from data.splits import Split
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output, written_whole
 from ppuu.runs import load_world_model
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output, written_whole
 from ppuu.world_models import (
     ConstantAcceleration,
     ConstantVelocity,

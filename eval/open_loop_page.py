@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from data.clips import Clips
-from ppuu.runtime import source_commit
+from ppuu.runtime.provenance import source_commit
 from ppuu.world_models import Predictor
 
 from .film_strip import film_strips

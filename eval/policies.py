@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data.splits import Part, seen_in_training
-from ppuu.checkpoint import Checkpoint
-from ppuu.errors import InputError
 from ppuu.policies.named import BASELINES, policy_by_name
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.recording import Recording
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.errors import InputError
 
 __all__ = [
     "BASELINES", "labels", "policy_by_name", "runs_by_label", "training_of", "warn_of_seen",

@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from data.clips import Clips
 from data.splits import Split
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output
 from ppuu.lanes import LaneField
 from ppuu.runs import load_world_model
-from ppuu.runtime import seed_everything
+from ppuu.runtime.command import run
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output
 from ppuu.world_models import WorldModel
 
 from .foresight import step_at

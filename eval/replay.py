@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from data.splits import Split, SplitManifest
 from envs.render import road_markings
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.road import Road
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output, written_whole
 
 from .frames import Drive, chosen_scenarios, record
 from .policies import labels, policy_by_name

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import written_whole
 from ppuu.runs import load_world_model
-from ppuu.runtime import seed_everything
+from ppuu.runtime.command import run
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 
 from .film_strip import film_strips
 from .held_out import held_out

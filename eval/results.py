@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ppuu.errors import InputError
-from ppuu.files import written_whole
-from ppuu.runtime import source_commit
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
+from ppuu.runtime.provenance import source_commit
 
 _Z = 1.959963984540054
 """Two-sided 95 % of the normal distribution."""

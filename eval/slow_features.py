@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output, read_json
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output, read_json
 
 from .results import Row, format_table, over_seeds, write_results
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ppuu.errors import InputError
 from ppuu.recording import list_recordings, load_recordings
+from ppuu.runtime.errors import InputError
 
 
 @dataclass(frozen=True)

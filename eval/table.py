@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from envs.traffic.registry import POLICY, TRAFFICS
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import read_json, written_whole
 from ppuu.policies.named import policy_by_name
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import read_json, written_whole
 
 from .clustered import clustered_means
 from .results import Metric, Row, format_table, write_results

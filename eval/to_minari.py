@@ -26,13 +26,14 @@ from envs.episodes import DenseTrafficConfig, Episodes
 from envs.starts import Start
 from envs.termination import Outcome
 from ppuu import __version__
-from ppuu.command import run
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.policies import Policy
 from ppuu.raster import RasterConfig
 from ppuu.recording import Recording, load_recordings
-from ppuu.runtime import import_extra, source_commit
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.packages import import_extra
+from ppuu.runtime.provenance import source_commit
 
 from .policies import policy_by_name
 from .track import choose_action

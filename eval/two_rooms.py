@@ -18,15 +18,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from data.rooms import SIDE, Layout, RoomsConfig, draw_rooms, draw_tasks, moved, picture
-from ppuu.checkpoint import Checkpoint
-from ppuu.command import run
-from ppuu.config import from_json
 from ppuu.encoders import Assembly, AssemblyConfig
-from ppuu.errors import InputError
-from ppuu.files import check_output, read_json, written_whole
 from ppuu.planners import PLANNERS, CostFunction
 from ppuu.runs import weights_hash
-from ppuu.runtime import source_commit
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.command import run
+from ppuu.runtime.config import from_json
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output, read_json, written_whole
+from ppuu.runtime.provenance import source_commit
 
 from .results import Row, format_table, over_seeds, rate, write_results
 

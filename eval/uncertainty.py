@@ -16,15 +16,15 @@ from tqdm import tqdm
 
 from data.clips import Clip, Clips
 from data.splits import Split
-from ppuu.command import run
 from ppuu.costs import DrivingCost, Uncertainty
-from ppuu.errors import InputError
-from ppuu.files import check_output
 from ppuu.objectives import UnrollConfig, expert_variances, predicted_traffic, unroll_noise
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import BoxPrediction, Rollout
 from ppuu.runs import load_policy, load_world_models
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output
 from ppuu.tracks import states_beyond
 from ppuu.world_models import WorldModel
 

@@ -13,11 +13,11 @@ from jaxtyping import UInt8
 
 from data.splits import Split
 from envs.render import FRAMES_PER_SECOND, RenderConfig, Renderer
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output, written_whole
 from ppuu.policies import Policy
-from ppuu.runtime import import_opencv
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output, written_whole
+from ppuu.runtime.packages import import_opencv
 
 from .frames import chosen_scenarios, driving_costs
 from .policies import labels, policy_by_name

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import cpu_loops, kinematics_cpu
-from .errors import InputError
 from .geometry import wrap_angle
+from .runtime.errors import InputError
 
 _STILL_M = 1e-6
 """A displacement shorter than this carries no heading."""

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .errors import InputError
 from .observation import Normalizer, Observation, ObservationConfig
 from .policies.features import PixelsConfig, TracksConfig
+from .runtime.errors import InputError
 
 
 @dataclass(frozen=True)

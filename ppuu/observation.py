@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .errors import InputError
 from .geometry import to_local
 from .raster import CHANNELS, LocalRoad, RasterConfig, RoadMap, draw_into
+from .runtime.errors import InputError
 from .scene import Scene
 from .tracks import Tracks, recorded_tracks
 

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from . import cpu_loops, raster_cpu
-from .errors import InputError
 from .geometry import to_local
 from .neighbours import Neighbours
 from .road import Road
 from .road_nodes import NODES_PER_PIXEL, road_nodes
+from .runtime.errors import InputError
 from .units import LINE_WIDTH_M, METRES_PER_RASTER_PIXEL
 
 Images = Num[Tensor, "images channels rows columns"]

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import nn
 
-from .checkpoint import Checkpoint
-from .config import from_json
-from .errors import InputError
 from .learned_costs import CostModel, CostModelConfig, ValueConfig, ValueFunction
 from .policies.network import NetworkPolicy, NetworkPolicyConfig
+from .runtime.checkpoint import Checkpoint
+from .runtime.config import from_json
+from .runtime.errors import InputError
 from .world_models import Ensemble, WorldModel, WorldModelConfig
 
 

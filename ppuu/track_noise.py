@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .errors import require_not_negative
+from .runtime.errors import require_not_negative
 from .tracks import Tracks
 
 

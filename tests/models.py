@@ -9,10 +9,10 @@ from torch import Tensor
 
 from data.clips import Clip, Clips
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
-from ppuu.nest import mapped
 from ppuu.observation import ObservationConfig
 from ppuu.predictions import Prediction
 from ppuu.raster import RasterConfig
+from ppuu.runtime.pytree import mapped
 from ppuu.world_models import (
     CortexNetConfig,
     CoupledConfig,

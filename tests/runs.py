@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import to_json
+from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
+from ppuu.runtime.config import to_json
 from ppuu.world_models import WorldModelConfig
 
 

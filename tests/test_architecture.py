@@ -120,7 +120,7 @@ def test_opencv_is_imported_in_one_place():
         for item in imports(path)
         if item.top == "cv2"
     ]
-    assert not wrong, "use ppuu.runtime.import_opencv"
+    assert not wrong, "use ppuu.runtime.packages.import_opencv"
 
 
 def test_the_library_prints_nothing_and_has_no_command_line():
@@ -180,7 +180,7 @@ def test_the_library_keeps_its_hands_off_shared_randomness_and_other_modules_mod
             if f"{node.module}.{name.name}" in GLOBAL_RANDOM
         ]
     # ``seed_everything`` is the one place.
-    wrong += [place for name, place in seeded if name != "runtime.py"]
+    wrong += [place for name, place in seeded if name != "device.py"]
     assert not wrong
     assert len(seeded) == 1
 

@@ -15,9 +15,7 @@ from envs.scenario import ScenarioConfig
 from envs.simulator import Simulator, SimulatorConfig
 from envs.world import World
 from eval.track import choose_action
-from ppuu.command import run
 from ppuu.costs import Uncertainty
-from ppuu.nest import moved
 from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, Policy
@@ -26,6 +24,8 @@ from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.policies.unroll import unroll
 from ppuu.recording import Recording
+from ppuu.runtime.command import run
+from ppuu.runtime.pytree import moved
 from ppuu.world_models import WorldModel
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.runs import saved_world_model

@@ -1,5 +1,5 @@
 """Commands."""
 
-from ppuu.openmp import spin_briefly
+from ppuu.runtime.openmp import spin_briefly
 
 spin_briefly()

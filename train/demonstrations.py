@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds
 from ppuu.observation import Observation
 from ppuu.raster import CHANNELS
-from ppuu.runtime import import_extra
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.packages import import_extra
 
 
 @dataclass(frozen=True, eq=False)

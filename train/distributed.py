@@ -16,9 +16,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ppuu.errors import InputError
 from ppuu.runs import weights_hash
-from ppuu.runtime import choose_device
+from ppuu.runtime.device import choose_device
+from ppuu.runtime.errors import InputError
 
 
 class RankLostError(InputError):

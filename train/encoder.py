@@ -12,7 +12,6 @@ import tyro
 
 from data.events import EventWeights
 from data.splits import Split
-from ppuu.command import run
 from ppuu.encoders import (
     GruConfig,
     ImpalaConfig,
@@ -32,10 +31,11 @@ from ppuu.encoders.regularizers import (
     VicRegConfig,
 )
 from ppuu.encoders.telemetry import FAILURES, raised
-from ppuu.errors import InputError
 from ppuu.objectives import JepaLossConfig, Terms, jepa_loss, jepa_telemetry
 from ppuu.observation import Observation
 from ppuu.predictions import Target
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import JepaConfig, JepaWorldModel
 
 from .clips import ClipSource

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ppuu.errors import InputError
 from ppuu.objectives import Terms
+from ppuu.runtime.errors import InputError
 
 from . import distributed
 from .interruption import Interruption

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 FREE = (
     "updates", "save_every_s", "log_every", "pictures_every", "validate_every", "patience",

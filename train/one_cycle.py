@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 _CLIP_NORM = 1.0
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from data.clips import Clip
-from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds, rollout
+from ppuu.runtime.errors import InputError
 
 
 @dataclass(frozen=True)

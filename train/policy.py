@@ -12,10 +12,6 @@ import tyro
 
 from data.events import EventWeights
 from data.splits import Split
-from ppuu.checkpoint import Checkpoint
-from ppuu.command import run
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.observation import ObservationConfig
@@ -23,7 +19,11 @@ from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig, Poli
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_value, load_world_models, weights_hash
-from ppuu.runtime import seed_everything
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import Ensemble, WorldModel
 
 from .clips import ClipSource, ClipStream

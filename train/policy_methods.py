@@ -12,7 +12,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from data.clips import Clip, Clips
-from ppuu.chance import integer
 from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import (
@@ -32,6 +31,7 @@ from ppuu.observation import Observation
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import Rollout, Target
+from ppuu.runtime.randomness import integer
 from ppuu.world_models import CopyLast, WorldModel, posterior_noise, tracks_spec
 
 from .clips import ClipStream, Picked

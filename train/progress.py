@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ppuu.checkpoint import BEST_FILE_NAME, FILE_NAME, Checkpoint
-from ppuu.config import differences
-from ppuu.errors import InputError
-from ppuu.files import written_whole
+from ppuu.runtime.checkpoint import BEST_FILE_NAME, FILE_NAME, Checkpoint
+from ppuu.runtime.config import differences
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 
 from .average import MovingAverage
 from .early_stop import EarlyStop

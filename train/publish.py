@@ -6,10 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from ppuu import pretrained
-from ppuu.checkpoint import Checkpoint
-from ppuu.command import run
-from ppuu.files import written_whole
+from ppuu.runtime import pretrained
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.command import run
+from ppuu.runtime.files import written_whole
 
 
 def main(world_model: Path, policy: Path) -> None:

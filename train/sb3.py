@@ -12,9 +12,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.runtime import import_extra
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.packages import import_extra
 
 
 def main(

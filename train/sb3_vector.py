@@ -17,7 +17,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor  # pyrig
 from stable_baselines3.common.vec_env import VecEnv  # pyright: ignore[reportMissingImports]
 from torch import Tensor, nn
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 class BatchedVecEnv(VecEnv):

@@ -21,8 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.dots import SIDE, Dots, DotsConfig, draw_dots
-from ppuu.command import run
-from ppuu.config import to_json
 from ppuu.encoders import Assembly, AssemblyConfig, ConvConfig, GruConfig, VectorHead
 from ppuu.encoders.regularizers import (
     InfoNceConfig,
@@ -33,9 +31,12 @@ from ppuu.encoders.regularizers import (
     prediction_error,
 )
 from ppuu.encoders.telemetry import assembly_telemetry, raised
-from ppuu.errors import InputError
-from ppuu.files import read_json, written_whole
-from ppuu.runtime import seed_everything, source_commit
+from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import read_json, written_whole
+from ppuu.runtime.provenance import source_commit
 
 from .one_cycle import descend
 

@@ -17,9 +17,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from data.rooms import SIDE, Rooms, RoomsConfig, draw_rooms
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.command import run
-from ppuu.config import to_json
 from ppuu.encoders import (
     Assembly,
     AssemblyConfig,
@@ -34,8 +31,12 @@ from ppuu.encoders.regularizers import (
     time_similarity,
 )
 from ppuu.encoders.telemetry import assembly_telemetry, raised
-from ppuu.errors import InputError, require_not_negative
-from ppuu.runtime import seed_everything, source_commit
+from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
+from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError, require_not_negative
+from ppuu.runtime.provenance import source_commit
 
 from .one_cycle import descend
 

@@ -15,16 +15,16 @@ import tyro
 
 from data.events import EventWeights
 from data.splits import Split
-from ppuu.command import run
-from ppuu.config import to_json
 from ppuu.costs import DrivingCost, DrivingCostConfig
-from ppuu.errors import InputError
 from ppuu.learned_costs import CostModelConfig, ValueConfig, ValueFunction
 from ppuu.objectives import Terms, cost_model_loss, present, recorded_rollout, value_loss
 from ppuu.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.predictions import Rollout
-from ppuu.runtime import seed_everything
+from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CopyLast, tracks_spec
 
 from .clips import ClipSource, ClipStream, Picked

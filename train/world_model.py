@@ -13,14 +13,14 @@ import tyro
 from data.clips import Clip
 from data.events import EventWeights
 from data.splits import Split
-from ppuu.command import run
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation
 from ppuu.predictions import Target
 from ppuu.runs import load_world_model, weights_hash
-from ppuu.runtime import seed_everything
+from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
+from ppuu.runtime.device import seed_everything
+from ppuu.runtime.errors import InputError
 from ppuu.track_noise import TrackNoise
 from ppuu.world_models import (
     PAPER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from ..raw import RawTracks
 from ..roads.extent import refuse_stray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 Smoothing = Literal["none", "savitzky-golay", "rts", "ppuu-mean"]
 

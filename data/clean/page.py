@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ppuu.config import differences, from_json, to_json
-from ppuu.files import written_whole
 from ppuu.recording import Recording
+from ppuu.runtime.config import differences, from_json, to_json
+from ppuu.runtime.files import written_whole
 
 from . import plots
 from .config import CleanConfig

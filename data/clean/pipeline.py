@@ -6,10 +6,10 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
+from ppuu.runtime.config import to_json
+from ppuu.runtime.errors import InputError
 
 from ..motion import SLOWEST_MPS, held, motion, towed_heading
 from ..raw import RawTracks

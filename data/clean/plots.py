@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ppuu.recording import Recording
-from ppuu.runtime import import_opencv
+from ppuu.runtime.packages import import_opencv
 
 _LANES_SHOWN = 8
 _WIDTH, _HEIGHT, _FOOT = 300.0, 110.0, 16.0

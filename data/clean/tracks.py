@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from ppuu.units import seconds_to_frames
 
 from ..raw import RawTracks

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 FARTHEST_M = 100_000.0
 """The longest instrumented road, I-24 MOTION, is 7 km."""

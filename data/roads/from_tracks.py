@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 
 from .extent import refuse_stray

@@ -13,8 +13,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ppuu.errors import InputError
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 
 from ..raw import RawTracks
 from ..roads.frame import LocalFrame

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from ..raw import RawTracks, in_columns
 from ..roads.extent import refuse_stray

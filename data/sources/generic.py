@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.config import from_json
-from ppuu.errors import InputError
 from ppuu.road import Road
+from ppuu.runtime.config import from_json
+from ppuu.runtime.errors import InputError
 from ppuu.units import METRES_PER_FOOT
 
 from ..clean.checks import check_values

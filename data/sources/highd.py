@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ppuu.errors import InputError
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 
 from ..raw import RawTracks, in_columns
 from ..roads.extent import FARTHEST_M, refuse_stray

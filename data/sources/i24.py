@@ -21,7 +21,7 @@ from typing import ClassVar, TextIO
 
 import numpy as np
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from ppuu.units import feet_to_metres
 
 from ..raw import RawTracks, in_columns

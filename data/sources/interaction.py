@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .. import clean
 from ..clean.config import CleanConfig

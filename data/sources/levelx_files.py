@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .resample import check_rate
 from .table import read_named_columns

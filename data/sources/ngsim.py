@@ -24,8 +24,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ppuu.errors import InputError
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from ppuu.units import feet_to_metres
 
 from ..ngsim_layouts import AXES

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from ..ngsim_layouts import HIGHWAY, PORTAL, STREET
 from .table import read_header

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from ..clean.checks import check_values
 from ..raw import RawTracks

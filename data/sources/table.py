@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 Column = tuple[int, str]
 """Position in the line (from 0) and numpy type: ``i8``, ``f8``, ``U<n>``, ``S<n>``, ..."""

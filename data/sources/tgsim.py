@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from ..raw import RawTracks, in_columns
 from .base import Source

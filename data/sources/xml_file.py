@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .table import shown
 

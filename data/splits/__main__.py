@@ -8,10 +8,10 @@ from pathlib import Path
 
 import tyro
 
-from ppuu.command import run
-from ppuu.errors import InputError
-from ppuu.files import check_output
 from ppuu.recording import load_recordings
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import check_output
 
 from .leakage import Leak, leak
 from .manifest import divide

@@ -11,9 +11,9 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ppuu.errors import InputError
-from ppuu.files import written_whole
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import written_whole
 
 from .rules import (
     GAP_S,

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Int
 
-from ppuu.errors import InputError
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 from ppuu.units import seconds_to_frames
 
 Split = Literal["train", "val", "test", "all"]

@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from ppuu.errors import InputError
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 
 from ..traffic.road import I80, SECTION_M
 from .network import network, routes

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from ppuu.errors import InputError
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 
 from .bends import Bend, bent
 from .bottleneck import BOTTLENECK_M, Bottleneck

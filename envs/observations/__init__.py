@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from ppuu.config import from_json, to_json
-from ppuu.errors import InputError
+from ppuu.runtime.config import from_json, to_json
+from ppuu.runtime.errors import InputError
 
 from .base import Sensor, SensorConfig
 from .ego import EgoConfig

@@ -11,9 +11,9 @@ from gymnasium import spaces
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.observation import Observation, ObservationConfig
 from ppuu.raster import RasterConfig, draw_boxes, to_bytes
+from ppuu.runtime.errors import InputError
 
 from ..simulator import Simulator
 from ..world import World

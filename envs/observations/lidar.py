@@ -11,9 +11,9 @@ from gymnasium import spaces
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.geometry import rotate, to_local
 from ppuu.observation import Observation, ObservationConfig
+from ppuu.runtime.errors import InputError
 
 from ..simulator import Simulator
 from ..world import World

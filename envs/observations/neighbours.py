@@ -11,10 +11,10 @@ from gymnasium import spaces
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.geometry import to_local
 from ppuu.lanes import NO_LANE, LaneField
 from ppuu.observation import Observation, ObservationConfig
+from ppuu.runtime.errors import InputError
 
 from ..simulator import Simulator
 from ..world import World

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ppuu.errors import InputError
 from ppuu.policies.named import policy_by_name
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 
 from .base import Traffic

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.errors import InputError
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 
 from . import sumo_worker

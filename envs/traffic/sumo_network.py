@@ -14,8 +14,8 @@ from xml.etree.ElementTree import Element, SubElement
 import numpy as np
 from jaxtyping import Float
 
-from ppuu.errors import InputError
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 
 LIMIT_MPS = 40.0
 """Of the road; every driver has his own wish."""

@@ -20,10 +20,10 @@ from data.poses import ClipPoses
 from data.sampler import ClipSampler
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.recording import Recording, load_recordings
-from ppuu.runtime import choose_device, use_threads
+from ppuu.runtime.device import choose_device, use_threads
+from ppuu.runtime.errors import InputError
 
 from ..results import Metric, Row, median_and_range
 

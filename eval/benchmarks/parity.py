@@ -17,7 +17,6 @@ from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
 from ppuu.costs import DrivingCost
 from ppuu.costs.base import RoadTerm, VehicleTerm
-from ppuu.errors import InputError
 from ppuu.geometry import boxes_overlap
 from ppuu.kinematics import ActionBounds, rollout
 from ppuu.observation import ObservationConfig
@@ -30,6 +29,7 @@ from ppuu.predictions import (
 )
 from ppuu.raster import LocalRoad, RasterConfig, RoadMap
 from ppuu.recording import load_recordings
+from ppuu.runtime.errors import InputError
 from ppuu.tracks import states_beyond
 from ppuu.world_models.gliding import gliding_poses
 

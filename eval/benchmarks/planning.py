@@ -13,12 +13,12 @@ import torch
 
 from data.traffic import PRESETS, generate
 from envs.scenario import ScenarioConfig, list_scenarios
-from ppuu.errors import InputError
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
 from ppuu.prediction_sources import ModelSource
 from ppuu.recording import Recording
-from ppuu.runtime import use_threads
+from ppuu.runtime.device import use_threads
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from ppuu.world_models import PAPER, CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
 

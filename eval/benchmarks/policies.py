@@ -14,7 +14,6 @@ from data.clips import Clips
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
 from ppuu.costs import Uncertainty
-from ppuu.errors import InputError
 from ppuu.objectives import (
     StartConfig,
     Terms,
@@ -27,7 +26,8 @@ from ppuu.policies import PAPER_POLICY, NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
 from ppuu.policies.unroll import unroll
 from ppuu.recording import Recording
-from ppuu.runtime import use_threads
+from ppuu.runtime.device import use_threads
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import PAPER, CoupledWorldModel, TokensConfig, WorldModelConfig
 
 from ..results import Row, median_and_range

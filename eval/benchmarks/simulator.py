@@ -15,11 +15,11 @@ from data.traffic import PRESETS, generate
 from envs.simulator import Simulator, SimulatorConfig
 from envs.termination import contact, off_the_road
 from envs.world import World
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.raster import CHANNELS, draw_into
 from ppuu.recording import Recording
-from ppuu.runtime import use_threads
+from ppuu.runtime.device import use_threads
+from ppuu.runtime.errors import InputError
 
 from ..results import Row, median_and_range
 from . import highway_env

@@ -19,7 +19,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from data.clips import Clips
 from data.splits import FrameWindow, Split
 from data.traffic import PRESETS, generate
-from ppuu.errors import InputError
 from ppuu.objectives import (
     JepaLossConfig,
     WorldModelLossConfig,
@@ -28,7 +27,8 @@ from ppuu.objectives import (
 )
 from ppuu.recording import Recording
 from ppuu.runs import load_world_model
-from ppuu.runtime import use_threads
+from ppuu.runtime.device import use_threads
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import (
     PAPER,
     CortexNetConfig,

@@ -21,10 +21,10 @@ from data.splits import Part
 from envs.scenario import Scenarios
 from envs.simulator import Simulator
 from envs.termination import Outcome
-from ppuu.errors import InputError
 from ppuu.neighbours import Neighbours
 from ppuu.policies import Policy
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 
 from ..results import Row, mean, rate

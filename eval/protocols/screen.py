@@ -17,9 +17,9 @@ from torch import Tensor
 
 from data.ngsim_layouts import AXES
 from envs.termination import off_the_road
-from ppuu.errors import InputError
 from ppuu.raster import RoadMap
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 
 LANE_WIDTH_PX = 24.0

@@ -9,8 +9,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import require_not_negative
 from ..predictions import EgoMask, EgoPath, RoadChannel, Rollout
+from ..runtime.errors import require_not_negative
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..chance import uniform
+from ..runtime.randomness import uniform
 
 
 class Dropout(nn.Module):

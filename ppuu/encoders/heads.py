@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..runtime.errors import InputError
 
 
 def _require_width(features: int) -> None:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..runtime.errors import InputError
 from .conv import ConvConfig
 from .heads import LinearProduct, MapHead, VectorHead
 from .impala import ImpalaConfig

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import InputError
+from ..runtime.errors import InputError
 from .dropout import MapDropout
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import InputError
+from ..runtime.errors import InputError
 from .images import ImageEncoder
 
 

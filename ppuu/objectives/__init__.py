@@ -1,6 +1,6 @@
 """Pure losses: each returns named terms and their weighted total."""
 
-from ..terms import Terms
+from ..runtime.loss_terms import Terms
 from .adversarial import AdversarialConfig, adversarial_latents
 from .expert_path import expert_path_loss
 from .imitation import imitation_loss

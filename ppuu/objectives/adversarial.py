@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost
-from ..errors import InputError
 from ..observation import Observation
 from ..predictions import Rollout
+from ..runtime.errors import InputError
 from ..world_models import WorldModel
 
 

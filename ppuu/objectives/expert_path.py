@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ..geometry import to_local
 from ..predictions import Rollout, Target
-from ..terms import Terms
+from ..runtime.loss_terms import Terms
 from .world_model import reconstruction
 
 _ALONG_M, _ACROSS_M, _SPEED_MPS = 2.0, 0.5, 1.0

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..observation import Observation
 from ..policies.network import NetworkPolicy
-from ..terms import Terms
+from ..runtime.loss_terms import Terms
 
 
 def imitation_loss(

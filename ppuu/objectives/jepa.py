@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 import torch
 from torch.nn import functional
 
-from ..chance import uniform
 from ..encoders import gather
 from ..encoders.regularizers import time_similarity
 from ..encoders.telemetry import image_telemetry, input_telemetry, telemetry
 from ..encoders.unrolled import as_places
-from ..errors import InputError
-from ..nest import mapped
 from ..observation import Observation
 from ..predictions import Target
-from ..terms import Terms
+from ..runtime.errors import InputError
+from ..runtime.loss_terms import Terms
+from ..runtime.pytree import mapped
+from ..runtime.randomness import uniform
 from ..world_models.jepa import JepaWorldModel
 from .world_model import WorldModelLossConfig, drawn_latent, reconstruction, weighted
 

@@ -11,7 +11,7 @@ from ..learned_costs import CostModel, ValueFunction
 from ..observation import Observation
 from ..predictions import BoxPrediction, Rollout, Target
 from ..raster import RasterConfig
-from ..terms import Terms
+from ..runtime.loss_terms import Terms
 
 
 def recorded_rollout(

@@ -14,11 +14,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost, DrivingCostConfig, Uncertainty
-from ..errors import InputError, require_not_negative
 from ..observation import Observation
 from ..policies.unroll import FixedTraffic, ModelTraffic, Traffic
 from ..predictions import Rollout
-from ..terms import Terms
+from ..runtime.errors import InputError, require_not_negative
+from ..runtime.loss_terms import Terms
 from ..world_models import WorldModel
 from .adversarial import AdversarialConfig
 from .starts import StartConfig

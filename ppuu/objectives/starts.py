@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..chance import normal
-from ..errors import InputError, require_not_negative
 from ..geometry import wrap_angle
 from ..observation import Observation
 from ..raster import RasterConfig, warp_image
+from ..runtime.errors import InputError, require_not_negative
+from ..runtime.randomness import normal
 
 
 @dataclass(frozen=True)

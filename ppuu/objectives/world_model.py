@@ -10,12 +10,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..chance import uniform
-from ..errors import InputError, require_not_negative
 from ..geometry import to_local
 from ..observation import Observation
 from ..predictions import Prediction, Target
-from ..terms import Terms
+from ..runtime.errors import InputError, require_not_negative
+from ..runtime.loss_terms import Terms
+from ..runtime.randomness import uniform
 from ..world_models import Latent, WorldModel
 from .energy_score import energy_scores
 

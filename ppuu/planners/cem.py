@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import InputError
+from ..runtime.errors import InputError
 from .base import CostFunction, Plan, Planner, Search, finite
 from .sampling import NoiseConfig, coloured_noise
 

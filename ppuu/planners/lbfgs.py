@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import InputError
+from ..runtime.errors import InputError
 from .base import CostFunction, Plan, Planner, Search, value_and_gradient
 
 _STEPS = (2.0, 1.0, 0.5, 0.25, 0.1, 0.02)

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..nest import moved
 from ..observation import Observation
 from ..raster import LocalRoad, RoadMap
+from ..runtime.pytree import moved
 from .base import Policy, Surroundings
 from .plan_snapshot import PlanSnapshot
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..chance import normal, uniform
 from ..kinematics import ActionBounds
+from ..runtime.randomness import normal, uniform
 
 _NARROWEST, _WIDEST = -4.0, 1.0
 """Logarithms of the smallest and largest deviation, in units of the experts' actions'."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InputError
-from ..pretrained import is_run
 from ..runs import load_policy
+from ..runtime.errors import InputError
+from ..runtime.pretrained import is_run
 from .base import Policy
 from .baselines import NoAction, RecordedHuman, StraightIdm
 from .planner_names import PREFIX, PlannerName

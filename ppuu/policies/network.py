@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..kinematics import ActionBounds
 from ..observation import Normalizer, Observation, ObservationConfig
+from ..runtime.errors import InputError
 from ..world_models import PAPER, WorldModel
 from .base import Policy, Surroundings
 from .features import FeaturesConfig, PixelsConfig, TracksConfig

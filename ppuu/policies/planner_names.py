@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import nearest, with_settings
-from ..errors import InputError
 from ..planners import PLANNERS
 from ..prediction_sources import (
     DrawnSource,
@@ -18,8 +16,10 @@ from ..prediction_sources import (
     RecordedSource,
     SimulatorSource,
 )
-from ..pretrained import is_run
 from ..runs import load_policy, load_world_models
+from ..runtime.config import nearest, with_settings
+from ..runtime.errors import InputError
+from ..runtime.pretrained import is_run
 from ..world_models import ConstantAcceleration, ConstantVelocity, CopyLast, IdmRollForward
 from .planning import PlanningConfig, PlanningPolicy
 

@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..kinematics import ActionBounds, rollout
 from ..observation import Observation
 from ..planners import Plan
 from ..prediction_sources.base import PredictionFunction, PredictionSource
 from ..predictions import Prediction
+from ..runtime.errors import InputError
 from ..units import LANE_WIDTH_M
 from .base import Policy, Surroundings
 from .network import NetworkPolicy

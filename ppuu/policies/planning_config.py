@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..costs import DrivingCostConfig, Offroad
-from ..errors import InputError, require_not_negative
 from ..kinematics import ActionBounds
 from ..planners import GradientPlanner, Planner
+from ..runtime.errors import InputError, require_not_negative
 
 Merge = Literal["mean", "max", "cvar"]
 STARTS = 5

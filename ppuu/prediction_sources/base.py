@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..predictions import Prediction
+from ..runtime.errors import InputError
 
 PredictionFunction = Callable[
     [Float[Tensor, "batch candidates time 4"], Float[Tensor, "batch candidates time 2"]],

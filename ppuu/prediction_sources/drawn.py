@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..errors import InputError
 from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..predictions import OccupancyPrediction
+from ..runtime.errors import InputError
 from ..world_models.gliding import gliding_poses
 from .base import PredictionFunction, PredictionSource, unconditioned
 

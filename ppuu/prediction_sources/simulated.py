@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import InputError
 from ..kinematics import rollout
 from ..observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..predictions import BoxPrediction
 from ..raster import LocalRoad
+from ..runtime.errors import InputError
 from ..world_models.gliding import gliding_poses
 from .base import PredictionFunction, PredictionSource
 

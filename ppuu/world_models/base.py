@@ -10,12 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..chance import normal
-from ..errors import InputError
-from ..nest import repeat
 from ..observation import Normalizer, Observation, ObservationConfig
 from ..predictions import Prediction, Target, TargetConfig
 from ..raster import RasterConfig
+from ..runtime.errors import InputError
+from ..runtime.pytree import repeat
+from ..runtime.randomness import normal
 from .gliding import gliding_poses
 from .latent import Latent
 

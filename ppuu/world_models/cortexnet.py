@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..encoders.dropout import MapDropout
-from ..errors import InputError
 from ..observation import Observation
 from ..predictions import OccupancyPrediction, Target, TargetConfig, UniformMotion
 from ..raster import LANES, OFFROAD
+from ..runtime.errors import InputError
 from .base import DropoutConfig, Ego, WorldModel
 from .carry import carried_road
 from .gliding import SeenLaneSpeed, aligned_vehicles, gliding_poses

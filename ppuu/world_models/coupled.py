@@ -23,13 +23,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ..geometry import to_local, to_world
 from ..kinematics import action_between
-from ..nest import repeat
 from ..observation import Normalizer, Observation, ObservationConfig
 from ..predictions import OccupancyPrediction, Target, TargetConfig, UniformMotion
 from ..raster import CHANNELS, LANES, OFFROAD, VEHICLES
+from ..runtime.errors import InputError
+from ..runtime.pytree import repeat
 from .base import DropoutConfig, Ego, WorldModel
 from .convolutions import Conv2d
 from .gliding import SeenLaneSpeed

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from ..encoders.dropout import Calls
-from ..errors import InputError
-from ..nest import Repeatable, mapped, repeat
 from ..observation import Observation
 from ..predictions import Prediction, Target
+from ..runtime.errors import InputError
+from ..runtime.pytree import Repeatable, mapped, repeat
 from .base import Ego, WorldModel
 from .latent import Latent
 from .replicas import MemberReplicas, Replicas

@@ -25,10 +25,10 @@ from ..encoders.regularizers import (
     UntrainedConfig,
     VicRegConfig,
 )
-from ..errors import InputError
 from ..observation import Observation
 from ..predictions import OccupancyPrediction, Target, TargetConfig
 from ..raster import LANES, OFFROAD
+from ..runtime.errors import InputError
 from .base import Ego, ModelConfig, WorldModel
 from .carry import MAPS, carried_road, carry
 from .gliding import aligned_vehicles

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..chance import normal
+from ..runtime.randomness import normal
 
 _SMALLEST, _LARGEST = -8.0, 4.0
 """Log-variances stay within."""

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..encoders.dropout import Dropout, MapDropout
-from ..errors import InputError
 from ..raster import RasterConfig
+from ..runtime.errors import InputError
 from .convolutions import Conv2d, ConvTranspose2d
 
 SMALLEST = RasterConfig(64, 24)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..encoders.dropout import MapDropout
-from ..errors import InputError
 from ..observation import Normalizer, Observation
 from ..predictions import OccupancyPrediction, Target, TargetConfig
 from ..raster import LANES, OFFROAD
+from ..runtime.errors import InputError
 from .base import DropoutConfig, Ego, WorldModel
 from .carry import MAPS, carry
 from .gliding import aligned_vehicles

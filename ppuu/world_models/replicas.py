@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ..encoders.dropout import Calls, Dropout
-from ..errors import InputError
 from ..observation import Observation
 from ..predictions import Prediction, Target
+from ..runtime.errors import InputError
 from .base import Ego, WorldModel
 from .latent import Latent
 

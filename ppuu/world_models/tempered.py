@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import InputError
 from ..observation import Observation
 from ..predictions import Prediction
+from ..runtime.errors import InputError
 from .base import Predictor, WorldModel
 
 

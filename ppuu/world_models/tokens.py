@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..encoders.dropout import Dropout
-from ..errors import InputError
 from ..geometry import to_local
 from ..kinematics import step as kinematic_step
 from ..observation import Observation, ObservationConfig
 from ..predictions import BoxPrediction, Target, TargetConfig
 from ..relations import PAIR_FEATURES, ROAD_FEATURES, pairs, present_action, relative, road_beside
+from ..runtime.errors import InputError
 from ..tracks import Tracks
 from .base import DropoutConfig, Ego, WorldModel
 from .gliding import gliding_poses

@@ -9,11 +9,11 @@ import torch
 
 from data.clips import Clips
 from data.splits import FrameWindow
-from ppuu.errors import InputError
 from ppuu.kinematics import step
 from ppuu.observation import ObservationConfig
 from ppuu.predictions import TargetConfig
 from ppuu.raster import RasterConfig, RoadMap, draw, draw_road, draw_vehicles
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CopyLast, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY, TINY_OBSERVATION, tiny_clips

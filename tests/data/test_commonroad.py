@@ -8,7 +8,7 @@ import pytest
 
 from data.sources import read_recordings
 from data.sources.commonroad import CommonRoad
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 def point(x, y):

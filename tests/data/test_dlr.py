@@ -12,7 +12,7 @@ from data.download import DATASETS, unpack
 from data.roads.reference import ReferenceLine, follow
 from data.sources import read_recordings
 from data.sources.dlr import HIGHWAY_NAMES, DlrHighway
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 HEADER = (
     "timestamp,id,center_easting,center_northing,velocity_easting,velocity_northing,"

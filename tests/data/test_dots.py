@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from data.dots import SIDE, STEP_PIXELS, DotsConfig, draw_dots
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 def drawn(seed=0, batch=32, **settings):

@@ -15,7 +15,7 @@ from data.traffic import PRESETS
 from data.traffic.drivers import DRIVERS_CSV, draw_drivers, fitted_drivers
 from data.traffic.following import Following, distances, following
 from data.traffic.idm import IdmParameters
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 TRUE = IdmParameters(
     *np.array([[25.0, 25.0], [1.6, 0.8], [2.0, 3.0], [1.5, 0.8], [2.0, 1.5]])[:, :, None]

@@ -11,7 +11,7 @@ import pytest
 
 from data.sources import read_recordings
 from data.sources.generic import Columns, GenericCsv, Lane, Mapping, Units, read_mapping
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .layouts import generic
 from .layouts.two_way import assert_recovered, at_rate, both_ways, generated

@@ -6,7 +6,7 @@ import pytest
 from data.roads.frame import LocalFrame
 from data.sources import read_recordings
 from data.sources.highd import HighD
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .layouts import highd
 from .layouts.two_way import HALF_MEDIAN_M, assert_recovered, at_rate, both_ways, generated

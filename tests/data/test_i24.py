@@ -9,7 +9,7 @@ import pytest
 
 from data.sources import read_recordings
 from data.sources.i24 import I24Motion, documents
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .layouts import i24
 from .layouts.two_way import OPPOSITE, assert_recovered, at_rate, both_ways, generated

@@ -8,7 +8,7 @@ import pytest
 from data.roads.frame import LocalFrame
 from data.sources import read_recordings
 from data.sources.interaction import Interaction
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .layouts import interaction
 from .layouts.two_way import OPPOSITE, assert_recovered, both_ways, generated

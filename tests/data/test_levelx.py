@@ -8,7 +8,7 @@ import pytest
 from data.roads.frame import LocalFrame
 from data.sources import read_recordings
 from data.sources.levelx import LevelX
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .layouts import levelx
 from .layouts.two_way import Rows, assert_recovered, at_rate, both_ways, generated

@@ -7,7 +7,7 @@ from data.ngsim_sites import SITES, named_in, site_and_slot
 from data.roads import sites
 from data.sources import read_recordings
 from data.sources.ngsim import Ngsim
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 REAL_ROWS = (
     "2,13,437,1118846980200,16.467,35.381,6451137.641,1873344.962,14.5,4.9,2,40,0,2,0,0,0,0",

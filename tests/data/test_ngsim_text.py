@@ -10,9 +10,9 @@ from data.ngsim_layouts import HIGHWAY, PORTAL, STREET
 from data.ngsim_sites import SITES
 from data.sources import read_recordings
 from data.sources.ngsim import Ngsim
-from ppuu.errors import InputError
 from ppuu.recording import Recording
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 
 
 def weaving(vehicles=6, frames=200) -> Recording:

@@ -11,9 +11,9 @@ import pytest
 from data.prepare import main
 from data.sources import SOURCES
 from data.sources.commonroad import CommonRoad
-from ppuu.command import run
-from ppuu.errors import InputError
 from ppuu.recording import Recording, load_recordings
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 
 from . import tiny
 from .test_commonroad import scenario

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from data.raw import RawTracks
 from data.sources.resample import resampled
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 def tracks(frame: np.ndarray, hz: float, vehicle: np.ndarray | None = None) -> RawTracks:

@@ -13,7 +13,7 @@ from data.rooms import (
     moved,
     picture,
 )
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 def one(wall=14.0, door=10.0):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.sampler import ClipSampler
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 def stream(sampler, batches):

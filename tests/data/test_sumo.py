@@ -13,8 +13,8 @@ from data.generate import main
 from data.sumo import generate, simulate
 from data.sumo.network import network, routes
 from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M
-from ppuu.command import run
-from ppuu.errors import InputError
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 
 from .drivers_without_learning import episodes, overlapping_rows, success
 

@@ -5,7 +5,7 @@ import pytest
 
 from data.sources import read_recordings
 from data.sources.tgsim import Tgsim
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 from .layouts.tgsim import TOP_M, write
 from .layouts.two_way import Rows, assert_recovered, both_ways, generated

@@ -14,9 +14,9 @@ from data.traffic.idm import IdmParameters, idm_acceleration
 from data.traffic.lane_changes import start_lane_changes
 from data.traffic.neighbours import NOBODY, LaneOrder, gap_to
 from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, US101, lane_centre_m
-from ppuu.errors import InputError
 from ppuu.geometry import wrap_angle
 from ppuu.kinematics import infer_actions
+from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 
 from .drivers_without_learning import episodes, overlapping_rows, success

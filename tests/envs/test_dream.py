@@ -17,12 +17,12 @@ from envs.dream import UNKNOWN, DreamEnv, DreamVectorEnv
 from envs.imagined import ImaginedSimulator
 from envs.scenario import list_scenarios
 from envs.simulator import SimulatorConfig
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig, RoadMap
 from ppuu.runs import load_world_model, weights_hash
+from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
+from ppuu.runtime.config import to_json
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from ppuu.world_models import CoupledConfig, DecoupledConfig, TokensConfig
 from tests.envs.test_environments import same, same_infos, swerve

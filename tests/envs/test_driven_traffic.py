@@ -14,11 +14,11 @@ from envs.termination import CollisionKind, Outcome
 from envs.traffic.idm import Idm
 from envs.traffic.registry import TRAFFICS, traffic_by_name
 from envs.world import World
-from ppuu.errors import InputError
 from ppuu.geometry import boxes_overlap, wrap_angle
 from ppuu.kinematics import infer_actions
 from ppuu.recording import Recording
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from tests.helpers import LANE_WIDTH_M, Car, straight_recording
 
 STATES_ONLY = SimulatorConfig(observation=None)

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from envs.dense_traffic import DenseTrafficEnv
 from envs.reward import DEFAULT_WEIGHTS, TERMS
 from envs.vector import DenseTrafficVectorEnv
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, dense_recording, straight_recording
 
 ID = "envs:ppuu/DenseTraffic-v0"

@@ -12,9 +12,9 @@ from envs.traffic import everybody
 from envs.traffic.everybody import Everybody
 from envs.traffic.registry import traffic_by_name
 from envs.world import World
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig, observe
 from ppuu.policies import NetworkPolicyConfig, NoAction, Policy
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 STATES_ONLY = SimulatorConfig(observation=None)

@@ -13,8 +13,8 @@ from envs.observations.image import ImageConfig
 from envs.observations.lidar import LidarConfig, ranges
 from envs.observations.neighbours import COLUMNS, ROWS
 from envs.vector import DenseTrafficVectorEnv
-from ppuu.errors import InputError
 from ppuu.geometry import box_corners
+from ppuu.runtime.errors import InputError
 from tests.helpers import LANE_WIDTH_M, Car, straight_recording
 
 EVERYTHING = {

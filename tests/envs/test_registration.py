@@ -15,8 +15,8 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.sites import SITES, locate
-from ppuu.errors import InputError
 from ppuu.recording import Recording
+from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 
 SYNTHETIC = "envs:ppuu/Synthetic-v0"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs.scenario import ScenarioConfig, Scenarios, list_scenarios
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 

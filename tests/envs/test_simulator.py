@@ -12,12 +12,12 @@ from envs.simulator import Simulator, SimulatorConfig
 from envs.termination import CollisionKind, Outcome
 from envs.world import World
 from ppuu import cpu_loops
-from ppuu.errors import InputError
 from ppuu.geometry import boxes_overlap, clearance
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.observation import ObservationConfig, observe
 from ppuu.recording import Recording
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from tests.helpers import LANE_WIDTH_M, Car, dense_recording, straight_recording
 
 STATES_ONLY = SimulatorConfig(observation=None)

@@ -10,11 +10,11 @@ from envs.simulator import Simulator, SimulatorConfig
 from envs.traffic.registry import traffic_by_name
 from envs.tryout import Tryout
 from envs.world import World
-from ppuu.errors import InputError
 from ppuu.kinematics import rollout
 from ppuu.observation import ObservationConfig
 from ppuu.policies import Surroundings
 from ppuu.prediction_sources import RecordedSource, SimulatorSource
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 SEEN = ObservationConfig(vehicles=6)

@@ -15,7 +15,7 @@ from eval.benchmarks.data import DataBenchmark
 from eval.benchmarks.planning import PlanningBenchmark
 from eval.benchmarks.raster import RasterBenchmark
 from eval.benchmarks.simulator import SimulatorBenchmark
-from ppuu.command import run
+from ppuu.runtime.command import run
 from tests.helpers import dense_recording
 
 QUICK = ["--seconds", "6", "--repeats", "2", "--block-s", "0.01", "--warm-up-s", "0"]

@@ -6,12 +6,12 @@ import torch
 from eval.benchmarks import original_policy
 from eval.benchmarks.policies import MEMBERS, PoliciesBenchmark
 from ppuu.costs import Uncertainty
-from ppuu.errors import InputError
 from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.policies.unroll import unroll
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig
 from tests.helpers import dense_recording
 from tests.rollouts import tiny_clips

@@ -12,11 +12,11 @@ from eval.benchmarks import original, world_models
 from eval.benchmarks.peak import peak_mib
 from eval.benchmarks.world_models import ORIGINAL, Member, WorldModelsBenchmark
 from eval.foreseen import foreseen
-from ppuu.command import run
-from ppuu.errors import InputError
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig, TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import tiny_clips

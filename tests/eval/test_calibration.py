@@ -12,9 +12,9 @@ from eval.calibration import STRANGE_ACTIONS, _paths, after_strange_actions, mai
 from eval.clustered import clustered_rank_correlation
 from eval.foresight import GroundTruth
 from eval.spread import SHARES, Spread, central, deviations_from_truth, joined, spreads
-from ppuu.errors import InputError
 from ppuu.kinematics import step
 from ppuu.observation import ObservationConfig
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import ConstantVelocity, TokensConfig, TokensWorldModel, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips

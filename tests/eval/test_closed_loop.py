@@ -14,12 +14,12 @@ from envs.traffic.replay import Replay
 from eval.closed_loop import Episode, Track, episodes_of, log_of, main, summary
 from eval.policies import policy_by_name
 from eval.results import Metric
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, NoAction, RecordedHuman
 from ppuu.policies.features import PixelsConfig
+from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
+from ppuu.runtime.config import to_json
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, dense_recording, straight_recording
 from tests.rollouts import TINY_OBSERVATION
 

@@ -11,7 +11,7 @@ import train.policy
 import train.world_model
 from eval.objectives import ROWS, Scale, compared, markdown, plan, result, run_dir, table
 from eval.results import rate, write_results
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 SCALE = Scale(updates=10, policy_updates=5)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from eval.policies import labels, training_of, with_planners
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import TokensConfig
 from tests.runs import saved_world_model
 

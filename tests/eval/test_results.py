@@ -16,7 +16,7 @@ from eval.results import (
     wilson_interval,
     write_results,
 )
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 
 @pytest.mark.parametrize(

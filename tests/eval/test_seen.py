@@ -8,11 +8,11 @@ import pytest
 import eval.closed_loop
 import eval.open_loop
 from data.splits import Part, data_identity, divide, window
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
+from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
+from ppuu.runtime.config import to_json
+from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
 

@@ -10,7 +10,7 @@ from scipy import stats
 from data.dots import SIDE, STEP_PIXELS, DotsConfig
 from eval.results import over_seeds
 from eval.slow_features import main as tabulate
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from train.one_cycle import descend
 from train.slow_features import Study, shown
 from train.slow_features import main as study

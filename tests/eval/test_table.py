@@ -9,7 +9,7 @@ import train.world_model
 from eval.steps import Step, carry_out
 from eval.table import main, markdown, plan, tabulate
 from eval.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 
 

@@ -9,11 +9,11 @@ import torch
 
 from envs.dense_traffic import DenseTrafficEnv
 from eval import to_minari
-from ppuu.command import run
-from ppuu.errors import InputError
 from ppuu.objectives.imitation import imitation_loss
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, dense_recording, straight_recording
 from train.demonstrations import demonstrations
 

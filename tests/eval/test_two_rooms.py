@@ -19,7 +19,7 @@ from eval.two_rooms import (
 )
 from eval.two_rooms import main as plan
 from ppuu.encoders import AssemblyConfig, ConvConfig, GruConfig, VectorHead
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from train.two_rooms import Learner, Training, trained, without
 from train.two_rooms import main as train
 

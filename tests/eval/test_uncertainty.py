@@ -10,7 +10,7 @@ import torch
 import train.world_model
 from eval.uncertainty import Judged, main, row
 from ppuu.costs import Uncertainty
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 from tests.runs import saved_world_model
 

@@ -8,10 +8,10 @@ import torch
 from envs.render import RenderConfig
 from eval import video
 from eval.closed_loop import Track
-from ppuu.command import run
-from ppuu.errors import InputError
 from ppuu.policies import NoAction
 from ppuu.policies.named import policy_by_name
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from ppuu.nest import moved
 from ppuu.observation import ObservationConfig
 from ppuu.policies import Policy, Surroundings
 from ppuu.policies.device import DevicePolicy, to_device
 from ppuu.policies.named import policy_by_name
+from ppuu.runtime.pytree import moved
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, tiny_clips
 

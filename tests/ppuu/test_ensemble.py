@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
 from ppuu.predictions import Target
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import Ensemble, MemberReplicas, TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips

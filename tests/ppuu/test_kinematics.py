@@ -8,10 +8,10 @@ import torch
 
 from data.sources import read_recordings
 from data.sources.commonroad import CommonRoad
-from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.kinematics import ActionBounds, infer_actions, rollout, step
 from ppuu.planners import GradientPlanner
+from ppuu.runtime.errors import InputError
 
 DT_S = 0.1
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.lanes import LaneField
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 
 RADIUS_M, WIDTH_M = 200.0, 3.6
 

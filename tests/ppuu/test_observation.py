@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.observation import Normalizer, Observation, ObservationConfig, observe
 from ppuu.predictions import OccupancyPrediction, UniformMotion
 from ppuu.raster import LANES, OFFROAD, VEHICLES, RasterConfig, RoadMap, draw
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from tests.helpers import Car, dense_recording, straight_recording
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from ppuu.config import with_setting
 from ppuu.costs import DrivingCostConfig
-from ppuu.errors import InputError
 from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.named import policy_by_name
 from ppuu.policies.planner_names import WORLDS, PlannerName
 from ppuu.policies.planning import PlanningPolicy
+from ppuu.runtime.config import with_setting
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import TokensConfig
 from tests.runs import saved_world_model
 

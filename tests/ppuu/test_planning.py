@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from ppuu.costs import DrivingCost
-from ppuu.errors import InputError
 from ppuu.kinematics import ActionBounds, rollout, step
-from ppuu.nest import mapped
 from ppuu.observation import ObservationConfig, observe
 from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner, Planner
 from ppuu.planners.base import value_and_gradient
@@ -19,6 +17,8 @@ from ppuu.policies.planning_cost import merged
 from ppuu.prediction_sources import ModelSource, RecordedSource
 from ppuu.predictions import Rollout
 from ppuu.raster import RasterConfig, RoadMap
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.pytree import mapped
 from ppuu.scene import Scene
 from ppuu.world_models import (
     ConstantVelocity,

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from ppuu.costs import DrivingCost, Uncertainty
-from ppuu.errors import InputError
 from ppuu.geometry import to_local
 from ppuu.kinematics import rollout as roll
 from ppuu.learned_costs import ValueFunction
@@ -27,6 +26,7 @@ from ppuu.policies.features import PixelsConfig
 from ppuu.policies.unroll import ModelTraffic, unroll
 from ppuu.predictions import ImageTarget, Target
 from ppuu.raster import RasterConfig, warp
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig, Ensemble
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, TINY_OBSERVATION, tiny_clips

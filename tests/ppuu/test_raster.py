@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.raster import (
     LANES,
@@ -25,6 +24,7 @@ from ppuu.raster import (
     warp,
 )
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 
 CONFIG = RasterConfig()
 PIXEL = CONFIG.metres_per_pixel

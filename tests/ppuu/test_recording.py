@@ -7,7 +7,6 @@ import h5py
 import numpy as np
 import pytest
 
-from ppuu.errors import InputError
 from ppuu.recording import (
     _ROWS,
     _VEHICLES,
@@ -16,6 +15,7 @@ from ppuu.recording import (
     save_recordings,
 )
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 ARRAYS = (*_ROWS, *_VEHICLES, "vehicle_pointer")

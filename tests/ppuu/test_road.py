@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import shapely
 
-from ppuu.errors import InputError
 from ppuu.road import Road, inside_polygon
+from ppuu.runtime.errors import InputError
 
 
 def curved(radius_m=80.0, lanes=3, width_m=3.5, points=40) -> Road:

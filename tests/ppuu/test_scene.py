@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from tests.helpers import Car, straight_recording
 

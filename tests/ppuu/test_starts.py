@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.geometry import to_local
 from ppuu.objectives import StartConfig, varied_starts
 from ppuu.observation import Observation
 from ppuu.raster import RasterConfig, draw_vehicles
+from ppuu.runtime.errors import InputError
 
 RASTER = RasterConfig()
 DT_S, STRIDE, FRAMES, SPEED = 0.1, 3, 4, 8.0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from ppuu.track_noise import TrackNoise
 from ppuu.tracks import Tracks
 

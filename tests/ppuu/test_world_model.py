@@ -8,11 +8,11 @@ import torch
 from torch import distributions
 
 from ppuu.geometry import to_world
-from ppuu.nest import repeat
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.observation import Observation, ObservationConfig
 from ppuu.raster import RasterConfig, RoadMap, draw_boxes, draw_road
 from ppuu.road import Road
+from ppuu.runtime.pytree import repeat
 from ppuu.world_models import DecoupledConfig, Latent
 from ppuu.world_models.motion import seen_velocity
 from tests.helpers import dense_recording

@@ -11,8 +11,8 @@ import torch
 import train.clips
 from data.events import EventWeights
 from data.splits import divide, window
-from ppuu.errors import InputError
 from ppuu.recording import StoredRecording, save_recordings
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 from tests.rollouts import TINY_OBSERVATION
 from train.clips import ClipSource, ClipStream

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ppuu.checkpoint import Checkpoint
+from ppuu.runtime.checkpoint import Checkpoint
 from tests.train.toy import LOOP, fit
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,6 @@ import torch
 
 import train.encoder
 import train.policy
-from ppuu.checkpoint import Checkpoint
-from ppuu.config import from_json, to_json
 from ppuu.encoders import (
     AssemblyConfig,
     ConvConfig,
@@ -18,11 +16,13 @@ from ppuu.encoders import (
     VectorHead,
     VitConfig,
 )
-from ppuu.errors import InputError
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_world_model
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.config import from_json, to_json
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import JepaConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ppuu.checkpoint import Checkpoint
+from ppuu.runtime.checkpoint import Checkpoint
 from tests.helpers import dense_recording
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ppuu.checkpoint import Checkpoint
-from ppuu.errors import InputError
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.errors import InputError
 from tests.train.toy import LOOP, Noisy, fit
 from train.average import MovingAverage
 from train.early_stop import EarlyStop

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.kinematics import rollout
 from ppuu.observation import ObservationConfig
 from ppuu.raster import RasterConfig
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig
 from tests.helpers import dense_recording
 from tests.rollouts import tiny_clips

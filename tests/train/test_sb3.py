@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from envs.vector import DenseTrafficVectorEnv
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from train import sb3
 
 pytest.importorskip("stable_baselines3", reason="needs the extra 'baselines'")

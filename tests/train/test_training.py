@@ -14,9 +14,7 @@ import train.policy
 import train.progress
 import train.world_model
 from data.events import EventWeights
-from ppuu.checkpoint import Checkpoint
 from ppuu.costs import DrivingCostConfig, Lane
-from ppuu.errors import InputError
 from ppuu.objectives import (
     AdversarialConfig,
     StartConfig,
@@ -29,6 +27,8 @@ from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.raster import RasterConfig
 from ppuu.runs import load_policy, load_world_model
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION

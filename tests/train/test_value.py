@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import train.value
-from ppuu.errors import InputError
 from ppuu.learned_costs import CostModelConfig
 from ppuu.observation import ObservationConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_cost_model, load_value
+from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 from tests.rollouts import TINY
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from ppuu.command import run
 from ppuu.objectives import Terms
+from ppuu.runtime.command import run
 from train import distributed
 from train.loop import Recipe, train
 from train.loop_config import LoopConfig

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from ...errors import require_positive
 from ...predictions import Rollout
+from ...runtime.errors import require_positive
 from ..base import PathTerm
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...terms import Terms
+from ...runtime.loss_terms import Terms
 from ..unrolled import Unrolled
 
 

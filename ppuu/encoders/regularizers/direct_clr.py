@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import InputError
-from ...terms import Terms
+from ...runtime.errors import InputError
+from ...runtime.loss_terms import Terms
 from ..unrolled import Unrolled
 from .base import Regularizer, by_moment
 from .info_nce import contrast_one_view

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...errors import InputError
-from ...terms import Terms
+from ...runtime.errors import InputError
+from ...runtime.loss_terms import Terms
 from ..unrolled import Unrolled
 from .base import Regularizer
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...errors import InputError
-from ...terms import Terms
+from ...runtime.errors import InputError
+from ...runtime.loss_terms import Terms
 from ..unrolled import Unrolled
 from .base import Regularizer, by_moment, prediction_error
 

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ...errors import InputError
 from ...geometry import to_local
 from ...observation import Observation, ObservationConfig
 from ...relations import PAIR_FEATURES, ROAD_FEATURES, pairs, road_beside
+from ...runtime.errors import InputError
 
 _AHEAD_M = (0.0, 12.0, 30.0)
 """Where the ego looks at the road."""

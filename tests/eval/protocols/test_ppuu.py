@@ -13,8 +13,8 @@ from envs.scenario import Scenarios
 from eval.closed_loop import main
 from eval.protocols.ppuu import PpuuEpisode, drive_ppuu, summary_ppuu
 from eval.track import Track
-from ppuu.errors import InputError
 from ppuu.policies import NoAction, RecordedHuman
+from ppuu.runtime.errors import InputError
 from ppuu.scene import Scene
 from tests.helpers import Car, straight_recording
 

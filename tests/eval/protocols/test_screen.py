@@ -8,8 +8,8 @@ import torch
 
 from data.ngsim_layouts import AXES
 from eval.protocols.screen import LOOK_AHEAD_PX, PX_PER_M, Screens
-from ppuu.errors import InputError
 from ppuu.raster import RasterConfig, RoadMap
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 FOOT_PX = 1.977081

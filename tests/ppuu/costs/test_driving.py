@@ -23,10 +23,10 @@ from ppuu.costs import (
     Proximity,
     VehicleTerm,
 )
-from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.raster import RasterConfig, RoadMap
 from ppuu.road import Road
+from ppuu.runtime.errors import InputError
 from tests.gradients import assert_alike, both_ways, cosine
 from tests.helpers import dense_recording
 from tests.rollouts import as_images, crowd, random_images, rollout_among, spaced

@@ -17,7 +17,7 @@ from ppuu.encoders import (
     as_places,
 )
 from ppuu.encoders.norms import JointBatchNorm
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 ENCODERS = [ConvConfig((4, 8)), ImpalaConfig((4, 8), 1), VitConfig((9, 8), 8, 1, 2)]
 HEADS = [MapHead(6), VectorHead(6)]

@@ -26,7 +26,7 @@ from ppuu.encoders.regularizers.info_nce import contrast_both_views, contrast_on
 from ppuu.encoders.regularizers.mcr2 import coding_rate
 from ppuu.encoders.regularizers.sigreg import epps_pulley
 from ppuu.encoders.regularizers.vicreg import lacking_deviation, squared_covariance
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 
 CONFIGS = [
     VicRegConfig(temporal_variance=1.0),

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.objectives.energy_score import energy_scores
 from ppuu.observation import ObservationConfig
 from ppuu.predictions import BoxPrediction, Target
 from ppuu.raster import LocalRoad, RoadMap
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, TINY_MODEL, tiny_clips

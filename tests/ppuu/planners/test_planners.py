@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from ppuu.errors import InputError
 from ppuu.planners import (
     PLANNERS,
     CemPlanner,
@@ -18,6 +17,7 @@ from ppuu.planners import (
     NoiseConfig,
 )
 from ppuu.planners.sampling import coloured_noise
+from ppuu.runtime.errors import InputError
 
 HORIZON, ACTIONS = 6, 2
 SAMPLERS = [name for name in PLANNERS if name not in ("gradient", "sgd", "lbfgs")]

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 import train.world_model
-from ppuu.checkpoint import Checkpoint
 from ppuu.costs import DrivingCost
-from ppuu.errors import InputError
 from ppuu.geometry import to_world
 from ppuu.kinematics import action_between, rollout
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.observation import ObservationConfig
 from ppuu.predictions import Rollout
 from ppuu.raster import CHANNELS, RasterConfig
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig, Ensemble, coupled
 from ppuu.world_models.convolutions import Conv2d
 from tests.helpers import Car, dense_recording, straight_recording

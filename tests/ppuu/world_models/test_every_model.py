@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from ppuu.costs import DrivingCost
-from ppuu.errors import InputError
-from ppuu.nest import repeat
 from ppuu.objectives import AdversarialConfig, adversarial_latents
 from ppuu.predictions import Rollout
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.pytree import repeat
 from ppuu.world_models import (
     ConstantAcceleration,
     ConstantVelocity,

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ppuu.geometry import to_world
-from ppuu.nest import repeat
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.raster import VEHICLES
+from ppuu.runtime.pytree import repeat
 from ppuu.world_models import CortexNetConfig, RecurrentConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips

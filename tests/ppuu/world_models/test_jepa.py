@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 import torch
 
-from ppuu.config import from_json, to_json
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig, VectorHead
 from ppuu.encoders.regularizers import (
     InfoNceConfig,
@@ -17,14 +16,15 @@ from ppuu.encoders.regularizers import (
     VicRegConfig,
 )
 from ppuu.encoders.telemetry import FAILURES
-from ppuu.errors import InputError
-from ppuu.nest import repeat
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
 from ppuu.planners import CemPlanner, GradientPlanner
 from ppuu.policies import Surroundings
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
 from ppuu.prediction_sources import ModelSource
 from ppuu.raster import RoadMap
+from ppuu.runtime.config import from_json, to_json
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.pytree import repeat
 from ppuu.world_models import JepaConfig, WorldModelConfig, posterior_noise
 from ppuu.world_models.motion import seen_velocity
 from tests.helpers import dense_recording

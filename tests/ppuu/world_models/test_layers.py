@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.raster import RasterConfig
+from ppuu.runtime.errors import InputError
 from ppuu.world_models.layers import (
     Bottleneck,
     ImageDecoder,

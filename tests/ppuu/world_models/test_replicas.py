@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ppuu.encoders.dropout import Dropout
-from ppuu.errors import InputError
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import ConstantVelocity, DropoutReplicas, Ensemble, MemberReplicas
 from tests.models import CONFIGS, ENSEMBLES, STEPS, case_of, contents, model_like_trained, seeded
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ppuu.errors import InputError
 from ppuu.observation import ObservationConfig
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import Tempered, TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, tiny_clips

@@ -13,8 +13,8 @@ import eval.closed_loop
 import eval.open_loop
 import train.policy
 import train.world_model
-from ppuu.command import run
-from ppuu.errors import InputError
+from ppuu.runtime.command import run
+from ppuu.runtime.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 
 import train.policy
 import train.world_model
-from ppuu.config import differences, from_json, to_json
-from ppuu.errors import InputError
+from ppuu.runtime.config import differences, from_json, to_json
+from ppuu.runtime.errors import InputError
 
 PRESETS = [
     *(("world_model", name, preset) for name, preset in train.world_model.PRESETS.items()),

@@ -13,7 +13,7 @@ from pathlib import Path
 from .errors import InputError
 
 NAME = "pretrained"
-FOLDER = Path(__file__).parent / "pretrained_runs"
+FOLDER = Path(__file__).parents[1] / "pretrained_runs"
 HASHES = FOLDER / "hashes.json"
 
 

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from ppuu.errors import InputError
-from ppuu.runtime import import_opencv, source_commit
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.packages import import_opencv
+from ppuu.runtime.provenance import source_commit
 
 
 class Broken:

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from ppuu import pretrained
-from ppuu.checkpoint import Checkpoint
-from ppuu.errors import InputError
 from ppuu.policies.named import policy_by_name
 from ppuu.runs import load_policy, load_world_model
+from ppuu.runtime import pretrained
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.errors import InputError
 
 
 def test_the_name_is_a_run_of_either_kind():

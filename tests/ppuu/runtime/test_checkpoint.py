@@ -6,12 +6,12 @@ import pickle
 import pytest
 import torch
 
-from ppuu.checkpoint import FILE_NAME, Checkpoint
-from ppuu.config import to_json
-from ppuu.errors import InputError
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_policy, load_world_model
+from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
+from ppuu.runtime.config import to_json
+from ppuu.runtime.errors import InputError
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
 
 
