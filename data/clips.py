@@ -16,13 +16,15 @@ from torch import Tensor
 
 from ppuu.geometry import rotate, to_local
 from ppuu.kinematics import ActionBounds, infer_actions
-from ppuu.observation import Observation, ObservationConfig, observe
+from ppuu.perception.observation import Observation, ObservationConfig, observe
+from ppuu.perception.raster_image import VEHICLES
+from ppuu.perception.road_map import RoadMap, draw_road
+from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.predictions import ImageTarget, Target
-from ppuu.raster import VEHICLES, RoadMap, draw_road, draw_vehicles
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.scene import Scene
+from ppuu.recordings.tracks import states_at
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
-from ppuu.tracks import states_at
 from ppuu.world_models import Predictor
 
 from .splits import FrameWindow

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from ppuu.units import seconds_to_frames
 

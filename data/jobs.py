@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from ppuu.recording import Recording, load_recordings, save_recordings
+from ppuu.recordings.recording import Recording, load_recordings, save_recordings
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 

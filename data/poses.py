@@ -9,9 +9,10 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import RoadMap, draw
-from ppuu.scene import Scene
+from ppuu.perception.observation import Observation, ObservationConfig
+from ppuu.perception.raster import draw
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.scene import Scene
 
 from .clips import Clips, recorded
 

@@ -11,7 +11,7 @@ from typing import Annotated, Union
 import tyro
 from tqdm import tqdm
 
-from ppuu.recording import Recording, save_recordings
+from ppuu.recordings.recording import Recording, save_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ppuu.raster import LANES, OFFROAD, VEHICLES, draw_boxes
+from ppuu.perception.raster_image import LANES, OFFROAD, VEHICLES
+from ppuu.perception.vehicle_raster import draw_boxes
 from ppuu.runs import load_world_model
 from ppuu.runtime.errors import InputError
 

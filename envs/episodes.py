@@ -13,8 +13,8 @@ import torch
 from gymnasium import spaces
 from jaxtyping import UInt8
 
-from ppuu.observation import ObservationConfig
-from ppuu.raster import RasterConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.runtime.config import from_json, to_json
 from ppuu.runtime.errors import InputError
 

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from ppuu import kinematics
 from ppuu.costs import Contact, Offroad
-from ppuu.observation import observe
+from ppuu.perception.observation import observe
+from ppuu.perception.raster_image import to_bytes
+from ppuu.perception.road_map import RoadMap
 from ppuu.predictions import EgoPath, KnownSpeed, OccupancyPrediction, UniformMotion
-from ppuu.raster import RoadMap, to_bytes
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 from ppuu.world_models import WorldModel
 
 from .scenario import Scenarios

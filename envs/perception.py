@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ppuu.neighbours import Neighbours
+from ppuu.recordings.neighbours import Neighbours
 from ppuu.runtime.errors import InputError
 
 _UNSEEN_FRAMES = 5

@@ -11,8 +11,8 @@ from jaxtyping import Float, UInt8
 
 from ppuu.geometry import box_corners
 from ppuu.policies.plan_snapshot import PlanSnapshot
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.packages import import_opencv
 
 from .simulator import Simulator

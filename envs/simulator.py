@@ -12,15 +12,17 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from ppuu import cpu_loops, kinematics
+from ppuu import kinematics
+from ppuu.backends import advance_cpu, dispatch
 from ppuu.kinematics import ActionBounds
-from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import CHANNELS, LocalRoad, RoadMap, draw_into
+from ppuu.perception.observation import Observation, ObservationConfig
+from ppuu.perception.raster import draw_into
+from ppuu.perception.raster_image import CHANNELS
+from ppuu.perception.road_map import LocalRoad, RoadMap
+from ppuu.recordings.scene import Scene
+from ppuu.recordings.tracks import matched, remembered
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
-from ppuu.tracks import matched, remembered
 
-from . import advance_cpu
 from .actuation import Actuation
 from .perception import Perception, PerceptionConfig
 from .saved import check, check_history, named, part
@@ -319,7 +321,7 @@ class Simulator:
         if self.traffic.reacts:
             self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
         others = self.traffic.neighbours(envs, self._of(self.vehicle, envs), frame)
-        if cpu_loops.applies(self.state, others.table_boxes, self.road_map.atlas):
+        if dispatch.applies(self.state, others.table_boxes, self.road_map.atlas):
             places = self._move_by_loop(envs, actions, others)
         else:
             places = self._move_by_tensors(envs, actions, others)
@@ -359,7 +361,7 @@ class Simulator:
         )  # fmt: skip
         places = torch.empty_like(envs)
         tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
-        cpu_loops.in_parts(
+        dispatch.in_parts(
             advance_cpu.advance,
             advance_cpu.SMALLEST_PART,
             (
@@ -468,7 +470,7 @@ class Simulator:
         config, rows = self._seen()
         past = self._past.index_select(0, rows).view(self.envs, config.frames, 4)
         if pixels and config.images:
-            images = cpu_loops.take_shares(self._images, rows)
+            images = dispatch.take_shares(self._images, rows)
         else:
             images = past.new_empty(len(rows), CHANNELS, 0, 0)
         tracks = road = None
@@ -487,7 +489,7 @@ class Simulator:
     def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
         """The images of ``observe`` as they are kept: coverage times 255."""
         config, rows = self._seen()
-        return cpu_loops.take(self._images, rows).unflatten(0, (self.envs, config.frames))
+        return dispatch.take(self._images, rows).unflatten(0, (self.envs, config.frames))
 
     def _seen(self) -> tuple[ObservationConfig, Int[Tensor, " images"]]:
         """What is observed, and the rows of the rings that hold it."""

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu import cpu_loops
+from ppuu.backends import contact_cpu, dispatch, termination_cpu
 from ppuu.geometry import clearance, time_to_collision, to_local
-from ppuu.raster import RoadMap
+from ppuu.perception.road_map import RoadMap
 
-from . import contact_cpu, judge_cpu
 from .traffic.base import Neighbours
 
 NEAREST = 16
@@ -64,7 +63,7 @@ def contact(
     ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
 ) -> Contact:
     """Exact box tests against the nearest vehicles."""
-    if cpu_loops.applies(ego_box, others.table_boxes):
+    if dispatch.applies(ego_box, others.table_boxes):
         return _contact_by_loops(ego_box, ego_speed_mps, others)
     offset = others.boxes[..., :2] - ego_box[:, None, :2]
     # A lower bound of the clearance orders the candidates, so that a long lorry is not
@@ -107,7 +106,7 @@ def _contact_by_loops(
     )
     tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
     kinds = tuple(int(kind) for kind in CollisionKind)
-    cpu_loops.in_parts(
+    dispatch.in_parts(
         contact_cpu.contact,
         contact_cpu.SMALLEST_PART,
         (*(table.numpy() for table in tables), NEAREST, kinds),
@@ -140,10 +139,15 @@ def off_the_road(
 
     The flanks keep the painted gaps between lanes (a gore narrower than the car) from counting.
     """
-    if cpu_loops.applies(ego_box, road_map.atlas):
+    if dispatch.applies(ego_box, road_map.atlas):
         lost = torch.empty_like(road, dtype=torch.bool)
-        cpu_loops.in_parts(
-            judge_cpu.off_the_road, judge_cpu.SMALLEST_PART, road_map.nodes, ego_box, road, lost
+        dispatch.in_parts(
+            termination_cpu.off_the_road,
+            termination_cpu.SMALLEST_PART,
+            road_map.nodes,
+            ego_box,
+            road,
+            lost,
         )
         return lost
     x, y, heading, _, width = ego_box.unbind(-1)
@@ -168,10 +172,11 @@ def outcomes(
     Without a goal line the human's last pose is where the recorded road ends: beyond it nobody is
     off the road.
     """
-    if cpu_loops.applies(state, goal_pose):
+    if dispatch.applies(state, goal_pose):
         outcome = torch.empty_like(frame)
-        cpu_loops.in_parts(
-            judge_cpu.outcomes, judge_cpu.SMALLEST_PART, (tuple(int(code) for code in Outcome),),
+        dispatch.in_parts(
+            termination_cpu.outcomes, termination_cpu.SMALLEST_PART,
+            (tuple(int(code) for code in Outcome),),
             state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome,
         )  # fmt: skip
         return outcome

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 
 from .actuation import Actuation
 from .perception import PerceptionConfig

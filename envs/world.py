@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.recording import Recording, load_recordings
-from ppuu.scene import Scene
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.recording import Recording, load_recordings
+from ppuu.recordings.scene import Scene
 
 from .scenario import ScenarioConfig, Scenarios, list_scenarios
 from .variation import Variation

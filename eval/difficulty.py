@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data.traffic.following import following
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole

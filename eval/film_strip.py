@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from data.clips import Clips
-from ppuu.raster import LANES, OFFROAD, VEHICLES
+from ppuu.perception.raster_image import LANES, OFFROAD, VEHICLES
 from ppuu.world_models import Predictor
 
 from .foresight import GroundTruth

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data.clips import Clip, Clips
 from ppuu.costs import DrivingCost
+from ppuu.perception.constant_velocity_frame import gliding_poses
 from ppuu.predictions import (
     Errors,
     KnownSpeed,
@@ -19,9 +20,8 @@ from ppuu.predictions import (
     Target,
     UniformMotion,
 )
-from ppuu.tracks import states_at
+from ppuu.recordings.tracks import states_at
 from ppuu.world_models import Predictor
-from ppuu.world_models.gliding import gliding_poses
 
 MEASURES = (
     "vehicle_iou", "best_vehicle_iou", "image_mse", "position_error_m", "best_position_error_m",

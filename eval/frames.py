@@ -14,10 +14,11 @@ from envs.reward import DEFAULT_WEIGHTS, Before, Step, weighted_terms
 from envs.simulator import Simulator
 from envs.termination import CollisionKind, Outcome
 from ppuu.costs import DrivingCost
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import LocalRoad
 from ppuu.policies import Policy
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.predictions import BoxPrediction, Rollout
-from ppuu.raster import LocalRoad, RasterConfig
 from ppuu.runtime.errors import InputError
 
 from .closed_loop import SUCCESSES

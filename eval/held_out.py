@@ -13,8 +13,8 @@ from torch import Tensor
 
 from data.clips import Clips
 from data.splits import Split, SplitManifest, part_of
-from ppuu.observation import ObservationConfig
-from ppuu.recording import load_recordings
+from ppuu.perception.observation import ObservationConfig
+from ppuu.recordings.recording import load_recordings
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.device import seeded
 from ppuu.runtime.errors import InputError

@@ -9,7 +9,7 @@ from pathlib import Path
 from data.splits import Part, seen_in_training
 from ppuu.policies.named import BASELINES, policy_by_name
 from ppuu.policies.planner_names import PREFIX, PlannerName
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.errors import InputError
 

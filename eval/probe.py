@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from data.clips import Clips
 from data.splits import Split
-from ppuu.lanes import LaneField
+from ppuu.recordings.lanes import LaneField
 from ppuu.runs import load_world_model
 from ppuu.runtime.command import run
 from ppuu.runtime.device import seed_everything

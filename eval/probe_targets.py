@@ -11,10 +11,10 @@ from torch import Tensor
 
 from data.clips import Clip
 from ppuu.geometry import to_local
-from ppuu.lanes import NO_LANE, LaneField
-from ppuu.scene import Scene
+from ppuu.perception.constant_velocity_frame import gliding_poses
+from ppuu.recordings.lanes import NO_LANE, LaneField
+from ppuu.recordings.scene import Scene
 from ppuu.units import LANE_WIDTH_M
-from ppuu.world_models.gliding import gliding_poses
 
 Kind = str
 """``slow`` (hardly changes in seconds), ``fast`` (what driving reacts to) or ``own``."""

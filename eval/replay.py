@@ -17,7 +17,7 @@ from data.splits import Split, SplitManifest
 from envs.render import road_markings
 from ppuu.policies import Policy
 from ppuu.policies.plan_snapshot import PlanSnapshot
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole

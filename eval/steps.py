@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ppuu.recording import list_recordings, load_recordings
+from ppuu.recordings.recording import list_recordings, load_recordings
 from ppuu.runtime.errors import InputError
 
 

@@ -26,10 +26,10 @@ from envs.episodes import DenseTrafficConfig, Episodes
 from envs.starts import Start
 from envs.termination import Outcome
 from ppuu import __version__
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import Policy
-from ppuu.raster import RasterConfig
-from ppuu.recording import Recording, load_recordings
+from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.packages import import_extra

@@ -15,12 +15,13 @@ from envs.simulator import Simulator, SimulatorConfig, StepResult
 from envs.traffic.registry import traffic_by_name
 from envs.tryout import Tryout
 from envs.variation import Variation
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
 from ppuu.policies import Policy, Surroundings
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.recording import Recording, load_recordings
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording, load_recordings
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 
 REPLAY = "replay"
 

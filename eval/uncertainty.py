@@ -21,11 +21,11 @@ from ppuu.objectives import UnrollConfig, expert_variances, predicted_traffic, u
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import BoxPrediction, Rollout
+from ppuu.recordings.tracks import states_beyond
 from ppuu.runs import load_policy, load_world_models
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
-from ppuu.tracks import states_beyond
 from ppuu.world_models import WorldModel
 
 from .clustered import clustered_means, clustered_rank_correlation, ranks_of

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import cpu_loops, kinematics_cpu
+from .backends import dispatch, kinematics_cpu
 from .geometry import wrap_angle
 from .runtime.errors import InputError
 
@@ -98,7 +98,7 @@ def rollout(
         dt_s: seconds a frame.
         held: frames for which each action is held.
     """
-    if cpu_loops.plain(state, actions):
+    if dispatch.plain(state, actions):
         return _Scan.apply(state, actions, dt_s, held)
     states = []
     for action in actions.unbind(-2):
@@ -117,7 +117,7 @@ class _Scan(torch.autograd.Function):
         ctx.dt_s, ctx.held = dt_s, held
         states = actions.new_empty(*actions.shape[:-1], 4)
         rows, time = actions.shape[:-2].numel(), actions.shape[-2]
-        cpu_loops.in_parts(
+        dispatch.in_parts(
             kinematics_cpu.rollout, kinematics_cpu.SMALLEST_PART, (dt_s, held),
             state.expand(*actions.shape[:-2], 4).reshape(rows, 4),
             actions.reshape(rows, time, 2), states.view(rows, time, 4),
@@ -131,7 +131,7 @@ class _Scan(torch.autograd.Function):
         rows, time = actions.shape[:-2].numel(), actions.shape[-2]
         to_state = actions.new_empty(rows, 4)
         to_actions = actions.new_empty(rows, time, 2)
-        cpu_loops.in_parts(
+        dispatch.in_parts(
             kinematics_cpu.rollout_gradient, kinematics_cpu.SMALLEST_PART, (ctx.dt_s, ctx.held),
             state.expand(*actions.shape[:-2], 4).reshape(rows, 4),
             actions.reshape(rows, time, 2), gradient.reshape(rows, time, 4), to_state, to_actions,

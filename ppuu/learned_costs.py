@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .observation import Normalizer, Observation, ObservationConfig
+from .perception.observation import Normalizer, Observation, ObservationConfig
 from .policies.features import PixelsConfig, TracksConfig
 from .runtime.errors import InputError
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ppuu import cpu_loops
+from ppuu.backends import dispatch
 
 
 def value_and_gradients(
@@ -23,18 +23,18 @@ def value_and_gradients(
 
 def both_ways(monkeypatch, function: Callable[..., Tensor], leaves: Sequence[Tensor]):
     """``value_and_gradients`` by a compiled pass, and by the tensor operations it stands for."""
-    single, answers = cpu_loops.single, []
+    single, answers = dispatch.single, []
 
     def noted(*tensors):
         answers.append(single(*tensors))
         return answers[-1]
 
-    monkeypatch.setattr(cpu_loops, "single", noted)
+    monkeypatch.setattr(dispatch, "single", noted)
     fast = value_and_gradients(function, leaves)
     assert answers and all(answers), "no compiled pass was taken"
-    monkeypatch.setattr(cpu_loops, "single", lambda *tensors: False)
+    monkeypatch.setattr(dispatch, "single", lambda *tensors: False)
     slow = value_and_gradients(function, leaves)
-    monkeypatch.setattr(cpu_loops, "single", single)
+    monkeypatch.setattr(dispatch, "single", single)
     return fast, slow
 
 

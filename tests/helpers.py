@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 
 LANE_WIDTH_M = 4.0
 DT_S = 0.1

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from data.clips import Clip, Clips
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.predictions import Prediction
-from ppuu.raster import RasterConfig
 from ppuu.runtime.pytree import mapped
 from ppuu.world_models import (
     CortexNetConfig,

@@ -9,7 +9,9 @@ import torch
 from data.clips import Clips
 from data.splits import FrameWindow
 from ppuu.geometry import to_world
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.predictions import (
     BoxPrediction,
     DrawnMotion,
@@ -18,8 +20,7 @@ from ppuu.predictions import (
     OccupancyPrediction,
     Rollout,
 )
-from ppuu.raster import LocalRoad, RasterConfig, RoadMap
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.world_models import DecoupledConfig
 
 TINY = RasterConfig(40, 24)

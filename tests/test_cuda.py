@@ -17,13 +17,13 @@ from envs.world import World
 from eval.track import choose_action
 from ppuu.costs import Uncertainty
 from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, Policy
 from ppuu.policies.device import to_device
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name
 from ppuu.policies.unroll import unroll
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run
 from ppuu.runtime.pytree import moved
 from ppuu.world_models import WorldModel

@@ -15,8 +15,8 @@ from data.clips import Clip, Clips, presents
 from data.events import EventWeights, clip_weights
 from data.sampler import ClipSampler
 from data.splits import Part, Split, SplitManifest, data_identity, part_of
-from ppuu.observation import Normalizer, ObservationConfig
-from ppuu.recording import Recording, StoredRecording, list_recordings
+from ppuu.perception.observation import Normalizer, ObservationConfig
+from ppuu.recordings.recording import Recording, StoredRecording, list_recordings
 from ppuu.runtime.errors import InputError
 
 VISIT_BATCHES = 500

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppuu.kinematics import ActionBounds
-from ppuu.observation import Observation
-from ppuu.raster import CHANNELS
+from ppuu.perception.observation import Observation
+from ppuu.perception.raster_image import CHANNELS
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.packages import import_extra
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from data.clips import Clip, Clips
 from ppuu.geometry import boxes_overlap
 from ppuu.objectives import StartConfig, as_recorded, varied_starts
-from ppuu.observation import Observation, observe
+from ppuu.perception.observation import Observation, observe
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
 from ppuu.world_models import CopyLast, tracks_spec

@@ -32,7 +32,7 @@ from ppuu.encoders.regularizers import (
 )
 from ppuu.encoders.telemetry import FAILURES, raised
 from ppuu.objectives import JepaLossConfig, Terms, jepa_loss, jepa_telemetry
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
 from ppuu.predictions import Target
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError

@@ -14,7 +14,7 @@ from data.events import EventWeights
 from data.splits import Split
 from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import StartConfig, UnrollConfig
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig, Policy
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
 from ppuu.policies.named import policy_by_name

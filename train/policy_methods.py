@@ -27,7 +27,7 @@ from ppuu.objectives import (
     unroll_noise,
     varied_starts,
 )
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
 from ppuu.policies import NetworkPolicy, Policy, Surroundings
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import Rollout, Target

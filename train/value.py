@@ -18,7 +18,7 @@ from data.splits import Split
 from ppuu.costs import DrivingCost, DrivingCostConfig
 from ppuu.learned_costs import CostModelConfig, ValueConfig, ValueFunction
 from ppuu.objectives import Terms, cost_model_loss, present, recorded_rollout, value_loss
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.predictions import Rollout
 from ppuu.runtime.command import run

@@ -14,14 +14,14 @@ from data.clips import Clip
 from data.events import EventWeights
 from data.splits import Split
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
+from ppuu.perception.track_noise import TrackNoise
 from ppuu.predictions import Target
 from ppuu.runs import load_world_model, weights_hash
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
-from ppuu.track_noise import TrackNoise
 from ppuu.world_models import (
     PAPER,
     CortexNetConfig,

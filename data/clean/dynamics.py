@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 
 from ppuu.kinematics import ActionBounds, infer_actions
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.units import seconds_to_frames
 
 from ..motion import SLOWEST_MPS, slope

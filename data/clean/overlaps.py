@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 
 from ppuu.geometry import boxes_overlap, clearance
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 
 
 def overlapping_pairs(recording: Recording) -> list[dict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.config import differences, from_json, to_json
 from ppuu.runtime.files import written_whole
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.packages import import_opencv
 
 _LANES_SHOWN = 8

@@ -6,8 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 

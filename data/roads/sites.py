@@ -22,7 +22,7 @@ from typing import Literal, get_args
 import numpy as np
 from jaxtyping import Float
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 
 DrawnSite = Literal["i80", "us101"]
 DRAWN: tuple[DrawnSite, ...] = get_args(DrawnSite)

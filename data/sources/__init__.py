@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 
 from .. import clean
 from .base import Source

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
 from ..raw import RawTracks

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import numpy as np
 from jaxtyping import Bool, Complex
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 
 from ..raw import RawTracks
 from ..roads.extent import refuse_stray

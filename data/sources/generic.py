@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.runtime.config import from_json
 from ppuu.runtime.errors import InputError
 from ppuu.units import METRES_PER_FOOT

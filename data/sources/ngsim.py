@@ -24,7 +24,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from ppuu.units import feet_to_metres
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from ppuu.recording import load_recordings
+from ppuu.recordings.recording import load_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 
 from .rules import Part
 

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 

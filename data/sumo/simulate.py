@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
 from ..traffic.road import I80, SECTION_M

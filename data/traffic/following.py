@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 
 _LONGEST_GAP_M = 80.0
 """Whoever is further behind does not follow."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.units import LANE_WIDTH_M
 
 SECTION_M = 500.0

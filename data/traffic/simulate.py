@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
 from .bends import Bend, bent

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from gymnasium import spaces
 
-from ppuu.observation import Observation, ObservationConfig
+from ppuu.perception.observation import Observation, ObservationConfig
 
 from ..simulator import Simulator
 from ..world import World

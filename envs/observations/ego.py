@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float
 
-from ppuu.observation import Observation, ObservationConfig
+from ppuu.perception.observation import Observation, ObservationConfig
 
 from ..simulator import Simulator
 from ..world import World

@@ -11,8 +11,9 @@ from gymnasium import spaces
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import RasterConfig, draw_boxes, to_bytes
+from ppuu.perception.observation import Observation, ObservationConfig
+from ppuu.perception.raster_image import RasterConfig, to_bytes
+from ppuu.perception.vehicle_raster import draw_boxes
 from ppuu.runtime.errors import InputError
 
 from ..simulator import Simulator

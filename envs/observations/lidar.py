@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ppuu.geometry import rotate, to_local
-from ppuu.observation import Observation, ObservationConfig
+from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.runtime.errors import InputError
 
 from ..simulator import Simulator

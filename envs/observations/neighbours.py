@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ppuu.geometry import to_local
-from ppuu.lanes import NO_LANE, LaneField
-from ppuu.observation import Observation, ObservationConfig
+from ppuu.perception.observation import Observation, ObservationConfig
+from ppuu.recordings.lanes import NO_LANE, LaneField
 from ppuu.runtime.errors import InputError
 
 from ..simulator import Simulator

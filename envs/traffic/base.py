@@ -9,7 +9,7 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ppuu.neighbours import Neighbours
+from ppuu.recordings.neighbours import Neighbours
 
 
 class Traffic(ABC):

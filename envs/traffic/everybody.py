@@ -9,11 +9,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ppuu import kinematics
-from ppuu.observation import Observation, observe
+from ppuu.perception.observation import Observation, observe
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
 from ppuu.policies import Policy, Surroundings
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.road import Road
-from ppuu.scene import Scene
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
 
 from .fleet import Fleet, Rows
 from .lane_order import NOBODY

@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ppuu.geometry import to_local
-from ppuu.lanes import LaneField
-from ppuu.neighbours import Neighbours
-from ppuu.road import Road
-from ppuu.scene import Scene
+from ppuu.recordings.lanes import LaneField
+from ppuu.recordings.neighbours import Neighbours
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
 
 from .base import Traffic
 from .idm import Idm, fastest_recorded_mps

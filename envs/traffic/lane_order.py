@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ppuu.lanes import NO_LANE, LaneField, LanePlace
+from ppuu.recordings.lanes import NO_LANE, LaneField, LanePlace
 
 NOBODY = -1
 

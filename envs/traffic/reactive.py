@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ppuu import kinematics
 from ppuu.geometry import wrap_angle
-from ppuu.lanes import LanePlace
+from ppuu.recordings.lanes import LanePlace
 
 from .fleet import Fleet, Rows
 from .lane_order import NOBODY, LaneOrder, flank_lane, gap_between, gap_to, two_lanes

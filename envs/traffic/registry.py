@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ppuu.policies.named import policy_by_name
-from ppuu.road import Road
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 
 from .base import Traffic
 from .everybody import Everybody

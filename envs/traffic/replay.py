@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ppuu.neighbours import Neighbours
-from ppuu.scene import Scene
+from ppuu.recordings.neighbours import Neighbours
+from ppuu.recordings.scene import Scene
 
 from .base import Traffic
 

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.road import Road
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 
 from . import sumo_worker
 from .fleet import Fleet, Rows

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ppuu.geometry import wrap_angle
-from ppuu.lanes import LanePlace
+from ppuu.recordings.lanes import LanePlace
 
 from .fleet import STRAYED_M, Fleet, Rows
 from .lane_order import NOBODY, LaneOrder, flank_lane, gap_to, two_lanes

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 
 _APART_M = 200.0
 """Between two copies of a road, beside each other."""

@@ -20,8 +20,8 @@ from data.poses import ClipPoses
 from data.sampler import ClipSampler
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
-from ppuu.observation import ObservationConfig
-from ppuu.recording import Recording, load_recordings
+from ppuu.perception.observation import ObservationConfig
+from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.device import choose_device, use_threads
 from ppuu.runtime.errors import InputError
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ppuu.geometry import to_local
 from ppuu.objectives.world_model import WorldModelLossConfig, ego_error
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
 from ppuu.predictions import Target
 from ppuu.runtime.randomness import normal
 from ppuu.world_models import CoupledWorldModel, Latent

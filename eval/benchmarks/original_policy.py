@@ -14,12 +14,12 @@ from torch import Tensor
 from ppuu.costs import Uncertainty
 from ppuu.kinematics import step
 from ppuu.objectives import Terms, UnrollConfig, policy_loss
-from ppuu.observation import Observation
+from ppuu.perception.constant_velocity_frame import SeenLaneSpeed
+from ppuu.perception.observation import Observation
+from ppuu.perception.raster_image import LANES, OFFROAD, VEHICLES
 from ppuu.policies import NetworkPolicy
 from ppuu.predictions import OccupancyPrediction, Rollout, UniformMotion
-from ppuu.raster import LANES, OFFROAD, VEHICLES
 from ppuu.world_models import CoupledWorldModel
-from ppuu.world_models.gliding import SeenLaneSpeed
 
 from . import original
 

@@ -19,7 +19,10 @@ from ppuu.costs import DrivingCost
 from ppuu.costs.base import RoadTerm, VehicleTerm
 from ppuu.geometry import boxes_overlap
 from ppuu.kinematics import ActionBounds, rollout
-from ppuu.observation import ObservationConfig
+from ppuu.perception.constant_velocity_frame import gliding_poses
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.predictions import (
     BoxPrediction,
     EgoMask,
@@ -27,11 +30,9 @@ from ppuu.predictions import (
     OccupancyPrediction,
     lane_speed_mps,
 )
-from ppuu.raster import LocalRoad, RasterConfig, RoadMap
-from ppuu.recording import load_recordings
+from ppuu.recordings.recording import load_recordings
+from ppuu.recordings.tracks import states_beyond
 from ppuu.runtime.errors import InputError
-from ppuu.tracks import states_beyond
-from ppuu.world_models.gliding import gliding_poses
 
 from ..results import Row
 

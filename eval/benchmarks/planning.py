@@ -16,10 +16,10 @@ from envs.scenario import ScenarioConfig, list_scenarios
 from ppuu.policies.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
 from ppuu.prediction_sources import ModelSource
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 from ppuu.world_models import PAPER, CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
 
 from ..results import Row

@@ -25,7 +25,7 @@ from ppuu.objectives import (
 from ppuu.policies import PAPER_POLICY, NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
 from ppuu.policies.unroll import unroll
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import PAPER, CoupledWorldModel, TokensConfig, WorldModelConfig

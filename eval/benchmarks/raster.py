@@ -9,15 +9,17 @@ import numpy as np
 import torch
 
 from data.traffic import PRESETS, generate
-from ppuu.raster import RasterConfig, RoadMap, draw
-from ppuu.scene import Scene
+from ppuu.perception.raster import draw
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.scene import Scene
 
 from ..results import Metric, Row, median_and_range
 
 
 @dataclass(frozen=True)
 class RasterBenchmark:
-    """Images per second of ``ppuu.raster.draw``, in generated dense traffic.
+    """Images per second of ``ppuu.perception.raster.draw``, in generated dense traffic.
 
     Attributes:
         batches: images drawn at once.

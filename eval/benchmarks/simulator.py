@@ -15,9 +15,10 @@ from data.traffic import PRESETS, generate
 from envs.simulator import Simulator, SimulatorConfig
 from envs.termination import contact, off_the_road
 from envs.world import World
-from ppuu.observation import ObservationConfig
-from ppuu.raster import CHANNELS, draw_into
-from ppuu.recording import Recording
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster import draw_into
+from ppuu.perception.raster_image import CHANNELS
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 

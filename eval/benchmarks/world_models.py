@@ -25,7 +25,7 @@ from ppuu.objectives import (
     jepa_loss,
     world_model_loss,
 )
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runs import load_world_model
 from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError

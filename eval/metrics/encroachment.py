@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from numba import njit
 from torch import Tensor
 
-from envs.contact_cpu import overlap
 from envs.traffic.base import Neighbours
+from ppuu.backends.contact_cpu import overlap
 from ppuu.units import seconds_to_frames
 
 LONGEST_S = 5.0

@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from data.events import row_events
-from ppuu.lanes import LaneField
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.lanes import LaneField
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 
 from .drives import Drives
 

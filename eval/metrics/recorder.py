@@ -11,7 +11,7 @@ from torch import Tensor
 
 from envs.simulator import Simulator, StepResult
 from envs.traffic.base import Neighbours
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 
 from .drives import Drives
 from .encroachment import Encroachment

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ppuu.raster import RasterConfig, draw_vehicles
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.vehicle_raster import draw_vehicles
 
 from .screen import PX_PER_M
 

@@ -21,11 +21,11 @@ from data.splits import Part
 from envs.scenario import Scenarios
 from envs.simulator import Simulator
 from envs.termination import Outcome
-from ppuu.neighbours import Neighbours
 from ppuu.policies import Policy
-from ppuu.recording import Recording
+from ppuu.recordings.neighbours import Neighbours
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 
 from ..results import Row, mean, rate
 from ..track import Track, simulator_for, take_turn

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.units import feet_to_metres
 
 from .screen import PX_PER_M

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from data.ngsim_layouts import AXES
 from envs.termination import off_the_road
-from ppuu.raster import RoadMap
-from ppuu.recording import Recording
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..predictions import Rollout
 from ..runtime.errors import InputError
 from ..world_models import WorldModel

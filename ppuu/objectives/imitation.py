@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..policies.network import NetworkPolicy
 from ..runtime.loss_terms import Terms
 

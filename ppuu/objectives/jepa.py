@@ -11,7 +11,7 @@ from ..encoders import gather
 from ..encoders.regularizers import time_similarity
 from ..encoders.telemetry import image_telemetry, input_telemetry, telemetry
 from ..encoders.unrolled import as_places
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..predictions import Target
 from ..runtime.errors import InputError
 from ..runtime.loss_terms import Terms

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..costs import DrivingCost
 from ..learned_costs import CostModel, ValueFunction
-from ..observation import Observation
+from ..perception.observation import Observation
+from ..perception.raster_image import RasterConfig
 from ..predictions import BoxPrediction, Rollout, Target
-from ..raster import RasterConfig
 from ..runtime.loss_terms import Terms
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost, DrivingCostConfig, Uncertainty
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..policies.unroll import FixedTraffic, ModelTraffic, Traffic
 from ..predictions import Rollout
 from ..runtime.errors import InputError, require_not_negative

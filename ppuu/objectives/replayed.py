@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..policies.unroll import FixedTraffic
 from ..predictions import BoxPrediction, Target
 from ..world_models import Predictor

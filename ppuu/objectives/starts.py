@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..geometry import wrap_angle
-from ..observation import Observation
-from ..raster import RasterConfig, warp_image
+from ..perception.observation import Observation
+from ..perception.raster_image import RasterConfig
+from ..perception.warp import warp_image
 from ..runtime.errors import InputError, require_not_negative
 from ..runtime.randomness import normal
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..geometry import to_local
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..predictions import Prediction, Target
 from ..runtime.errors import InputError, require_not_negative
 from ..runtime.loss_terms import Terms

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..observation import Observation, ObservationConfig
-from ..raster import RoadMap
-from ..scene import Scene
+from ..perception.observation import Observation, ObservationConfig
+from ..perception.road_map import RoadMap
+from ..recordings.scene import Scene
 from .plan_snapshot import PlanSnapshot
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..geometry import to_local
 from ..kinematics import ActionBounds, infer_actions
-from ..observation import Observation
+from ..perception.observation import Observation
 from .base import Policy, Surroundings
 
 

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..observation import Observation
-from ..raster import LocalRoad, RoadMap
+from ..perception.observation import Observation
+from ..perception.road_map import LocalRoad, RoadMap
 from ..runtime.pytree import moved
 from .base import Policy, Surroundings
 from .plan_snapshot import PlanSnapshot

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..kinematics import ActionBounds
-from ..observation import Normalizer, Observation, ObservationConfig
+from ..perception.observation import Normalizer, Observation, ObservationConfig
 from ..runtime.errors import InputError
 from ..world_models import PAPER, WorldModel
 from .base import Policy, Surroundings

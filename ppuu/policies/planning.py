@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ..kinematics import ActionBounds, rollout
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..planners import Plan
 from ..prediction_sources.base import PredictionFunction, PredictionSource
 from ..predictions import Prediction

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..costs import DrivingCost
 from ..kinematics import rollout
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..prediction_sources.base import PredictionFunction
 from ..predictions import Rollout
 from .planning_config import Merge, PlanningConfig

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..observation import Observation
+from ..perception.observation import Observation
+from ..perception.road_map import LocalRoad, RoadMap
 from ..prediction_sources import ModelSource
-from ..raster import LocalRoad, RoadMap
-from ..tracks import Tracks
+from ..recordings.tracks import Tracks
 from .planning_config import PlanningConfig
 from .planning_cost import PlanningCost
 

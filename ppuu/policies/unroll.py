@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..kinematics import rollout
 from ..learned_costs import ValueFunction
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..predictions import Prediction, Rollout
 from ..world_models import WorldModel
 from .network import NetworkPolicy

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..observation import Observation, ObservationConfig
+from ..perception.observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..predictions import Prediction
 from ..runtime.errors import InputError

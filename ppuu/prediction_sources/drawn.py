@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ..observation import Observation, ObservationConfig
+from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.observation import Observation, ObservationConfig
 from ..policies.base import Surroundings
 from ..predictions import OccupancyPrediction
 from ..runtime.errors import InputError
-from ..world_models.gliding import gliding_poses
 from .base import PredictionFunction, PredictionSource, unconditioned
 
 

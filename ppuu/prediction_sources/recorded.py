@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..observation import Observation, ObservationConfig
+from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.observation import Observation, ObservationConfig
+from ..perception.road_map import LocalRoad
 from ..policies.base import Surroundings
 from ..predictions import BoxPrediction
-from ..raster import LocalRoad
-from ..tracks import states_beyond
-from ..world_models.gliding import gliding_poses
+from ..recordings.tracks import states_beyond
 from .base import PredictionFunction, PredictionSource, unconditioned
 
 

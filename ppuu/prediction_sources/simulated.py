@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..kinematics import rollout
-from ..observation import Observation, ObservationConfig
+from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.observation import Observation, ObservationConfig
+from ..perception.road_map import LocalRoad
 from ..policies.base import Surroundings
 from ..predictions import BoxPrediction
-from ..raster import LocalRoad
 from ..runtime.errors import InputError
-from ..world_models.gliding import gliding_poses
 from .base import PredictionFunction, PredictionSource
 
 

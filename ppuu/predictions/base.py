@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..geometry import to_local
-from ..observation import Observation
-from ..raster import RasterConfig
+from ..perception.observation import Observation
+from ..perception.raster_image import RasterConfig
 from .mask import EgoMask, EgoPath
 from .target import Target
 

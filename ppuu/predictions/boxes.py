@@ -11,11 +11,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .. import cpu_loops
+from ..backends import boxes_cpu, dispatch
 from ..geometry import rotate, to_local
-from ..observation import Observation
-from ..raster import LocalRoad, draw_momentum, draw_vehicles
-from . import boxes_cpu
+from ..perception.observation import Observation
+from ..perception.road_map import LocalRoad
+from ..perception.vehicle_raster import draw_momentum, draw_vehicles
 from .base import Errors, Prediction, RoadChannel
 from .mask import EgoMask, EgoPath, interval_mass
 from .road_mass import mapped_road_mass
@@ -63,7 +63,7 @@ class BoxPrediction(Prediction):
         """Likewise."""
         tensors = (ego.states, mask.sizes_m, self.states)
         constant = not (torch.is_grad_enabled() and self.states.requires_grad)
-        if constant and cpu_loops.single(*tensors):
+        if constant and dispatch.single(*tensors):
             mass, momentum = _Moments.apply(ego.states, mask.sizes_m, self._table).unbind(-1)
             return mass, momentum
         return self._by_tensors(mask, ego)
@@ -226,9 +226,9 @@ class _Moments(torch.autograd.Function):
 
 def _in_parts(loop, states, sizes, boxes, *others) -> None:
     paths = states.shape[0] * states.shape[1]
-    cpu_loops.in_parts(
+    dispatch.in_parts(
         loop, boxes_cpu.SMALLEST_PART, (boxes.numpy(),),
         states.reshape(paths, *states.shape[2:]), sizes.reshape(paths, *sizes.shape[2:]),
-        cpu_loops.owners(paths, len(boxes)),
+        dispatch.owners(paths, len(boxes)),
         *(other.view(paths, *other.shape[2:]) for other in others),
     )  # fmt: skip

@@ -11,11 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .. import cpu_loops
+from ..backends import dispatch, occupancy_cpu
 from ..geometry import to_world
-from ..observation import Observation
-from ..raster import warp, warp_image
-from . import occupancy_cpu
+from ..perception.observation import Observation
+from ..perception.warp import warp, warp_image
 from .base import Errors, Prediction, RoadChannel
 from .mask import EgoMask, EgoPath, interval_mass
 from .samples import take_turns
@@ -121,7 +120,7 @@ class OccupancyPrediction(Prediction):
     ) -> Float[Tensor, "batch candidates samples time masks moments"]:
         """Mass of the first part; if there are two more, a vector, that along the ego's heading."""
         offset = self.offset(ego)
-        if cpu_loops.single(offset, mask.sizes_m, images):
+        if dispatch.single(offset, mask.sizes_m, images):
             return _Moments.apply(offset, mask.sizes_m, images, self.raster.metres_per_pixel)
         return self._by_tensors(images, mask, offset)
 
@@ -339,10 +338,10 @@ def _in_parts(loop, offset, sizes, images, shared, *others, alone: bool = False)
     paths = offset.shape[0] * offset.shape[1]
     pixels = images.detach().contiguous().flatten(0, 1)
     pixel_m, *rest = shared
-    cpu_loops.in_parts(
+    dispatch.in_parts(
         loop, paths + 1 if alone else occupancy_cpu.SMALLEST_PART,
         (pixels.numpy(), pixel_m, *rest),
         offset.reshape(paths, *offset.shape[2:]), sizes.reshape(paths, *sizes.shape[2:]),
-        cpu_loops.owners(paths, len(pixels)),
+        dispatch.owners(paths, len(pixels)),
         *(other.view(paths, *other.shape[2:]) for other in others),
     )  # fmt: skip

@@ -10,9 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .. import cpu_loops
-from ..raster import LocalRoad
-from . import road_mass_cpu
+from ..backends import dispatch, road_mass_cpu
+from ..perception.road_map import LocalRoad
 from .base import RoadChannel
 from .mask import EgoMask, EgoPath, interval_mass
 
@@ -29,7 +28,7 @@ def mapped_road_mass(
     sizes = mask.sizes_m
     numbers = _numbers(channels, sizes.shape[3])
     fixed = not (torch.is_grad_enabled() and sizes.requires_grad)
-    if fixed and cpu_loops.single(ego.states, sizes, atlas):
+    if fixed and dispatch.single(ego.states, sizes, atlas):
         return _RoadMass.apply(ego.states, sizes, road, numbers)
     return _by_tensors(road, mask, ego, numbers)
 
@@ -81,7 +80,7 @@ class _RoadMass(torch.autograd.Function):
         found = states.new_empty(batch, candidates, time, masks)
         slopes = states.new_empty(batch, candidates, time, masks, 4)
         owner = road.road.repeat_interleave(candidates)
-        cpu_loops.in_parts(
+        dispatch.in_parts(
             road_mass_cpu.road_masses, road_mass_cpu.SMALLEST_PART,
             (numbers, *road.road_map.nodes),
             states.reshape(paths, time, 4), sizes.reshape(paths, time, masks, 5), owner,

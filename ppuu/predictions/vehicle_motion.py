@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..raster import RasterConfig
-from ..splat import splat
+from ..perception.raster_image import RasterConfig
+from ..perception.splat import splat
 from .samples import take_turns
 
 _FAINT = 0.05

@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..observation import Normalizer, Observation, ObservationConfig
+from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.observation import Normalizer, Observation, ObservationConfig
+from ..perception.raster_image import RasterConfig
 from ..predictions import Prediction, Target, TargetConfig
-from ..raster import RasterConfig
 from ..runtime.errors import InputError
 from ..runtime.pytree import repeat
 from ..runtime.randomness import normal
-from .gliding import gliding_poses
 from .latent import Latent
 
 if TYPE_CHECKING:

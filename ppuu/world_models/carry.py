@@ -9,10 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from ..observation import Observation
+from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.observation import Observation
+from ..perception.raster_image import LANES, OFFROAD, VEHICLES, RasterConfig
+from ..perception.warp import sample
 from ..predictions import CarriedMotion, Flow, OccupancyPrediction
-from ..raster import LANES, OFFROAD, VEHICLES, RasterConfig, sample
-from .gliding import gliding_poses
 
 MAPS = 5
 """What ``carry`` reads: velocities of vehicles beyond those seen (ahead, left), newcomers, and

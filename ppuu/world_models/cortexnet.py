@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..encoders.dropout import MapDropout
-from ..observation import Observation
+from ..perception.constant_velocity_frame import SeenLaneSpeed, aligned_vehicles, gliding_poses
+from ..perception.observation import Observation
+from ..perception.raster_image import LANES, OFFROAD
 from ..predictions import OccupancyPrediction, Target, TargetConfig, UniformMotion
-from ..raster import LANES, OFFROAD
 from ..runtime.errors import InputError
 from .base import DropoutConfig, Ego, WorldModel
 from .carry import carried_road
-from .gliding import SeenLaneSpeed, aligned_vehicles, gliding_poses
 from .latent import Latent, posterior_head, zero_head
 
 

@@ -25,14 +25,14 @@ from torch import Tensor, nn
 
 from ..geometry import to_local, to_world
 from ..kinematics import action_between
-from ..observation import Normalizer, Observation, ObservationConfig
+from ..perception.constant_velocity_frame import SeenLaneSpeed
+from ..perception.observation import Normalizer, Observation, ObservationConfig
+from ..perception.raster_image import CHANNELS, LANES, OFFROAD, VEHICLES
 from ..predictions import OccupancyPrediction, Target, TargetConfig, UniformMotion
-from ..raster import CHANNELS, LANES, OFFROAD, VEHICLES
 from ..runtime.errors import InputError
 from ..runtime.pytree import repeat
 from .base import DropoutConfig, Ego, WorldModel
 from .convolutions import Conv2d
-from .gliding import SeenLaneSpeed
 from .latent import Latent
 from .layers import Bottleneck, ImageDecoder, StateHead, feature_maps, image_encoder, perceptron
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from ..encoders.dropout import Calls
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..predictions import Prediction, Target
 from ..runtime.errors import InputError
 from ..runtime.pytree import Repeatable, mapped, repeat

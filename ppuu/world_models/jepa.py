@@ -25,15 +25,15 @@ from ..encoders.regularizers import (
     UntrainedConfig,
     VicRegConfig,
 )
-from ..observation import Observation
+from ..perception.constant_velocity_frame import aligned_vehicles
+from ..perception.flow import seen_velocity
+from ..perception.observation import Observation
+from ..perception.raster_image import LANES, OFFROAD
 from ..predictions import OccupancyPrediction, Target, TargetConfig
-from ..raster import LANES, OFFROAD
 from ..runtime.errors import InputError
 from .base import Ego, ModelConfig, WorldModel
 from .carry import MAPS, carried_road, carry
-from .gliding import aligned_vehicles
 from .latent import Latent, posterior_head
-from .motion import seen_velocity
 
 _PATCHES = (8, 3)
 """Of a distracting pattern."""

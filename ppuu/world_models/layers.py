@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..encoders.dropout import Dropout, MapDropout
-from ..raster import RasterConfig
+from ..perception.raster_image import RasterConfig
 from ..runtime.errors import InputError
 from .convolutions import Conv2d, ConvTranspose2d
 

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..encoders.dropout import MapDropout
-from ..observation import Normalizer, Observation
+from ..perception.constant_velocity_frame import aligned_vehicles
+from ..perception.flow import seen_velocity
+from ..perception.observation import Normalizer, Observation
+from ..perception.raster_image import LANES, OFFROAD
 from ..predictions import OccupancyPrediction, Target, TargetConfig
-from ..raster import LANES, OFFROAD
 from ..runtime.errors import InputError
 from .base import DropoutConfig, Ego, WorldModel
 from .carry import MAPS, carry
-from .gliding import aligned_vehicles
 from .latent import Latent, posterior_head, zero_head
-from .motion import seen_velocity
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from torch.nn import functional
 
 from ..geometry import to_local, wrap_angle
 from ..kinematics import step as kinematic_step
-from ..observation import Observation, ObservationConfig
+from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.observation import Observation, ObservationConfig
 from ..predictions import BoxPrediction, TargetConfig
-from ..tracks import Tracks
+from ..recordings.tracks import Tracks
 from .base import ModelSpec, Predictor
-from .gliding import gliding_poses
 
 
 def tracks_spec(

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ..encoders.dropout import Calls, Dropout
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..predictions import Prediction, Target
 from ..runtime.errors import InputError
 from .base import Ego, WorldModel

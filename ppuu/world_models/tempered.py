@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..observation import Observation
+from ..perception.observation import Observation
 from ..predictions import Prediction
 from ..runtime.errors import InputError
 from .base import Predictor, WorldModel

@@ -24,13 +24,20 @@ from torch.nn import functional
 from ..encoders.dropout import Dropout
 from ..geometry import to_local
 from ..kinematics import step as kinematic_step
-from ..observation import Observation, ObservationConfig
+from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.observation import Observation, ObservationConfig
+from ..perception.relative_features import (
+    PAIR_FEATURES,
+    ROAD_FEATURES,
+    pairs,
+    present_action,
+    relative,
+    road_beside,
+)
 from ..predictions import BoxPrediction, Target, TargetConfig
-from ..relations import PAIR_FEATURES, ROAD_FEATURES, pairs, present_action, relative, road_beside
+from ..recordings.tracks import Tracks
 from ..runtime.errors import InputError
-from ..tracks import Tracks
 from .base import DropoutConfig, Ego, WorldModel
-from .gliding import gliding_poses
 from .latent import Latent, posterior_head, zero_head
 from .token_latents import MOMENTS, WENT, dealt, joined, moments, went
 

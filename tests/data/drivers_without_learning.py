@@ -13,7 +13,7 @@ import torch
 
 from data.traffic.idm import IdmParameters, idm_acceleration
 from ppuu.geometry import boxes_overlap
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 
 CONTEXT_FRAMES = 10
 GOAL_M = 215.0

@@ -10,7 +10,7 @@ import pytest
 from data.prepare import main
 from data.sources import SOURCES
 from data.traffic import simulate
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "add-your-traffic-camera.md"

@@ -11,8 +11,8 @@ from shapely import affinity
 
 from data.clean import Bounds, CleanConfig, Report, overlapping_pairs, recording
 from data.raw import RawTracks
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
 ROAD = Road.straight(1000.0, 3, 3.7, start_m=-100.0)

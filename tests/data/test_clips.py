@@ -10,9 +10,12 @@ import torch
 from data.clips import Clips
 from data.splits import FrameWindow
 from ppuu.kinematics import step
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster import draw
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap, draw_road
+from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.predictions import TargetConfig
-from ppuu.raster import RasterConfig, RoadMap, draw, draw_road, draw_vehicles
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CopyLast, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording

@@ -8,7 +8,7 @@ import torch
 
 from data.events import EventWeights, clip_events, clip_weights, row_events
 from data.sampler import ClipSampler
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from tests.helpers import LANE_WIDTH_M, Car, straight_recording
 from tests.rollouts import tiny_clips

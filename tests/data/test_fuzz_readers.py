@@ -20,7 +20,7 @@ from data.clean.checks import check_values
 from data.raw import RawTracks
 from data.sources import SOURCES, read_recordings
 from data.sources.base import Source
-from ppuu.recording import Recording, load_recordings
+from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from tests.data.damage import Injury, damages, injured

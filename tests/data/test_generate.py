@@ -13,7 +13,7 @@ from data.generate import main
 from data.sources import read_recordings
 from data.sources.ngsim import Ngsim
 from data.traffic import PRESETS, generate, simulate
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.units import METRES_PER_FOOT

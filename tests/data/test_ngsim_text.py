@@ -10,8 +10,8 @@ from data.ngsim_layouts import HIGHWAY, PORTAL, STREET
 from data.ngsim_sites import SITES
 from data.sources import read_recordings
 from data.sources.ngsim import Ngsim
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
 

@@ -11,7 +11,7 @@ import pytest
 from data.prepare import main
 from data.sources import SOURCES
 from data.sources.commonroad import CommonRoad
-from ppuu.recording import Recording, load_recordings
+from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 

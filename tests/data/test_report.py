@@ -11,7 +11,7 @@ from data import clean
 from data.clean import CleanConfig
 from data.clean.page import write_page
 from data.clean.plots import histogram, time_space
-from ppuu.recording import Recording, load_recordings, save_recordings
+from ppuu.recordings.recording import Recording, load_recordings, save_recordings
 
 from .test_clean import join, rows
 

@@ -16,8 +16,8 @@ from data.roads.strips import swept_lanes
 from data.sources import read_recordings
 from data.sources.commonroad import CommonRoad
 from data.sources.dlr import DlrUrban
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
 LANE_M = 3.5

@@ -15,7 +15,7 @@ from data.roads import sites
 from data.sources import read_recordings
 from data.sources.commonroad import CommonRoad
 from data.sources.ngsim import Ngsim
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.units import feet_to_metres
 from tests.data.test_ngsim import I80_ROWS, REAL_ROWS
 from tests.helpers import dense_recording

@@ -28,9 +28,9 @@ from data.splits import (
 from data.splits.__main__ import main
 from data.splits.leakage import data_identity
 from data.splits.rules import GAP_S
-from ppuu.observation import ObservationConfig
-from ppuu.recording import Recording, save_recordings
-from ppuu.road import Road
+from ppuu.perception.observation import ObservationConfig
+from ppuu.recordings.recording import Recording, save_recordings
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 from tests.rollouts import TINY

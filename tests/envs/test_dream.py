@@ -17,13 +17,14 @@ from envs.dream import UNKNOWN, DreamEnv, DreamVectorEnv
 from envs.imagined import ImaginedSimulator
 from envs.scenario import list_scenarios
 from envs.simulator import SimulatorConfig
-from ppuu.observation import ObservationConfig
-from ppuu.raster import RasterConfig, RoadMap
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.scene import Scene
 from ppuu.runs import load_world_model, weights_hash
 from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
 from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 from ppuu.world_models import CoupledConfig, DecoupledConfig, TokensConfig
 from tests.envs.test_environments import same, same_infos, swerve
 from tests.helpers import Car, dense_recording, straight_recording

@@ -16,8 +16,8 @@ from envs.traffic.registry import TRAFFICS, traffic_by_name
 from envs.world import World
 from ppuu.geometry import boxes_overlap, wrap_angle
 from ppuu.kinematics import infer_actions
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from tests.helpers import LANE_WIDTH_M, Car, straight_recording
 

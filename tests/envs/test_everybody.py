@@ -12,7 +12,7 @@ from envs.traffic import everybody
 from envs.traffic.everybody import Everybody
 from envs.traffic.registry import traffic_by_name
 from envs.world import World
-from ppuu.observation import ObservationConfig, observe
+from ppuu.perception.observation import ObservationConfig, observe
 from ppuu.policies import NetworkPolicyConfig, NoAction, Policy
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording

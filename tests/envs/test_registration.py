@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import check_env
 
 import envs
 from envs.sites import SITES, locate
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 

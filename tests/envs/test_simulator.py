@@ -11,12 +11,12 @@ from envs.scenario import ScenarioConfig, list_scenarios
 from envs.simulator import Simulator, SimulatorConfig
 from envs.termination import CollisionKind, Outcome
 from envs.world import World
-from ppuu import cpu_loops
+from ppuu.backends import dispatch
 from ppuu.geometry import boxes_overlap, clearance
 from ppuu.kinematics import ActionBounds, infer_actions
-from ppuu.observation import ObservationConfig, observe
-from ppuu.recording import Recording
-from ppuu.road import Road
+from ppuu.perception.observation import ObservationConfig, observe
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from tests.helpers import LANE_WIDTH_M, Car, dense_recording, straight_recording
 
@@ -351,7 +351,7 @@ def test_the_compiled_pass_moves_episodes_as_tensor_operations_do(config, monkey
         actions = torch.randn(loop.envs, 2, generator=random) * torch.tensor([3.0, 0.02])
         loop.step(actions)
         with monkeypatch.context() as patch:
-            patch.setattr(cpu_loops, "applies", lambda *tensors: False)
+            patch.setattr(dispatch, "applies", lambda *tensors: False)
             whole.step(actions)
     same = loop.outcome == whole.outcome
     assert same.float().mean() > 0.97

@@ -14,7 +14,7 @@ from envs.traffic import sumo
 from envs.traffic.registry import traffic_by_name
 from envs.traffic.sumo_network import edges, network
 from envs.world import World
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 

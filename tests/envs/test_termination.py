@@ -9,9 +9,10 @@ import torch
 
 from envs.termination import CollisionKind, Outcome, contact, off_the_road, outcomes
 from envs.traffic.base import Neighbours
-from ppuu import cpu_loops
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.road import Road
+from ppuu.backends import dispatch
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.road import Road
 
 
 def scenes(envs: int, slots: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Neighbours]:
@@ -38,7 +39,7 @@ def scenes(envs: int, slots: int, seed: int = 0) -> tuple[torch.Tensor, torch.Te
 def test_the_loop_finds_what_tensor_operations_find(slots, monkeypatch):
     ego, speed, others = scenes(3000, slots)
     loop = contact(ego, speed, others)
-    monkeypatch.setattr(cpu_loops, "applies", lambda *tensors: False)
+    monkeypatch.setattr(dispatch, "applies", lambda *tensors: False)
     whole = contact(ego, speed, others)
     # Where boxes all but touch, rounding decides.
     clear = whole.clearance_m.abs() > 1e-4
@@ -116,7 +117,7 @@ def test_endings_of_the_loop_are_those_of_tensor_operations(monkeypatch):
     end = torch.randint(20, (envs,), generator=random)
     arguments = (state, frame, end, flag(), goal, flag(), flag())
     loop = outcomes(*arguments)
-    monkeypatch.setattr(cpu_loops, "applies", lambda *tensors: False)
+    monkeypatch.setattr(dispatch, "applies", lambda *tensors: False)
     assert torch.equal(loop, outcomes(*arguments))
     assert set(loop.tolist()) == {int(code) for code in Outcome}
 
@@ -129,7 +130,7 @@ def test_the_loop_finds_the_same_egos_off_the_road(monkeypatch):
     box = torch.tensor([-30.0, -4.0, -3.1, 3.0, 1.5]) + unit * torch.tensor([140, 20, 6.2, 8, 1])
     road = torch.randint(2, (3000,), generator=random)
     loop = off_the_road(box, road, road_map)
-    monkeypatch.setattr(cpu_loops, "applies", lambda *tensors: False)
+    monkeypatch.setattr(dispatch, "applies", lambda *tensors: False)
     whole = off_the_road(box, road, road_map)
     assert 0.2 < whole.float().mean() < 0.9
     assert (loop != whole).float().mean() < 2e-3  # where a coverage is 0.5, to rounding

@@ -11,7 +11,7 @@ from envs.traffic.registry import traffic_by_name
 from envs.tryout import Tryout
 from envs.world import World
 from ppuu.kinematics import rollout
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import Surroundings
 from ppuu.prediction_sources import RecordedSource, SimulatorSource
 from ppuu.runtime.errors import InputError

@@ -16,8 +16,8 @@ from envs.simulator import Simulator, SimulatorConfig
 from envs.traffic.registry import traffic_by_name
 from envs.variation import Variation, widened
 from envs.world import World
-from ppuu.lanes import LaneField
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.recordings.lanes import LaneField
 from ppuu.runtime.errors import InputError
 from tests.helpers import LANE_WIDTH_M, Car, dense_recording, straight_recording
 

@@ -7,7 +7,7 @@ from eval.benchmarks import original_policy
 from eval.benchmarks.policies import MEMBERS, PoliciesBenchmark
 from ppuu.costs import Uncertainty
 from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.policies.unroll import unroll

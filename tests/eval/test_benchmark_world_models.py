@@ -13,8 +13,8 @@ from eval.benchmarks.peak import peak_mib
 from eval.benchmarks.world_models import ORIGINAL, Member, WorldModelsBenchmark
 from eval.foreseen import foreseen
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
-from ppuu.observation import ObservationConfig
-from ppuu.raster import RasterConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig, TokensConfig

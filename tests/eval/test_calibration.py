@@ -13,7 +13,7 @@ from eval.clustered import clustered_rank_correlation
 from eval.foresight import GroundTruth
 from eval.spread import SHARES, Spread, central, deviations_from_truth, joined, spreads
 from ppuu.kinematics import step
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import ConstantVelocity, TokensConfig, TokensWorldModel, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording

@@ -14,7 +14,7 @@ from envs.traffic.replay import Replay
 from eval.closed_loop import Episode, Track, episodes_of, log_of, main, summary
 from eval.policies import policy_by_name
 from eval.results import Metric
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, NoAction, RecordedHuman
 from ppuu.policies.features import PixelsConfig
 from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint

@@ -7,7 +7,7 @@ import torch
 from data.clips import Clips
 from data.splits import FrameWindow
 from eval.film_strip import film_strips
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.world_models import ConstantVelocity, tracks_spec
 from tests.helpers import dense_recording
 

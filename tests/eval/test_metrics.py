@@ -19,7 +19,7 @@ from eval.metrics.lanes import Lanes, lane_keeping
 from eval.metrics.progress import progress
 from eval.metrics.safety import safety
 from ppuu.policies import NoAction, RecordedHuman
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from tests.helpers import DT_S, LANE_WIDTH_M, Car, straight_recording
 
 

@@ -12,9 +12,9 @@ from eval.foresight import MEASURES, GroundTruth, costs_along, measure, overlap,
 from eval.held_out import common_observation
 from eval.open_loop import REFERENCES, judged, main, measured, references, table
 from eval.results import Metric
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.predictions import BoxPrediction, OccupancyPrediction
-from ppuu.raster import draw_vehicles
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import ConstantVelocity, Predictor, TokensConfig, tracks_spec
 from tests.helpers import Car, dense_recording, straight_recording

@@ -13,7 +13,7 @@ from eval.probe import main, shares
 from eval.probe_targets import KINDS, TargetReader
 from eval.probes import linear_probe, mlp_probe
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
-from ppuu.lanes import LaneField
+from ppuu.recordings.lanes import LaneField
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import JepaConfig
 from tests.helpers import DT_S, LANE_WIDTH_M, Car, dense_recording, straight_recording

@@ -16,11 +16,11 @@ from envs.termination import Outcome
 from eval import replay
 from eval.closed_loop import Track, simulator_for
 from eval.frames import chosen_scenarios, record
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import NoAction, RecordedHuman
 from ppuu.policies.named import policy_by_name
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.predictions import DrawnMotion, OccupancyPrediction
-from ppuu.raster import RasterConfig
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording

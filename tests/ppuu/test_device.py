@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import Policy, Surroundings
 from ppuu.policies.device import DevicePolicy, to_device
 from ppuu.policies.named import policy_by_name

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.predictions import Target
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Ensemble, MemberReplicas, TokensConfig

@@ -7,7 +7,9 @@ import torch
 
 from ppuu.costs import DrivingCost
 from ppuu.kinematics import ActionBounds, rollout, step
-from ppuu.observation import ObservationConfig, observe
+from ppuu.perception.observation import ObservationConfig, observe
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
 from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner, Planner
 from ppuu.planners.base import value_and_gradient
 from ppuu.policies import NetworkPolicyConfig, Surroundings
@@ -16,10 +18,9 @@ from ppuu.policies.planning import PlanningConfig, PlanningCost, PlanningPolicy,
 from ppuu.policies.planning_cost import merged
 from ppuu.prediction_sources import ModelSource, RecordedSource
 from ppuu.predictions import Rollout
-from ppuu.raster import RasterConfig, RoadMap
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.pytree import mapped
-from ppuu.scene import Scene
 from ppuu.world_models import (
     ConstantVelocity,
     CoupledConfig,

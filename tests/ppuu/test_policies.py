@@ -7,7 +7,9 @@ import torch
 
 from ppuu.geometry import to_world
 from ppuu.kinematics import step
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
 from ppuu.policies import (
     NetworkPolicyConfig,
     NoAction,
@@ -16,9 +18,8 @@ from ppuu.policies import (
     Surroundings,
 )
 from ppuu.policies.features import PixelsConfig
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.road import Road
-from ppuu.scene import Scene
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
 from tests.helpers import Car, straight_recording
 from tests.rollouts import TINY_OBSERVATION
 

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import EmbeddingConfig, PixelsConfig, TracksConfig
 from ppuu.world_models import TokensConfig

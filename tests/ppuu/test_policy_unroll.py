@@ -20,12 +20,13 @@ from ppuu.objectives import (
     unroll_noise,
     varied_starts,
 )
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.warp import warp
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.policies.unroll import ModelTraffic, unroll
 from ppuu.predictions import ImageTarget, Target
-from ppuu.raster import RasterConfig, warp
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig, Ensemble
 from tests.helpers import dense_recording

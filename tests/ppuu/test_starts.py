@@ -7,8 +7,9 @@ import torch
 
 from ppuu.geometry import to_local
 from ppuu.objectives import StartConfig, varied_starts
-from ppuu.observation import Observation
-from ppuu.raster import RasterConfig, draw_vehicles
+from ppuu.perception.observation import Observation
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.runtime.errors import InputError
 
 RASTER = RasterConfig()

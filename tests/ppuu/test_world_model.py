@@ -9,12 +9,14 @@ from torch import distributions
 
 from ppuu.geometry import to_world
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
-from ppuu.observation import Observation, ObservationConfig
-from ppuu.raster import RasterConfig, RoadMap, draw_boxes, draw_road
-from ppuu.road import Road
+from ppuu.perception.flow import seen_velocity
+from ppuu.perception.observation import Observation, ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap, draw_road
+from ppuu.perception.vehicle_raster import draw_boxes
+from ppuu.recordings.road import Road
 from ppuu.runtime.pytree import repeat
 from ppuu.world_models import DecoupledConfig, Latent
-from ppuu.world_models.motion import seen_velocity
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, tiny_clips
 

@@ -11,7 +11,7 @@ import torch
 import train.clips
 from data.events import EventWeights
 from data.splits import divide, window
-from ppuu.recording import StoredRecording, save_recordings
+from ppuu.recordings.recording import StoredRecording, save_recordings
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 from tests.rollouts import TINY_OBSERVATION

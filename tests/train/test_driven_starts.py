@@ -8,7 +8,7 @@ import torch
 from ppuu.geometry import boxes_overlap
 from ppuu.kinematics import rollout
 from ppuu.objectives import StartConfig
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicy, NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
 from tests.helpers import dense_recording

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ppuu.kinematics import rollout
-from ppuu.observation import ObservationConfig
-from ppuu.raster import RasterConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig
 from tests.helpers import dense_recording

@@ -22,10 +22,10 @@ from ppuu.objectives import (
     UnrollConfig,
     WorldModelLossConfig,
 )
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
-from ppuu.raster import RasterConfig
 from ppuu.runs import load_policy, load_world_model
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.errors import InputError

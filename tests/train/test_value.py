@@ -7,7 +7,7 @@ import torch
 
 import train.value
 from ppuu.learned_costs import CostModelConfig
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runs import load_cost_model, load_value
 from ppuu.runtime.errors import InputError

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ...observation import Observation, ObservationConfig
+from ...perception.observation import Observation, ObservationConfig
 from ...world_models import TokensConfig, WorldModelConfig
 
 

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ...observation import Observation, ObservationConfig
-from ...raster import VEHICLES, draw_boxes
+from ...perception.observation import Observation, ObservationConfig
+from ...perception.raster_image import VEHICLES
+from ...perception.vehicle_raster import draw_boxes
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...geometry import to_local
-from ...observation import Observation, ObservationConfig
-from ...relations import PAIR_FEATURES, ROAD_FEATURES, pairs, road_beside
+from ...perception.observation import Observation, ObservationConfig
+from ...perception.relative_features import PAIR_FEATURES, ROAD_FEATURES, pairs, road_beside
 from ...runtime.errors import InputError
 
 _AHEAD_M = (0.0, 12.0, 30.0)

@@ -12,7 +12,7 @@ import pytest
 
 from data.roads.frame import LocalFrame
 from data.traffic import PRESETS, generate, simulate
-from ppuu.recording import Recording
+from ppuu.recordings.recording import Recording
 
 OPPOSITE = 10_000
 """Added to the vehicle numbers of the second carriageway."""

@@ -14,8 +14,8 @@ from eval.closed_loop import main
 from eval.protocols.ppuu import PpuuEpisode, drive_ppuu, summary_ppuu
 from eval.track import Track
 from ppuu.policies import NoAction, RecordedHuman
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 from tests.helpers import Car, straight_recording
 
 SCALE = 24 / 3.7

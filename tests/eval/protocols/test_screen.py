@@ -8,7 +8,8 @@ import torch
 
 from data.ngsim_layouts import AXES
 from eval.protocols.screen import LOOK_AHEAD_PX, PX_PER_M, Screens
-from ppuu.raster import RasterConfig, RoadMap
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 

@@ -24,8 +24,9 @@ from ppuu.costs import (
     VehicleTerm,
 )
 from ppuu.geometry import to_world
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.road import Road
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from tests.gradients import assert_alike, both_ways, cosine
 from tests.helpers import dense_recording

@@ -20,7 +20,7 @@ from ppuu.costs import (
     RoadTerm,
     VehicleTerm,
 )
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.units import LINE_WIDTH_M
 from tests.exact_mass import exact_mass
 from tests.rollouts import crowd, random_images, rollout_among

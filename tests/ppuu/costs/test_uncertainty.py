@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 from ppuu.costs import Contact, DrivingCost, DrivingCostConfig, Proximity, Uncertainty
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.predictions import DrawnMotion, OccupancyPrediction
-from ppuu.raster import RasterConfig
 from tests.rollouts import crowd, random_images
 
 SMALL = DrivingCostConfig(proximity=Proximity(weight=0.1), contact=Contact(weight=0.1))

@@ -9,9 +9,9 @@ import torch
 from ppuu.geometry import to_world
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.objectives.energy_score import energy_scores
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.predictions import BoxPrediction, Target
-from ppuu.raster import LocalRoad, RoadMap
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import TokensConfig
 from tests.helpers import dense_recording

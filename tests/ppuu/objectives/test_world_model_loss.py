@@ -7,7 +7,7 @@ import torch
 
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.objectives.world_model import balanced_divergence
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Latent, TokensConfig, TokensWorldModel
 from tests.helpers import dense_recording

@@ -5,11 +5,11 @@ import torch
 
 from ppuu.costs import DrivingCost
 from ppuu.kinematics import rollout
+from ppuu.perception.constant_velocity_frame import gliding_poses
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
 from ppuu.prediction_sources import DrawnSource, ModelSource, RecordedSource
 from ppuu.predictions import OccupancyPrediction, Rollout
 from ppuu.world_models import ConstantVelocity, tracks_spec
-from ppuu.world_models.gliding import gliding_poses
 from tests.helpers import Car, straight_recording
 from tests.ppuu.test_planning import SEEN, situation
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from ppuu.geometry import rotate, to_world
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import LocalRoad, RoadMap
+from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.predictions import BoxPrediction, EgoMask, EgoPath, Target
-from ppuu.raster import LocalRoad, RasterConfig, RoadMap, draw_vehicles
-from ppuu.tracks import Tracks
+from ppuu.recordings.tracks import Tracks
 from tests.exact_mass import exact_mass
 from tests.gradients import assert_alike, both_ways, value_and_gradients
 from tests.helpers import dense_recording

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from ppuu.geometry import to_local, to_world
-from ppuu.observation import Observation
+from ppuu.perception.observation import Observation
+from ppuu.perception.raster_image import VEHICLES, RasterConfig
+from ppuu.perception.road_map import LocalRoad, RoadMap
+from ppuu.perception.vehicle_raster import draw_boxes
 from ppuu.predictions import (
     DrawnMotion,
     EgoMask,
@@ -17,8 +20,7 @@ from ppuu.predictions import (
     OccupancyPrediction,
     Target,
 )
-from ppuu.raster import VEHICLES, LocalRoad, RasterConfig, RoadMap, draw_boxes
-from ppuu.tracks import Tracks
+from ppuu.recordings.tracks import Tracks
 from tests.exact_mass import exact_mass
 from tests.gradients import assert_alike, both_ways, value_and_gradients
 from tests.helpers import dense_recording

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
 from ppuu.predictions import EgoMask, EgoPath
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from tests.exact_mass import exact_mass, seen_from
 from tests.gradients import cosine
 from tests.rollouts import as_images, spaced

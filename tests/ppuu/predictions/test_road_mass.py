@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.predictions import EgoMask, EgoPath
 from ppuu.predictions.road_mass import mapped_road_mass
-from ppuu.raster import LocalRoad, RasterConfig, RoadMap
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.units import LINE_WIDTH_M
 from tests.gradients import both_ways, value_and_gradients
 from tests.helpers import dense_recording

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.predictions import CarriedMotion, DrawnMotion, Flow, UniformMotion
-from ppuu.raster import RasterConfig
 
 RASTER = RasterConfig(12, 6, 1.0)
 BATCH, SAMPLES, TIME = 2, 3, 4

@@ -10,9 +10,9 @@ from ppuu.costs import DrivingCost
 from ppuu.geometry import to_world
 from ppuu.kinematics import action_between, rollout
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.raster_image import CHANNELS, RasterConfig
 from ppuu.predictions import Rollout
-from ppuu.raster import CHANNELS, RasterConfig
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig, Ensemble, coupled

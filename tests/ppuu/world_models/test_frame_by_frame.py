@@ -7,7 +7,7 @@ import torch
 
 from ppuu.geometry import to_world
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
-from ppuu.raster import VEHICLES
+from ppuu.perception.raster_image import VEHICLES
 from ppuu.runtime.pytree import repeat
 from ppuu.world_models import CortexNetConfig, RecurrentConfig
 from tests.helpers import dense_recording

@@ -17,16 +17,16 @@ from ppuu.encoders.regularizers import (
 )
 from ppuu.encoders.telemetry import FAILURES
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
+from ppuu.perception.flow import seen_velocity
+from ppuu.perception.road_map import RoadMap
 from ppuu.planners import CemPlanner, GradientPlanner
 from ppuu.policies import Surroundings
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
 from ppuu.prediction_sources import ModelSource
-from ppuu.raster import RoadMap
 from ppuu.runtime.config import from_json, to_json
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.pytree import repeat
 from ppuu.world_models import JepaConfig, WorldModelConfig, posterior_noise
-from ppuu.world_models.motion import seen_velocity
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips
 

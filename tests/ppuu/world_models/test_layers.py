@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ppuu.raster import RasterConfig
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models.layers import (
     Bottleneck,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Tempered, TokensConfig
 from tests.helpers import dense_recording

@@ -7,7 +7,7 @@ import torch
 from torch import distributions
 
 from ppuu.geometry import to_world
-from ppuu.observation import ObservationConfig
+from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Latent, TokensConfig, posterior_noise
 from ppuu.world_models.token_latents import MOMENTS, dealt, joined, moments, went

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .kinematics import step
+from ..kinematics import step
 from .neighbours import Neighbours
 from .scene import Scene
 

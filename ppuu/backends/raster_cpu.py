@@ -1,7 +1,7 @@
-"""The rasteriser's loops for one processor core, compiled by numba; ``ppuu.raster`` calls them.
+"""The rasteriser on a CPU.
 
-They draw what the tensor operations of ``ppuu.raster`` draw, to rounding, where no gradient is
-wanted and the numbers lie in main memory.
+Draws what the tensor operations of ``ppuu.perception.raster`` draw, to rounding, where no gradient
+is wanted.
 """
 
 from __future__ import annotations

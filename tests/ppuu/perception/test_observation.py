@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from ppuu.geometry import to_world
-from ppuu.observation import Normalizer, Observation, ObservationConfig, observe
+from ppuu.perception.observation import Normalizer, Observation, ObservationConfig, observe
+from ppuu.perception.raster import draw
+from ppuu.perception.raster_image import LANES, OFFROAD, VEHICLES, RasterConfig
+from ppuu.perception.road_map import RoadMap
 from ppuu.predictions import OccupancyPrediction, UniformMotion
-from ppuu.raster import LANES, OFFROAD, VEHICLES, RasterConfig, RoadMap, draw
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 from tests.helpers import Car, dense_recording, straight_recording
 
 CONFIG = ObservationConfig(frames=3, stride=4, raster=RasterConfig(40, 24))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ppuu.raster_cpu import coverage
+from .raster_cpu import coverage
 
 SMALLEST_PART = 2048
 """Environments; another thread for fewer costs more than it decides."""
@@ -24,7 +24,7 @@ def off_the_road(box, road, lost, nodes, per_metre, offset, low, high):
         box: ``(envs, 5)``.
         road: ``(envs,)``.
         lost: ``(envs,)`` the result.
-        nodes, per_metre, offset, low, high: of the road map (``ppuu.raster_cpu``).
+        nodes, per_metre, offset, low, high: of the road map (``ppuu.backends.raster_cpu``).
     """
     for e in range(len(box)):
         k = road[e]

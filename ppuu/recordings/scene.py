@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..runtime.errors import InputError
 from .neighbours import Neighbours
 from .recording import Recording
-from .runtime.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .runtime.errors import InputError
+from ..runtime.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .raster import RasterConfig
+from .raster_image import RasterConfig
 
 
 def splat(

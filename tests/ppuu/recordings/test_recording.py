@@ -7,14 +7,14 @@ import h5py
 import numpy as np
 import pytest
 
-from ppuu.recording import (
+from ppuu.recordings.recording import (
     _ROWS,
     _VEHICLES,
     Recording,
     load_recordings,
     save_recordings,
 )
-from ppuu.road import Road
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..runtime.errors import InputError
 from .road import Road, inside_polygon
-from .runtime.errors import InputError
 
 NO_LANE = -1
 

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .geometry import to_local
-from .raster import CHANNELS, LocalRoad, RasterConfig, RoadMap, draw_into
-from .runtime.errors import InputError
-from .scene import Scene
-from .tracks import Tracks, recorded_tracks
+from ..geometry import to_local
+from ..recordings.scene import Scene
+from ..recordings.tracks import Tracks, recorded_tracks
+from ..runtime.errors import InputError
+from .raster import draw_into
+from .raster_image import CHANNELS, RasterConfig
+from .road_map import LocalRoad, RoadMap
 
 
 @dataclass(frozen=True)

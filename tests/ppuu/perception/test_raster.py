@@ -11,19 +11,12 @@ import pytest
 import torch
 
 from ppuu.geometry import to_world
-from ppuu.raster import (
-    LANES,
-    OFFROAD,
-    VEHICLES,
-    RasterConfig,
-    RoadMap,
-    draw,
-    draw_boxes,
-    draw_road,
-    draw_vehicles,
-    warp,
-)
-from ppuu.road import Road
+from ppuu.perception.raster import draw
+from ppuu.perception.raster_image import LANES, OFFROAD, VEHICLES, RasterConfig
+from ppuu.perception.road_map import RoadMap, draw_road
+from ppuu.perception.vehicle_raster import draw_boxes, draw_vehicles
+from ppuu.perception.warp import warp
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
 CONFIG = RasterConfig()
@@ -342,7 +335,7 @@ def test_a_warped_image_is_the_image_from_there(straight):
 def test_no_compiler_is_needed(tmp_path):
     """numba brings its own: the loops compile and draw where PATH has no compiler at all."""
     program = (
-        "import shutil, torch; from ppuu.raster import RasterConfig, draw_vehicles;"
+        "import shutil, torch; from ppuu.perception.raster import RasterConfig, draw_vehicles;"
         "assert not any(map(shutil.which, ('cc', 'gcc', 'g++', 'clang', 'c++')));"
         "box = torch.tensor([[[0.0, 0.0, 0.0, 4.0, 2.0]]]);"
         "image = draw_vehicles(torch.zeros(1, 3), box, torch.ones(1, 1, dtype=torch.bool),"

@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from ..raster import RasterConfig, sample
+from .raster_image import RasterConfig
+from .warp import sample
 
 _FASTEST_AHEAD_MPS = 8.0
 _FASTEST_LEFT_MPS = 2.0

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ppuu.lanes import LaneField
-from ppuu.road import Road
+from ppuu.recordings.lanes import LaneField
+from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
 RADIUS_M, WIDTH_M = 200.0, 3.6

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .raster import LocalRoad
-from .tracks import Tracks
+from ..recordings.tracks import Tracks
+from .road_map import LocalRoad
 
 PAIR_FEATURES = 11
 _NEAR_M = 60.0

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from .contact_cpu import contact_of
-from .judge_cpu import is_off_the_road, outcome_of
+from .termination_cpu import is_off_the_road, outcome_of
 
 SMALLEST_PART = 64
 """Environments; waking another thread for fewer takes longer than moving them."""

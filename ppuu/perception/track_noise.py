@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .runtime.errors import require_not_negative
-from .tracks import Tracks
+from ..recordings.tracks import Tracks
+from ..runtime.errors import require_not_negative
 
 
 @dataclass(frozen=True)

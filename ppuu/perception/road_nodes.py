@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .road import Road, inside_polygon
+from ..recordings.road import Road, inside_polygon
 
 NODES_PER_PIXEL = 3
 """The grid is so much finer than the raster."""

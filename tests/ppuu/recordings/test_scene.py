@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
-from ppuu.scene import Scene
 from tests.helpers import Car, straight_recording
 
 

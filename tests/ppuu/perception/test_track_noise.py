@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from ppuu.perception.track_noise import TrackNoise
+from ppuu.recordings.tracks import Tracks
 from ppuu.runtime.errors import InputError
-from ppuu.track_noise import TrackNoise
-from ppuu.tracks import Tracks
 
 NOISE = TrackNoise(position_m=0.1, heading_rad=0.01, speed_mps=0.3)
 

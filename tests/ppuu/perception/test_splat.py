@@ -2,8 +2,9 @@
 
 import torch
 
-from ppuu.raster import RasterConfig, sample
-from ppuu.splat import splat
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.splat import splat
+from ppuu.perception.warp import sample
 
 CONFIG = RasterConfig(11, 7, 0.5)
 IMAGES = 3

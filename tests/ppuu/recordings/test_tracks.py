@@ -6,10 +6,11 @@ import torch
 
 from envs.scenario import ScenarioConfig, list_scenarios
 from envs.simulator import Simulator, SimulatorConfig
-from ppuu.observation import ObservationConfig, observe
-from ppuu.raster import RasterConfig, RoadMap
-from ppuu.scene import Scene
-from ppuu.tracks import recorded_tracks, states_at, states_beyond
+from ppuu.perception.observation import ObservationConfig, observe
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.scene import Scene
+from ppuu.recordings.tracks import recorded_tracks, states_at, states_beyond
 from tests.helpers import dense_recording
 
 CONFIG = ObservationConfig(frames=3, stride=2, raster=RasterConfig(rows=11, columns=8), vehicles=12)

@@ -13,9 +13,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from ..runtime.errors import InputError
+from ..runtime.files import written_whole
 from .road import Road
-from .runtime.errors import InputError
-from .runtime.files import written_whole
 
 SCHEMA_VERSION = 2
 _FORMAT = "ppuu-recording"

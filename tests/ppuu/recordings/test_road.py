@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 
-from ppuu.road import Road, inside_polygon
+from ppuu.recordings.road import Road, inside_polygon
 from ppuu.runtime.errors import InputError
 
 

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..observation import Observation, ObservationConfig
-from ..raster import VEHICLES, RasterConfig, warp
 from ..units import LANE_WIDTH_M
-from .motion import seen_velocity
+from .flow import seen_velocity
+from .observation import Observation, ObservationConfig
+from .raster_image import VEHICLES, RasterConfig
+from .warp import warp
 
 
 def gliding_poses(

@@ -1,0 +1,208 @@
+"""Roads become the two road channels of an image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from ..backends import dispatch, raster_cpu
+from ..recordings.road import Road
+from ..units import LINE_WIDTH_M
+from .raster_image import FULL, Images, RasterConfig, blank_images, require_finite_pose
+from .road_nodes import NODES_PER_PIXEL, road_nodes
+
+
+@dataclass(frozen=True, eq=False)
+class RoadMap:
+    """Lane lines and off-road area of several roads, drawn once on fine grids, read bilinearly.
+
+    A grid is three times finer than the raster and each of its nodes already holds the mean over
+    a raster pixel around it, so one look-up a pixel gives anti-aliased coverage.  All roads lie
+    side by side in one atlas; equal roads (several recordings of one site) share their place.
+    Positions in the atlas run from -1 to 1, along y first, as ``grid_sample`` takes them.
+
+    Attributes:
+        atlas: ``(2, nodes along x, nodes along y of all roads)`` lane and off-road coverage.
+        scale: ``(2,)`` atlas units per metre along y and x.
+        offset: ``(roads, 2)`` atlas position of each road's world origin.
+        low, high: ``(roads, 2)`` atlas positions of each road's outermost nodes.
+    """
+
+    atlas: Float[Tensor, "2 nodes_x nodes_y"]
+    scale: Float[Tensor, "2"]
+    offset: Float[Tensor, "roads 2"]
+    low: Float[Tensor, "roads 2"]
+    high: Float[Tensor, "roads 2"]
+
+    @classmethod
+    def build(
+        cls, roads: Sequence[Road], config: RasterConfig, device: torch.device | str = "cpu"
+    ) -> RoadMap:
+        """Draws the roads at the raster's scale."""
+        spacing = config.metres_per_pixel / NODES_PER_PIXEL
+        places: dict[Road, int] = {}
+        grids, origins, which = [], [], []
+        for road in roads:
+            if road not in places:
+                places[road] = len(grids)
+                nodes, origin = road_nodes(road, spacing, LINE_WIDTH_M)
+                grids.append(nodes)
+                origins.append(origin)
+            which.append(places[road])
+        size = np.array([grid.shape[1::-1] for grid in grids])
+        first = np.stack([np.cumsum(size[:, 0]) - size[:, 0], np.zeros(len(size))], axis=1)
+        shape = np.array([size[:, 0].sum(), size[:, 1].max()])
+        atlas = np.zeros((2, shape[1], shape[0]), np.float32)
+        for grid, start in zip(grids, first[:, 0].astype(int), strict=True):
+            atlas[:, : grid.shape[0], start : start + grid.shape[1]] = grid.transpose(2, 0, 1)
+        unit = 2.0 / (shape - 1)
+        origin = np.array(origins)[:, ::-1] / spacing
+
+        def tensor(array):
+            return torch.as_tensor(np.array(array), dtype=torch.float32, device=device)
+
+        return cls(
+            atlas=tensor(atlas / 255.0),
+            scale=tensor(unit / spacing),
+            offset=tensor(((first - origin) * unit - 1.0)[which]),
+            low=tensor((first * unit - 1.0)[which]),
+            high=tensor(((first + size - 1) * unit - 1.0)[which]),
+        )
+
+    @cached_property
+    def nodes(self) -> tuple[np.ndarray, np.float32, np.ndarray, np.ndarray, np.ndarray]:
+        """The atlas for ``raster_cpu``, in whole nodes, x first.
+
+        Coverage as ``raster_cpu.pack`` packs it, nodes per metre, and for each road the node at
+        the world's origin, its first and its last node.
+        """
+        count = torch.tensor(self.atlas.shape[:0:-1])
+        unit = 0.5 * (count - 1).double()
+        offset, low, high = (
+            ((place.double() + 1.0) * unit).flip(-1).float().contiguous().numpy()
+            for place in (self.offset, self.low, self.high)
+        )
+        nodes = raster_cpu.pack(self.atlas.numpy())
+        return nodes, np.float32(self.scale[0] * unit[0]), offset, low, high
+
+    def read(
+        self,
+        x_m: Float[Tensor, "batch *points"],
+        y_m: Float[Tensor, "batch *points"],
+        road: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch 2 *points"]:
+        """Lane-line and off-road coverage at world points; outside the grid all is off-road."""
+        if dispatch.applies(x_m, y_m, self.atlas):
+            shape = (len(road), math.prod(x_m.shape[1:]))
+            found = x_m.new_empty(shape[0], 2, shape[1])
+            dispatch.in_parts(
+                raster_cpu.read, raster_cpu.SMALLEST_READ, self.nodes,
+                x_m.reshape(shape), y_m.reshape(shape), road, found,
+            )  # fmt: skip
+            return found.view(len(road), 2, *x_m.shape[1:])
+        points = torch.stack([y_m, x_m], dim=-1).view(len(road), 1, -1, 2)
+        place = points * self.scale + self.offset[road][:, None, None]
+        return self.look_up(place, road).view(len(road), 2, *x_m.shape[1:])
+
+    def look_up(
+        self, place: Float[Tensor, "batch rows columns 2"], road: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch 2 rows columns"]:
+        """Lane-line and off-road coverage at positions in the atlas."""
+        # A road's outermost nodes hold what lies beyond them: no line, and off-road.
+        low = self.low[road][:, None, None].to(place.dtype)
+        high = self.high[road][:, None, None].to(place.dtype)
+        atlas = self.atlas.to(place.dtype).expand(len(road), -1, -1, -1)
+        return functional.grid_sample(
+            atlas,
+            torch.clamp(place, low, high),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=True,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRoad:
+    """The road of each element of a batch: a map, which is known, and not a prediction.
+
+    Attributes:
+        road_map: all roads.
+        road: ``(batch,)`` whose.
+    """
+
+    road_map: RoadMap
+    road: Int[Tensor, " batch"]
+
+    def read(
+        self, x_m: Float[Tensor, "batch *points"], y_m: Float[Tensor, "batch *points"]
+    ) -> Float[Tensor, "batch 2 *points"]:
+        """Lane-line and off-road coverage at world points."""
+        return self.road_map.read(x_m, y_m, self.road)
+
+    def draw(
+        self, poses: Float[Tensor, "batch time 3"], config: RasterConfig
+    ) -> Float[Tensor, "batch time 2 rows columns"]:
+        """Both channels as seen from poses."""
+        time = poses.shape[1]
+        roads = self.road.repeat_interleave(time)
+        return draw_road(poses.flatten(0, 1), roads, self.road_map, config).unflatten(0, (-1, time))
+
+    def take(self, rows: Int[Tensor, " some"]) -> LocalRoad:
+        """Some elements of the batch."""
+        return LocalRoad(self.road_map, self.road[rows])
+
+    def repeat(self, copies: int) -> LocalRoad:
+        """Every element of the batch ``copies`` times in a row."""
+        return LocalRoad(self.road_map, self.road.repeat_interleave(copies, 0))
+
+
+def draw_road(
+    pose: Float[Tensor, "batch 3"],
+    road: Int[Tensor, " batch"],
+    road_map: RoadMap,
+    config: RasterConfig,
+) -> Float[Tensor, "batch 2 rows columns"]:
+    """The lane and off-road channels as seen from poses."""
+    pixel = config.metres_per_pixel
+    if dispatch.applies(pose, road_map.atlas):
+        images, place = blank_images(pose, 2, config)
+        _loop_over_roads(pose, road, road_map, config, images, place, (0, 1))
+        return images
+    row = torch.arange(config.rows, device=pose.device, dtype=pose.dtype)
+    column = torch.arange(config.columns, device=pose.device, dtype=pose.dtype)
+    ahead = (0.5 * (config.rows - 1) - row)[:, None, None] * pixel
+    left = (0.5 * (config.columns - 1) - column)[:, None] * pixel
+    cos, sin = pose[:, 2].cos(), pose[:, 2].sin()
+    forward = torch.stack([sin, cos], dim=-1)[:, None, None] * road_map.scale
+    sideways = torch.stack([cos, -sin], dim=-1)[:, None, None] * road_map.scale
+    centre = pose[:, :2].flip(-1) * road_map.scale + road_map.offset[road]
+    # One sum over all pixels; everything before it is as small as a row or a column.
+    place = (centre[:, None, None] + forward * ahead) + sideways * left
+    return road_map.look_up(place, road)
+
+
+def _loop_over_roads(
+    pose: Float[Tensor, "batch 3"],
+    road: Int[Tensor, " batch"],
+    road_map: RoadMap,
+    config: RasterConfig,
+    images: Images,
+    place: Int[Tensor, " batch"],
+    channels: tuple[int, int],
+) -> None:
+    require_finite_pose(pose)
+    pixel_m = np.float32(config.metres_per_pixel)
+    dispatch.in_parts(
+        raster_cpu.draw_road,
+        raster_cpu.SMALLEST_PART,
+        (images.numpy(), FULL[images.dtype], *road_map.nodes, pixel_m, *channels),
+        pose, road, place,
+    )  # fmt: skip

@@ -1,0 +1,170 @@
+"""Boxes of vehicles become the vehicle channel of an image."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..backends import dispatch, raster_cpu
+from ..geometry import to_local
+from ..recordings.neighbours import Neighbours
+from .raster_image import FULL, Images, RasterConfig, blank_images
+
+_COMPACT_M = (6.5, 3.0)
+"""Boxes up to this extent (all cars) share windows of one small size; lorries get larger ones."""
+
+
+def draw_boxes(
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch rows columns"]:
+    """Draws boxes given in the image's frame (x ahead, y left, heading against 'up').
+
+    Each box touches only a small window of pixels around its centre, so all windows of the batch
+    are evaluated at once and added into place.  Coverage is the product of the overlaps along
+    the box's two axes: exact for boxes along the pixel grid, anti-aliased for turned ones.
+    """
+    if dispatch.applies(boxes):
+        return draw_vehicles(boxes.new_zeros(len(boxes), 3), boxes, visible, config)
+    return _draw_weighted(boxes, visible, torch.ones_like(boxes[..., :1]), config)[:, 0].clamp(
+        max=1
+    )
+
+
+def _draw_weighted(
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    weight: Float[Tensor, "batch boxes weights"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch weights rows columns"]:
+    """Sums of the boxes' coverage, each times its weights."""
+    pixel = config.metres_per_pixel
+    with torch.no_grad():
+        cos, sin = boxes[..., 2].cos().abs(), boxes[..., 2].sin().abs()
+        length, width = boxes[..., 3], boxes[..., 4]
+        # A pixel further out than this from the box's axes cannot be touched.
+        edge = 0.5 * pixel * (cos + sin)
+        ahead = 0.5 * (length * cos + width * sin) + edge
+        left = 0.5 * (length * sin + width * cos) + edge
+        visible = visible & (boxes[..., 0].abs() < ahead + 0.5 * pixel * config.rows)
+        visible = visible & (boxes[..., 1].abs() < left + 0.5 * pixel * config.columns)
+        owner, slot = visible.nonzero(as_tuple=True)
+        half = torch.stack([ahead[owner, slot], left[owner, slot]], dim=-1) / pixel
+        room = half.new_tensor(_COMPACT_M) / (2 * pixel) + 1.0
+        compact = (half <= room).all(-1)
+    chosen, weight = boxes[owner, slot], weight[owner, slot]
+    image = boxes.new_zeros(boxes.shape[0], weight.shape[1], config.rows, config.columns)
+    for group in (compact, ~compact):
+        member = group.nonzero()[:, 0]
+        if len(member):
+            image = image + _draw_windows(
+                chosen[member], weight[member], owner[member], half[member], image, config
+            )
+    return image
+
+
+def _loop_over_boxes(
+    pose: Float[Tensor, "batch 3"],
+    others: Neighbours,
+    config: RasterConfig,
+    images: Images,
+    place: Int[Tensor, " batch"],
+    channel: int,
+) -> None:
+    dispatch.in_parts(
+        raster_cpu.draw_boxes,
+        raster_cpu.SMALLEST_PART,
+        (
+            images.numpy(),
+            FULL[images.dtype],
+            *vehicle_tables(others),
+            np.float32(config.metres_per_pixel),
+            channel,
+        ),
+        pose, others.row, others.ego, place,
+    )  # fmt: skip
+
+
+def vehicle_tables(others: Neighbours) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and occupants for the loops."""
+    return others.table_boxes.contiguous().numpy(), others.table_vehicle.numpy()
+
+
+def _draw_windows(
+    box: Float[Tensor, "shown 5"],
+    weight: Float[Tensor, "shown weights"],
+    owner: Int[Tensor, " shown"],
+    half: Float[Tensor, "shown 2"],
+    image: Float[Tensor, "batch weights rows columns"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch weights rows columns"]:
+    """Weighted coverage in images like ``image``, with windows as large as the largest.
+
+    ``half`` is half the extent of each window in pixels.  The canvas has a margin as wide as a
+    window, so that no window needs cutting.
+    """
+    cells = 1.0 / config.metres_per_pixel
+    with torch.no_grad():
+        rows, columns = (int(extent) + 1 for extent in (2 * half.amax(0)).floor().tolist())
+        middle = box.new_tensor([0.5 * (config.rows - 1), 0.5 * (config.columns - 1)])
+        first = (middle - box[:, :2] * cells - half).ceil()
+        canvas_rows, canvas_columns = config.rows + 2 * rows, config.columns + 2 * columns
+        place = first.long() + torch.tensor([rows, columns], device=box.device)
+        corner = (owner * canvas_rows + place[:, 0]) * canvas_columns + place[:, 1]
+        row = torch.arange(rows, device=box.device)
+        column = torch.arange(columns, device=box.device)
+        window = row[:, None] * canvas_columns + column
+        index = corner[:, None, None] + window
+        # Row and column numbers of the windows' first pixels, counted from the image's middle.
+        start = middle - first
+    cos, sin = box[:, 2, None].cos(), box[:, 2, None].sin()
+    ahead = start[:, 0, None] - row - box[:, 0, None] * cells
+    left = start[:, 1, None] - column - box[:, 1, None] * cells
+    along = (cos * ahead)[:, :, None] + (sin * left)[:, None, :]
+    across = (cos * left)[:, None, :] - (sin * ahead)[:, :, None]
+    extent = (box[:, 3:5] * cells)[:, :, None, None]
+    cover = _overlap(along, extent[:, 0]) * _overlap(across, extent[:, 1])
+    canvas = box.new_zeros(image.shape[0] * canvas_rows * canvas_columns, weight.shape[1])
+    canvas.index_add_(
+        0, index.flatten(), cover.flatten()[:, None] * weight.repeat_interleave(cover[0].numel(), 0)
+    )
+    canvas = canvas.view(-1, canvas_rows, canvas_columns, weight.shape[1]).movedim(-1, 1)
+    return canvas[..., rows : rows + config.rows, columns : columns + config.columns]
+
+
+def _overlap(
+    distance: Float[Tensor, "shown rows columns"], extent: Float[Tensor, "shown 1 1"]
+) -> Float[Tensor, "shown rows columns"]:
+    """Share of a unit interval at ``distance`` that lies in an interval of ``extent`` around 0."""
+    share = 0.5 * (extent + 1.0) - distance.abs()
+    return torch.minimum(share.clamp(min=0.0), extent.clamp(max=1.0))
+
+
+def draw_vehicles(
+    pose: Float[Tensor, "batch 3"],
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch rows columns"]:
+    """The vehicle channel as seen from poses, boxes given in the world."""
+    if dispatch.applies(pose, boxes):
+        images, place = blank_images(pose, 1, config)
+        _loop_over_boxes(pose, Neighbours.of(boxes, visible), config, images, place, 0)
+        return images[:, 0]
+    return draw_boxes(to_local(boxes, pose[:, None]), visible, config)
+
+
+def draw_momentum(
+    pose: Float[Tensor, "batch 3"],
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    speed_mps: Float[Tensor, "batch boxes"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch 2 rows columns"]:
+    """Coverage times velocity, ahead and to the left of poses; boxes are given in the world."""
+    local = to_local(boxes, pose[:, None])
+    velocity = speed_mps[..., None] * torch.stack([local[..., 2].cos(), local[..., 2].sin()], -1)
+    return _draw_weighted(local, visible, velocity, config)

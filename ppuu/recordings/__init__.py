@@ -1,0 +1,1 @@
+"""What was recorded: tracks of vehicles on a road, in metres and seconds."""
