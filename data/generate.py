@@ -11,7 +11,8 @@ import tyro
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
-from . import ngsim_text, sumo, traffic
+from . import sumo, traffic
+from .sources import ngsim_text
 from .traffic import PRESETS
 
 SUMO = "sumo"

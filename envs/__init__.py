@@ -2,10 +2,10 @@
 
 from gymnasium.envs.registration import register, registry
 
-from .sites import SITES
+from .gym.sites import SITES
 
-_REAL = ("envs.dense_traffic:DenseTrafficEnv", "envs.vector:DenseTrafficVectorEnv")
-_IMAGINED = ("envs.dream:DreamEnv", "envs.dream:DreamVectorEnv")
+_REAL = ("envs.gym.dense_traffic:DenseTrafficEnv", "envs.gym.vector:DenseTrafficVectorEnv")
+_IMAGINED = ("envs.gym.dream:DreamEnv", "envs.gym.dream:DreamVectorEnv")
 
 
 def _register(env_id: str, kinds: tuple[str, str], **arguments: str) -> None:

@@ -19,7 +19,7 @@ from .benchmarks.policies import PoliciesBenchmark
 from .benchmarks.raster import RasterBenchmark
 from .benchmarks.simulator import SimulatorBenchmark
 from .benchmarks.world_models import WorldModelsBenchmark
-from .results import format_table, write_results
+from .reports.results import format_table, write_results
 
 Benchmark = (
     Annotated[SimulatorBenchmark, tyro.conf.subcommand("simulator")]

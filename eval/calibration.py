@@ -13,22 +13,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from data.clips import Clip, Clips
+from data.clips.clips import Clip, Clips
 from data.splits import Split
 from ppuu.kinematics import rollout
-from ppuu.runs import load_world_models
+from ppuu.loading.runs import load_world_models
 from ppuu.runtime.command import run
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 from ppuu.world_models import Ensemble, WorldModel
 
-from .calibration_plot import plot
-from .foresight import GroundTruth, step_at
-from .held_out import held_out
-from .policies import runs_by_label
-from .results import Row, format_table, write_results
-from .spread import Spread, deviations_from_truth, joined, spreads
+from .driving.drivers import runs_by_label
+from .open_loop.calibration_metrics import Spread, deviations_from_truth, joined, spreads
+from .open_loop.held_out import held_out
+from .open_loop.metrics import GroundTruth, step_at
+from .reports.calibration_plot import plot
+from .reports.results import Row, format_table, write_results
 
 HORIZONS_S = (1.0, 2.0, 3.0)
 STRANGE_ACTIONS = {

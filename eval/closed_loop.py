@@ -16,11 +16,11 @@ import torch
 from tqdm import tqdm
 
 from data.splits import Split, SplitManifest
-from envs.scenario import Scenarios
-from envs.simulator import Simulator
-from envs.termination import CollisionKind, Outcome
+from envs.core.scenario import Scenarios
+from envs.core.simulator import Simulator
+from envs.core.termination import CollisionKind, Outcome
+from envs.core.variation import Variation
 from envs.traffic.registry import traffic_by_name
-from envs.variation import Variation
 from ppuu.policies import Policy, RecordedHuman
 from ppuu.policies.device import to_device
 from ppuu.runtime.command import run
@@ -28,6 +28,8 @@ from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 
+from .driving.drivers import labels, policy_by_name, training_of, warn_of_seen, with_planners
+from .driving.scenario_set import REPLAY, Track, simulator_for, take_turn
 from .metrics.comfort import BOUNDS, comfort
 from .metrics.distributions import distances
 from .metrics.drives import Drives
@@ -37,10 +39,8 @@ from .metrics.paired import paired
 from .metrics.progress import progress
 from .metrics.recorder import Recorder
 from .metrics.safety import safety
-from .policies import labels, policy_by_name, training_of, warn_of_seen, with_planners
 from .protocols.ppuu import PpuuEpisode, score_ppuu, short_row_ppuu
-from .results import Metric, Row, format_table, mean, rate, ratio, write_results
-from .track import REPLAY, Track, simulator_for, take_turn
+from .reports.results import Metric, Row, format_table, mean, rate, ratio, write_results
 
 HUMAN = "human"
 SLOTS = {"sumo": 8}

@@ -12,8 +12,8 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
 from .closed_loop import short_row
-from .results import format_table
-from .steps import Step, carry_out
+from .reports.results import format_table
+from .studies.pipeline import Step, carry_out
 
 _POLICIES = ("human", "mpur", "mpur-without-uncertainty", "imitation", "no-action", "idm")
 

@@ -19,8 +19,8 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
-from .results import Metric, Row, format_table, mean, over_seeds, write_results
-from .steps import Step, carry_out, require_runnable
+from .reports.results import Metric, Row, format_table, mean, over_seeds, write_results
+from .studies.pipeline import Step, carry_out, require_runnable
 from .table import SUCCESSES, tabulate
 
 Words = tuple[str, ...]

@@ -15,22 +15,22 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from data.clips import Clips
+from data.clips.clips import Clips
 from data.splits import Split
+from ppuu.loading.runs import load_world_model
 from ppuu.recordings.lanes import LaneField
-from ppuu.runs import load_world_model
 from ppuu.runtime.command import run
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 from ppuu.world_models import WorldModel
 
-from .foresight import step_at
-from .held_out import HeldOut, held_out
-from .policies import runs_by_label
-from .probe_targets import KINDS, TargetReader
-from .probes import Reader, linear_probe, mlp_probe
-from .results import Row, format_table, over_seeds, write_results
+from .driving.drivers import runs_by_label
+from .open_loop.held_out import HeldOut, held_out
+from .open_loop.metrics import step_at
+from .open_loop.probe_targets import KINDS, TargetReader
+from .open_loop.probes import Reader, linear_probe, mlp_probe
+from .reports.results import Row, format_table, over_seeds, write_results
 
 HORIZONS_S = (0.0, 1.0, 2.0, 3.0)
 _BATCH = 64

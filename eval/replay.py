@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data.splits import Split, SplitManifest
-from envs.render import road_markings
+from envs.gym.render import road_markings
 from ppuu.policies import Policy
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.recordings.road import Road
@@ -22,9 +22,9 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 
-from .frames import Drive, chosen_scenarios, record
-from .policies import labels, policy_by_name
-from .track import Track
+from .driving.drivers import labels, policy_by_name
+from .driving.frames import Drive, chosen_scenarios, record
+from .driving.scenario_set import Track
 
 _PAGE = Path(__file__).with_name("replay_page.html")
 

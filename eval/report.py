@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from ppuu.runs import load_world_model
+from ppuu.loading.runs import load_world_model
 from ppuu.runtime.command import run
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
-from .film_strip import film_strips
-from .held_out import held_out
-from .open_loop import SHOWN, SHOWN_S
-from .page import STYLE, figure_bytes, inline, results_table
+from .open_loop.__main__ import SHOWN, SHOWN_S
+from .open_loop.held_out import held_out
+from .reports.film_strip import film_strips
+from .reports.html import STYLE, figure_bytes, inline, results_table
 
 _COLUMNS = (
     "success", "arrived", "collision", "collision_front", "collision_rear", "collision_side",

@@ -14,7 +14,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, read_json
 
-from .results import Row, format_table, over_seeds, write_results
+from .reports.results import Row, format_table, over_seeds, write_results
 
 DOTS = ("action dot", "random dot", "stationary dot")
 

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from envs.traffic.registry import POLICY, TRAFFICS
-from ppuu.policies.named import policy_by_name
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
-from .clustered import clustered_means
-from .results import Metric, Row, format_table, write_results
-from .steps import Step, carry_out, require_runnable
-from .table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
+from .reports.results import Metric, Row, format_table, write_results
+from .statistics.clustered import clustered_means
+from .studies.pipeline import Step, carry_out, require_runnable
+from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
 SUCCESSES = ("arrived", "survived")
 PPUU = "ppuu"

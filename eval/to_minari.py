@@ -2,7 +2,7 @@
 
 Minari (Farama Foundation) is the exchange format of offline reinforcement learning.  The episodes
 are driven in the environment itself, so rewards and endings are its own, and a dataset holds what
-an agent would have seen.  ``train.demonstrations`` reads one back.
+an agent would have seen.  ``train.batches.demonstrations`` reads one back.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import torch
 from tqdm import tqdm
 
 from data.splits import Split, window
-from envs.episodes import DenseTrafficConfig, Episodes
-from envs.starts import Start
-from envs.termination import Outcome
+from envs.core.termination import Outcome
+from envs.gym.episodes import DenseTrafficConfig, Episodes
+from envs.gym.reset_options import Start
 from ppuu import __version__
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
@@ -35,8 +35,8 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.packages import import_extra
 from ppuu.runtime.provenance import source_commit
 
-from .policies import policy_by_name
-from .track import choose_action
+from .driving.drivers import policy_by_name
+from .driving.scenario_set import choose_action
 
 ENVIRONMENT = "ppuu/DenseTraffic-v0"
 

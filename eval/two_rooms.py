@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from data.rooms import SIDE, Layout, RoomsConfig, draw_rooms, draw_tasks, moved, picture
+from data.toys.rooms import SIDE, Layout, RoomsConfig, draw_rooms, draw_tasks, moved, picture
 from ppuu.encoders import Assembly, AssemblyConfig
+from ppuu.loading.runs import weights_hash
 from ppuu.planners import PLANNERS, CostFunction
-from ppuu.runs import weights_hash
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.command import run
 from ppuu.runtime.config import from_json
@@ -28,7 +28,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, read_json, written_whole
 from ppuu.runtime.provenance import source_commit
 
-from .results import Row, format_table, over_seeds, rate, write_results
+from .reports.results import Row, format_table, over_seeds, rate, write_results
 
 TOLERANCES = {"near": 4.5 / 65, "exact": 1.41 / 65}
 """As shares of the side: eb_jepa's 4.5 of 65 pixels, and PLDM's 1.41."""

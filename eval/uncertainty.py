@@ -14,24 +14,24 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from tqdm import tqdm
 
-from data.clips import Clip, Clips
+from data.clips.clips import Clip, Clips
 from data.splits import Split
 from ppuu.costs import DrivingCost, Uncertainty
+from ppuu.loading.runs import load_policy, load_world_models
 from ppuu.objectives import UnrollConfig, expert_variances, predicted_traffic, unroll_noise
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import BoxPrediction, Rollout
 from ppuu.recordings.tracks import states_beyond
-from ppuu.runs import load_policy, load_world_models
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 from ppuu.world_models import WorldModel
 
-from .clustered import clustered_means, clustered_rank_correlation, ranks_of
-from .held_out import held_out
-from .policies import labels, runs_by_label
-from .results import Metric, Row, format_table, write_results
+from .driving.drivers import labels, runs_by_label
+from .open_loop.held_out import held_out
+from .reports.results import Metric, Row, format_table, write_results
+from .statistics.clustered import clustered_means, clustered_rank_correlation, ranks_of
 
 EXPERT = "recorded human"
 _NEAR = 1e-3

@@ -12,16 +12,16 @@ import torch
 from jaxtyping import UInt8
 
 from data.splits import Split
-from envs.render import FRAMES_PER_SECOND, RenderConfig, Renderer
+from envs.gym.render import FRAMES_PER_SECOND, RenderConfig, Renderer
 from ppuu.policies import Policy
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 from ppuu.runtime.packages import import_opencv
 
-from .frames import chosen_scenarios, driving_costs
-from .policies import labels, policy_by_name
-from .track import Track, choose_action, simulator_for
+from .driving.drivers import labels, policy_by_name
+from .driving.frames import chosen_scenarios, driving_costs
+from .driving.scenario_set import Track, choose_action, simulator_for
 
 Picture = UInt8[np.ndarray, "rows columns 3"]
 

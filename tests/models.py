@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from data.clips import Clip, Clips
+from data.clips.clips import Clip, Clips
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from data.clips import Clips
+from data.clips.clips import Clips
 from data.splits import FrameWindow
 from ppuu.geometry import to_world
 from ppuu.perception.observation import ObservationConfig

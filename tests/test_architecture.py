@@ -21,6 +21,13 @@ ALLOWED = {
 }
 """Which of the other folders each one may import."""
 
+ROOMS = (
+    *("runtime", "backends", "geometry", "units", "kinematics", "recordings", "perception"),
+    *("driving", "predictions", "costs", "encoders", "world_models", "prediction_sources"),
+    *("planners", "policies", "objectives", "loading"),
+)
+"""The rooms of ``ppuu/``; each may import those before it, and none of those after it."""
+
 NOT_IN_THE_LIBRARY = {"gymnasium", "matplotlib", "tensorboard", "cv2"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve"}
 GLOBAL_RANDOM = {
@@ -45,6 +52,7 @@ class Import(NamedTuple):
     module: str
     level: int
     line: int
+    names: tuple[str, ...] = ()
 
     @property
     def top(self) -> str:
@@ -61,7 +69,9 @@ def imports(path: Path) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             yield from (Import(name.name, 0, node.lineno) for name in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield Import(node.module or "", node.level, node.lineno)
+            yield Import(
+                node.module or "", node.level, node.lineno, tuple(name.name for name in node.names)
+            )
 
 
 def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
@@ -99,6 +109,26 @@ def test_imports_inside_a_folder_are_relative(folder):
         for item in imports(path)
         if item.top == folder
     ]
+    assert not wrong
+
+
+def test_every_room_of_the_library_is_known():
+    found = {p.stem for p in (ROOT / "ppuu").iterdir() if p.suffix == ".py" or any(p.glob("*.py"))}
+    assert found - {"__init__"} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_the_library_import_only_earlier_ones(room):
+    home, later = ROOT / "ppuu", set(ROOMS[ROOMS.index(room) + 1 :])
+    paths = [home / f"{room}.py"] if (home / f"{room}.py").is_file() else files(f"ppuu/{room}")
+    wrong = []
+    for path in paths:
+        for item in imports(path):
+            above = path.relative_to(home).parts[:-1]  # packages between the file and ``ppuu``
+            kept = above[: len(above) + 1 - item.level]
+            if item.level and not kept:
+                into = {item.module.split(".")[0]} if item.module else set(item.names)
+                wrong += [f"{where(path, item.line)} imports {name}" for name in into & later]
     assert not wrong
 
 

@@ -9,19 +9,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from data.clips import Clip, Clips
+from data.clips.clips import Clip, Clips
 from data.splits import FrameWindow
-from envs.scenario import ScenarioConfig
-from envs.simulator import Simulator, SimulatorConfig
-from envs.world import World
-from eval.track import choose_action
+from envs.core.scenario import ScenarioConfig
+from envs.core.simulator import Simulator, SimulatorConfig
+from envs.core.world import World
+from eval.driving.scenario_set import choose_action
 from ppuu.costs import Uncertainty
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
 from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, Policy
 from ppuu.policies.device import to_device
 from ppuu.policies.features import PixelsConfig, TracksConfig
-from ppuu.policies.named import policy_by_name
 from ppuu.policies.unroll import unroll
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run

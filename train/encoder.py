@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from data.events import EventWeights
+from data.clips.events import EventWeights
 from data.splits import Split
 from ppuu.encoders import (
     GruConfig,
@@ -38,9 +38,9 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import JepaConfig, JepaWorldModel
 
-from .clips import ClipSource
-from .distributed import first, leave
-from .loop_config import LoopConfig
+from .batches.clips import ClipSource
+from .engine.distributed import first, leave
+from .engine.loop_config import LoopConfig
 from .world_model import fit
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from ppuu.world_models import WorldModel
 
-from .clips import Picked
+from .batches.clips import Picked
 
 
 def film_strip(

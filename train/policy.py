@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 import torch
 import tyro
 
-from data.events import EventWeights
+from data.clips.events import EventWeights
 from data.splits import Split
-from ppuu.learned_costs import ValueFunction
+from ppuu.loading.policy_names import policy_by_name
+from ppuu.loading.runs import load_policy, load_value, load_world_models, weights_hash
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig, Policy
 from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsConfig, TracksConfig
-from ppuu.policies.named import policy_by_name
-from ppuu.runs import load_policy, load_value, load_world_models, weights_hash
+from ppuu.policies.learned_costs import ValueFunction
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
@@ -26,10 +26,11 @@ from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Ensemble, WorldModel
 
-from .clips import ClipSource, ClipStream
-from .distributed import join, leave
-from .loop import Recipe, train
-from .loop_config import LoopConfig
+from .batches.clips import ClipSource, ClipStream
+from .batches.validation import held_out_loss
+from .engine.distributed import join, leave
+from .engine.loop import Recipe, train
+from .engine.loop_config import LoopConfig
 from .policy_methods import (
     Draw,
     Loss,
@@ -39,7 +40,6 @@ from .policy_methods import (
     multi_step_imitation,
     uncertainty_regularised,
 )
-from .validation import held_out_loss
 
 Method = Literal[
     "mpur", "mpur-without-uncertainty", "mper", "imitation", "multi-step-imitation", "distillation"

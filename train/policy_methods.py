@@ -11,9 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from data.clips import Clip, Clips
+from data.clips.clips import Clip, Clips
 from ppuu.costs import DrivingCost, Uncertainty
-from ppuu.learned_costs import ValueFunction
 from ppuu.objectives import (
     Terms,
     UnrollConfig,
@@ -28,14 +27,16 @@ from ppuu.objectives import (
     varied_starts,
 )
 from ppuu.perception.observation import Observation
-from ppuu.policies import NetworkPolicy, Policy, Surroundings
+from ppuu.perception.surroundings import Surroundings
+from ppuu.policies import NetworkPolicy, Policy
+from ppuu.policies.learned_costs import ValueFunction
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import Rollout, Target
 from ppuu.runtime.randomness import integer
 from ppuu.world_models import CopyLast, WorldModel, posterior_noise, tracks_spec
 
-from .clips import ClipStream, Picked
-from .driven_starts import driven_starts
+from .batches.clips import ClipStream, Picked
+from .batches.driven_starts import driven_starts
 
 
 @dataclass(frozen=True, eq=False)

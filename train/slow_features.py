@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from data.dots import SIDE, Dots, DotsConfig, draw_dots
+from data.toys.dots import SIDE, Dots, DotsConfig, draw_dots
 from ppuu.encoders import Assembly, AssemblyConfig, ConvConfig, GruConfig, VectorHead
 from ppuu.encoders.regularizers import (
     InfoNceConfig,
@@ -38,7 +38,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 from ppuu.runtime.provenance import source_commit
 
-from .one_cycle import descend
+from .engine.one_cycle import descend
 
 Method = Literal[
     "random", "vicreg", "simclr", "reconstruction", "inverse-dynamics", "supervised",

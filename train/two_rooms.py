@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from data.rooms import SIDE, Rooms, RoomsConfig, draw_rooms
+from data.toys.rooms import SIDE, Rooms, RoomsConfig, draw_rooms
 from ppuu.encoders import (
     Assembly,
     AssemblyConfig,
@@ -38,7 +38,7 @@ from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError, require_not_negative
 from ppuu.runtime.provenance import source_commit
 
-from .one_cycle import descend
+from .engine.one_cycle import descend
 
 Variant = Literal[
     "full", "no-variance", "no-temporal-variance", "no-covariance", "no-time-similarity",

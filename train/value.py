@@ -13,13 +13,13 @@ from typing import Annotated
 import torch
 import tyro
 
-from data.events import EventWeights
+from data.clips.events import EventWeights
 from data.splits import Split
 from ppuu.costs import DrivingCost, DrivingCostConfig
-from ppuu.learned_costs import CostModelConfig, ValueConfig, ValueFunction
 from ppuu.objectives import Terms, cost_model_loss, present, recorded_rollout, value_loss
 from ppuu.perception.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
+from ppuu.policies.learned_costs import CostModelConfig, ValueConfig, ValueFunction
 from ppuu.predictions import Rollout
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
@@ -27,11 +27,11 @@ from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CopyLast, tracks_spec
 
-from .clips import ClipSource, ClipStream, Picked
-from .distributed import join, leave
-from .loop import Recipe, train
-from .loop_config import LoopConfig
-from .validation import held_out_loss
+from .batches.clips import ClipSource, ClipStream, Picked
+from .batches.validation import held_out_loss
+from .engine.distributed import join, leave
+from .engine.loop import Recipe, train
+from .engine.loop_config import LoopConfig
 
 
 @dataclass(frozen=True)

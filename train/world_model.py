@@ -10,14 +10,14 @@ from typing import Annotated, Any, Protocol
 import torch
 import tyro
 
-from data.clips import Clip
-from data.events import EventWeights
+from data.clips.clips import Clip
+from data.clips.events import EventWeights
 from data.splits import Split
+from ppuu.loading.runs import load_world_model, weights_hash
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.perception.observation import Observation
 from ppuu.perception.track_noise import TrackNoise
 from ppuu.predictions import Target
-from ppuu.runs import load_world_model, weights_hash
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.device import seed_everything
@@ -33,13 +33,13 @@ from ppuu.world_models import (
     WorldModelConfig,
 )
 
-from .clips import ClipSource, ClipStream, Picked
-from .distributed import join, leave
-from .loop import Recipe, train
-from .loop_config import LoopConfig
-from .other_paths import OtherPaths
+from .batches.clips import ClipSource, ClipStream, Picked
+from .batches.other_paths import OtherPaths
+from .batches.validation import held_out_loss
+from .engine.distributed import join, leave
+from .engine.loop import Recipe, train
+from .engine.loop_config import LoopConfig
 from .pictures import film_strip
-from .validation import held_out_loss
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ppuu.runtime.errors import InputError
 
-from ..raw import RawTracks
+from ..raw_tracks import RawTracks
 from ..roads.extent import refuse_stray
 
 ROUNDING_MPS = 0.01

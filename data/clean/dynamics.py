@@ -10,8 +10,8 @@ from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.recordings.recording import Recording
 from ppuu.units import seconds_to_frames
 
-from ..motion import SLOWEST_MPS, slope
 from .config import Bounds
+from .motion import SLOWEST_MPS, slope
 from .tracks import Tracks
 
 HISTOGRAMS = {

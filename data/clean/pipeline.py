@@ -11,8 +11,7 @@ from ppuu.recordings.road import Road
 from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError
 
-from ..motion import SLOWEST_MPS, held, motion, towed_heading
-from ..raw import RawTracks
+from ..raw_tracks import RawTracks
 from ..roads.from_tracks import derive
 from .checks import check_values
 from .config import CleanConfig
@@ -24,6 +23,7 @@ from .dynamics import (
     saturated_actions,
     summary,
 )
+from .motion import SLOWEST_MPS, held, motion, towed_heading
 from .overlaps import overlapping_pairs
 from .report import Report, Tally
 from .smoothing import frames_lost, smoothed

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..motion import side_by_side
 from .config import CleanConfig
+from .motion import side_by_side
 from .report import Tally
 from .tracks import Tracks
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from ppuu.runtime.errors import InputError
 from ppuu.units import seconds_to_frames
 
-from ..raw import RawTracks
+from ..raw_tracks import RawTracks
 from .config import CleanConfig
 from .report import Tally
 

@@ -1,0 +1,1 @@
+"""Roads: from drawings, lane numbers or tracks."""

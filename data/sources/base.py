@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ..raw import RawTracks
+from ..raw_tracks import RawTracks
 
 
 class Source(ABC):

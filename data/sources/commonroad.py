@@ -16,7 +16,7 @@ import numpy as np
 from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
-from ..raw import RawTracks
+from ..raw_tracks import RawTracks
 from ..roads.frame import LocalFrame
 from .base import Source
 from .xml_file import XmlFile

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Complex
 
 from ppuu.recordings.road import Road
 
-from ..raw import RawTracks
+from ..raw_tracks import RawTracks
 from ..roads.extent import refuse_stray
 from ..roads.frame import LocalFrame
 

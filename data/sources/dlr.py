@@ -16,7 +16,7 @@ import numpy as np
 
 from ppuu.runtime.errors import InputError
 
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from ..roads.extent import refuse_stray
 from ..roads.frame import LocalFrame
 from .base import Source

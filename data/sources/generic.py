@@ -19,7 +19,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.units import METRES_PER_FOOT
 
 from ..clean.checks import check_values
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction
 from .resample import PROJECT_HZ, check_rate, resampled

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from ..roads.extent import FARTHEST_M, refuse_stray
 from ..roads.frame import LocalFrame
 from .base import Source

@@ -24,7 +24,7 @@ import numpy as np
 from ppuu.runtime.errors import InputError
 from ppuu.units import feet_to_metres
 
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from .base import Source
 
 _RATE_HZ = 10

@@ -20,7 +20,7 @@ from ppuu.runtime.errors import InputError
 
 from .. import clean
 from ..clean.config import CleanConfig
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction, some_rows
 from .table import read_named_columns

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction
 from .levelx_files import META_HINT, beside, by_track, recording_meta

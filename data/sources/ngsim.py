@@ -28,13 +28,13 @@ from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from ppuu.units import feet_to_metres
 
-from ..ngsim_layouts import AXES
-from ..ngsim_sites import MINUTE_MS, SITES, Site, named_in
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from ..roads import sites
 from ..roads.from_tracks import straight_lanes
 from .base import Source
 from .ngsim_files import Layout, find_layout
+from .ngsim_layouts import AXES
+from .ngsim_sites import MINUTE_MS, SITES, Site, named_in
 from .table import Piece, read_pieces
 
 DT_S = 0.1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ppuu.runtime.errors import InputError
 
-from ..ngsim_layouts import HIGHWAY, PORTAL, STREET
+from .ngsim_layouts import HIGHWAY, PORTAL, STREET
 from .table import read_header
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ppuu.runtime.errors import InputError
 
 from ..clean.checks import check_values
-from ..raw import RawTracks
+from ..raw_tracks import RawTracks
 
 PROJECT_HZ = 10.0
 _LINEAR = ("x_m", "y_m", "speed_mps", "recorded_speed_mps", "length_m", "width_m")

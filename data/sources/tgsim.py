@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 
 from ppuu.runtime.errors import InputError
 
-from ..raw import RawTracks, in_columns
+from ..raw_tracks import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction
 from .table import read_named_columns

@@ -9,8 +9,8 @@ from gymnasium import spaces
 
 from ppuu.perception.observation import Observation, ObservationConfig
 
-from ..simulator import Simulator
-from ..world import World
+from ..core.simulator import Simulator
+from ..core.world import World
 
 SPEED_LIMIT_MPS = 60.0
 """Bound of observed speeds; no recorded vehicle comes near it."""

@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from ppuu.perception.observation import Observation, ObservationConfig
 
-from ..simulator import Simulator
-from ..world import World
+from ..core.simulator import Simulator
+from ..core.world import World
 from .base import SIZE_LIMIT_M, SPEED_LIMIT_MPS, Sensor, SensorConfig
 
 

@@ -16,8 +16,8 @@ from ppuu.perception.raster_image import RasterConfig, to_bytes
 from ppuu.perception.vehicle_raster import draw_boxes
 from ppuu.runtime.errors import InputError
 
-from ..simulator import Simulator
-from ..world import World
+from ..core.simulator import Simulator
+from ..core.world import World
 from .base import Sensor, SensorConfig
 
 CHANNELS = ("lanes", "vehicles", "offroad", "ego")

@@ -15,8 +15,8 @@ from ppuu.geometry import rotate, to_local
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.runtime.errors import InputError
 
-from ..simulator import Simulator
-from ..world import World
+from ..core.simulator import Simulator
+from ..core.world import World
 from .base import Sensor, SensorConfig
 
 

@@ -16,8 +16,8 @@ from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.recordings.lanes import NO_LANE, LaneField
 from ppuu.runtime.errors import InputError
 
-from ..simulator import Simulator
-from ..world import World
+from ..core.simulator import Simulator
+from ..core.world import World
 from .base import SIZE_LIMIT_M, SPEED_LIMIT_MPS, Sensor, SensorConfig
 
 ROWS = (

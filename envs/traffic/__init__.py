@@ -1,0 +1,1 @@
+"""How the other vehicles move."""

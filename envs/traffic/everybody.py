@@ -12,7 +12,8 @@ from ppuu import kinematics
 from ppuu.perception.observation import Observation, observe
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
-from ppuu.policies import Policy, Surroundings
+from ppuu.perception.surroundings import Surroundings
+from ppuu.policies import Policy
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ppuu.policies.named import policy_by_name
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError

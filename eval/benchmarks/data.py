@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from data import ngsim_text
-from data.clips import Clips
-from data.poses import ClipPoses
-from data.sampler import ClipSampler
+from data.clips.clips import Clips
+from data.clips.poses import ClipPoses
+from data.clips.sampler import ClipSampler
+from data.sources import ngsim_text
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
 from ppuu.perception.observation import ObservationConfig
@@ -25,7 +25,7 @@ from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.device import choose_device, use_threads
 from ppuu.runtime.errors import InputError
 
-from ..results import Metric, Row, median_and_range
+from ..reports.results import Metric, Row, median_and_range
 
 _IMAGE_BYTES = 3 * 117 * 24
 """One stored image of the original's dump (Henaff et al., 2019): uint8, one a vehicle and frame."""

@@ -6,7 +6,7 @@ import importlib
 import time
 from typing import Any
 
-from ..results import Metric, Row, median_and_range
+from ..reports.results import Metric, Row, median_and_range
 
 _CONFIG = {
     "observation": {

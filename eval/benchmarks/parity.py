@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from data.clips import Clips
+from data.clips.clips import Clips
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
 from ppuu.costs import DrivingCost
@@ -34,7 +34,7 @@ from ppuu.recordings.recording import load_recordings
 from ppuu.recordings.tracks import states_beyond
 from ppuu.runtime.errors import InputError
 
-from ..results import Row
+from ..reports.results import Row
 
 _BATCH = 50
 _STEPS, _FRAMES = 10, 3

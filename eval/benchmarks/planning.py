@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from data.traffic import PRESETS, generate
-from envs.scenario import ScenarioConfig, list_scenarios
-from ppuu.policies.planner_names import PREFIX, PlannerName
+from envs.core.scenario import ScenarioConfig, list_scenarios
+from ppuu.loading.planner_names import PREFIX, PlannerName
 from ppuu.policies.planning import PlanningPolicy
 from ppuu.prediction_sources import ModelSource
 from ppuu.recordings.recording import Recording
@@ -22,8 +22,8 @@ from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import PAPER, CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
 
-from ..results import Row
-from ..track import Track, choose_action, simulator_for
+from ..driving.scenario_set import Track, choose_action, simulator_for
+from ..reports.results import Row
 
 UNTRAINED: dict[str, Callable[[], WorldModel]] = {
     "tokens": lambda: TokensConfig().build(),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from data.clips import Clips
+from data.clips.clips import Clips
 from data.splits import FrameWindow
 from data.traffic import PRESETS, generate
 from ppuu.costs import Uncertainty
@@ -30,7 +30,7 @@ from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import PAPER, CoupledWorldModel, TokensConfig, WorldModelConfig
 
-from ..results import Row, median_and_range
+from ..reports.results import Row, median_and_range
 from . import original_policy
 
 

@@ -14,7 +14,7 @@ from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
 from ppuu.recordings.scene import Scene
 
-from ..results import Metric, Row, median_and_range
+from ..reports.results import Metric, Row, median_and_range
 
 
 @dataclass(frozen=True)

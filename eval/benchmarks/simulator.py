@@ -12,9 +12,9 @@ import torch
 import tyro
 
 from data.traffic import PRESETS, generate
-from envs.simulator import Simulator, SimulatorConfig
-from envs.termination import contact, off_the_road
-from envs.world import World
+from envs.core.simulator import Simulator, SimulatorConfig
+from envs.core.termination import contact, off_the_road
+from envs.core.world import World
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster import draw_into
 from ppuu.perception.raster_image import CHANNELS
@@ -22,7 +22,7 @@ from ppuu.recordings.recording import Recording
 from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 
-from ..results import Row, median_and_range
+from ..reports.results import Row, median_and_range
 from . import highway_env
 from .crowds import crowd
 

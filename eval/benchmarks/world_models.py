@@ -16,9 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from data.clips import Clips
+from data.clips.clips import Clips
 from data.splits import FrameWindow, Split
 from data.traffic import PRESETS, generate
+from ppuu.loading.runs import load_world_model
 from ppuu.objectives import (
     JepaLossConfig,
     WorldModelLossConfig,
@@ -26,7 +27,6 @@ from ppuu.objectives import (
     world_model_loss,
 )
 from ppuu.recordings.recording import Recording
-from ppuu.runs import load_world_model
 from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import (
@@ -42,8 +42,8 @@ from ppuu.world_models import (
     WorldModelConfig,
 )
 
-from ..foreseen import foreseen
-from ..results import Metric, Row, median_and_range
+from ..open_loop.accuracy import foreseen
+from ..reports.results import Metric, Row, median_and_range
 from . import original
 from .peak import peak_mib
 

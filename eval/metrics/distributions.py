@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ..results import Metric
+from ..reports.results import Metric
 from .comfort import Motion
 from .drives import Drives
 from .headway import FARTHEST_M

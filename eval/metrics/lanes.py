@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from data.events import row_events
+from data.clips.events import row_events
 from ppuu.recordings.lanes import LaneField
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road

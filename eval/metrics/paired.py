@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..results import Row, mean
+from ..reports.results import Row, mean
 
 
 def exact_mcnemar(only_first: int, only_second: int) -> float:

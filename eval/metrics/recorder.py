@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from envs.simulator import Simulator, StepResult
+from envs.core.simulator import Simulator, StepResult
 from envs.traffic.base import Neighbours
 from ppuu.recordings.road import Road
 

@@ -18,17 +18,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from data.splits import Part
-from envs.scenario import Scenarios
-from envs.simulator import Simulator
-from envs.termination import Outcome
+from envs.core.scenario import Scenarios
+from envs.core.simulator import Simulator
+from envs.core.termination import Outcome
 from ppuu.policies import Policy
 from ppuu.recordings.neighbours import Neighbours
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
-from ..results import Row, mean, rate
-from ..track import Track, simulator_for, take_turn
+from ..driving.scenario_set import Track, simulator_for, take_turn
+from ..reports.results import Row, mean, rate
 from .pixel_cost import COLLISION_COST, proximity_cost
 from .replayed import as_replayed
 from .screen import PX_PER_M, Screens

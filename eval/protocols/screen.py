@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from data.ngsim_layouts import AXES
-from envs.termination import off_the_road
+from data.sources.ngsim_layouts import AXES
+from envs.core.termination import off_the_road
 from ppuu.perception.road_map import RoadMap
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError

@@ -1,7 +1,7 @@
 """One frame of many episodes in one compiled pass: motion, contact, road and ending.
 
 What ``Simulator._advance`` does with tensor operations; made of the same pieces as the loops of
-``envs.termination``.
+``envs.core.termination``.
 """
 
 from __future__ import annotations

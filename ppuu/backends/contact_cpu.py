@@ -1,4 +1,4 @@
-"""The loops of ``envs.termination.contact`` for one processor core, compiled by numba.
+"""The loops of ``envs.core.termination.contact`` for one processor core, compiled by numba.
 
 The formulas are those of ``ppuu.geometry``, one pair of boxes at a time.
 """

@@ -1,4 +1,4 @@
-"""The loops of ``envs.termination`` that decide on roads and endings, compiled by numba."""
+"""The loops of ``envs.core.termination`` that decide on roads and endings, compiled by numba."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost
-from ..learned_costs import CostModel, ValueFunction
 from ..perception.observation import Observation
 from ..perception.raster_image import RasterConfig
+from ..policies.learned_costs import CostModel, ValueFunction
 from ..predictions import BoxPrediction, Rollout, Target
 from ..runtime.loss_terms import Terms
 

@@ -1,6 +1,6 @@
 """Policies: one a file, all with ``reset`` and ``act``."""
 
-from .base import Policy, Surroundings
+from .base import Policy
 from .baselines import NoAction, RecordedHuman, StraightIdm
 from .network import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig
 
@@ -12,5 +12,4 @@ __all__ = [
     "Policy",
     "RecordedHuman",
     "StraightIdm",
-    "Surroundings",
 ]

@@ -11,7 +11,8 @@ from torch import Tensor
 from ..geometry import to_local
 from ..kinematics import ActionBounds, infer_actions
 from ..perception.observation import Observation
-from .base import Policy, Surroundings
+from ..perception.surroundings import Surroundings
+from .base import Policy
 
 
 class NoAction(Policy):

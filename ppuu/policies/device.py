@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..perception.observation import Observation
 from ..perception.road_map import LocalRoad, RoadMap
+from ..perception.surroundings import Surroundings
 from ..runtime.pytree import moved
-from .base import Policy, Surroundings
+from .base import Policy
 from .plan_snapshot import PlanSnapshot
 
 _MOVING = "vehicle", "frame", "boxes", "speed_mps", "visible"

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from ..kinematics import ActionBounds
 from ..perception.observation import Normalizer, Observation, ObservationConfig
+from ..perception.surroundings import Surroundings
 from ..runtime.errors import InputError
 from ..world_models import PAPER, WorldModel
-from .base import Policy, Surroundings
+from .base import Policy
 from .features import FeaturesConfig, PixelsConfig, TracksConfig
 from .heads import head
 

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from ..kinematics import ActionBounds, rollout
 from ..perception.observation import Observation
+from ..perception.surroundings import Surroundings
 from ..planners import Plan
 from ..prediction_sources.base import PredictionFunction, PredictionSource
 from ..predictions import Prediction
 from ..runtime.errors import InputError
 from ..units import LANE_WIDTH_M
-from .base import Policy, Surroundings
+from .base import Policy
 from .network import NetworkPolicy
 from .plan_snapshot import PlanSnapshot
 from .planning_config import PlanningConfig

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..kinematics import rollout
-from ..learned_costs import ValueFunction
 from ..perception.observation import Observation
 from ..predictions import Prediction, Rollout
 from ..world_models import WorldModel
+from .learned_costs import ValueFunction
 from .network import NetworkPolicy
 
 

@@ -8,7 +8,7 @@ import torch
 
 from ..perception.constant_velocity_frame import gliding_poses
 from ..perception.observation import Observation, ObservationConfig
-from ..policies.base import Surroundings
+from ..perception.surroundings import Surroundings
 from ..predictions import OccupancyPrediction
 from ..runtime.errors import InputError
 from .base import PredictionFunction, PredictionSource, unconditioned

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..perception.observation import Observation, ObservationConfig
-from ..policies.base import Surroundings
+from ..perception.surroundings import Surroundings
 from ..predictions import Prediction
 from ..world_models import Predictor, WorldModel
 from .base import PredictionFunction, PredictionSource, unconditioned

@@ -9,7 +9,7 @@ import torch
 from ..perception.constant_velocity_frame import gliding_poses
 from ..perception.observation import Observation, ObservationConfig
 from ..perception.road_map import LocalRoad
-from ..policies.base import Surroundings
+from ..perception.surroundings import Surroundings
 from ..predictions import BoxPrediction
 from ..recordings.tracks import states_beyond
 from .base import PredictionFunction, PredictionSource, unconditioned

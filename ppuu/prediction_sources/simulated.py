@@ -12,7 +12,7 @@ from ..kinematics import rollout
 from ..perception.constant_velocity_frame import gliding_poses
 from ..perception.observation import Observation, ObservationConfig
 from ..perception.road_map import LocalRoad
-from ..policies.base import Surroundings
+from ..perception.surroundings import Surroundings
 from ..predictions import BoxPrediction
 from ..runtime.errors import InputError
 from .base import PredictionFunction, PredictionSource

@@ -110,7 +110,7 @@ def _says(row: str) -> bool:
 def _module(main: Callable) -> str:
     """The module to name after ``python -m``; one that is being run is called ``__main__``."""
     if main.__module__ != "__main__":
-        return main.__module__
+        return main.__module__.removesuffix(".__main__")
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).name
 

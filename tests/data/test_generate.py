@@ -8,9 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from data import ngsim_text
 from data.generate import main
-from data.sources import read_recordings
+from data.sources import ngsim_text, read_recordings
 from data.sources.ngsim import Ngsim
 from data.traffic import PRESETS, generate, simulate
 from ppuu.recordings.recording import Recording

@@ -16,8 +16,8 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
 from . import tiny
-from .test_commonroad import scenario
-from .test_ngsim import highway, write
+from .sources.test_commonroad import scenario
+from .sources.test_ngsim import highway, write
 
 
 def prepare(*arguments, page: bool = False) -> int:

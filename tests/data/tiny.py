@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import ngsim_text
+from data.sources import ngsim_text
 from tests.helpers import Car, straight_recording
 
 CARS = ((1, 0.0, 2.0, 20.0), (2, 30.0, 5.5, 18.0))

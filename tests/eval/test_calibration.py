@@ -9,9 +9,16 @@ import torch
 from scipy.stats import spearmanr
 
 from eval.calibration import STRANGE_ACTIONS, _paths, after_strange_actions, main
-from eval.clustered import clustered_rank_correlation
-from eval.foresight import GroundTruth
-from eval.spread import SHARES, Spread, central, deviations_from_truth, joined, spreads
+from eval.open_loop.calibration_metrics import (
+    SHARES,
+    Spread,
+    central,
+    deviations_from_truth,
+    joined,
+    spreads,
+)
+from eval.open_loop.metrics import GroundTruth
+from eval.statistics.clustered import clustered_rank_correlation
 from ppuu.kinematics import step
 from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError

@@ -10,7 +10,7 @@ import train.encoder
 import train.policy
 import train.world_model
 from eval.objectives import ROWS, Scale, compared, markdown, plan, result, run_dir, table
-from eval.results import rate, write_results
+from eval.reports.results import rate, write_results
 from ppuu.runtime.errors import InputError
 
 SCALE = Scale(updates=10, policy_updates=5)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from eval.clustered import clustered_means
-from eval.foresight import MEASURES, GroundTruth, costs_along, measure, overlap, step_at
-from eval.held_out import common_observation
-from eval.open_loop import REFERENCES, judged, main, measured, references, table
-from eval.results import Metric
+from eval.open_loop.__main__ import REFERENCES, judged, main, measured, references, table
+from eval.open_loop.held_out import common_observation
+from eval.open_loop.metrics import MEASURES, GroundTruth, costs_along, measure, overlap, step_at
+from eval.reports.results import Metric
+from eval.statistics.clustered import clustered_means
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.predictions import BoxPrediction, OccupancyPrediction

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import train.encoder
+from eval.open_loop.probe_targets import KINDS, TargetReader
+from eval.open_loop.probes import linear_probe, mlp_probe
 from eval.probe import main, shares
-from eval.probe_targets import KINDS, TargetReader
-from eval.probes import linear_probe, mlp_probe
 from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
 from ppuu.recordings.lanes import LaneField
 from ppuu.runtime.errors import InputError

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from envs.termination import Outcome
+from envs.core.termination import Outcome
 from eval import replay
 from eval.closed_loop import Track, simulator_for
-from eval.frames import chosen_scenarios, record
+from eval.driving.frames import chosen_scenarios, record
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import NoAction, RecordedHuman
-from ppuu.policies.named import policy_by_name
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.predictions import DrawnMotion, OccupancyPrediction
 from ppuu.runtime.command import run

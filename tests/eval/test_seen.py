@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eval.closed_loop
-import eval.open_loop
+import eval.open_loop.__main__
 from data.splits import Part, data_identity, divide, window
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
@@ -48,7 +48,7 @@ def test_closed_loop_warns_of_what_a_policy_has_seen(files, tmp_path, capsys, sp
 @pytest.mark.parametrize(("split", "seen"), [("test", []), ("train", ["dense"])])
 def test_open_loop_warns_of_what_a_model_has_seen(files, tmp_path, capsys, split, seen):
     out = tmp_path / "open.json"
-    eval.open_loop.main(
+    eval.open_loop.__main__.main(
         (files / "world_model",), (files / "dense.h5",), out, split=split, clips=2, horizon_s=1.2,
         futures=1,
     )  # fmt: skip

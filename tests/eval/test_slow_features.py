@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy import stats
 
-from data.dots import SIDE, STEP_PIXELS, DotsConfig
-from eval.results import over_seeds
+from data.toys.dots import SIDE, STEP_PIXELS, DotsConfig
+from eval.reports.results import over_seeds
 from eval.slow_features import main as tabulate
 from ppuu.runtime.errors import InputError
-from train.one_cycle import descend
+from train.engine.one_cycle import descend
 from train.slow_features import Study, shown
 from train.slow_features import main as study
 

@@ -6,9 +6,9 @@ import pytest
 
 import train.policy
 import train.world_model
-from eval.steps import Step, carry_out
+from eval.studies.pipeline import Step, carry_out
+from eval.studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS
 from eval.table import main, markdown, plan, tabulate
-from eval.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS
 from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 

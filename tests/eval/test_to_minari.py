@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from envs.dense_traffic import DenseTrafficEnv
+from envs.gym.dense_traffic import DenseTrafficEnv
 from eval import to_minari
 from ppuu.objectives.imitation import imitation_loss
 from ppuu.policies import NetworkPolicyConfig
@@ -15,7 +15,7 @@ from ppuu.policies.features import PixelsConfig
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, dense_recording, straight_recording
-from train.demonstrations import demonstrations
+from train.batches.demonstrations import demonstrations
 
 minari = pytest.importorskip("minari", reason="minari is not installed: pip install -e '.[minari]'")
 

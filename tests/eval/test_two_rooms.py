@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from data.rooms import SIDE, Layout, RoomsConfig, draw_rooms
+from data.toys.rooms import SIDE, Layout, RoomsConfig, draw_rooms
 from eval.two_rooms import (
     Protocol,
     in_embeddings,

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from envs.render import RenderConfig
+from envs.gym.render import RenderConfig
 from eval import video
 from eval.closed_loop import Track
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.policies import NoAction
-from ppuu.policies.named import policy_by_name
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording

@@ -16,17 +16,17 @@ from ppuu.encoders import (
     VectorHead,
     VitConfig,
 )
+from ppuu.loading.runs import load_world_model
 from ppuu.objectives import StartConfig, UnrollConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
-from ppuu.runs import load_world_model
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.config import from_json, to_json
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import JepaConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips
-from train.loop_config import LoopConfig
+from train.engine.loop_config import LoopConfig
 
 MODEL = JepaConfig(
     TINY_OBSERVATION,

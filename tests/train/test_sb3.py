@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from envs.vector import DenseTrafficVectorEnv
+from envs.gym.vector import DenseTrafficVectorEnv
 from ppuu.runtime.errors import InputError
 from train import sb3
 

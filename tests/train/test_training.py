@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-import train.clips
-import train.loop
+import train.batches.clips
+import train.engine.loop
+import train.engine.progress
 import train.policy
-import train.progress
 import train.world_model
-from data.events import EventWeights
+from data.clips.events import EventWeights
 from ppuu.costs import DrivingCostConfig, Lane
+from ppuu.loading.runs import load_policy, load_world_model
 from ppuu.objectives import (
     AdversarialConfig,
     StartConfig,
@@ -26,7 +27,6 @@ from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
-from ppuu.runs import load_policy, load_world_model
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CoupledConfig
@@ -151,7 +151,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
 
 def test_resuming_is_exact_while_recordings_take_turns(tmp_path, monkeypatch):
     """Rare events drawn more often, one recording in memory at a time, killed in the second."""
-    monkeypatch.setattr(train.clips, "VISIT_BATCHES", 2)
+    monkeypatch.setattr(train.batches.clips, "VISIT_BATCHES", 2)
     paths = tuple(tmp_path / f"{per_lane}.h5" for per_lane in (2, 3))
     for path, per_lane in zip(paths, (2, 3), strict=True):
         dense_recording(per_lane, frames=40).save(path)
@@ -263,9 +263,9 @@ def test_log_lines_after_the_checkpoint_are_cut(tmp_path):
     path = tmp_path / "log.jsonl"
     lines = [json.dumps({"step": step, "loss": 0.5}) for step in (5, 10, 15, 20)]
     path.write_text("\n".join(lines) + '\n{"step": 25, "lo')
-    train.progress._cut_log(path, 10)
+    train.engine.progress._cut_log(path, 10)
     assert path.read_text() == "\n".join(lines[:2]) + "\n"
-    train.progress._cut_log(tmp_path / "none", 3)
+    train.engine.progress._cut_log(tmp_path / "none", 3)
     assert not (tmp_path / "none").exists()
 
 
@@ -342,7 +342,7 @@ def test_a_world_model_whose_steps_do_not_join_its_history_is_refused(recording,
 
 
 def test_the_schedule():
-    loop = train.loop.LoopConfig(updates=120, warmup_updates=20, final_share=0.1)
+    loop = train.engine.loop.LoopConfig(updates=120, warmup_updates=20, final_share=0.1)
     rates = [loop.rate(update) for update in range(120)]
     assert rates[:20] == pytest.approx([(k + 1) / 20 for k in range(20)])
     assert rates[20] == pytest.approx(1.0)
@@ -351,7 +351,7 @@ def test_the_schedule():
     assert loop.rate(120) == pytest.approx(0.1)
     for wrong in ({"updates": 0}, {"log_every": 0}, {"learning_rate": 0.0}):
         with pytest.raises(InputError, match="must be positive"):
-            train.loop.LoopConfig(**wrong)
+            train.engine.loop.LoopConfig(**wrong)
 
 
 def quadratic(out, loop, gradient=1.0):
@@ -363,13 +363,13 @@ def quadratic(out, loop, gradient=1.0):
         loss = gradient * (module.weight - 3.0).square().sum()
         return Terms(loss, {"weight": module.weight.sum()})
 
-    recipe = train.loop.Recipe(lambda number: None, lambda picked, generator: None, loss)
-    train.loop.train(out, "toy", {"loop": {}}, loop, module, recipe, "toy")
+    recipe = train.engine.loop.Recipe(lambda number: None, lambda picked, generator: None, loss)
+    train.engine.loop.train(out, "toy", {"loop": {}}, loop, module, recipe, "toy")
     return module.weight.item()
 
 
 def test_the_loop_minimises(tmp_path):
-    loop = train.loop.LoopConfig(updates=300, learning_rate=0.1, warmup_updates=1)
+    loop = train.engine.loop.LoopConfig(updates=300, learning_rate=0.1, warmup_updates=1)
     assert quadratic(tmp_path, loop) == pytest.approx(3.0, abs=0.05)
     losses = [line["loss"] for line in log(tmp_path)]
     assert losses[-1] < 1e-2 * losses[0]
@@ -377,7 +377,7 @@ def test_the_loop_minimises(tmp_path):
 
 
 def test_a_gradient_that_is_no_number_ends_the_run(tmp_path):
-    loop = train.loop.LoopConfig(updates=5)
+    loop = train.engine.loop.LoopConfig(updates=5)
     with pytest.raises(InputError, match="gradient of update 0 is not finite"):
         quadratic(tmp_path / "run", loop, gradient=float("nan"))
     assert not (tmp_path / "run" / "checkpoint.pt").exists()

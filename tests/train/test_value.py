@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import train.value
-from ppuu.learned_costs import CostModelConfig
+from ppuu.loading.runs import load_cost_model, load_value
 from ppuu.perception.observation import ObservationConfig
 from ppuu.policies.features import PixelsConfig
-from ppuu.runs import load_cost_model, load_value
+from ppuu.policies.learned_costs import CostModelConfig
 from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 from tests.rollouts import TINY

@@ -7,12 +7,12 @@ import json
 import pytest
 import torch
 
-from data.ngsim_layouts import AXES
+from data.sources.ngsim_layouts import AXES
 from data.splits import FrameWindow, Part
-from envs.scenario import Scenarios
+from envs.core.scenario import Scenarios
 from eval.closed_loop import main
+from eval.driving.scenario_set import Track
 from eval.protocols.ppuu import PpuuEpisode, drive_ppuu, summary_ppuu
-from eval.track import Track
 from ppuu.policies import NoAction, RecordedHuman
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.ngsim_layouts import AXES
+from data.sources.ngsim_layouts import AXES
 from eval.protocols.screen import LOOK_AHEAD_PX, PX_PER_M, Screens
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from data.dots import DotsConfig, draw_dots
+from data.toys.dots import DotsConfig, draw_dots
 from ppuu.encoders import (
     Assembly,
     AssemblyConfig,

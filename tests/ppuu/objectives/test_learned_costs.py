@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from ppuu.costs import DrivingCost
-from ppuu.learned_costs import CostModelConfig, ValueConfig
 from ppuu.objectives import cost_model_loss, present, recorded_rollout, value_loss
 from ppuu.objectives.learned_costs import discounted_sum
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.policies.features import PixelsConfig, TracksConfig
+from ppuu.policies.learned_costs import CostModelConfig, ValueConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CopyLast, tracks_spec
 from tests.helpers import Car, straight_recording

@@ -342,7 +342,7 @@ def test_no_compiler_is_needed(tmp_path):
         " RasterConfig()); print(float(image.sum()) * 0.617**2)"
     )
     bare = {"PATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path), "CC": "", "CXX": ""}
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     done = subprocess.run(
         [sys.executable, "-c", program], env=bare | {"PYTHONPATH": root},
         capture_output=True, text=True, cwd=root,

@@ -11,7 +11,7 @@ from ppuu.prediction_sources import DrawnSource, ModelSource, RecordedSource
 from ppuu.predictions import OccupancyPrediction, Rollout
 from ppuu.world_models import ConstantVelocity, tracks_spec
 from tests.helpers import Car, straight_recording
-from tests.ppuu.test_planning import SEEN, situation
+from tests.ppuu.policies.test_planning import SEEN, situation
 
 STEPS = 4
 

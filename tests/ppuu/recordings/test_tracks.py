@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from envs.scenario import ScenarioConfig, list_scenarios
-from envs.simulator import Simulator, SimulatorConfig
+from envs.core.scenario import ScenarioConfig, list_scenarios
+from envs.core.simulator import Simulator, SimulatorConfig
 from ppuu.perception.observation import ObservationConfig, observe
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap

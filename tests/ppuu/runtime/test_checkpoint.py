@@ -6,9 +6,9 @@ import pickle
 import pytest
 import torch
 
+from ppuu.loading.runs import load_policy, load_world_model
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
-from ppuu.runs import load_policy, load_world_model
 from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
 from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError

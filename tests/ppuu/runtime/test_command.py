@@ -10,7 +10,7 @@ import pytest
 import tyro
 
 import eval.closed_loop
-import eval.open_loop
+import eval.open_loop.__main__ as open_loop
 import train.policy
 import train.world_model
 from ppuu.runtime.command import run
@@ -116,7 +116,7 @@ COMMANDS = {
         train.policy.main, train.policy.PRESETS, ["--out", "run", "--method", "imitation"],
     ),
     "eval.closed_loop": (eval.closed_loop.main, None, ["--policy", "idm", "--json", "run"]),
-    "eval.open_loop": (eval.open_loop.main, None, ["--world-model", "no", "--json", "run"]),
+    "eval.open_loop": (open_loop.main, None, ["--world-model", "no", "--json", "run"]),
 }  # fmt: skip
 
 
@@ -154,12 +154,12 @@ def test_unknown_presets_of_the_commands(capsys):
 
 def test_the_usage_line_names_the_module(capsys):
     with pytest.raises(SystemExit):
-        run(eval.open_loop.main, ["--help"])
+        run(eval.open_loop.__main__.main, ["--help"])
     assert capsys.readouterr().out.startswith("usage: python -m eval.open_loop ")
 
 
 def test_a_module_that_is_run_is_called_by_its_name():
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(
         [sys.executable, "-m", "data.generate", "--help"], cwd=root, capture_output=True, text=True
     )

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from ppuu.policies.named import policy_by_name
-from ppuu.runs import load_policy, load_world_model
+from ppuu.loading.policy_names import policy_by_name
+from ppuu.loading.runs import load_policy, load_world_model
 from ppuu.runtime import pretrained
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.errors import InputError

@@ -19,8 +19,8 @@ from ppuu.encoders.telemetry import FAILURES
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
 from ppuu.perception.flow import seen_velocity
 from ppuu.perception.road_map import RoadMap
+from ppuu.perception.surroundings import Surroundings
 from ppuu.planners import CemPlanner, GradientPlanner
-from ppuu.policies import Surroundings
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
 from ppuu.prediction_sources import ModelSource
 from ppuu.runtime.config import from_json, to_json

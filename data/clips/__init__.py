@@ -1,0 +1,1 @@
+"""Clips: a history and what followed, cut from recordings."""

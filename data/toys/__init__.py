@@ -1,0 +1,1 @@
+"""Toy tasks with known answers: moving dots, two rooms."""

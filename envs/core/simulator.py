@@ -1,0 +1,501 @@
+"""The world that scores us: many episodes at once on recorded traffic, in torch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from ppuu import kinematics
+from ppuu.backends import advance_cpu, dispatch
+from ppuu.kinematics import ActionBounds
+from ppuu.perception.observation import Observation, ObservationConfig
+from ppuu.perception.raster import draw_into
+from ppuu.perception.raster_image import CHANNELS
+from ppuu.perception.road_map import LocalRoad, RoadMap
+from ppuu.recordings.scene import Scene
+from ppuu.recordings.tracks import matched, remembered
+from ppuu.runtime.errors import InputError
+
+from ..traffic.base import Neighbours, Traffic
+from ..traffic.replay import Replay
+from .actuation import Actuation
+from .perception import Perception, PerceptionConfig
+from .scenario import Scenarios
+from .state_dict import check, check_history, named, part
+from .step_result import StepResult
+from .termination import NEAREST, CollisionKind, Outcome, contact, off_the_road, outcomes
+
+
+@dataclass(frozen=True)
+class SimulatorConfig:
+    """What is seen and what may be done.
+
+    Attributes:
+        observation: images in the history; None draws nothing, for drivers that need no image.
+        bounds: actions beyond are clamped.
+        actuation: how well the vehicle obeys.
+        perception: faults of what the ego sees of the others; None for none.
+    """
+
+    observation: ObservationConfig | None = field(default_factory=ObservationConfig)
+    bounds: ActionBounds = field(default_factory=ActionBounds)
+    actuation: Actuation = field(default_factory=Actuation)
+    perception: PerceptionConfig | None = None
+
+
+_SPARE_TRACKS = 8
+"""So many more vehicles are remembered than shown: who comes nearer has a past."""
+
+
+class Simulator:
+    """A batch of episodes, each in a slot ("env") of its own.
+
+    ``reset`` fills all slots, ``step`` moves the unfinished ones by one frame, ``replace``
+    starts new episodes in chosen slots.  Nothing is random: the same scenarios and actions give
+    the same numbers, whatever ran before.
+
+    Args:
+        scene: the recordings.
+        road_map: their roads, in the same order.
+        config: observation and bounds.
+        traffic: how the others move; they replay the recording unless told otherwise.
+    """
+
+    _per_env: ClassVar[tuple[str, ...]] = (
+        "vehicle", "road", "has_goal", "start_frame", "end_frame", "frame", "goal_pose", "size_m",
+        "state", "action", "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m",
+        "clearance_m", "time_to_collision_s", "_cursor", "_pending",
+    )  # fmt: skip
+    """Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        road_map: RoadMap,
+        config: SimulatorConfig | None = None,
+        traffic: Traffic | None = None,
+    ):
+        self.scene = scene
+        self.road_map = road_map
+        self.config = config or SimulatorConfig()
+        self.traffic = traffic or Replay(scene)
+        faults = self.config.perception
+        self.perception = None if faults is None else Perception(faults)
+        self._ring = 1 if self.config.observation is None else self.config.observation.span + 1
+        self._count(0)
+
+    def _count(self, envs: int) -> None:
+        self.envs = envs
+        self._everybody = torch.arange(envs, device=self.device)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds that one step takes."""
+        return self.scene.dt_s
+
+    @property
+    def device(self) -> torch.device:
+        """Where every tensor lives."""
+        return self.scene.boxes.device
+
+    def reset(self, scenarios: Scenarios) -> None:
+        """Starts one episode a scenario; there are as many envs as scenarios."""
+        if len(scenarios) < 1:
+            raise InputError("no scenario was given; a simulator needs at least one")
+        envs, device = len(scenarios), self.device
+        self._count(envs)
+
+        def whole(value=0):
+            return torch.full((envs,), value, dtype=torch.int64, device=device)
+
+        def real(value=0.0):
+            return torch.full((envs,), value, dtype=torch.float32, device=device)
+
+        self.vehicle, self.road, self.has_goal = whole(), whole(), whole().bool()
+        self.start_frame, self.end_frame, self.frame = whole(), whole(), whole()
+        self.goal_pose, self.size_m = real().new_zeros(envs, 3), real().new_zeros(envs, 2)
+        self.state, self.action = real().new_zeros(envs, 4), real().new_zeros(envs, 2)
+        self.outcome, self.collision_kind = whole(), whole()
+        self.hit_vehicle, self.at_fault = whole(-1), whole().bool()
+        self.distance_m, self.clearance_m, self.time_to_collision_s = real(), real(), real()
+        self._cursor = whole()
+        self._pending = real().new_zeros(envs, self.config.actuation.delay_frames, 2)
+        self._past = real().new_zeros(envs * self._ring, 4)
+        if self.config.observation is not None:
+            raster, drawn = self.config.observation.raster, self.config.observation.images
+            pixels = (raster.rows, raster.columns) if drawn else (0, 0)
+            size = (envs * self._ring, CHANNELS, *pixels)
+            self._images = torch.zeros(size, dtype=torch.uint8, device=device)
+            kept = self.config.observation.vehicles and (
+                self.config.observation.vehicles + _SPARE_TRACKS
+            )
+            self._known = self._cursor.new_full((envs * self._ring, kept), -1)
+            self._known_states = self._past.new_zeros(envs * self._ring, kept, 4)
+        self.replace(self._everybody, scenarios)
+
+    def replace(self, envs: Sequence[int] | Tensor, scenarios: Scenarios) -> None:
+        """Starts new episodes in the given slots, whether or not the old ones had ended."""
+        envs = torch.as_tensor(envs, dtype=torch.int64, device=self.device)
+        if len(envs) != len(scenarios):
+            raise InputError(f"{len(envs)} slots for {len(scenarios)} scenarios")
+        if len(envs) == 0:
+            return
+        scene = self.scene
+
+        def tensor(array, kind=torch.int64):
+            return torch.as_tensor(array, dtype=kind, device=self.device)
+
+        recording = tensor(scenarios.recording)
+        vehicle = tensor(scenarios.vehicle) + scene.vehicle_offset[recording]
+        offset = scene.frame_offset[recording]
+        frame = tensor(scenarios.start_frame) + offset
+        early = frame - (self._ring - 1) < scene.first_frame[vehicle]
+        if early.any():
+            which = scenarios.vehicle_id[int(early.nonzero()[0])]
+            raise InputError(
+                f"vehicle {which} starts less than {self._ring - 1} frames into its track, but "
+                "the observation reaches back so far; list scenarios with more context_frames"
+            )
+        self.vehicle[envs], self.road[envs] = vehicle, recording
+        self.start_frame[envs], self.frame[envs] = frame, frame
+        self.end_frame[envs] = tensor(scenarios.end_frame) + offset
+        self.has_goal[envs] = tensor(scenarios.has_goal, torch.bool)
+        self.goal_pose[envs] = tensor(scenarios.goal_pose, torch.float32)
+        self.size_m[envs] = scene.size_m[vehicle]
+        self.state[envs] = scene.state(vehicle, frame)
+        self.action[envs], self._pending[envs] = 0.0, 0.0
+        self.outcome[envs] = int(Outcome.RUNNING)
+        self.distance_m[envs] = 0.0
+        self.traffic.reset(envs, vehicle, frame)
+        others = self.traffic.neighbours(envs, vehicle, frame)
+        self._touch(envs, others)
+        if self.perception is not None:
+            lags = range(self.perception.config.latency_frames, 0, -1)
+            past = [scene.neighbours(torch.maximum(frame - lag, offset), vehicle) for lag in lags]
+            self.perception.begin(envs, [*past, others])
+        self._recall(envs)
+
+    def _recall(self, envs: Int[Tensor, " envs"]) -> None:
+        """Fills the history before the start from the recording."""
+        frame, vehicle = self.frame[envs], self.vehicle[envs]
+        lag = torch.arange(self._ring - 1, -1, -1, device=self.device)
+        times = (frame[:, None] - lag).flatten()
+        egos = vehicle.repeat_interleave(self._ring)
+        states = self.scene.state(egos, times)
+        rows = (envs[:, None] * self._ring + lag.flip(0)).flatten()
+        self._past[rows] = states
+        self._cursor[envs] = self._ring - 1
+        if self.config.observation is not None:
+            roads = self.scene.vehicle_recording[egos]
+            seen, faults = self.scene.neighbours(times, egos), self.config.perception
+            if faults is not None:
+                late = torch.maximum(times - faults.latency_frames, self.scene.frame_offset[roads])
+                seen = faults.disturbed(self.scene.neighbours(late, egos), times)
+            self._see(rows, states[:, :3], seen, roads)
+
+    def _see(
+        self,
+        places: Int[Tensor, " some"],
+        poses: Float[Tensor, "some 3"],
+        others: Neighbours,
+        roads: Int[Tensor, " some"],
+    ) -> None:
+        """Draws what the observation asks for into the rings, and keeps who is around."""
+        config = self.config.observation
+        assert config is not None
+        if config.images:
+            draw_into(self._images, places, poses, others, roads, self.road_map, config.raster)
+        kept = self._known.shape[1]
+        if kept:
+            around = remembered(others, poses[:, :2], kept)
+            self._known[places], self._known_states[places] = around
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that a running batch of episodes is, ``(envs, ...)`` each, copied.
+
+        With the same recordings, ``load_state_dict`` goes on from there, here or in another
+        process: the future is the same to the last digit.
+        """
+        state = {name: getattr(self, name) for name in self._per_env}
+        for name in self._ring_names:
+            state[name] = getattr(self, name).unflatten(0, (self.envs, self._ring))
+        state |= named(self._memories)
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes over a ``state_dict``, of any number of environments.
+
+        Raises:
+            InputError: it is of another kind of simulator.
+        """
+        check(state, (*self._per_env, *self._ring_names, *named(self._memories)))
+        state = {name: tensor.to(self.device, copy=True) for name, tensor in state.items()}
+        self._count(len(state["frame"]))
+        for name in self._per_env:
+            setattr(self, name, state[name])
+        for name in self._ring_names:
+            check_history(state[name].shape[1], self._ring)
+            setattr(self, name, state[name].flatten(0, 1))
+        for name, memory in self._memories.items():
+            setattr(self, name, memory.with_state(part(state, name)))
+
+    @property
+    def _memories(self) -> dict[str, Traffic | Perception]:
+        """Attributes with a state of their own."""
+        with_faults = {} if self.perception is None else {"perception": self.perception}
+        return {"traffic": self.traffic, **with_faults}
+
+    def select(self, envs: Sequence[int] | Tensor) -> Simulator:
+        """A simulator of its own with copies of some episodes, each as often as it is named.
+
+        What happens in one does not touch the other: a planner can try out actions in the true
+        world, many at once.
+        """
+        chosen = torch.as_tensor(envs, dtype=torch.int64, device=self.device)
+        other = copy.copy(self)
+        other.load_state_dict({n: t.index_select(0, chosen) for n, t in self.state_dict().items()})
+        return other
+
+    def clone(self) -> Simulator:
+        """A copy of all episodes."""
+        return self.select(self._everybody)
+
+    @property
+    def _ring_names(self) -> tuple[str, ...]:
+        if self.config.observation is None:
+            return ("_past",)
+        return ("_past", "_images", "_known", "_known_states")
+
+    def step(self, actions: Float[Tensor, "envs 2"]) -> StepResult:
+        """Moves every unfinished episode by one frame.
+
+        Args:
+            actions: acceleration_mps2 and curvature_radpm; clamped to the bounds.  Those of
+                finished episodes have no effect.
+
+        Raises:
+            InputError: a shape that does not fit, or an action that is not a number.
+        """
+        actions = torch.as_tensor(actions, dtype=torch.float32, device=self.device)
+        if actions.shape != (self.envs, 2):
+            raise InputError(
+                f"actions of shape {tuple(actions.shape)}; {self.envs} episodes take "
+                f"({self.envs}, 2): acceleration_mps2 and curvature_radpm"
+            )
+        moved = self.outcome == Outcome.RUNNING
+        envs = self._everybody if bool(moved.all()) else moved.nonzero()[:, 0]
+        actions = self._of(actions.detach(), envs)
+        if not bool(actions.isfinite().all()):
+            bad = int((~actions.isfinite().all(1)).nonzero()[0])
+            raise InputError(
+                f"action {actions[bad].tolist()} of env {int(envs[bad])}: not a number; "
+                "the policy must return finite accelerations and curvatures"
+            )
+        if len(envs):
+            self._advance(envs, self._obeyed(envs, self.config.bounds.clamp(actions)))
+        return self._result(moved)
+
+    def _of(self, values: Float[Tensor, "all ..."], envs: Int[Tensor, " envs"]) -> Tensor:
+        """``values[envs]``, without a copy if these are all."""
+        return values if len(envs) == self.envs else values[envs]
+
+    def _obeyed(
+        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]
+    ) -> Float[Tensor, "envs 2"]:
+        """What the vehicles do of what their drivers ask for."""
+        actuation = self.config.actuation
+        if actuation.delay_frames:
+            waiting = torch.cat([self._pending[envs], actions[:, None]], dim=1)
+            actions, self._pending[envs] = waiting[:, 0], waiting[:, 1:]
+        return actuation.gripped(actions, self.state[envs, 3]) if actuation.slips else actions
+
+    def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
+        frame = self._of(self.frame, envs) + 1
+        if self.traffic.reacts:
+            self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
+        others = self.traffic.neighbours(envs, self._of(self.vehicle, envs), frame)
+        if dispatch.applies(self.state, others.table_boxes, self.road_map.atlas):
+            places = self._move_by_loop(envs, actions, others)
+        else:
+            places = self._move_by_tensors(envs, actions, others)
+        seen = others
+        if self.perception is not None:
+            self.perception.add(envs, others)
+            seen = self.perception.seen(envs, others.ego, frame)
+        if self.config.observation is not None:
+            self._see(places, self._past[places, :3], seen, self._of(self.road, envs))
+
+    def _move_by_tensors(
+        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
+    ) -> Int[Tensor, " envs"]:
+        """Moves and judges; the places in the rings of what is seen after the move."""
+        before = self.state[envs]
+        after = kinematics.step(before, actions, self.scene.dt_s)
+        self.action[envs], self.state[envs] = actions, after
+        self.frame[envs] += 1
+        self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
+        self._touch(envs, others)
+        self.outcome[envs] = self._judge(envs)
+        cursor = (self._cursor[envs] + 1) % self._ring
+        self._cursor[envs] = cursor
+        places = envs * self._ring + cursor
+        self._past[places] = after
+        return places
+
+    def _move_by_loop(
+        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
+    ) -> Int[Tensor, " envs"]:
+        """The same in one compiled pass."""
+        episodes = (
+            self.state, self.action, self.size_m, self.frame, self.end_frame, self.vehicle,
+            self.road, self.has_goal, self.goal_pose, self.distance_m, self.outcome,
+            self.collision_kind, self.at_fault, self.hit_vehicle, self.clearance_m,
+            self.time_to_collision_s, self._cursor,
+        )  # fmt: skip
+        places = torch.empty_like(envs)
+        tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
+        dispatch.in_parts(
+            advance_cpu.advance,
+            advance_cpu.SMALLEST_PART,
+            (
+                tuple(array.numpy() for array in episodes),
+                self._past.numpy(),
+                tuple(table.contiguous().numpy() for table in tables),
+                self.road_map.nodes,
+                np.float32(self.scene.dt_s),
+                NEAREST,
+                tuple(int(kind) for kind in CollisionKind),
+                tuple(int(code) for code in Outcome),
+            ),
+            envs, actions, others.row, places,
+        )  # fmt: skip
+        return places
+
+    def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
+        """Takes down who touches the ego, and how near the others are."""
+        with torch.inference_mode():
+            found = contact(self._boxes(envs), self.state[envs, 3], others)
+        self.collision_kind[envs], self.at_fault[envs] = found.kind, found.at_fault
+        self.hit_vehicle[envs] = found.vehicle
+        self.clearance_m[envs] = found.clearance_m
+        self.time_to_collision_s[envs] = found.time_to_collision_s
+
+    def _judge(self, envs: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
+        """How the episodes stand now."""
+        return outcomes(
+            self.state[envs], self.frame[envs], self.end_frame[envs], self.has_goal[envs],
+            self.goal_pose[envs], self._offroad(envs), self._collided(envs),
+        )  # fmt: skip
+
+    def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
+        return off_the_road(self._boxes(envs), self.road[envs], self.road_map)
+
+    def _collided(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
+        return self.collision_kind[envs] != CollisionKind.NONE
+
+    def _boxes(self, envs: Int[Tensor, " envs"]) -> Float[Tensor, "envs 5"]:
+        return self.ego_box[envs]
+
+    def _result(self, moved: Bool[Tensor, " envs"]) -> StepResult:
+        return StepResult(
+            moved=moved,
+            done=self.done,
+            outcome=self.outcome.clone(),
+            collision_kind=self.collision_kind.clone(),
+            at_fault=self.at_fault.clone(),
+            hit_vehicle=self.hit_vehicle.clone(),
+            state=self.state.clone(),
+            action=self.action.clone(),
+            frame=self.frame.clone(),
+            steps=self.frame - self.start_frame,
+            distance_m=self.distance_m.clone(),
+            clearance_m=self.clearance_m.clone(),
+            time_to_collision_s=self.time_to_collision_s.clone(),
+        )
+
+    @property
+    def done(self) -> Bool[Tensor, " envs"]:
+        """Which episodes have ended."""
+        return self.outcome != Outcome.RUNNING
+
+    @property
+    def ego_box(self) -> Float[Tensor, "envs 5"]:
+        """The ego's box in every episode."""
+        return torch.cat([self.state[:, :3], self.size_m], dim=1)
+
+    @property
+    def human_state(self) -> Float[Tensor, "envs 4"]:
+        """Where the recorded human is at the present frame (its last pose after its track)."""
+        return self.scene.state(self.vehicle, self.frame)
+
+    @property
+    def human_distance_m(self) -> Float[Tensor, " envs"]:
+        """Path the recorded human has driven since the start, at the present frame."""
+        start, now = self._row(self.start_frame), self._row(self.frame)
+        return (self.scene.path_m[now] - self.scene.path_m[start]).float()
+
+    def _row(self, frame: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
+        row = frame - self.scene.first_frame[self.vehicle] + self.scene.row_pointer[self.vehicle]
+        return torch.minimum(row, self.scene.row_pointer[self.vehicle + 1] - 1)
+
+    def seen(self) -> Neighbours:
+        """The others as the egos perceive them, for drivers that may look behind the raster."""
+        if self.perception is None:
+            return self.neighbours()
+        return self.perception.seen(self._everybody, self.vehicle, self.frame)
+
+    def neighbours(self) -> Neighbours:
+        """The others at the present frame, as they are."""
+        return self.traffic.neighbours(self._everybody, self.vehicle, self.frame)
+
+    def present(self) -> Observation:
+        """The egos' states alone, without an image: for drivers that look at none."""
+        return Observation(
+            self.state.new_zeros(self.envs, 1, 3, 0, 0), self.state[:, None].clone(), self.size_m
+        )
+
+    def observe(self, pixels: bool = True) -> Observation:
+        """What the egos see now and saw before, each image from where the ego then was.
+
+        Args:
+            pixels: without, the images have none; see ``images`` for bytes.
+        """
+        config, rows = self._seen()
+        past = self._past.index_select(0, rows).view(self.envs, config.frames, 4)
+        if pixels and config.images:
+            images = dispatch.take_shares(self._images, rows)
+        else:
+            images = past.new_empty(len(rows), CHANNELS, 0, 0)
+        tracks = road = None
+        if config.vehicles:
+            shape = (self.envs, config.frames)
+            tracks = matched(
+                self._known[rows].unflatten(0, shape),
+                self._known_states[rows].unflatten(0, shape),
+                self.scene.size_m,
+                config.vehicles,
+            )
+            road = LocalRoad(self.road_map, self.road)
+        images = images.unflatten(0, (self.envs, config.frames))
+        return Observation(images, past, self.size_m.clone(), tracks, road)
+
+    def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
+        """The images of ``observe`` as they are kept: coverage times 255."""
+        config, rows = self._seen()
+        return dispatch.take(self._images, rows).unflatten(0, (self.envs, config.frames))
+
+    def _seen(self) -> tuple[ObservationConfig, Int[Tensor, " images"]]:
+        """What is observed, and the rows of the rings that hold it."""
+        config = self.config.observation
+        if config is None:
+            raise InputError("this simulator draws no images; give SimulatorConfig an observation")
+        first = self._everybody[:, None] * self._ring
+        place = (self._cursor[:, None] - config.lags(self.device)) % self._ring
+        return config, (first + place).flatten()

@@ -1,0 +1,198 @@
+"""When an episode ends, and who is to blame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ppuu.backends import contact_cpu, dispatch, termination_cpu
+from ppuu.geometry import clearance, time_to_collision, to_local
+from ppuu.perception.road_map import RoadMap
+
+from ..traffic.base import Neighbours
+
+NEAREST = 16
+"""Candidates for exact tests; no more than about ten boxes can touch one car at a time."""
+
+
+class Outcome(IntEnum):
+    """How an episode ended."""
+
+    RUNNING = 0
+    ARRIVED = 1
+    SURVIVED = 2
+    TIMEOUT = 3
+    COLLISION = 4
+    OFFROAD = 5
+
+
+class CollisionKind(IntEnum):
+    """Where the other vehicle was, seen from the ego."""
+
+    NONE = 0
+    FRONT = 1
+    REAR = 2
+    SIDE = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Contact:
+    """The ego against everybody else, at one moment.
+
+    Attributes:
+        kind: ``(envs,)`` ``CollisionKind``.
+        at_fault: ``(envs,)`` False without a collision and where the ego was struck from behind.
+        vehicle: ``(envs,)`` scene's number of the vehicle hit, -1 for none.
+        clearance_m: ``(envs,)`` distance to the nearest box, negative by the penetration; inf if
+            nobody is there.
+        time_to_collision_s: ``(envs,)`` if all kept velocity and heading; inf if never.
+    """
+
+    kind: Int[Tensor, " envs"]
+    at_fault: Bool[Tensor, " envs"]
+    vehicle: Int[Tensor, " envs"]
+    clearance_m: Float[Tensor, " envs"]
+    time_to_collision_s: Float[Tensor, " envs"]
+
+
+def contact(
+    ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
+) -> Contact:
+    """Exact box tests against the nearest vehicles."""
+    if dispatch.applies(ego_box, others.table_boxes):
+        return _contact_by_loops(ego_box, ego_speed_mps, others)
+    offset = others.boxes[..., :2] - ego_box[:, None, :2]
+    # A lower bound of the clearance orders the candidates, so that a long lorry is not
+    # overlooked for a nearer car.
+    bound = offset.norm(dim=-1) - 0.5 * others.boxes[..., 3:5].norm(dim=-1)
+    bound = torch.where(others.present, bound, torch.inf)
+    bound, slot = bound.topk(min(NEAREST, bound.shape[1]), dim=1, largest=False)
+    present = bound < torch.inf
+    boxes = others.boxes.gather(1, slot[..., None].expand(-1, -1, 5))
+    speed = others.speed_mps.gather(1, slot)
+    ego = ego_box[:, None].expand_as(boxes)
+    gap = torch.where(present, clearance(ego, boxes), torch.inf)
+    overlap = gap < 0
+    nearest = torch.where(overlap, gap, torch.inf).argmin(1, keepdim=True)
+    hit = overlap.any(1)
+    struck = boxes.gather(1, nearest[..., None].expand(-1, -1, 5))[:, 0]
+    kind = torch.where(hit, _kind(ego_box, struck), CollisionKind.NONE)
+    vehicle = others.vehicle.gather(1, slot.gather(1, nearest))[:, 0]
+    soonest = time_to_collision(
+        ego, boxes, _velocity(ego, ego_speed_mps[:, None]), _velocity(boxes, speed)
+    )
+    return Contact(
+        kind=kind,
+        at_fault=hit & (kind != CollisionKind.REAR),
+        vehicle=torch.where(hit, vehicle, -1),
+        clearance_m=gap.amin(1),
+        time_to_collision_s=torch.where(present, soonest, torch.inf).amin(1),
+    )
+
+
+def _contact_by_loops(
+    ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
+) -> Contact:
+    found = Contact(
+        kind=torch.empty_like(others.row),
+        at_fault=torch.empty_like(others.row, dtype=torch.bool),
+        vehicle=torch.empty_like(others.row),
+        clearance_m=torch.empty_like(ego_speed_mps),
+        time_to_collision_s=torch.empty_like(ego_speed_mps),
+    )
+    tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
+    kinds = tuple(int(kind) for kind in CollisionKind)
+    dispatch.in_parts(
+        contact_cpu.contact,
+        contact_cpu.SMALLEST_PART,
+        (*(table.numpy() for table in tables), NEAREST, kinds),
+        ego_box, ego_speed_mps, others.row, others.ego,
+        found.kind, found.at_fault, found.vehicle, found.clearance_m, found.time_to_collision_s,
+    )  # fmt: skip
+    return found
+
+
+def _velocity(
+    boxes: Float[Tensor, "envs slots 5"], speed_mps: Float[Tensor, "envs #slots"]
+) -> Float[Tensor, "envs slots 2"]:
+    heading = boxes[..., 2]
+    return torch.stack([speed_mps * heading.cos(), speed_mps * heading.sin()], dim=-1)
+
+
+def _kind(ego_box: Float[Tensor, "envs 5"], other: Float[Tensor, "envs 5"]) -> Int[Tensor, " envs"]:
+    """Front or rear if the offset lies more along than across, each in units of the boxes' size."""
+    local = to_local(other, ego_box)
+    along = local[:, 0] / (ego_box[:, 3] + other[:, 3])
+    across = local[:, 1] / (ego_box[:, 4] + other[:, 4])
+    lengthwise = torch.where(along > 0, int(CollisionKind.FRONT), int(CollisionKind.REAR))
+    return torch.where(across.abs() > along.abs(), int(CollisionKind.SIDE), lengthwise)
+
+
+def off_the_road(
+    ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], road_map: RoadMap
+) -> Bool[Tensor, " envs"]:
+    """Whether the centre of the ego's box has left the drivable area, and one of its flanks too.
+
+    The flanks keep the painted gaps between lanes (a gore narrower than the car) from counting.
+    """
+    if dispatch.applies(ego_box, road_map.atlas):
+        lost = torch.empty_like(road, dtype=torch.bool)
+        dispatch.in_parts(
+            termination_cpu.off_the_road,
+            termination_cpu.SMALLEST_PART,
+            road_map.nodes,
+            ego_box,
+            road,
+            lost,
+        )
+        return lost
+    x, y, heading, _, width = ego_box.unbind(-1)
+    across = width[:, None] * ego_box.new_tensor([0.0, 0.5, -0.5])
+    x = x[:, None] - heading.sin()[:, None] * across
+    y = y[:, None] + heading.cos()[:, None] * across
+    off = road_map.read(x, y, road)[:, 1] > 0.5
+    return off[:, 0] & (off[:, 1] | off[:, 2])
+
+
+def outcomes(
+    state: Float[Tensor, "envs 4"],
+    frame: Int[Tensor, " envs"],
+    end_frame: Int[Tensor, " envs"],
+    has_goal: Bool[Tensor, " envs"],
+    goal_pose: Float[Tensor, "envs 3"],
+    lost: Bool[Tensor, " envs"],
+    collided: Bool[Tensor, " envs"],
+) -> Int[Tensor, " envs"]:
+    """``Outcome``; of several at once the first of collision, off the road, line, time.
+
+    Without a goal line the human's last pose is where the recorded road ends: beyond it nobody is
+    off the road.
+    """
+    if dispatch.applies(state, goal_pose):
+        outcome = torch.empty_like(frame)
+        dispatch.in_parts(
+            termination_cpu.outcomes, termination_cpu.SMALLEST_PART,
+            (tuple(int(code) for code in Outcome),),
+            state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome,
+        )  # fmt: skip
+        return outcome
+    outcome = torch.full_like(frame, int(Outcome.RUNNING))
+    good = torch.where(has_goal, int(Outcome.ARRIVED), int(Outcome.SURVIVED))
+    late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))
+    outcome = torch.where(frame >= end_frame, late, outcome)
+    through = beyond(state[:, :2], goal_pose)
+    outcome = torch.where(through, good, outcome)
+    outcome = torch.where(lost & (has_goal | ~through), int(Outcome.OFFROAD), outcome)
+    return torch.where(collided, int(Outcome.COLLISION), outcome)
+
+
+def beyond(
+    position_m: Float[Tensor, "envs 2"], line_pose: Float[Tensor, "envs 3"]
+) -> Bool[Tensor, " envs"]:
+    """Whether points lie on or past the line across a pose; False where the pose is NaN."""
+    offset = position_m - line_pose[:, :2]
+    return offset[:, 0] * line_pose[:, 2].cos() + offset[:, 1] * line_pose[:, 2].sin() >= 0

@@ -1,0 +1,174 @@
+"""Factors of variation: a world a little different from the recorded one, at test time.
+
+The idea is that of stable-worldmodel's factors; each is one number, and the default of each is the
+recorded world.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from ppuu.recordings.recording import Recording
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
+from ppuu.runtime.errors import InputError
+
+from ..traffic.idm import Idm
+from .actuation import Actuation
+from .perception import PerceptionConfig
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What differs.
+
+    Attributes:
+        density: share of the other vehicles that are there, at most 1.
+        aggressiveness: of others that are driven by IDM: time headway and gap in a queue are
+            divided by it, accelerations and comfortable braking multiplied.
+        lane_width: factor on the lanes' widths; vehicles keep their sizes and places in the lane.
+        noise_m, dropout: of what the ego sees, see ``envs.core.perception``.
+        latency_s: how late it sees it.
+        delay_s: how late an action takes effect.
+        friction: between tyres and road, about 0.8 when dry, 0.4 when wet, 0.15 on ice.
+    """
+
+    density: float = 1.0
+    aggressiveness: float = 1.0
+    lane_width: float = 1.0
+    noise_m: float = 0.0
+    dropout: float = 0.0
+    latency_s: float = 0.0
+    delay_s: float = 0.0
+    friction: float = math.inf
+
+    def __post_init__(self):
+        limits = {
+            "density": (0.0, 1.0), "aggressiveness": (0.2, 5.0), "lane_width": (0.5, 2.0),
+            "noise_m": (0.0, math.inf), "dropout": (0.0, 1.0), "latency_s": (0.0, 10.0),
+            "delay_s": (0.0, 10.0), "friction": (0.01, math.inf),
+        }  # fmt: skip
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"variation: {name} {value}; choose from {low:g} to {high:g}")
+
+    @classmethod
+    def parse(cls, text: str) -> Variation:
+        """``density=0.5,friction=0.4``, or ``none``.
+
+        Raises:
+            InputError: an unknown name or a value that is no number.
+        """
+        values: dict[str, float] = {}
+        for part in [] if text == "none" else text.split(","):
+            name, _, value = part.partition("=")
+            known = [field.name for field in dataclasses.fields(cls)]
+            if name not in known:
+                raise InputError(f"variation '{part}': write NAME=NUMBER with {', '.join(known)}")
+            try:
+                values[name] = float(value)
+            except ValueError:
+                raise InputError(f"variation '{part}': '{value}' is no number") from None
+        return cls(**values)
+
+    @property
+    def name(self) -> str:
+        """What ``parse`` reads."""
+        changed = (
+            f"{field.name}={value:g}"
+            for field in dataclasses.fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        )
+        return ",".join(changed) or "none"
+
+    def recording(self, recording: Recording) -> Recording:
+        """The tracks and the road, with other lanes."""
+        return recording if self.lane_width == 1.0 else widened(recording, self.lane_width)
+
+    def scene(self, scene: Scene) -> Scene:
+        """The scene, with fewer vehicles; whoever is left out can still be an ego."""
+        if self.density == 1.0:
+            return scene
+        draw = torch.rand(len(scene.size_m), generator=torch.Generator().manual_seed(0))
+        gone = (draw >= self.density).to(scene.boxes.device)
+        there = (scene.occupant >= 0) & ~gone[scene.occupant.clamp(min=0)]
+        return dataclasses.replace(scene, occupant=torch.where(there, scene.occupant, -1))
+
+    @property
+    def idm(self) -> Idm | None:
+        """How others follow; None for as usual."""
+        if self.aggressiveness == 1.0:
+            return None
+        usual, factor = Idm(), self.aggressiveness
+        return dataclasses.replace(
+            usual,
+            time_headway_s=usual.time_headway_s / factor,
+            jam_gap_m=usual.jam_gap_m / factor,
+            max_acceleration_mps2=usual.max_acceleration_mps2 * factor,
+            comfortable_braking_mps2=usual.comfortable_braking_mps2 * factor,
+        )
+
+    def perception(self, dt_s: float) -> PerceptionConfig | None:
+        """Faults of what the ego sees; None for none."""
+        faults = PerceptionConfig(self.noise_m, self.dropout, round(self.latency_s / dt_s))
+        return None if faults == PerceptionConfig() else faults
+
+    def actuation(self, dt_s: float) -> Actuation:
+        """What the ego's vehicle does."""
+        return Actuation(round(self.delay_s / dt_s), self.friction)
+
+
+def widened(recording: Recording, factor: float) -> Recording:
+    """Everything moved sideways, away from the middle of the longest lane or towards it."""
+    road = recording.road
+    middle = _longest_lane(road)
+    centre, heading = np.stack([recording.x_m, recording.y_m], 1), recording.heading_rad
+    moved, direction = _stretched(middle, centre, factor)
+    turned = np.arctan(factor * np.tan(heading - direction))
+    backwards = np.cos(heading - direction) < 0
+    left, right = (_stretched(middle, side, factor)[0] for side in (road.left_m, road.right_m))
+    return dataclasses.replace(
+        recording,
+        x_m=moved[:, 0],
+        y_m=moved[:, 1],
+        heading_rad=_wrapped(direction + turned + np.where(backwards, np.pi, 0.0)),
+        road=Road(road.lane_pointer, left, right),
+    )
+
+
+def _longest_lane(road: Road) -> Float[np.ndarray, "points 2"]:
+    middle = 0.5 * (road.left_m + road.right_m)
+    lanes = np.split(middle, road.lane_pointer[1:-1])
+    return max(lanes, key=lambda line: np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
+
+
+def _stretched(
+    line: Float[np.ndarray, "points 2"], places: Float[np.ndarray, "n 2"], factor: float
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
+    """Places at ``factor`` times their distance from a line, and the line's direction there.
+
+    Beyond its ends the line goes straight on.
+    """
+    way = np.diff(line, axis=0)
+    length = np.linalg.norm(way, axis=1)
+    along = way / length[:, None]
+    offset = places[:, None] - line[:-1]
+    share = np.clip(np.einsum("nsk,sk->ns", offset, along), 0.0, length)
+    apart = np.linalg.norm(offset - share[..., None] * along, axis=-1)
+    nearest = apart.argmin(1)
+    direction = along[nearest]
+    normal = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
+    across = np.einsum("nk,nk->n", offset[np.arange(len(places)), nearest], normal)
+    moved = places + (factor - 1.0) * across[:, None] * normal
+    return moved, np.arctan2(direction[:, 1], direction[:, 0])
+
+
+def _wrapped(angle_rad: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    return (angle_rad + np.pi) % (2 * np.pi) - np.pi

@@ -1,0 +1,1 @@
+"""The Gymnasium environments around the simulator."""

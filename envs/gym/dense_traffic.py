@@ -1,0 +1,107 @@
+"""``ppuu/DenseTraffic-v0``: driving one recorded vehicle's way through its traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from ppuu.runtime.errors import InputError
+
+from .episodes import DenseTrafficConfig
+from .render import FRAMES_PER_SECOND
+
+
+class DenseTrafficEnv(gymnasium.Env):
+    """A view of a simulator with one episode.
+
+    ## Description
+    Each episode puts the agent in the place of one recorded vehicle; all others repeat the
+    recording, or move as ``others`` says.  It has to get as far as the human did (215 m by
+    default) without a collision.
+
+    ## Action space
+    ``Box(-1, 1, (2,), float32)``: acceleration in units of 6 m/s², curvature of the path in units
+    of 0.065 1/m, positive to the left.  Speeds never fall below zero.
+
+    ## Observation space
+    A ``Dict`` of what ``observation`` asks for, by default ``image`` (four frames of lane lines,
+    other vehicles, off-road) and ``ego`` (its history and size); ``neighbours`` and ``lidar`` are
+    the other choices.  See the classes in ``envs.observations``.
+
+    ## Rewards
+    The weighted sum of ``envs.gym.reward``'s terms; each weighted term is in ``info`` as
+    ``reward/<name>``.
+
+    ## Starting state
+    A scenario drawn at random, or one that fits ``reset``'s options
+    (``envs.gym.reset_options.choose``); the ego starts with the human's pose and speed, one second
+    of history behind it.
+
+    ## Episode end
+    Terminated: collision of boxes, the box's centre and a flank off the road, or arrival.
+    Truncated: time limit, end of the recording, or (where no vehicle drives far enough to have a
+    goal) the end of the human's track.  The time limit is the environment's own, so none is
+    registered.
+
+    ## Arguments
+    See ``envs.gym.episodes.DenseTrafficConfig``; ``recording`` is required, except for sites.
+
+    ## Version history
+    - v0: first release.
+    """
+
+    _config: type[DenseTrafficConfig] = DenseTrafficConfig
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
+
+    def __init__(
+        self, recording: str | Sequence[str], render_mode: str | None = None, **settings: Any
+    ):
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise InputError(f"render_mode {render_mode!r}: only 'rgb_array' (or None) is there")
+        self.render_mode = render_mode
+        self._episodes = self._config(recording, **settings).episodes(1)
+        self.action_space = self._episodes.action_space
+        self.observation_space = self._episodes.observation_space
+
+    @property
+    def scenarios(self) -> int:
+        """How many scenarios ``reset`` chooses from."""
+        return len(self._episodes.world.scenarios)
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Starts an episode."""
+        super().reset(seed=seed)
+        self._episodes.begin([0], [self.np_random], options)
+        return self._observation(), _first(self._episodes.info())
+
+    def step(
+        self, action: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        """Moves the ego by one frame of the recording (0.1 s)."""
+        rewards, terminated, truncated, terms = self._episodes.step(np.asarray(action)[None])
+        return (
+            self._observation(),
+            float(rewards[0]),
+            bool(terminated[0]),
+            bool(truncated[0]),
+            _first(self._episodes.info(terms)),
+        )
+
+    def render(self) -> np.ndarray | None:
+        """The scene from above, ``(rows, columns, 3)`` uint8; None without a render mode."""
+        if self.render_mode is None:
+            return None
+        return self._episodes.picture(0)
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {key: value[0] for key, value in self._episodes.observation().items()}
+
+
+def _first(info: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Plain Python scalars of the first episode."""
+    return {key: values[:1].tolist()[0] for key, values in info.items()}

@@ -1,0 +1,1 @@
+"""Drivers at the wheel of the simulator, episode by episode."""

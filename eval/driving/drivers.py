@@ -1,0 +1,104 @@
+"""Drivers by name: the baselines, run directories of train.policy, and planners."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data.splits import Part, seen_in_training
+from ppuu.loading.planner_names import PREFIX, PlannerName
+from ppuu.loading.policy_names import BASELINES, policy_by_name
+from ppuu.recordings.recording import Recording
+from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.errors import InputError
+
+__all__ = [
+    "BASELINES", "labels", "policy_by_name", "runs_by_label", "training_of", "warn_of_seen",
+    "with_planners",
+]  # fmt: skip
+
+PLANNER = PREFIX.removesuffix(":")
+
+
+def with_planners(names: Sequence[str], worlds: Sequence[str]) -> list[str]:
+    """The names with ``planner`` replaced by a planner in each of some worlds.
+
+    Raises:
+        InputError: only one of the two was given.
+    """
+    if (PLANNER in names) != bool(worlds):
+        raise InputError(
+            "--policy planner and --world-model WORLD belong together: the first says who drives, "
+            "the second what he plans in"
+        )
+    planners = [PREFIX + world for world in worlds]
+    return [one for name in names for one in (planners if name == PLANNER else [name])]
+
+
+def labels(names: Sequence[str], option: str = "--policy") -> dict[str, str]:
+    """A short name for each driver: a run directory's own instead of its path, unless two share it.
+
+    Raises:
+        InputError: the same driver twice.
+    """
+    twice = [name for name in names if list(names).count(name) > 1]
+    if twice:
+        raise InputError(f"{option} {twice[0]}: named twice")
+    short = {name: _short(name) for name in names}
+    shared = [label for label in short.values() if list(short.values()).count(label) > 1]
+    return {name: name if label in shared else label for name, label in short.items()}
+
+
+def runs_by_label(world_models: Sequence[Path]) -> dict[str, Path]:
+    """World models' run directories by their short names.
+
+    Raises:
+        InputError: the same one twice.
+    """
+    short = labels([str(path) for path in world_models], "--world-model")
+    return {name: Path(path) for path, name in short.items()}
+
+
+def _short(name: str) -> str:
+    if name.startswith(PREFIX):
+        return PlannerName.parse(name).label
+    return Path(name).name if Path(name).exists() else name
+
+
+def training_of(name: str) -> dict | None:
+    """How a driver came about (configuration, seed, data): a policy, or a planner's world model.
+
+    Of an ensemble, a configuration for each run.
+
+    Nothing for those without learning.
+    """
+    if name in BASELINES:
+        return None
+    if name.startswith(PREFIX):
+        parsed = PlannerName.parse(name)
+        configs = {
+            str(run): dict(Checkpoint.load(run, "world_model").config) for run in parsed.runs
+        }
+        if parsed.policy is not None:
+            seed = dict(Checkpoint.load(parsed.policy, "policy").config)
+            configs[f"policy={parsed.policy}"] = seed
+        return configs if len(configs) > 1 else next(iter(configs.values()), None)
+    return dict(Checkpoint.load(Path(name), "policy").config)
+
+
+def warn_of_seen(
+    label: str, training: Mapping | None, recordings: Sequence[Recording], parts: Sequence[Part]
+) -> list[str]:
+    """Says so if a trained model is about to be tested on frames that it has learnt from.
+
+    Returns:
+        The names of the recordings, for the result file.
+    """
+    seen = seen_in_training(training, recordings, parts)
+    if seen:
+        sys.stderr.write(
+            f"warning: {label} has learnt from frames of {', '.join(seen)} that it is tested on "
+            "here; its figures flatter it\n"
+        )
+    return seen

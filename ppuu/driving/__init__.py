@@ -1,0 +1,1 @@
+"""How vehicles are driven: car-following, lane changes, who is ahead of whom."""

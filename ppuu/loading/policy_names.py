@@ -1,0 +1,40 @@
+"""Policies by name: drivers without learning, run directories of ``train.policy``, planners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..policies.base import Policy
+from ..policies.baselines import NoAction, RecordedHuman, StraightIdm
+from ..runtime.errors import InputError
+from ..runtime.pretrained import is_run
+from .planner_names import PREFIX, PlannerName
+from .runs import load_policy
+
+BASELINES: dict[str, type[Policy]] = {
+    "human": RecordedHuman,
+    "no-action": NoAction,
+    "idm": StraightIdm,
+}
+
+
+def policy_by_name(name: str, option: str = "--policy") -> Policy:
+    """A baseline, the trained policy in a run directory, or a planner in a world.
+
+    Args:
+        name: of a baseline or a run directory, or ``planner:WORLD[,KEY=VALUE…]``.
+        option: what the user set to it.
+
+    Raises:
+        InputError: none of them.
+    """
+    if name in BASELINES:
+        return BASELINES[name]()
+    if name.startswith(PREFIX):
+        return PlannerName.parse(name, option).build(f"{option} {name}")
+    if not is_run(name):
+        raise InputError(
+            f"{option} {name}: neither a run directory nor one of {', '.join(BASELINES)}, "
+            f"{PREFIX}WORLD, pretrained"
+        )
+    return load_policy(Path(name))

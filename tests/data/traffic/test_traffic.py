@@ -1,0 +1,314 @@
+"""Generated traffic: reproducible, free of collisions, and moving as vehicles can."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from data.traffic import PRESETS, generate, simulate
+from data.traffic.fleet import Fleet
+from data.traffic.idm import IdmParameters, idm_acceleration
+from data.traffic.lane_changes import start_lane_changes
+from data.traffic.neighbours import NOBODY, LaneOrder, gap_to
+from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, US101, lane_centre_m
+from ppuu.geometry import wrap_angle
+from ppuu.kinematics import infer_actions
+from ppuu.runtime.errors import InputError
+from ppuu.units import LANE_WIDTH_M
+
+from ..drivers_without_learning import episodes, overlapping_rows, success
+
+
+@pytest.fixture(scope="module")
+def dense(dense_traffic):
+    return dense_traffic
+
+
+@pytest.fixture(scope="module")
+def within_tracks(dense):
+    """``(rows - 1,)`` whether a row and the next belong to one vehicle."""
+    return np.diff(dense.row_vehicle) == 0
+
+
+def change_of(values, within_tracks):
+    return np.diff(values.astype(float))[within_tracks]
+
+
+@pytest.fixture
+def short_warm_up(monkeypatch):
+    """For tests that do not need the section to be full."""
+    monkeypatch.setattr(simulate, "_WARM_UP_S", 5.0)
+
+
+def test_same_seed_same_recording_other_seed_another(short_warm_up):
+    first, again, other = (generate(PRESETS["dense"], 3.0, seed) for seed in (0, 0, 1))
+    assert first.content_hash == again.content_hash != other.content_hash
+
+
+def test_a_longer_recording_begins_like_a_shorter_one(short_warm_up):
+    longer, shorter = (generate(PRESETS["dense"], seconds, 0) for seconds in (4.0, 2.0))
+    rows = longer.frame < shorter.frames
+    np.testing.assert_array_equal(longer.x_m[rows], shorter.x_m)
+    np.testing.assert_array_equal(longer.y_m[rows], shorter.y_m)
+
+
+def test_says_that_it_is_synthetic(dense):
+    assert dense.name == "dense-seed11"
+    assert dense.provenance["synthetic"] is True
+    assert dense.provenance["seed"] == 11
+    assert dense.provenance["preset"]["name"] == "dense"
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.04, float("nan"), float("inf")])
+def test_rejects_a_length_that_is_none(seconds):
+    with pytest.raises(InputError, match="positive"):
+        generate(PRESETS["dense"], seconds, 0)
+
+
+def test_no_two_boxes_ever_overlap(dense):
+    assert overlapping_rows(dense) == 0
+
+
+def test_the_section_is_full_from_the_first_frame(dense):
+    per_frame = np.bincount(dense.frame)
+    assert dense.frames == 450
+    assert per_frame.min() > 110 and per_frame.max() < 230
+    assert 4.0 < dense.speed_mps.mean() < 10.0
+
+
+def test_recorded_inside_the_section_and_on_the_road(dense):
+    assert dense.x_m.min() >= 0 and dense.x_m.max() <= SECTION_M
+    assert dense.road.drivable(np.stack([dense.x_m, dense.y_m], 1)).all()
+
+
+def test_tracks_begin_and_end_at_the_section_or_the_recording(dense):
+    """A vehicle neither appears nor vanishes on the road (one frame's way from its ends)."""
+    first, last = dense.vehicle_pointer[:-1], dense.vehicle_pointer[1:] - 1
+    late, early = dense.first_frame > 0, dense.last_frame < dense.frames - 1
+    reach = 0.1 * 40
+    assert dense.x_m[first[late]].max() < reach
+    assert dense.x_m[last[early]].min() > SECTION_M - reach
+
+
+def test_moves_as_vehicles_can(dense, within_tracks):
+    acceleration = change_of(dense.speed_mps, within_tracks) / dense.dt_s
+    assert acceleration.min() > -8.0 and acceleration.max() < 3.0
+    assert (np.abs(acceleration) < 3.0).mean() > 0.99
+    assert dense.speed_mps.max() < 40.0
+    turn = change_of(dense.heading_rad, within_tracks)
+    assert np.abs(turn).max() / dense.dt_s < 0.5
+    lateral = turn / dense.dt_s * dense.speed_mps[1:][within_tracks]
+    assert np.abs(lateral).max() < 4.0
+    assert (np.abs(lateral) < 1.0).mean() > 0.9
+    assert np.abs(dense.heading_rad).max() < 0.5
+
+
+def test_heading_and_speed_are_those_of_the_motion(dense, within_tracks):
+    dx, dy = change_of(dense.x_m, within_tracks), change_of(dense.y_m, within_tracks)
+    rows = np.flatnonzero(within_tracks)
+    speed = 0.5 * (dense.speed_mps[rows] + dense.speed_mps[rows + 1])
+    np.testing.assert_allclose(np.hypot(dx, dy) / dense.dt_s, speed, atol=0.1)
+    heading = 0.5 * (dense.heading_rad[rows] + dense.heading_rad[rows + 1])
+    off = wrap_angle(torch.tensor(np.arctan2(dy, dx) - heading)).abs().numpy()
+    assert off[speed > 1.0].max() < 0.02
+
+
+def test_the_kinematic_ego_can_drive_every_track(dense):
+    """The replayed ego stays within centimetres of the recorded human."""
+    worst = 0.0
+    for vehicle in range(0, dense.vehicles, 12):
+        track = torch.tensor(dense.track(vehicle))
+        if len(track) < 20:
+            continue
+        _, states = infer_actions(track[:, :2], track[0, 2], track[0, 3], dense.dt_s)
+        worst = max(worst, float((states[:, :2] - track[:, :2]).norm(dim=1).max()))
+    assert worst < 0.3
+
+
+def test_nobody_drives_on_rails_and_lanes_are_changed(dense):
+    lane = dense.road.lane_index(np.stack([dense.x_m, dense.y_m], 1))
+    counts = np.diff(dense.vehicle_pointer)
+    long = np.flatnonzero(counts > 100)
+    changes = np.array([(np.diff(lane[rows_of(dense, v)]) != 0).sum() for v in long])
+    assert 0.1 < (changes > 0).mean() < 0.9
+    keeps = long[changes == 0]
+    drift = np.array([dense.y_m[rows_of(dense, v)].std() for v in keeps])
+    assert np.median(drift) > 0.05 and (drift > 0.005).mean() > 0.95
+
+
+def test_trucks_are_few_and_the_ramp_merges(dense):
+    assert 0.02 < (dense.length_m > 7.0).mean() < 0.10
+    assert dense.length_m.max() < 17.0 and dense.width_m.max() < 2.6
+    on_ramp = dense.y_m < 0
+    assert on_ramp.any()
+    merged = np.unique(dense.row_vehicle[on_ramp])
+    last_y = dense.y_m[dense.vehicle_pointer[1:] - 1][merged]
+    assert (last_y > 0).any()
+
+
+def rows_of(recording, vehicle):
+    return slice(recording.vehicle_pointer[vehicle], recording.vehicle_pointer[vehicle + 1])
+
+
+def test_as_hard_as_it_should_be(dense):
+    """No action rarely succeeds, the human always; the band is wide as the recording is short."""
+    chosen = episodes(dense)
+    assert len(chosen.vehicle) > 50
+    human, none, idm = (success(dense, chosen, driver) for driver in ("human", "none", "idm"))
+    assert human.mean() == 1.0
+    assert 0.03 < none.mean() < 0.35
+    assert none.mean() < idm.mean() < 0.85
+
+
+def test_moderate_is_easier(dense, monkeypatch):
+    monkeypatch.setattr(simulate, "_WARM_UP_S", 90.0)
+    recording = generate(PRESETS["moderate"], 25.0, seed=100)
+    assert overlapping_rows(recording) == 0
+    assert recording.speed_mps.mean() > dense.speed_mps.mean()
+    chosen = episodes(recording)
+    assert success(recording, chosen, "none").mean() > 0.2
+    assert success(recording, chosen, "human").mean() == 1.0
+
+
+def test_road_has_six_lanes_and_a_ramp_that_tapers_off():
+    road = I80.road()
+    assert road.lanes == MAIN_LANES + 1
+    y = [lane_centre_m(np.array(lane)) for lane in range(MAIN_LANES + 1)]
+    points = np.array([[100.0, value] for value in y])
+    np.testing.assert_array_equal(road.lane_index(points), np.arange(MAIN_LANES + 1))
+    np.testing.assert_array_equal(
+        road.drivable(np.array([[250.0, -0.5], [250.0, -3.0], [400.0, -0.5], [10.0, 22.3]])),
+        [True, False, False, False],
+    )
+    assert y[RAMP_LANE] == -0.5 * LANE_WIDTH_M
+
+
+def test_the_weave_has_five_lanes_and_an_auxiliary_lane():
+    road = US101.road()
+    assert road.lanes == 6
+    points = np.array([[250.0, 22.0 - 3.7], [250.0, 22.0], [10.0, -0.5], [500.0, -3.0]])
+    np.testing.assert_array_equal(road.drivable(points), [True, False, True, True])
+
+
+NEW = ("free-flow", "stop-and-go", "merge", "aggressive", "trucks", "weave", "motorway")
+SPEED_MPS = {
+    "free-flow": (24.0, 30.0),
+    "stop-and-go": (2.0, 9.0),
+    "merge": (8.0, 16.0),
+    "aggressive": (9.0, 18.0),
+    "trucks": (6.0, 13.0),
+    "weave": (8.0, 19.0),
+    "motorway": (26.0, 36.0),
+}
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_every_preset_is_sane(name, monkeypatch):
+    """No overlap, all on the road, accelerations of vehicles, the speed its name promises."""
+    monkeypatch.setattr(simulate, "_WARM_UP_S", 60.0)
+    recording = generate(PRESETS[name], 15.0, seed=12)
+    assert overlapping_rows(recording) == 0
+    assert recording.road.drivable(np.stack([recording.x_m, recording.y_m], 1)).all()
+    acceleration = np.diff(recording.speed_mps.astype(float)) / recording.dt_s
+    acceleration = acceleration[np.diff(recording.row_vehicle) == 0]
+    assert acceleration.min() > -8.0 and acceleration.max() < 3.0
+    low, high = SPEED_MPS[name]
+    assert low < recording.speed_mps.mean() < high
+
+
+MODERATE = [2272, 250.933428, 10.2715308, 5.91511265, 13.0935612, 4.88059473]
+DENSE = [2906, 258.450524, 10.3318009, 5.88997548, 9.28794384, 4.86555004]
+
+
+def test_the_benchmark_traffic_stays_what_it_was(short_warm_up):
+    """Moments of the first seconds of seed 0: figures in tables rest on these very recordings."""
+    expected = {"moderate": MODERATE, "dense": DENSE}
+    for name, moments in expected.items():
+        recording = generate(PRESETS[name], 2.0, seed=0)
+        found = [recording.rows, recording.x_m.mean(), recording.y_m.mean(), recording.y_m.std()]
+        found += [recording.speed_mps.mean(), recording.length_m.mean()]
+        np.testing.assert_allclose(found, moments, rtol=1e-6)
+
+
+def test_trucks_are_many_in_trucks(short_warm_up):
+    assert (generate(PRESETS["trucks"], 2.0, 0).length_m > 7.0).mean() > 0.15
+
+
+def test_in_the_weave_both_streams_cross(monkeypatch):
+    """Some leave the ramp for the road, others the road for the ramp, and nobody stands."""
+    monkeypatch.setattr(simulate, "_WARM_UP_S", 60.0)
+    recording = generate(PRESETS["weave"], 30.0, seed=12)
+    first, last = recording.vehicle_pointer[:-1], recording.vehicle_pointer[1:] - 1
+    entered, left = recording.y_m[first] < 0, recording.y_m[last] < 0
+    assert (entered & ~left).sum() >= 2 and (~entered & left).sum() >= 2
+    assert (recording.speed_mps < 0.5).mean() < 0.02
+
+
+def test_idm_equilibrium():
+    """At the gap (s0 + v T) / sqrt(1 - (v / v0)^4) behind an equally fast leader: no change."""
+    parameters = IdmParameters(*np.array([30.0, 1.2, 2.0, 1.5, 2.0]))
+    speed = np.array([0.0, 5.0, 15.0])
+    gap = (2.0 + 1.2 * speed) / np.sqrt(1 - (speed / 30.0) ** 4)
+    np.testing.assert_allclose(idm_acceleration(parameters, speed, gap, speed), 0.0, atol=1e-12)
+    free = idm_acceleration(parameters, np.array([0.0, 30.0, 60.0]), np.array(np.inf), speed)
+    np.testing.assert_allclose(free, [1.5, 0.0, -2.0], atol=1e-12)
+
+
+def small_fleet(x_m, lane, speed_mps):
+    count = len(x_m)
+    straight = replace(PRESETS["dense"], wander_m=0.0)
+    cars = np.zeros(count, bool)
+    fleet = Fleet.draw(np.random.default_rng(0), straight, np.arange(count), np.array(lane), cars)
+    fleet.x_m, fleet.speed_mps = np.array(x_m, float), np.array(speed_mps, float)
+    fleet.rest_s = np.zeros(count)
+    return fleet
+
+
+def test_lane_order_finds_leaders_in_both_lanes_of_a_change():
+    fleet = small_fleet([0, 20, 40, 10], [2, 2, 2, 3], [5, 5, 5, 5])
+    order = LaneOrder.of(fleet)
+    leader = dict(zip(order.vehicle.tolist(), order.leaders().tolist(), strict=True))
+    assert leader == {0: 1, 1: 2, 2: NOBODY, 3: NOBODY}
+    fleet.old_lane[3], fleet.progress[3] = 2, 0.1
+    order = LaneOrder.of(fleet)
+    pairs = set(zip(order.vehicle.tolist(), order.leaders().tolist(), strict=True))
+    assert {(0, 3), (3, 1), (3, NOBODY)} <= pairs
+    ahead, behind = order.around(np.array([2, 3, 4]), np.array([15.0, 15.0, 15.0]))
+    assert ahead.tolist() == [1, NOBODY, NOBODY] and behind.tolist() == [3, 3, NOBODY]
+    gap = gap_to(fleet, np.array([0, 0]), np.array([1, NOBODY]))
+    assert gap[0] == 20 - fleet.length_m[:2].mean() and gap[1] == np.inf
+
+
+def test_changes_lanes_only_where_there_is_room():
+    """A slow leader, and the lanes beside it taken or free."""
+    rng = np.random.default_rng(0)
+    for beside, changes in ((200.0, True), (2.0, False)):
+        fleet = small_fleet([0, 30, beside, beside], [3, 3, 2, 4], [10, 4, 10, 10])
+        acceleration = np.array([-4.0, 0.0, 0.0, 0.0])
+        start_lane_changes(rng, fleet, LaneOrder.of(fleet), acceleration, I80)
+        assert (fleet.lane[0] != 3) == changes
+
+
+def test_lane_change_takes_about_three_seconds_and_stops_with_the_vehicle():
+    fleet = small_fleet([0.0, 0.0], [2, 2], [12.0, 0.0])
+    fleet.old_lane[:], fleet.progress[:] = 3, 0.0
+    start = fleet.y_m().copy()
+    steps = 0
+    while fleet.old_lane[0] != -1:
+        fleet.advance(np.zeros(2), 0.1)
+        steps += 1
+    assert 28 <= steps <= 39
+    np.testing.assert_allclose(fleet.y_m()[0] - start[0], LANE_WIDTH_M, atol=1e-9)
+    assert fleet.y_m()[1] == start[1]
+
+
+def test_an_overlap_would_be_counted(dense):
+    """Two vehicles moved on top of each other in one frame."""
+    order, pointer = dense.rows_by_frame
+    first, second = order[pointer[7] : pointer[7] + 2]
+    x, y = dense.x_m.copy(), dense.y_m.copy()
+    x[second], y[second] = x[first] + 1.0, y[first]
+    assert overlapping_rows(replace(dense, x_m=x, y_m=y)) >= 1

@@ -1,0 +1,86 @@
+"""Scenarios follow from the recording and the rules alone."""
+
+import json
+
+import numpy as np
+import pytest
+
+from envs.core.scenario import ScenarioConfig, Scenarios, list_scenarios
+from ppuu.runtime.errors import InputError
+from tests.helpers import Car, straight_recording
+
+
+def test_a_goal_is_where_the_human_was_after_the_distance():
+    recording = straight_recording([Car(0.0, speed_mps=20.0)], frames=200)
+    scenarios = list_scenarios(recording)
+    assert len(scenarios) == 1 and scenarios.has_goal.all()
+    assert scenarios.start_frame[0] == 10
+    # 215 m at 2 m a frame: the 108th frame after the start is the first beyond.
+    assert scenarios.human_frames[0] == 108
+    np.testing.assert_allclose(scenarios.goal_pose[0], [2.0 * 118, 2.0, 0.0])
+    assert scenarios.end_frame[0] == 199
+
+
+def test_the_time_limit_ends_slow_drives():
+    recording = straight_recording([Car(0.0, speed_mps=5.0)], frames=600)
+    assert list_scenarios(recording).has_goal.all()
+    short = ScenarioConfig(time_limit_s=30.0)
+    scenarios = list_scenarios(recording, short)
+    assert not scenarios.has_goal.any() and scenarios.end_frame[0] == 310
+    assert np.isnan(scenarios.goal_pose).all()
+
+
+def test_where_someone_has_a_goal_those_without_are_left_out():
+    cars = [Car(0.0, speed_mps=20.0), Car(30.0, lane=1), Car(0.0, lane=2, speed_mps=21.0)]
+    recording = straight_recording(cars, frames=130)
+    assert list_scenarios(recording).vehicle.tolist() == [0, 2]
+    everyone = list_scenarios(recording, ScenarioConfig(distance_m=400.0))
+    assert everyone.vehicle.tolist() == [0, 1, 2] and not everyone.has_goal.any()
+
+
+def test_without_a_goal_the_end_is_the_humans():
+    cars = [Car(0.0, first_frame=5, frames=80), Car(30.0, lane=1)]
+    scenarios = list_scenarios(straight_recording(cars, frames=100))
+    assert scenarios.start_frame.tolist() == [15, 10]
+    assert scenarios.end_frame.tolist() == [84, 99]
+    # The first left the section (there is a line where it did), the second was cut off.
+    np.testing.assert_allclose(scenarios.goal_pose[0], [79.0, 2.0, 0.0])
+    assert np.isnan(scenarios.goal_pose[1]).all()
+
+
+def test_a_window_is_respected():
+    cars = [Car(0.0, speed_mps=20.0), Car(50.0, lane=1, first_frame=150, speed_mps=20.0)]
+    recording = straight_recording(cars, frames=400)
+    scenarios = list_scenarios(recording, first_frame=100, last_frame=300)
+    assert scenarios.start_frame.tolist() == [110, 160]
+    assert (scenarios.end_frame == 299).all()
+    assert len(list_scenarios(recording, first_frame=100, last_frame=220)) == 1
+
+
+def test_short_tracks_are_no_scenarios():
+    recording = straight_recording([Car(0.0, frames=40), Car(0.0, lane=1, frames=41)], frames=60)
+    assert list_scenarios(recording).vehicle.tolist() == [1]
+    with pytest.raises(InputError, match="wider window"):
+        list_scenarios(recording, ScenarioConfig(minimum_frames=50))
+
+
+def test_the_digest_tells_lists_apart():
+    recording = straight_recording([Car(0.0), Car(30.0)])
+    digest = list_scenarios(recording).digest
+    assert list_scenarios(straight_recording([Car(0.0), Car(30.0)])).digest == digest
+    others = [
+        list_scenarios(straight_recording([Car(0.0), Car(31.0)])),
+        list_scenarios(recording, ScenarioConfig(distance_m=100.0)),
+        list_scenarios(recording, first_frame=1),
+    ]
+    assert len({digest, *(other.digest for other in others)}) == 4
+
+
+def test_lists_of_recordings_are_joined_and_cut():
+    parts = [list_scenarios(straight_recording([Car(0.0), Car(x)])) for x in (30.0, 40.0)]
+    both = Scenarios.concatenate(parts)
+    assert both.recording.tolist() == [0, 0, 1, 1] and len(both) == 4
+    assert both[1].vehicle.tolist() == [1] and both[[3, 0]].recording.tolist() == [1, 0]
+    assert both[both.vehicle == 0].recording.tolist() == [0, 1]
+    rows = json.loads(json.dumps(both.rows(), allow_nan=False))
+    assert rows[2]["recording"] == 1 and rows[2]["goal_pose"] is None

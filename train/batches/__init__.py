@@ -1,0 +1,1 @@
+"""What a batch is made of: clips, episodes, starts, and data that nothing is trained on."""
