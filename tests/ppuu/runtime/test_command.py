@@ -154,7 +154,7 @@ def test_unknown_presets_of_the_commands(capsys):
 
 def test_the_usage_line_names_the_module(capsys):
     with pytest.raises(SystemExit):
-        run(eval.open_loop.__main__.main, ["--help"])
+        run(open_loop.main, ["--help"])
     assert capsys.readouterr().out.startswith("usage: python -m eval.open_loop ")
 
 
