@@ -37,8 +37,8 @@ class DenseTrafficEnv(gymnasium.Env):
 
     ## Starting state
     A scenario drawn at random, or one that fits ``reset``'s options
-    (``envs.gym.reset_options.choose``); the ego starts with the human's pose and speed, one second
-    of history behind it.
+    (``envs.gym.reset_options.choose_start``); the ego starts with the human's pose and speed, and
+    one second of history.
 
     ## Episode end
     Terminated: collision of boxes, the box's centre and a flank off the road, or arrival.

@@ -26,11 +26,11 @@ from .reset_options import Start
 from .vector import DenseTrafficVectorEnv
 
 SENSORS = ("image", "ego")
-"""What can be observed in imagination."""
+"""What an imagined environment can show."""
 REWARDS = ("progress", "collision", "offroad", "comfort", "goal", "speed", "jerk")
-"""The terms of ``envs.gym.reward`` that can be told there."""
+"""The terms of ``envs.gym.reward`` that are defined in imagination."""
 UNKNOWN = ("collision_kind", "at_fault", "clearance_m", "time_to_collision_s")
-"""Infos of the real environment that an imagined image does not tell."""
+"""Infos of the real environment that an imagined image does not determine."""
 
 _ASPHALT, _GROUND, _LINE = (66.0, 69.0, 74.0), (46.0, 52.0, 44.0), (196.0, 199.0, 203.0)
 _VEHICLE, _EGO = (128.0, 222.0, 210.0), (236.0, 82.0, 76.0)
@@ -40,7 +40,7 @@ _ENLARGED = 8
 
 @dataclass(frozen=True)
 class DreamConfig(DenseTrafficConfig):
-    """Arguments of the dream: those of the real environment, and
+    """Arguments of the imagined environment: those of the real environment, and
 
     Attributes:
         world_model: run directory of ``train.world_model``.
@@ -53,16 +53,21 @@ class DreamConfig(DenseTrafficConfig):
     def __post_init__(self):
         for name in self.sensors:
             if name not in SENSORS:
-                raise InputError(f"observation: '{name}' is not imagined; only an image is")
+                raise InputError(
+                    f"observation: '{name}' is not imagined; choose of {', '.join(SENSORS)}"
+                )
         for name, weight in self.reward.items():
             if name not in REWARDS and weight:
                 raise InputError(
-                    f"reward: '{name}' cannot be told in a dream; known: {', '.join(REWARDS)}"
+                    f"reward: '{name}' is not defined in imagination; "
+                    f"choose of {', '.join(REWARDS)}"
                 )
         if self.others != type(self).others:
-            raise InputError(f"others '{self.others}': in a dream the world model moves them")
+            raise InputError(
+                f"others '{self.others}': in imagination the world model moves them; leave it out"
+            )
         if self.variation:
-            raise InputError("variation: a dream is what the world model makes it; leave it out")
+            raise InputError("variation: not defined in imagination; leave it out")
 
     def episodes(self, envs: int) -> DreamEpisodes:
         """Imagined episodes, in so many slots."""
@@ -86,7 +91,7 @@ class DreamConfig(DenseTrafficConfig):
 
 
 class DreamEpisodes(Episodes):
-    """Episodes whose simulator imagines; the slots' generators choose the futures.
+    """Episodes whose simulator imagines; the slots' generators draw the latents.
 
     Args:
         config: the environment's arguments.
@@ -101,7 +106,7 @@ class DreamEpisodes(Episodes):
         random: Sequence[np.random.Generator],
         options: Mapping[str, Any] | None,
     ) -> None:
-        """Starts episodes where the options say, else anywhere on the humans' ways."""
+        """Starts episodes where the options say, else anywhere along the recorded drives."""
         super().begin(envs, random, options)
         shape = self.simulator.latents.shape[1:]
         latents = np.stack([g.standard_normal(shape, np.float32) for g in random])
@@ -117,15 +122,15 @@ class DreamEpisodes(Episodes):
 
     def picture(self, env: int) -> UInt8[np.ndarray, "height width 3"]:
         """The imagined image, enlarged; there are no boxes to draw."""
-        seen = self.simulator.observe()
-        box = torch.cat([torch.zeros(3), seen.size_m[env]])
+        observation = self.simulator.observe()
+        box = torch.cat([torch.zeros(3), observation.size_m[env]])
         ego = draw_boxes(
             box[None, None], torch.ones(1, 1, dtype=torch.bool), self.simulator.model.raster
         )
-        return _picture(seen.images[env, -1], ego[0])
+        return _picture(observation.images[env, -1], ego[0])
 
     def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """As in the real environment, without what an image does not tell."""
+        """As in the real environment, without what an image does not determine."""
         real = super().info(terms)
         beyond = self.simulator.beyond_view_m.numpy() > 0
         return {key: values for key, values in real.items() if key not in UNKNOWN} | {
@@ -137,7 +142,7 @@ class DreamEpisodes(Episodes):
 def _picture(
     image: Float[Tensor, "3 rows columns"], ego: Float[Tensor, "rows columns"]
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """What the ego sees of the imagined world, forward to the right, itself in red."""
+    """The imagined image, forward to the right, the ego in red."""
     layers = {
         _LINE: image[LANES],
         _GROUND: image[OFFROAD],
@@ -145,8 +150,8 @@ def _picture(
         _EGO: ego,
     }
     picture = torch.tensor(_ASPHALT).expand(*ego.shape, 3)
-    for colour, share in layers.items():
-        picture = torch.lerp(picture, torch.tensor(colour).expand_as(picture), share[..., None])
+    for colour, opacity in layers.items():
+        picture = torch.lerp(picture, torch.tensor(colour).expand_as(picture), opacity[..., None])
     picture = picture.round().to(torch.uint8).flip(0).transpose(0, 1)
     return picture.numpy().repeat(_ENLARGED, 0).repeat(_ENLARGED, 1)
 

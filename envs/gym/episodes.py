@@ -26,14 +26,14 @@ from ..core.world import World, load_world
 from ..observations import ImageConfig, SensorConfig, sensor_configs
 from ..traffic.registry import traffic_by_name
 from .render import Renderer
-from .reset_options import Start, begun, choose
+from .reset_options import Start, begin_at, choose_start
 from .reward import Before, Step, reward_weights, weighted_terms
 from .sites import locate
 
 TERMINATING = (Outcome.ARRIVED, Outcome.COLLISION, Outcome.OFFROAD)
 
 _NO_IMAGE = RasterConfig(rows=1, columns=1)
-"""The simulator draws what it remembers; where nobody looks at it, one pixel."""
+"""The simulator always draws a history; where no image is observed, it has one pixel."""
 
 
 @dataclass(frozen=True)
@@ -165,17 +165,17 @@ class Episodes:
         Args:
             envs: numbers of the slots.
             random: the generator of each.
-            options: as given to ``reset``; see ``envs.gym.reset_options.choose``.
+            options: as given to ``reset``; see ``envs.gym.reset_options.choose_start``.
         """
         self.start(envs, [self._choose(generator, options) for generator in random])
 
     def _choose(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> Start:
-        return choose(self.world.scenarios, self._recordings, random, options)
+        return choose_start(self.world.scenarios, self._recordings, random, options)
 
     def start(self, envs: Sequence[int], starts: Sequence[Start]) -> None:
         """Starts given episodes in the given slots; the first call must fill all of them."""
         self.scenario[list(envs)] = [start.scenario for start in starts]
-        self._start(envs, begun(self.world.scenarios, starts))
+        self._start(envs, begin_at(self.world.scenarios, starts))
 
     def _start(self, envs: Sequence[int], scenarios: Scenarios) -> None:
         if self.simulator.envs == 0:
@@ -196,14 +196,14 @@ class Episodes:
         """
         if self.simulator.envs == 0:
             raise InputError("step before reset: call reset() first")
-        asked = torch.as_tensor(actions, dtype=torch.float32)
-        if asked.shape != (self.simulator.envs, 2):
+        scaled = torch.as_tensor(actions, dtype=torch.float32)
+        if scaled.shape != (self.simulator.envs, 2):
             raise InputError(
-                f"action of shape {tuple(asked.shape)[1:]}: two numbers are expected, "
+                f"action of shape {tuple(scaled.shape)[1:]}: two numbers are expected, "
                 "acceleration and curvature, each from -1 to 1"
             )
         before = Before.of(self.simulator)
-        result = self.simulator.step(asked * self._largest)
+        result = self.simulator.step(scaled * self._largest)
         step = Step(self.simulator, result, before, self.target_speed_mps)
         weighted = {
             f"reward/{name}": term.numpy()

@@ -30,8 +30,8 @@ _EGO = (236, 82, 76)
 _HUMAN = (255, 214, 102)
 _GOAL = (120, 214, 140)
 _HIT = (229, 139, 255)
-_FORESEEN = (176, 222, 255)
-_DEAR = (214, 40, 120)
+_PREDICTED = (176, 222, 255)
+_EXPENSIVE = (214, 40, 120)
 _GLASS = (32, 36, 42)
 _BAR = (24, 27, 31)
 _TEXT = (238, 240, 243)
@@ -43,7 +43,7 @@ _TEXT_ROWS = 28
 
 _BAR_ROWS, _NAME_COLUMNS, _BAR_COLUMNS, _NUMBER_COLUMNS = 16, 84, 60, 52
 """Of one bar on the panel; the bar is full at 1."""
-_PANEL_SHARE = 0.8
+_PANEL_OPACITY = 0.8
 """How much of the scene a panel hides."""
 
 _VERDICT = {
@@ -63,14 +63,14 @@ class RenderConfig:
     Attributes:
         width_m, height_m: section of the world; below it comes a line of text.
         pixels_per_metre: scale.
-        ahead_share: where the ego stands between the left (0) and the right edge (1).
+        ego_position: where the ego stands between the left (0) and the right edge (1).
         ids: whether the vehicles' numbers are written above them.
     """
 
     width_m: float = 120.0
     height_m: float = 32.0
     pixels_per_metre: float = 8.0
-    ahead_share: float = 0.35
+    ego_position: float = 0.35
     ids: bool = False
 
 
@@ -78,9 +78,9 @@ class Renderer:
     """Draws frames; holds nothing but the roads.
 
     Traffic is blue where it stands and turns to mint at 20 m/s; the ego is red, the recorded
-    human's box a yellow outline, the line to reach and a planned path green, whom the ego has hit
-    framed in violet.  Of a planner: paths it considered from yellow (cheap) to purple (dear), and
-    outlines of where it expects the others, the later the fainter.
+    human's box a yellow outline, the goal line and a planned path green, a vehicle that was hit is
+    framed in violet.  Of a planner: the paths it considered, from yellow (cheap) to purple
+    (expensive), and the boxes it predicts, the later the fainter.
     """
 
     def __init__(self, recordings: Sequence[Recording], config: RenderConfig | None = None):
@@ -124,7 +124,7 @@ class Renderer:
         for _, other, speed_mps in others:
             canvas.car(other, _speed_colour(speed_mps))
         if snapshot is not None:
-            canvas.foreseen(snapshot)
+            canvas.predicted(snapshot)
         canvas.car(box, _EGO)
         if snapshot is not None:
             canvas.candidates(snapshot)
@@ -146,7 +146,7 @@ class Renderer:
 
     def _centre(self, road: Road, ego: list[float]) -> tuple[float, float]:
         """World position of the picture's middle: ahead of the ego, and steady across the road."""
-        x = ego[0] + (0.5 - self.config.ahead_share) * self.config.width_m
+        x = ego[0] + (0.5 - self.config.ego_position) * self.config.width_m
         stations = x + self.config.width_m * np.linspace(-0.5, 0.5, 25)
         edges = []
         for lane in range(road.lanes):
@@ -166,7 +166,7 @@ class Renderer:
 
 
 def _present(simulator: Simulator, env: int) -> list[tuple[int, torch.Tensor, float]]:
-    """Number in the scene, box and speed of everybody but the ego."""
+    """Number in the scene, box and speed of every vehicle but the ego."""
     others = simulator.neighbours()
     present = others.present[env].cpu()
     numbers = others.vehicle[env].cpu()[present].tolist()
@@ -276,18 +276,18 @@ class _Canvas:
     def outline(self, box: torch.Tensor, colour: tuple, width: int) -> None:
         self.lines(box_corners(box).numpy()[None], colour, width, closed=True)
 
-    def foreseen(self, snapshot: PlanSnapshot) -> None:
+    def predicted(self, snapshot: PlanSnapshot) -> None:
         """Where others are expected, the later the fainter."""
         for box, ahead in zip(torch.from_numpy(snapshot.boxes), snapshot.ahead, strict=True):
-            colour = _mixed(_FORESEEN, _ASPHALT, 0.75 * float(ahead))
+            colour = _blend(_PREDICTED, _ASPHALT, 0.75 * float(ahead))
             self.outline(box, colour, 1)
 
     def candidates(self, snapshot: PlanSnapshot) -> None:
-        """Paths that were considered, from cheap (yellow) to dear (red); the cheapest on top."""
-        dearest = max(float(np.ptp(snapshot.costs)), 1e-6)
+        """Considered paths, from cheap (yellow) to expensive (purple); the cheapest on top."""
+        cost_range = max(float(np.ptp(snapshot.costs)), 1e-6)
         for path, cost in zip(snapshot.candidates_m[::-1], snapshot.costs[::-1], strict=True):
-            share = float(cost - snapshot.costs[0]) / dearest
-            self.lines(path[None], _mixed(_HUMAN, _DEAR, share), 1)
+            fraction = float(cost - snapshot.costs[0]) / cost_range
+            self.lines(path[None], _blend(_HUMAN, _EXPENSIVE, fraction), 1)
 
     def number(self, number: int, box: torch.Tensor) -> None:
         """A vehicle's number above its box."""
@@ -299,7 +299,7 @@ class _Canvas:
         """A panel at the top left: a name, a bar and a number a row."""
         rows = _BAR_ROWS * len(values) + 8
         panel = self.image[:rows, : _NAME_COLUMNS + _BAR_COLUMNS + _NUMBER_COLUMNS]
-        panel[:] = (_PANEL_SHARE * np.array(_BAR) + (1 - _PANEL_SHARE) * panel).astype(np.uint8)
+        panel[:] = (_PANEL_OPACITY * np.array(_BAR) + (1 - _PANEL_OPACITY) * panel).astype(np.uint8)
         for row, (name, value) in enumerate(values.items()):
             top, low = _BAR_ROWS * row + 8, _BAR_ROWS * (row + 1)
             self._write(name, 8, low + 1, _MUTED, 0.4)
@@ -347,9 +347,9 @@ class _Canvas:
         self.cv2.putText(self.image, text, (left, baseline), font, scale, colour, 1, smooth)
 
 
-def _mixed(one: tuple, other: tuple, share: float) -> tuple[int, ...]:
+def _blend(one: tuple, other: tuple, fraction: float) -> tuple[int, ...]:
     """A colour between two."""
-    return tuple(round(a + share * (b - a)) for a, b in zip(one, other, strict=True))
+    return tuple(round(a + fraction * (b - a)) for a, b in zip(one, other, strict=True))
 
 
 def _placed(points: list[tuple[float, float]], x: float, y: float, heading: float) -> np.ndarray:
@@ -359,5 +359,5 @@ def _placed(points: list[tuple[float, float]], x: float, y: float, heading: floa
 
 
 def _speed_colour(speed_mps: float) -> tuple[int, ...]:
-    share = min(max(speed_mps / _FAST_MPS, 0.0), 1.0)
-    return tuple(int(value) for value in _SLOW + share * (_FAST - _SLOW))
+    fraction = min(max(speed_mps / _FAST_MPS, 0.0), 1.0)
+    return tuple(int(value) for value in _SLOW + fraction * (_FAST - _SLOW))

@@ -30,7 +30,7 @@ class Start:
     frame: int | None = None
 
 
-def choose(
+def choose_start(
     scenarios: Scenarios,
     recordings: Sequence[str],
     random: np.random.Generator,
@@ -77,12 +77,12 @@ def choose(
         fits &= (first <= frame) & (frame < first + scenarios.human_frames)
     candidates = np.flatnonzero(fits)
     if not len(candidates):
-        asked = ", ".join(f"{name} {value}" for name, value in options.items())
-        raise InputError(f"reset: no scenario has {asked}; ask for less, or see env.scenarios")
+        wanted = ", ".join(f"{name} {value}" for name, value in options.items())
+        raise InputError(f"reset: no scenario has {wanted}; give fewer options")
     return Start(int(candidates[random.integers(len(candidates))]), frame)
 
 
-def begun(scenarios: Scenarios, starts: Sequence[Start]) -> Scenarios:
+def begin_at(scenarios: Scenarios, starts: Sequence[Start]) -> Scenarios:
     """The scenarios of some starts, beginning where these say."""
     chosen = scenarios[[start.scenario for start in starts]]
     own = zip(starts, chosen.start_frame, strict=True)

@@ -30,7 +30,7 @@ _LANE_SAMPLES = 25
 
 @dataclass(frozen=True, eq=False)
 class Before:
-    """What a step changes and a term still needs.
+    """What a step overwrites and a term still needs.
 
     Attributes:
         distance_m: ``(envs,)`` path driven before the step.
@@ -52,7 +52,7 @@ class Before:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """All that a term may look at.
+    """What a reward term is computed from.
 
     Attributes:
         simulator: after the step.
@@ -179,7 +179,7 @@ TERMS: dict[str, Callable[[Step], Float[Tensor, " envs"]]] = {
         time_to_collision,
     )
 }  # fmt: skip
-"""All of them, none ever negative; those without a default weight are left out unless asked for."""
+"""All terms, none ever negative; those without a default weight are off by default."""
 
 
 def reward_weights(changes: Mapping[str, float] | None) -> dict[str, float]:

@@ -25,18 +25,18 @@ SENSORS = {
 __all__ = ["SENSORS", "ImageConfig", "Sensor", "SensorConfig", "sensor_configs"]
 
 
-def sensor_configs(asked: Mapping[str, Any]) -> dict[str, SensorConfig]:
+def sensor_configs(requested: Mapping[str, Any]) -> dict[str, SensorConfig]:
     """The sensors that an environment's ``observation`` argument asks for.
 
     Args:
-        asked: for each name True, or the arguments that differ from the defaults; what is False
+        requested: for each name True, or the arguments that differ from the defaults; what is False
             or left out is not observed.
 
     Raises:
-        InputError: an unknown name or argument, a value that does not fit, or nothing asked for.
+        InputError: an unknown name or argument, a value that does not fit, or nothing chosen.
     """
     configs = {}
-    for name, arguments in asked.items():
+    for name, arguments in requested.items():
         if name not in SENSORS:
             near = difflib.get_close_matches(name, SENSORS, 1)
             hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(SENSORS)}"

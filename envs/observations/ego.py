@@ -28,7 +28,7 @@ class Ego(Sensor):
     """For each frame, oldest first, four numbers: metres ahead and to the left of the present
     pose, heading difference (rad) and speed (m/s); then length and width (m).
 
-    Nothing tells the site (``Observation.ego_features``).
+    Independent of the site (``Observation.ego_features``).
     """
 
     def __init__(self, history: ObservationConfig, dt_s: float):

@@ -1,4 +1,4 @@
-"""``image``: the raster, at any size and scale, with the channels asked for."""
+"""``image``: the raster, at any size and scale, with chosen channels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..core.world import World
 from .base import Sensor, SensorConfig
 
 CHANNELS = ("lanes", "vehicles", "offroad", "ego")
-"""The raster's channels, in its order, and the ego's own box."""
+"""The raster's channels, in its order, and the ego's ego box."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ImageConfig(SensorConfig):
 class Image(Sensor):
     """``(frames * channels, rows, columns)`` uint8, oldest frame first, channels side by side.
 
-    Each frame is centred on where the ego then was, forward up; a value is the covered share of
+    Each frame is centred on where the ego then was, forward up; a value is the covered fraction of
     the pixel, times 255.
     """
 
@@ -75,14 +75,14 @@ class Image(Sensor):
         """The history's images."""
         images = simulator.images()
         if CHANNELS.index("ego") in self._order:
-            own = to_bytes(self._own_box(history.size_m))
-            images = torch.cat([images, own.expand_as(images[:, :, :1])], dim=2)
+            ego = to_bytes(self._ego_box(history.size_m))
+            images = torch.cat([images, ego.expand_as(images[:, :, :1])], dim=2)
         if self._order != list(range(images.shape[2])):
             images = images[:, :, self._order]
         return images.flatten(1, 2).numpy()
 
-    def _own_box(self, size_m: Float[Tensor, "envs 2"]) -> Float[Tensor, "envs 1 1 rows columns"]:
+    def _ego_box(self, size_m: Float[Tensor, "envs 2"]) -> Float[Tensor, "envs 1 1 rows columns"]:
         """The ego, which stands in the middle of every one of its images."""
         box = torch.cat([size_m.new_zeros(len(size_m), 3), size_m], dim=1)
-        shown = torch.ones(len(size_m), 1, dtype=torch.bool)
-        return draw_boxes(box[:, None], shown, self._raster)[:, None, None]
+        valid = torch.ones(len(size_m), 1, dtype=torch.bool)
+        return draw_boxes(box[:, None], valid, self._raster)[:, None, None]
