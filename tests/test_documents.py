@@ -43,7 +43,7 @@ def test_modules_and_their_names_exist(document):
         rf"`((?:{FOLDERS})(?:\.[a-z_]\w*)+)((?:\.[A-Z_]\w*)*)`", document.read_text()
     )
     gone = []
-    for name in {name for name, _ in named} - WRITTEN_BY_THE_READER:
+    for name in set(named) - WRITTEN_BY_THE_READER:
         owner = name
         while "." in owner and not module(owner):
             owner = owner.rpartition(".")[0]
