@@ -39,9 +39,7 @@ def test_commands_exist(document):
 
 
 def test_modules_and_their_names_exist(document):
-    named = re.findall(
-        rf"`((?:{FOLDERS})(?:\.[a-z_]\w*)+)((?:\.[A-Z_]\w*)*)`", document.read_text()
-    )
+    named = re.findall(rf"`((?:{FOLDERS})(?:\.[a-z_]\w*)+)", document.read_text())
     gone = []
     for name in set(named) - WRITTEN_BY_THE_READER:
         owner = name
