@@ -17,13 +17,13 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, Float
 
+from ppuu.driving.idm import IdmParameters, idm_acceleration
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
 from .traffic import PRESETS, generate
 from .traffic.following import Following, distances, following
-from .traffic.idm import IdmParameters, idm_acceleration
 
 DT_S = 0.1
 

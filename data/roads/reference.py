@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ppuu.recordings.polyline import arc_length_m
+
 SPACING_M = 20.0
 """Distance between the line's points: a sagitta of 5 cm on a curve of 1 km radius."""
 _CELL_M = 0.1
@@ -29,7 +31,7 @@ class ReferenceLine:
     @cached_property
     def stations_m(self) -> np.ndarray:
         """``(n,)`` distance along the line, 0 at its first point."""
-        return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points_m, axis=0).T))])
+        return arc_length_m(self.points_m)
 
     @cached_property
     def _heading_rad(self) -> np.ndarray:

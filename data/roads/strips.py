@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ppuu.recordings.polyline import arc_length_m
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
 from ppuu.units import LANE_WIDTH_M
@@ -100,7 +101,7 @@ def _paths(recording: Recording) -> _Paths:
         points = np.concatenate(
             [points[:1] - _BEYOND_M * ways[:1], points, points[-1:] + _BEYOND_M * ways[1:]]
         )
-        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+        along = arc_length_m(points)
         stations = np.linspace(0.0, along[-1], max(2, round(along[-1] / _SPACING_M)) + 1)
         path = [_blurred(np.interp(stations, along, values), _BLUR_M) for values in points.T]
         found.append(np.stack(path, axis=1))

@@ -34,9 +34,9 @@ def generate(seconds: float, seed: int, show_progress: bool = False) -> Recordin
     """Runs SUMO on the generator's I-80 and records its 500 m at 10 Hz.
 
     Args:
-        seconds: length of the recording; the warm-up comes on top of it.
+        seconds: length of the recording, without the warm-up.
         seed: the same seed and the same version of SUMO give the same recording.
-        show_progress: a bar on the terminal, if stderr is one.
+        show_progress: shows a bar on the terminal, if stderr is one.
 
     Raises:
         InputError: SUMO is not installed, or ``seconds`` is shorter than one frame.

@@ -1,8 +1,8 @@
 """Which lane lies under a point, and how it runs: one look-up in a grid.
 
-Traffic models need this for thousands of vehicles a step.  Each road is sampled once on a grid of 0.5 m;
-a look-up takes the nearest node and corrects offset and station to first order, which is exact
-where the lane is straight.
+Traffic models need this for thousands of vehicles a step.  Each road is sampled once on a grid of
+0.5 m; a look-up takes the nearest node and corrects offset and station to first order, which is
+exact where the lane is straight.
 """
 
 from __future__ import annotations
