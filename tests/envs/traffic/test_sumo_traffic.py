@@ -141,7 +141,7 @@ def test_the_same_episode_twice_in_any_slot():
     again = drive(simulator, 1)
     alone = drive(among_sumo(world, [2]), 0)
     assert torch.equal(first, again) and torch.equal(first, alone)
-    with pytest.raises(InputError, match="cannot be copied"):
+    with pytest.raises(InputError, match="cannot be cloned"):
         simulator.clone()
     with pytest.raises(InputError, match="at most 16"):
         simulator.reset(world.scenarios[np.zeros(17, int)])
