@@ -128,7 +128,7 @@ def test_the_kinematic_ego_can_drive_every_track(dense):
     assert worst < 0.3
 
 
-def test_nobody_drives_on_rails_and_lanes_are_changed(dense):
+def test_vehicles_drift_inside_their_lanes_and_change_lanes(dense):
     lane = dense.road.lane_index(np.stack([dense.x_m, dense.y_m], 1))
     counts = np.diff(dense.vehicle_pointer)
     long = np.flatnonzero(counts > 100)
@@ -238,7 +238,7 @@ def test_trucks_are_many_in_trucks(short_warm_up):
 
 
 def test_in_the_weave_both_streams_cross(monkeypatch):
-    """Some leave the ramp for the road, others the road for the ramp, and nobody stands."""
+    """Some leave the ramp for the road, others the road for the ramp, and no vehicle stands."""
     monkeypatch.setattr(simulate, "_WARM_UP_S", 60.0)
     recording = generate(PRESETS["weave"], 30.0, seed=12)
     first, last = recording.vehicle_pointer[:-1], recording.vehicle_pointer[1:] - 1

@@ -94,7 +94,7 @@ def test_without_sumo_it_says_what_to_install(monkeypatch):
 
 
 @needs_sumo
-def test_everybody_drives_on_and_nobody_jumps():
+def test_vehicles_drive_on_without_jumps():
     world = dense_world()
     simulator = among_sumo(world, slice(2))
     before = {}
