@@ -1,7 +1,7 @@
 """Fits the Intelligent Driver Model to recorded follower-leader pairs, one driver a pair.
 
-``python -m data.fit_drivers RAW.csv.gz --out data/drivers_i80.csv`` wrote the table the traffic
-generator draws its drivers from.
+``python -m data.fit_drivers RAW.csv.gz --out data/drivers_i80.csv`` wrote the table from which the
+traffic generator draws its drivers.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import numpy as np
 import tyro
 from jaxtyping import Bool, Float
 
+from ppuu.driving.idm import IdmParameters, idm_acceleration
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
 from .traffic import PRESETS, generate
 from .traffic.following import Following, distances, following
-from .traffic.idm import IdmParameters, idm_acceleration
 
 DT_S = 0.1
 
 PAIRS_LANES = (0, 1, 2)
-"""Where the I-80 pairs drove, counted from the left: the carpool lane and the two beside it."""
+"""Lanes of the I-80 pairs, counted from the left: the carpool lane and the next two."""
 
 BOUNDS = IdmParameters((8.0, 40.0), (0.2, 4.0), (0.5, 6.0), (0.3, 3.0), (0.5, 4.0))
-"""What the search may return: beyond these, a parameter describes an error of measurement."""
+"""Limits of the search: beyond them a parameter describes an error of measurement."""
 
 PRIOR = IdmParameters(25.0, 1.4, 2.0, 1.2, 2.0)
-"""Where a parameter goes that a pair says nothing about (a queue never shows the desired speed)."""
+"""Value of a parameter that a pair does not determine (in a queue, the desired speed)."""
 
 _PRIOR_WEIGHT = 0.003
 """Cost of one unit of squared log distance from the prior, against a squared relative error."""
@@ -140,7 +140,7 @@ def fit(
 ) -> tuple[IdmParameters, Float[np.ndarray, " pairs"], Float[np.ndarray, " pairs"]]:
     """Cross-entropy search over the logarithms of the parameters, all pairs at once.
 
-    The objective is the mixed error of Kesting and Treiber (2008, equation 9), which weighs an
+    The objective is the mixed error of Kesting and Treiber (2008, equation 9), which weights an
     error of the gap by the gap, plus a weak pull towards ``PRIOR``.
 
     Returns:
@@ -150,20 +150,20 @@ def fit(
     low, high = np.log(np.array(BOUNDS)).T
     prior = np.log(np.array(PRIOR))
     mean = np.broadcast_to(prior, (len(pairs.name), len(prior))).copy()
-    spread = np.full_like(mean, 0.6)
+    std = np.full_like(mean, 0.6)
     weight = (pairs.valid / pairs.valid.sum(1, keepdims=True)).T[:, :, None]
     recorded = np.maximum(pairs.gap_m, 0.5).T[:, :, None]
     mean_gap = (weight * recorded).sum(0)
     best, best_cost = mean.copy(), np.full(len(mean), np.inf)
     for _ in range(iterations):
         noise = random.standard_normal((len(mean), candidates, len(prior)))
-        sample = np.clip(mean[:, None] + spread[:, None] * noise, low, high)
+        sample = np.clip(mean[:, None] + std[:, None] * noise, low, high)
         gap, _ = follow(IdmParameters(*np.moveaxis(np.exp(sample), 2, 0)), pairs)
         cost = (weight * (gap - pairs.gap_m.T[:, :, None]) ** 2 / recorded).sum(0) / mean_gap
         cost += _PRIOR_WEIGHT * ((sample - prior) ** 2).sum(2)
         order = np.argsort(cost, axis=1)[:, :elites]
         chosen = np.take_along_axis(sample, order[:, :, None], axis=1)
-        mean, spread = chosen.mean(1), chosen.std(1) + 0.01
+        mean, std = chosen.mean(1), chosen.std(1) + 0.01
         lowest = np.take_along_axis(cost, order[:, :1], axis=1)[:, 0]
         better = lowest < best_cost
         best[better], best_cost[better] = chosen[better, 0], lowest[better]
@@ -218,7 +218,7 @@ def main(
 
 
 def recorded_following(pairs: Pairs) -> Following:
-    """The pairs' speeds, gaps and accelerations; a pair with an overlap is not counted."""
+    """The pairs' speeds, gaps and accelerations, without pairs that overlap."""
     good = pairs.valid & (np.where(pairs.valid, pairs.gap_m, np.inf).min(1) > 0)[:, None]
     acceleration = np.gradient(pairs.speed_mps, DT_S, axis=1)
     return Following(pairs.speed_mps[good], pairs.gap_m[good], acceleration[good])

@@ -1,4 +1,4 @@
-"""No recording reaches across a country: a stray coordinate must not stretch the road."""
+"""Refusal of stray coordinates, which would extend the derived road."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FARTHEST_M = 100_000.0
 def refuse_stray(
     x_m: Float[np.ndarray, " n"], y_m: Float[np.ndarray, " n"], place: Callable[[int, str], str]
 ) -> None:
-    """Refuses positions that lie absurdly far from the others.
+    """Refuses positions that lie more than ``FARTHEST_M`` from the others.
 
     Args:
         x_m, y_m: finite.
-        place: where a row's x_m or y_m stands, for the message.
+        place: file and line of a row's x_m or y_m, for the message.
 
     Raises:
         InputError: a position is more than ``FARTHEST_M`` from the median position.
@@ -32,5 +32,5 @@ def refuse_stray(
         if away_m[row] > FARTHEST_M:
             raise InputError(
                 f"{place(row, f'{axis}_m')}: {axis} = {values[row]:g} m lies "
-                f"{away_m[row] / 1000:.6g} km from the other vehicles; mend or remove the row"
+                f"{away_m[row] / 1000:.6g} km from the other vehicles; correct or remove the row"
             )

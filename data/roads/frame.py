@@ -1,4 +1,4 @@
-"""From a map's axes to a recording's: x along the road, y to its left."""
+"""From the axes of a map to those of a recording: x along the road, y to its left."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class LocalFrame:
-    """A recording's axes, seen from the source's.
+    """A recording's axes, relative to those of the source.
 
     Attributes:
-        origin_x_m, origin_y_m: where the recording's origin lies.
+        origin_x_m, origin_y_m: position of the recording's origin.
         angle_rad: direction of its x axis, counter-clockwise.
     """
 
@@ -28,5 +28,5 @@ class LocalFrame:
         return np.stack([cos * x + sin * y, cos * y - sin * x], axis=1)
 
     def as_json(self) -> dict[str, float]:
-        """For the recording's provenance: enough to go back to the map."""
+        """For the recording's provenance: it suffices to return to the map's axes."""
         return asdict(self)

@@ -11,8 +11,9 @@ from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 
+from .cells import cell_medians, interpolated, smooth
 from .extent import refuse_stray
-from .reference import SPACING_M, ReferenceLine, follow, smooth
+from .reference import SPACING_M, ReferenceLine, follow
 from .strips import swept_lanes
 
 _MOVING_MPS = 1.0
@@ -24,25 +25,25 @@ _BLUR_M = 0.3
 _NARROWEST_M = 2.5
 """Lanes lie at least this far apart."""
 _THROUGHOUT = 0.9
-"""Share of the stations at which a through lane must be driven on."""
+"""Fraction of the stations at which a through lane must be used."""
 _WANDER_M = 100.0
-"""Length over which the centre of a lane is averaged: drivers weave, lanes do not."""
+"""Length over which the centre of a lane is averaged: vehicles drift, lanes do not."""
 _MARGIN_M = 10.0
-"""Road beyond the outermost rows: they may be of the front bumper."""
+"""Road beyond the outermost rows: positions may be those of the front bumper."""
 _RAMP_VEHICLES = 3
-"""A strip beside the through lanes is road if at least so many vehicles use it."""
+"""Number of vehicles that have to use a strip beside the through lanes for it to be road."""
 _RAMP_WANDER_M = 20.0
 
 
 def derive(recording: Recording) -> Road:
     """The road of a recording without a map.
 
-    Where all traffic runs along x, to and fro, each direction gets its through lanes and ramps
-    (``curved_lanes``); elsewhere, or where no lane is driven on throughout, strips are swept along
-    the tracks (``strips.swept_lanes``).
+    Where all traffic runs along x, in one or both directions, each direction has its through lanes
+    and ramps (``curved_lanes``); elsewhere, or where no lane is used throughout, strips are swept
+    along the tracks (``strips.swept_lanes``).
 
     Raises:
-        InputError: a position lies absurdly far from the others.
+        InputError: a position more than 100 km from the others.
     """
     refuse_stray(recording.x_m, recording.y_m, partial(_place, recording))
     along = np.cos(recording.heading_rad)
@@ -56,7 +57,7 @@ def derive(recording: Recording) -> Road:
         for sign in (1.0, -1.0):
             own = sign * along > np.cos(_ALIGNED_RAD)
             if own.sum() > (1 - _NEARLY_ALL) * len(own):
-                # Half a turn about the origin lets the other direction run along x too.
+                # Half a turn about the origin: the other direction runs along x, too.
                 heading = np.arcsin(sign * np.sin(recording.heading_rad[own]))
                 reference = follow(sign * points[own], heading)
                 place = reference.project(sign * points[own])
@@ -77,14 +78,14 @@ def curved_lanes(
 ) -> Road:
     """Through lanes where the offsets cluster, and ramps where vehicles drive beside them.
 
-    Boundaries lie midway between two centres; the outermost, half a lane width out, the lane
-    width being the distance between centres.  The hard shoulder counts as road only where it is
-    used.
+    Boundaries lie midway between two centres; the outermost lie half a lane width outside, where
+    the lane width is the distance between centres.  The hard shoulder is road only where vehicles
+    use it.
 
     Args:
         reference: line parallel to the lanes.
         station_m, offset_m: ``(n,)`` positions about it.
-        vehicle: ``(n,)`` whose position it is.
+        vehicle: ``(n,)`` the vehicle of each position.
 
     Returns:
         Lanes from left to right, then the ramps.
@@ -97,8 +98,8 @@ def curved_lanes(
     tracked = []
     for centre in centres:
         near = np.abs(offset_m - centre) < 0.3 * width_m
-        medians = _medians(offset_m[near], cell[near], len(at_m))
-        tracked.append(smooth(_interpolated(medians), _WANDER_M / SPACING_M))
+        medians = cell_medians(offset_m[near], cell[near], len(at_m))
+        tracked.append(smooth(interpolated(medians), _WANDER_M / SPACING_M))
     tracked = np.array(tracked)
     edges = np.concatenate(
         [
@@ -127,33 +128,36 @@ def straight_lanes(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Straight lanes along x from the lane number that the source gives each row.
 
-    A lane's centre is the median of its rows, its ends lie a little beyond its first and last row
-    (one in a thousand aside); boundaries lie midway to the next lane beside it.
+    A lane's centre is the median of its rows; its ends lie 10 m beyond its first and last row
+    (but for one row in a thousand); boundaries lie midway to the next lane beside it.
 
     Args:
         x_m, y_m: ``(n,)``.
-        lane: ``(n,)`` lane numbers; rows below 1 count for no lane.
+        lane: ``(n,)`` lane numbers; rows below 1 belong to no lane.
 
     Returns:
         Left and right boundary of each lane, from left to right.
     """
-    found = []
+    centred = []
     for number in np.unique(lane[lane >= 1]):
         own = lane == number
         first, last = np.quantile(x_m[own], [0.001, 0.999])
         if last - first > SPACING_M:
             centre = float(np.median(y_m[own]))
-            found.append((centre, float(first) - _MARGIN_M, float(last) + _MARGIN_M))
-    if not found:
-        raise InputError("no lane can be derived: the lane column names no lane that is driven on")
-    found.sort(reverse=True)
+            centred.append((centre, float(first) - _MARGIN_M, float(last) + _MARGIN_M))
+    if not centred:
+        raise InputError(
+            "no lane can be derived: no lane number above 0 has rows along 20 m of road; leave out "
+            "the lane column"
+        )
+    centred.sort(reverse=True)
     # Lanes that run to (nearly) the ends of the road end with it.
-    ends = min(lane[1] for lane in found), max(lane[2] for lane in found)
+    ends = min(lane[1] for lane in centred), max(lane[2] for lane in centred)
     lanes = []
-    for centre, first, last in found:
+    for centre, first, last in centred:
         beside = [
             other - centre
-            for other, start, stop in found
+            for other, start, stop in centred
             if abs(other - centre) > _NARROWEST_M and min(last, stop) > max(first, start)
         ]
         above = min((gap for gap in beside if gap > 0), default=None)
@@ -171,7 +175,7 @@ def straight_lanes(
 
 
 def _through_lanes(offset_m: np.ndarray, cell: np.ndarray, cells: int) -> np.ndarray:
-    """Centres of the lanes that are driven on all along, from left to right."""
+    """Centres of the lanes that are used throughout, from left to right."""
     low = offset_m.min() - 1.0
     counts = np.bincount(((offset_m - low) / _CELL_M).astype(int))
     density = smooth(np.pad(counts, 10), _BLUR_M / _CELL_M)
@@ -184,7 +188,7 @@ def _through_lanes(offset_m: np.ndarray, cell: np.ndarray, cells: int) -> np.nda
         if throughout and all(abs(centre - other) > _NARROWEST_M for other in centres):
             centres.append(centre)
     if not centres:
-        raise InputError("no lane can be derived: nowhere do vehicles drive all along the road")
+        raise InputError("no lane can be derived: vehicles use no lane throughout")
     return np.array(sorted(centres, reverse=True))
 
 
@@ -194,26 +198,14 @@ def _ramps(
     """Stretches that vehicles use beside the road: cells and the middle's distance from it."""
     used = np.bincount(cell, minlength=cells) > 0
     changes = np.flatnonzero(np.diff(np.concatenate([[0], used.astype(int), [0]])))
-    found = []
+    ramps = []
     for first, last in changes.reshape(-1, 2):
         inside = (cell >= first) & (cell < last)
         if len(np.unique(vehicle[inside])) < _RAMP_VEHICLES or last - first < 2:
             continue
-        medians = _medians(beyond_m[inside], cell[inside] - first, last - first)
+        medians = cell_medians(beyond_m[inside], cell[inside] - first, last - first)
         # One station more at either end: a cell reaches half a spacing beyond its station.
         start, stop = max(first - 1, 0), min(last + 1, cells)
         medians = np.pad(medians, (first - start, stop - last), "edge")
-        found.append((slice(start, stop), smooth(medians, _RAMP_WANDER_M / SPACING_M)))
-    return found
-
-
-def _medians(values: np.ndarray, cell: np.ndarray, cells: int) -> np.ndarray:
-    """Median in each cell; NaN where a cell is empty."""
-    order = np.argsort(cell, kind="stable")
-    groups = np.split(values[order], np.cumsum(np.bincount(cell, minlength=cells))[:-1])
-    return np.array([np.median(group) if len(group) else np.nan for group in groups])
-
-
-def _interpolated(values: np.ndarray) -> np.ndarray:
-    known = np.flatnonzero(np.isfinite(values))
-    return np.interp(np.arange(len(values)), known, values[known])
+        ramps.append((slice(start, stop), smooth(medians, _RAMP_WANDER_M / SPACING_M)))
+    return ramps

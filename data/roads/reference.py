@@ -1,4 +1,4 @@
-"""A reference line along a curved road, found from the tracks; stations and offsets about it."""
+"""A reference line along a curved road, derived from tracks; stations and offsets about it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ from functools import cached_property
 
 import numpy as np
 
+from ppuu.recordings.polyline import arc_length_m
+
+from .cells import cell_medians, interpolated, smooth
+
 SPACING_M = 20.0
 """Distance between the line's points: a sagitta of 5 cm on a curve of 1 km radius."""
 _CELL_M = 0.1
 _BLUR_M = 0.3
 _REACH_M = 25.0
 _LARGEST_SHIFT_M = 0.6
-_MEMORY = 0.9
+_TEMPLATE_DECAY = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceLine:
-    """A polyline that advances in x at every point.
+    """A line whose x increases at every point; its heading is interpolated between the points.
+
+    Projection follows the interpolated normal, unlike that onto the straight segments of
+    ``ppuu.recordings.polyline``: offsets stay continuous at the points, on both sides.
 
     Attributes:
         points_m: ``(n, 2)``, in driving direction.
@@ -29,7 +36,7 @@ class ReferenceLine:
     @cached_property
     def stations_m(self) -> np.ndarray:
         """``(n,)`` distance along the line, 0 at its first point."""
-        return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(self.points_m, axis=0).T))])
+        return arc_length_m(self.points_m)
 
     @cached_property
     def _heading_rad(self) -> np.ndarray:
@@ -67,19 +74,19 @@ class ReferenceLine:
 def follow(points_m: np.ndarray, heading_rad: np.ndarray) -> ReferenceLine:
     """A line parallel to the lanes, from vehicles that (mostly) follow them.
 
-    First the median heading is integrated over x; what drifts in that (a bias of a hundredth of
-    a degree is a metre over 6 km) is taken out by laying the histogram of the offsets at each
-    station over those before it: lanes are where vehicles are, whatever their number.
+    First the median heading is integrated over x.  The drift of the result (a bias of 0.01 degrees
+    is a metre over 6 km) is then corrected: the histogram of the offsets at each station is matched
+    with those before it.
 
     Args:
         points_m: ``(n, 2)`` positions, x roughly along the road (within 60 degrees).
         heading_rad: ``(n,)``.
     """
     x = points_m[:, 0]
-    # The median slope is of the middle of a cell: the line starts half a cell inside.
+    # The median slope is that at a cell's middle: the line starts half a cell inside.
     cells = max(2, int(np.ceil(np.ptp(x) / SPACING_M)))
     cell = np.minimum((x - x.min()) // SPACING_M, cells - 1).astype(int)
-    slope = _per_cell(np.tan(heading_rad), cell, cells)
+    slope = interpolated(cell_medians(np.tan(heading_rad), cell, cells))
     line_x = x.min() + SPACING_M * (np.arange(cells) + 0.5)
     rise = np.concatenate([[0.0], np.cumsum(0.5 * (slope[1:] + slope[:-1]) * SPACING_M)])
     line = np.stack([line_x, rise + np.median(points_m[:, 1] - np.interp(x, line_x, rise))], 1)
@@ -92,24 +99,8 @@ def follow(points_m: np.ndarray, heading_rad: np.ndarray) -> ReferenceLine:
     return reference
 
 
-def smooth(values: np.ndarray, width: float) -> np.ndarray:
-    """Gaussian average over neighbours, ``width`` (standard deviation) in entries; ends held."""
-    reach = int(np.ceil(3 * width))
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
-    return np.convolve(np.pad(values, reach, "edge"), weights / weights.sum(), mode="valid")
-
-
-def _per_cell(values: np.ndarray, cell: np.ndarray, cells: int) -> np.ndarray:
-    """Median of the values in each cell; empty cells are interpolated."""
-    order = np.argsort(cell, kind="stable")
-    groups = np.split(values[order], np.cumsum(np.bincount(cell, minlength=cells))[:-1])
-    medians = np.array([np.median(group) if len(group) else np.nan for group in groups])
-    known = np.flatnonzero(np.isfinite(medians))
-    return np.interp(np.arange(cells), known, medians[known])
-
-
 def _drift(station_m: np.ndarray, offset_m: np.ndarray, at_m: np.ndarray) -> np.ndarray:
-    """How far the lanes lie to the left of where they lay at the middle, ``(n,)`` at ``at_m``."""
+    """Displacement of the lanes to the left, relative to the middle, ``(n,)`` at ``at_m``."""
     cells = len(at_m)
     edges = np.concatenate([[-np.inf], 0.5 * (at_m[1:] + at_m[:-1]), [np.inf]])
     cell = np.searchsorted(edges, station_m, side="right") - 1
@@ -128,5 +119,7 @@ def _drift(station_m: np.ndarray, offset_m: np.ndarray, at_m: np.ndarray) -> np.
             if max(scores) > 0:
                 now = trials[int(np.argmax(scores))]
             shift[k] = now
-            template = _MEMORY * template + (1 - _MEMORY) * np.roll(profile[k], -now)
+            template = _TEMPLATE_DECAY * template + (1 - _TEMPLATE_DECAY) * np.roll(
+                profile[k], -now
+            )
     return smooth(shift * _CELL_M, 1.0)

@@ -1,9 +1,9 @@
-"""The lanes of I-80 and US-101, from NGSIM's CAD drawings; no drawing of the streets is at hand.
+"""The lanes of I-80 and US-101, from NGSIM's CAD drawings; for the streets there is none.
 
 Axes: x is NGSIM's Local Y and y is minus Local X, as the reader makes them.  Local Y is the station
 along the road and Local X the offset from its left edge, so that lanes are straight there, though
-the roads bend.  How the drawings (state plane, feet) were laid under them, with rows that have both
-kinds of coordinates:
+the roads bend.  The drawings (state plane, feet) were registered with rows that have both kinds of
+coordinates:
 
 - I-80: three rows of 17:00, up to 290 m apart, have Local Y = station along the centreline of
   lane 1 minus 2126.3 ft, to 0.2 ft, and that centreline at Local X = 6.3 ft, to 0.2 ft.

@@ -1,9 +1,9 @@
 """Lanes where traffic has several directions: strips swept along the most travelled tracks.
 
-Greedy cover: the track whose places are the busiest becomes a strip (straight tracks before those
-that turn); what lies within half a lane of it and points the same way is covered; then the busiest
-of what is left, until all is covered.
-Strips that run beside each other share the line midway.
+Greedy cover: the track along the most used positions becomes a strip (straight tracks before those
+that turn) and covers the points within half a lane of it that have the same direction.  This is
+repeated with the remaining points until all are covered.  Strips beside each other share the line
+midway.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ppuu.recordings.polyline import arc_length_m
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
 from ppuu.units import LANE_WIDTH_M
 
-from .reference import smooth
+from .cells import cell_medians, smooth
 
 _SPACING_M = 1.0
 _JITTER_M = 0.5
-"""Shorter moves are noise."""
+"""Shorter displacements are noise."""
 _STANDING_M = 3.0
-"""A vehicle that never gets farther from its first row stands."""
+"""A vehicle that never moves further from its first row stands."""
 _REVERSING_M = 8.0
 _BLUR_M = 2.0
 _MEDIAN_BLUR_M = 8.0
 _BEYOND_M = 8.0
 """Road before and after a track: half a lorry, and a queue becomes one lane."""
 _OVERLAP_M = 8.0
-"""A strip that branches off runs so far along the one it leaves."""
+"""Length along which a strip that branches off overlaps the one that it leaves."""
 _SHORTEST_M = 6.0
 _SAME_WAY_RAD = np.radians(30.0)
 _COVERED_M = 0.5 * LANE_WIDTH_M
 _NARROWEST_M, _WIDEST_M = 2.4, 4.6
-"""Strips this far apart lie beside each other."""
+"""Strips between these distances apart lie beside each other."""
 _WIDTH_BLUR_M = 6.0
 _CELL_M = 0.5
 _SECTORS = 16
@@ -45,7 +46,7 @@ _THINNED = 2
 
 @dataclass(frozen=True, eq=False)
 class _Paths:
-    """All tracks as points at equal distances, whatever the speed.
+    """All tracks as points at equal distances, independent of the speed.
 
     Attributes:
         points_m: ``(n, 2)``, smoothed.
@@ -71,7 +72,7 @@ class _Strip:
 def swept_lanes(recording: Recording) -> Road:
     """Lanes for traffic of any directions, from its tracks alone.
 
-    Every stretch that a vehicle drove lies on a lane, stretches of less than 6 m aside.
+    Every stretch that a vehicle drove lies on a lane, except for stretches of less than 6 m.
     """
     paths = _paths(recording)
     strips = _cover(paths)
@@ -86,52 +87,56 @@ def swept_lanes(recording: Recording) -> Road:
 
 
 def _paths(recording: Recording) -> _Paths:
-    found, driven = [], []
+    points_m, driven = [], []
     for vehicle in range(recording.vehicles):
         x, y, heading, _ = recording.track(vehicle).T
         rows = _moves(x, y)
         points = np.stack([x[rows], y[rows]], axis=1)
-        ways = np.array([[np.cos(heading[0]), np.sin(heading[0])]] * 2)
+        directions = np.array([[np.cos(heading[0]), np.sin(heading[0])]] * 2)
         if len(rows) > 1:
-            # Where it has gone, not where it points: recorded headings are flipped now and then.
+            # The direction of motion, not the heading: some recorded headings are reversed.
             near = min(len(rows) - 1, round(_STANDING_M / _JITTER_M))
-            ways = np.stack([points[near] - points[0], points[-1] - points[-1 - near]])
-            ways /= np.maximum(np.hypot(*ways.T), 1e-6)[:, None]
+            directions = np.stack([points[near] - points[0], points[-1] - points[-1 - near]])
+            directions /= np.maximum(np.hypot(*directions.T), 1e-6)[:, None]
         points = np.concatenate(
-            [points[:1] - _BEYOND_M * ways[:1], points, points[-1:] + _BEYOND_M * ways[1:]]
+            [
+                points[:1] - _BEYOND_M * directions[:1],
+                points,
+                points[-1:] + _BEYOND_M * directions[1:],
+            ]
         )
-        along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+        along = arc_length_m(points)
         stations = np.linspace(0.0, along[-1], max(2, round(along[-1] / _SPACING_M)) + 1)
         path = [_blurred(np.interp(stations, along, values), _BLUR_M) for values in points.T]
-        found.append(np.stack(path, axis=1))
+        points_m.append(np.stack(path, axis=1))
         # At least one station is driven, even of a vehicle that stands.
         driven_m = 0.5 * along[-1] - _BEYOND_M + 1.5 * _SPACING_M
         driven.append(np.abs(stations - 0.5 * along[-1]) <= driven_m)
-    pointer = np.cumsum([0] + [len(path) for path in found])
-    heading_rad = np.concatenate([_tangent_rad(path) for path in found])
-    return _Paths(np.concatenate(found), heading_rad, pointer, np.concatenate(driven))
+    pointer = np.cumsum([0] + [len(path) for path in points_m])
+    heading_rad = np.concatenate([_tangent_rad(path) for path in points_m])
+    return _Paths(np.concatenate(points_m), heading_rad, pointer, np.concatenate(driven))
 
 
 def _moves(x_m: Float[np.ndarray, " n"], y_m: Float[np.ndarray, " n"]) -> Int[np.ndarray, " k"]:
-    """Rows at which the vehicle has moved on since the last of them; the first if it stands."""
-    place = x_m + 1j * y_m
-    rows, way = [0], 0j
-    if np.abs(place - place[0]).max() < _STANDING_M:
+    """Rows between which the vehicle has moved; only the first row if it stands."""
+    position = x_m + 1j * y_m
+    rows, last_move = [0], 0j
+    if np.abs(position - position[0]).max() < _STANDING_M:
         return np.array(rows)
-    for row in range(1, len(place)):
-        move = place[row] - place[rows[-1]]
-        # At a stop, trackers drift back by metres; who really reverses does so for longer.
-        onward = (move * np.conj(way)).real >= 0
+    for row in range(1, len(position)):
+        move = position[row] - position[rows[-1]]
+        # At a stop, recorded positions drift back by metres; real reversing is longer.
+        onward = (move * np.conj(last_move)).real >= 0
         if np.abs(move) >= (_JITTER_M if onward else _REVERSING_M):
             rows.append(row)
-            way = move
+            last_move = move
     return np.array(rows)
 
 
 def _cover(paths: _Paths) -> list[_Strip]:
-    """Strips that cover all that was driven, the busiest first."""
+    """Strips that cover all driven points, the most used first."""
     track = np.repeat(np.arange(len(paths.pointer) - 1), np.diff(paths.pointer))
-    weight = _busyness(paths) * paths.driven * _straightness(paths)[track]
+    weight = _usage(paths) * paths.driven * _straightness(paths)[track]
     near = _Sorted(paths.points_m, paths.heading_rad)
     strips: list[_Strip] = []
     while weight.any():
@@ -146,7 +151,7 @@ def _cover(paths: _Paths) -> list[_Strip]:
         rows = np.arange(max(first, first + start - reach), min(last, first + stop + reach))
         strip = _centred(_Strip(paths.points_m[rows], paths.heading_rad[rows]), near)
         covered, at, _ = _followers(strip, near)
-        # What lies beside an end point may lie beyond the end.
+        # A point beside an end point may lie beyond the end.
         weight[covered[(at > 1) & (at < len(rows) - 2)]] = 0.0
         strips.append(strip)
     return strips
@@ -167,14 +172,14 @@ def _heaviest_run(weight: Float[np.ndarray, " n"]) -> tuple[int, int]:
 
 
 def _straightness(paths: _Paths) -> Float[np.ndarray, " tracks"]:
-    """Distance between a path's ends as a share of its length."""
+    """Distance between a path's ends, as a fraction of its length."""
     ends_m = paths.points_m[paths.pointer[1:] - 1] - paths.points_m[paths.pointer[:-1]]
     length_m = np.diff(paths.pointer) * _SPACING_M
     return np.minimum(np.hypot(*ends_m.T) / length_m, 1.0) + 1e-3
 
 
-def _busyness(paths: _Paths) -> Float[np.ndarray, " n"]:
-    """Points in each point's cell (place and heading) and in those around it."""
+def _usage(paths: _Paths) -> Float[np.ndarray, " n"]:
+    """Number of points in each point's cell (position and heading) and in those around it."""
     column, row = np.rint(paths.points_m / _CELL_M).astype(np.int64).T
     column, row = column - column.min() + 1, row - row.min() + 1
     sector = np.rint(paths.heading_rad / (2 * np.pi) * _SECTORS).astype(np.int64)
@@ -216,9 +221,9 @@ class _Sorted:
         cos, sin = np.cos(heading_rad), np.sin(heading_rad)
         offset_m = away_y * cos - away_x * sin
         near = np.abs(away_x * cos + away_y * sin) <= 0.6 * _SPACING_M
-        found = np.flatnonzero(near & (np.abs(offset_m) <= reach_m))
-        turn_rad = self._heading_rad[first + found] - heading_rad
-        return self._order[first + found], offset_m[found], turn_rad
+        rows = np.flatnonzero(near & (np.abs(offset_m) <= reach_m))
+        turn_rad = self._heading_rad[first + rows] - heading_rad
+        return self._order[first + rows], offset_m[rows], turn_rad
 
 
 def _followers(
@@ -229,22 +234,19 @@ def _followers(
     Returns:
         Their rows; the strip's point that each of them lies beside; their offsets to the left.
     """
-    found = []
+    columns = []
     for k, (point_m, heading_rad) in enumerate(zip(strip.points_m, strip.heading_rad, strict=True)):
         rows, offset_m, turn_rad = paths.beside(point_m, heading_rad, _COVERED_M)
         same = np.cos(turn_rad) > np.cos(_SAME_WAY_RAD)
-        found.append((rows[same], np.full(same.sum(), k), offset_m[same]))
-    rows, at, offset_m = (np.concatenate(column) for column in zip(*found, strict=True))
+        columns.append((rows[same], np.full(same.sum(), k), offset_m[same]))
+    rows, at, offset_m = (np.concatenate(column) for column in zip(*columns, strict=True))
     return rows, at, offset_m
 
 
 def _centred(strip: _Strip, paths: _Sorted) -> _Strip:
     """The strip moved to the median of the paths that follow it."""
     _, at, offset_m = _followers(strip, paths)
-    order = np.argsort(at, kind="stable")
-    counts = np.bincount(at, minlength=len(strip.points_m))
-    groups = np.split(offset_m[order], np.cumsum(counts)[:-1])
-    shift_m = np.array([np.median(group) if len(group) else 0.0 for group in groups])
+    shift_m = np.nan_to_num(cell_medians(offset_m, at, len(strip.points_m)))
     shift_m = _blurred(shift_m, _MEDIAN_BLUR_M)
     normal = np.stack([-np.sin(strip.heading_rad), np.cos(strip.heading_rad)], axis=1)
     points = strip.points_m + shift_m[:, None] * normal
@@ -259,21 +261,21 @@ def _half_widths(
         np.concatenate([strip.points_m for strip in strips]),
         np.concatenate([strip.heading_rad for strip in strips]),
     )
-    found = []
+    widths = []
     for strip in strips:
         half_m = np.full((2, len(strip.points_m)), 0.5 * LANE_WIDTH_M)
         for k, (point_m, heading_rad) in enumerate(
             zip(strip.points_m, strip.heading_rad, strict=True)
         ):
             _, offset_m, turn_rad = all_strips.beside(point_m, heading_rad, _WIDEST_M)
-            # Opposing lanes share a line as well.
+            # Opposing lanes have a common line, too.
             offset_m = offset_m[np.abs(np.sin(turn_rad)) < np.sin(_SAME_WAY_RAD)]
             for side, away_m in enumerate((offset_m, -offset_m)):
                 beside_m = away_m[away_m > _NARROWEST_M]
                 if len(beside_m):
                     half_m[side, k] = 0.5 * beside_m.min()
-        found.append((_blurred(half_m[0], _WIDTH_BLUR_M), _blurred(half_m[1], _WIDTH_BLUR_M)))
-    return found
+        widths.append((_blurred(half_m[0], _WIDTH_BLUR_M), _blurred(half_m[1], _WIDTH_BLUR_M)))
+    return widths
 
 
 def _tangent_rad(points_m: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
@@ -282,7 +284,7 @@ def _tangent_rad(points_m: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
 
 
 def _blurred(values: Float[np.ndarray, " n"], width_m: float) -> Float[np.ndarray, " n"]:
-    """Gaussian average along a path; a straight line stays straight up to its ends."""
+    """Gaussian average along a path that keeps a straight line straight up to its ends."""
     reach = min(len(values) - 1, int(np.ceil(3 * width_m / _SPACING_M)))
     before = 2 * values[0] - values[reach:0:-1]
     after = 2 * values[-1] - values[-2 : -reach - 2 : -1]

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from ppuu.recordings.polyline import arc_length_m
 from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
@@ -194,6 +195,6 @@ def _resample(line: np.ndarray, points: int) -> np.ndarray:
     """The same polyline with so many points: as it is, or equally spaced along it."""
     if len(line) == points:
         return line
-    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    along = arc_length_m(line)
     stations = np.linspace(0.0, along[-1], points)
     return np.stack([np.interp(stations, along, line[:, axis]) for axis in (0, 1)], axis=1)

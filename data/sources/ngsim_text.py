@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from ppuu.driving.lane_order import consecutive_rows
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
@@ -209,11 +210,8 @@ def _neighbours(
     direction: Int[np.ndarray, " rows"],
     along_m: Float[np.ndarray, " rows"],
 ) -> tuple[Int[np.ndarray, " rows"], Int[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
-    """Row ahead, row behind (-1: nobody) and the distance from front to front, lane by lane."""
-    order = np.lexsort((along_m, lane, direction, frame))
-    same = (np.diff(frame[order]) == 0) & (np.diff(lane[order]) == 0)
-    same &= np.diff(direction[order]) == 0
+    """Row ahead, row behind (-1: none) and the distance from front to front, lane by lane."""
     preceding, following = np.full(len(frame), -1), np.full(len(frame), -1)
-    behind, ahead = order[:-1][same], order[1:][same]
+    behind, ahead = consecutive_rows(along_m, lane, direction, frame)
     preceding[behind], following[ahead] = ahead, behind
     return preceding, following, along_m[preceding] - along_m

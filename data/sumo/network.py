@@ -1,8 +1,7 @@
 """The generator's I-80 as SUMO's files: a network, and vehicles that arrive on it.
 
-The network is written here, so that ``libsumo`` alone suffices and no ``netconvert`` is needed.
-Facts used, from SUMO's documentation (sumo.dlr.de/docs): lanes count from the right, a lane's shape
-is its centreline, a vehicle's type holds its size and its driver.
+Facts used, from SUMO's documentation (sumo.dlr.de/docs): lanes count from the right, a vehicle's
+type holds its size and its driver.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
+from ppuu.driving.sumo import LATERAL_BEHAVIOUR
+from ppuu.driving.sumo_network import SumoEdge, SumoJunction, SumoLane, network_file
 from ppuu.units import LANE_WIDTH_M
 
 from ..traffic.drivers import draw_sizes
@@ -29,39 +30,24 @@ _BEFORE_THE_MERGE = {
     ("approach", RAMP_LANE): {"changeLeft": "emergency"},
     ("approach", MAIN_LANES - 1): {"changeRight": "emergency"},
 }
-"""Only ambulances, of which there are none, change between ramp and road so early."""
+"""Only emergency vehicles, of which there are none, change between ramp and road so early."""
 _MAIN_HZ, _RAMP_HZ = 0.55, 0.06
-"""Vehicles that want to enter each main lane, and the ramp, per second."""
-_TRUCK_SHARE, _TRUCK_LANES = 0.05, 3
+"""Vehicles that arrive on each main lane, and on the ramp, per second."""
+_TRUCK_FRACTION, _TRUCK_LANES = 0.05, 3
 _HEADWAY_S, _IMPERFECTION, _SPEED_FACTOR = (0.8, 1.5), (0.05, 0.2), (0.8, 1.2)
 _ACCELERATION_MPS2 = (1.0, 1.8)
 
 
 def network() -> Element:
     """The root of a ``.net.xml``: six lanes, and a ramp that ends at ``I80.merge_end_m``."""
-    root = Element("net", version="1.16")
-    names = list(_STRETCHES)
-    for name, (start, end, limit) in _STRETCHES.items():
-        edge = SubElement(root, "edge", {"id": name, "from": f"to-{name}", "to": _end_of(name)})
-        for index, lane in enumerate(_lanes(name)):
-            y = float(lane_centre_m(np.array(lane)))
-            SubElement(
-                edge, "lane", id=f"{name}_{index}", index=str(index), speed=str(limit),
-                length=str(end - start), width=str(LANE_WIDTH_M), shape=f"{start},{y} {end},{y}",
-                **_BEFORE_THE_MERGE.get((name, lane), {}),
-            )  # fmt: skip
-    for name in names:
-        _junction(root, name)
-    SubElement(
-        root, "junction", id="end", type="dead_end", x=str(_STRETCHES[names[-1]][1]), y="0",
-        incLanes=_lane_names(names[-1]), intLanes="", shape="",
-    )  # fmt: skip
-    for before, after in pairwise(names):
-        for index, lane in enumerate(_lanes(after)):
-            came = _lanes(before).index(lane)
-            ends = {"from": before, "to": after, "fromLane": str(came), "toLane": str(index)}
-            SubElement(root, "connection", ends, dir="s", state="M")
-    return root
+    edges = []
+    for name, after in pairwise([*_STRETCHES, None]):
+        indices = _continued(name, after) if after else []
+        start = SumoJunction(f"to-{name}", str(_STRETCHES[name][0]), "0")
+        lanes = [_lane(name, lane) for lane in _lanes(name)]
+        edges.append(SumoEdge(name, lanes, start, indices, requests=len(indices)))
+    end_m = max(stop for _, stop, _ in _STRETCHES.values())
+    return network_file(edges, SumoJunction("end", str(end_m), "0"))
 
 
 def _lanes(name: str) -> list[int]:
@@ -70,28 +56,21 @@ def _lanes(name: str) -> list[int]:
     return list(range(rightmost, -1, -1))
 
 
-def _lane_names(name: str) -> str:
-    return " ".join(f"{name}_{index}" for index in range(len(_lanes(name))))
+def _lane(name: str, lane: int) -> SumoLane:
+    start, end, limit = _STRETCHES[name]
+    y = float(lane_centre_m(np.array(lane)))
+    return SumoLane(
+        speed=str(limit),
+        length=str(end - start),
+        width=str(LANE_WIDTH_M),
+        shape=f"{start},{y} {end},{y}",
+        permissions=_BEFORE_THE_MERGE.get((name, lane), {}),
+    )
 
 
-def _end_of(name: str) -> str:
-    names = list(_STRETCHES)
-    return "end" if name == names[-1] else f"to-{names[names.index(name) + 1]}"
-
-
-def _junction(root: Element, name: str) -> None:
-    """Where a stretch begins; nobody has to give way there."""
-    names = list(_STRETCHES)
-    x, where = str(_STRETCHES[name][0]), {"id": f"to-{name}", "intLanes": "", "y": "0", "shape": ""}
-    if name == names[0]:
-        SubElement(root, "junction", where, x=x, type="dead_end", incLanes="")
-        return
-    before = names[names.index(name) - 1]
-    node = SubElement(root, "junction", where, x=x, type="priority", incLanes=_lane_names(before))
-    links = len(_lanes(name))
-    for link in range(links):
-        none = "0" * links
-        SubElement(node, "request", index=str(link), response=none, foes=none, cont="0")
+def _continued(name: str, after: str) -> list[tuple[int, int]]:
+    """Indices of the lanes that go on from one stretch to the next, on both."""
+    return [(_lanes(name).index(lane), index) for index, lane in enumerate(_lanes(after))]
 
 
 def routes(random: np.random.Generator, seconds: float) -> Element:
@@ -103,35 +82,23 @@ def routes(random: np.random.Generator, seconds: float) -> Element:
     counts = random.poisson(rates * seconds)
     index = np.repeat(np.arange(len(lanes)), counts)
     depart = random.uniform(0.0, seconds, counts.sum())
-    share = np.where((index >= 1) & (index <= _TRUCK_LANES), MAIN_LANES / _TRUCK_LANES, 0.0)
-    is_truck = random.random(len(index)) < _TRUCK_SHARE * share
+    factor = np.where((index >= 1) & (index <= _TRUCK_LANES), MAIN_LANES / _TRUCK_LANES, 0.0)
+    is_truck = random.random(len(index)) < _TRUCK_FRACTION * factor
     length, width = draw_sizes(random, is_truck)
-    headway, imperfection, factor, acceleration = (
+    headway, imperfection, speed_factor, acceleration = (
         random.uniform(*limits, len(index))
         for limits in (_HEADWAY_S, _IMPERFECTION, _SPEED_FACTOR, _ACCELERATION_MPS2)
     )
+    lateral = {name: str(value) for name, value in LATERAL_BEHAVIOUR.items()}
     for number, k in enumerate(np.argsort(depart, kind="stable"), start=1):
         SubElement(
             root, "vType", id=f"type-{number}", length=f"{length[k]:.3f}", width=f"{width[k]:.3f}",
             vClass="truck" if is_truck[k] else "passenger", tau=f"{headway[k]:.3f}",
-            sigma=f"{imperfection[k]:.3f}", speedFactor=f"{factor[k]:.3f}",
-            accel=f"{acceleration[k]:.3f}", **_SIDEWAYS,
+            sigma=f"{imperfection[k]:.3f}", speedFactor=f"{speed_factor[k]:.3f}",
+            accel=f"{acceleration[k]:.3f}", latAlignment="center", **lateral,
         )  # fmt: skip
         SubElement(
             root, "vehicle", id=str(number), type=f"type-{number}", route="road",
             depart=f"{depart[k]:.2f}", departLane=str(index[k]), departSpeed="max",
         )  # fmt: skip
     return root
-
-
-_SIDEWAYS = {
-    "latAlignment": "center",
-    "maxSpeedLat": "1.3",
-    "lcAccelLat": "1.0",
-    "lcMaxSpeedLatStanding": "0",
-    "lcMaxSpeedLatFactor": "0.2",
-    "lcSigma": "0.1",
-    "lcSpeedGain": "5",
-    "lcKeepRight": "0",
-}
-"""A lane change takes about three seconds, and none is made at standstill."""

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from ppuu.driving.sumo import simulation_options
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
@@ -27,17 +28,15 @@ from .network import network, routes
 
 DT_S = 0.1
 _WARM_UP_S = 150.0
-_SUBLANE_M = 0.925
-"""Width of SUMO's sub-lanes: four a lane."""
 
 
 def generate(seconds: float, seed: int, show_progress: bool = False) -> Recording:
     """Runs SUMO on the generator's I-80 and records its 500 m at 10 Hz.
 
     Args:
-        seconds: length of the recording; the warm-up comes on top of it.
+        seconds: length of the recording, without the warm-up.
         seed: the same seed and the same version of SUMO give the same recording.
-        show_progress: a bar on the terminal, if stderr is one.
+        show_progress: shows a bar on the terminal, if stderr is one.
 
     Raises:
         InputError: SUMO is not installed, or ``seconds`` is shorter than one frame.
@@ -78,16 +77,12 @@ def _command(files: dict[str, Path], seed: int) -> list[str]:
     return [
         "sumo",
         *("--net-file", str(files["net"]), "--route-files", str(files["route"])),
-        *("--seed", str(seed), "--step-length", str(DT_S)),
-        *("--lateral-resolution", str(_SUBLANE_M), "--no-internal-links", "true"),
-        # Nobody is taken off the road, whatever happens: the recording shall show it.
-        *("--time-to-teleport", "-1", "--collision.action", "none"),
-        *("--no-step-log", "true", "--no-warnings", "true", "--duration-log.disable", "true"),
+        *simulation_options(DT_S, seed),
     ]
 
 
 def _step(libsumo: ModuleType, frame: int) -> Iterator[tuple[float, ...]]:
-    """Moves SUMO by one frame; a row for each vehicle, columns as ``_recording`` takes them."""
+    """Moves SUMO by one frame; a row for each vehicle, columns as in ``_recording``."""
     libsumo.simulationStep()
     get = libsumo.vehicle
     for name in get.getIDList():

@@ -1,4 +1,4 @@
-"""Bends: traffic on a straight highway, laid along a road that winds."""
+"""Bends: traffic on a straight highway, mapped onto a winding road."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ppuu.recordings.road import Road
 from .road import MARGIN_M, SECTION_M
 
 _LONGEST_M, _SHORTEST_M = 1200.0, 500.0
-"""From one bend to the next of the same direction."""
+"""Distance from one bend to the next of the same direction."""
 _GRID_M = 0.5
 _LANE_POINTS_M = 5.0
-"""Between two points of a lane's boundary."""
+"""Distance between two points of a lane's boundary."""
 
 
 @dataclass(frozen=True, eq=False)
 class Bend:
-    """A line that winds with the curvature of a sine, from before the section to behind it.
+    """A line whose curvature is a sine, from before the section to behind it.
 
     Attributes:
         station_m: ``(points,)`` along the line; 0 is where the section begins.
@@ -36,7 +36,7 @@ class Bend:
 
     @classmethod
     def draw(cls, random: np.random.Generator, smallest_radius_m: float) -> Bend:
-        """Where the bends lie and how long they are is up to chance."""
+        """Positions and lengths of the bends are random."""
         station = np.arange(-MARGIN_M, SECTION_M + MARGIN_M + _GRID_M, _GRID_M)
         rate = 2 * np.pi / random.uniform(_SHORTEST_M, _LONGEST_M)
         phase = random.uniform(0, 2 * np.pi)
@@ -59,7 +59,7 @@ class Bend:
 
 
 def _integral(rate: Float[np.ndarray, " points"], start: np.intp) -> Float[np.ndarray, " points"]:
-    """The trapezoidal integral that is zero at one of the points."""
+    """The trapezoidal integral, zero at point ``start``."""
     total = np.concatenate([[0.0], np.cumsum(0.5 * (rate[1:] + rate[:-1]))]) * _GRID_M
     return total - total[start]
 
@@ -67,7 +67,7 @@ def _integral(rate: Float[np.ndarray, " points"], start: np.intp) -> Float[np.nd
 def bent(recording: Recording, bend: Bend) -> Recording:
     """The same traffic along a bend: x becomes the station, y the distance to the left of the line.
 
-    Headings and speeds are those of the motion there: who drives further inside has less to go.
+    Headings and speeds are those of the resulting motion: further inside the path is shorter.
     """
     along = recording.speed_mps * np.cos(recording.heading_rad)
     across = recording.speed_mps * np.sin(recording.heading_rad)

@@ -1,4 +1,4 @@
-"""The downstream bottleneck that makes the section queue."""
+"""The downstream bottleneck, which causes the queue in the section."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .presets import TrafficPreset
 from .road import CARPOOL_LANE, MAIN_LANES, SECTION_M
 
 BOTTLENECK_M = (SECTION_M + 20.0, SECTION_M + 100.0)
-"""The speed limit falls to the bottleneck's between these places."""
+"""The speed limit falls to the bottleneck's between these positions."""
 
 _CARPOOL_EXIT = 1.25
-"""The bottleneck lets the carpool lane through faster than drivers go there, so it flows."""
+"""Speed limit on the carpool lane relative to its usual speed: the lane flows freely."""
 
 
 class Bottleneck:
-    """The speed that each lane's exit lets through: a sum of waves, some common to all lanes."""
+    """The speed limit at each lane's exit: a sum of waves, some common to all lanes."""
 
     def __init__(self, random: np.random.Generator, preset: TrafficPreset):
         shape = (MAIN_LANES + 1, 3)

@@ -1,4 +1,4 @@
-"""Who drives: car-following parameters fitted to I-80, vehicle sizes, and habits."""
+"""Drivers and vehicles: car-following parameters fitted to I-80, and vehicle sizes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .idm import IdmParameters
+from ppuu.driving.idm import IdmParameters
+
 from .presets import TrafficPreset
 
 DRIVERS_CSV = Path(__file__).parents[1] / "drivers_i80.csv"
 """Written by ``data.fit_drivers``."""
 
 _WORST_GAP_RMSE_M = 5.0
-"""A worse fit says that the pair was not one of car-following (a cut-in, a swapped leader)."""
+"""A worse fit shows that the pair did not follow (a cut-in, a change of leader)."""
 
 _LIMITS = IdmParameters((22.0, 36.0), (0.35, 2.2), (1.2, 3.5), (0.7, 2.2), (1.2, 3.0))
-"""Clips on what is drawn: the fit's tails sit at its bounds, where a queue tells little."""
+"""Limits of what is drawn: a queue determines little, so that many fits lie at their bounds."""
 
-MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_DEVIATION_MPS = 29.0, 2.5
-"""On a free road: a queue does not show it, so it is not taken from the fits."""
+MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_STD_MPS = 29.0, 2.5
+"""On a free road; not taken from the fits, as it cannot be observed in a queue."""
 
 _JITTER = 0.1
-"""Deviation of the log noise on a drawn driver: 130 drivers are few for 600 vehicles."""
+"""Standard deviation of the log noise on a drawn driver: 130 drivers are few for 600 vehicles."""
 
 
 @cache
@@ -48,7 +49,7 @@ def draw_drivers(
     fitted = fitted_drivers()
     rows = fitted[random.integers(len(fitted), size=len(is_truck))]
     rows = rows * np.exp(_JITTER * random.standard_normal(rows.shape))
-    rows[:, 0] = random.normal(MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_DEVIATION_MPS, size=len(rows))
+    rows[:, 0] = random.normal(MEAN_DESIRED_SPEED_MPS, _DESIRED_SPEED_STD_MPS, size=len(rows))
     rows[:, 1] *= preset.headway_scale
     rows = np.clip(rows, *np.array(_LIMITS).T)
     rows[:, 0] *= preset.desired_speed_scale

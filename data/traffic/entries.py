@@ -1,8 +1,10 @@
-"""Vehicles that fill the stretch at first, and those that enter it later."""
+"""Vehicles on the stretch at the beginning, and those that enter it later."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from ppuu.driving.gaps import bumper_gap_m
 
 from .fleet import Fleet
 from .presets import TrafficPreset
@@ -11,22 +13,22 @@ from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M
 START_M, END_M = -300.0, SECTION_M + 250.0
 """The simulated stretch: entries and the bottleneck lie outside the recorded section."""
 _QUEUE_SPEED = 0.65
-"""Speed of the queue, as a share of what drivers would like in the bottleneck."""
+"""Speed of the queue, as a fraction of the speed in the bottleneck."""
 _ENTRY_MPS, _RAMP_ENTRY_MPS = 20.0, 12.0
 """Speed of a vehicle that enters a free lane."""
 _TRUCK_LANES = 3
-"""Trucks enter on so many of the right main lanes."""
+"""Number of main lanes, from the right, on which trucks enter."""
 _EXIT_LANES = 3
-"""Who wants the off-ramp drives on one of so many right main lanes already."""
+"""Number of main lanes, from the right, on which vehicles for the off-ramp enter."""
 _CATCH_UP_S = 5.0
-"""Time in which an entering vehicle would use up the room ahead of it."""
+"""Time in which an entering vehicle would close the gap ahead of it."""
 _LONGEST_QUEUE = 3
 _SPARE_M = 1.0
 _SHORTEST_SPACING_M = 8.0
 
 
 class Entries:
-    """Vehicles that want to enter, lane by lane; they wait until there is room."""
+    """Arriving vehicles, lane by lane; they wait until there is room."""
 
     def __init__(self, random: np.random.Generator, preset: TrafficPreset):
         self._random, self._preset = random, preset
@@ -36,8 +38,8 @@ class Entries:
 
     def _draw(self, lane: np.ndarray) -> Fleet:
         truck_lane = (lane >= MAIN_LANES - _TRUCK_LANES) & (lane < MAIN_LANES)
-        share = self._preset.truck_share * MAIN_LANES / _TRUCK_LANES
-        is_truck = truck_lane & (self._random.random(len(lane)) < share)
+        fraction = self._preset.truck_share * MAIN_LANES / _TRUCK_LANES
+        is_truck = truck_lane & (self._random.random(len(lane)) < fraction)
         number = np.arange(self._next_id, self._next_id + len(lane))
         self._next_id += len(lane)
         fleet = Fleet.draw(self._random, self._preset, number, lane, is_truck)
@@ -47,7 +49,7 @@ class Entries:
         return fleet
 
     def fill(self) -> Fleet:
-        """A full stretch, already queueing for the bottleneck."""
+        """A full stretch, with a queue before the bottleneck."""
         preset = self._preset
         count = int((END_M - START_M) / _SHORTEST_SPACING_M)
         lanes = []
@@ -64,10 +66,10 @@ class Entries:
             fleet.x_m = END_M - np.cumsum(fleet.length_m + gap) + 0.5 * fleet.length_m
             fleet.speed_mps = np.full(count, speed)
             lanes.append(fleet.take(fleet.x_m > START_M))
-        return _joined(lanes)
+        return _concatenated(lanes)
 
     def enter(self, fleet: Fleet, dt_s: float) -> Fleet:
-        """The fleet and whoever has found room at the upstream end."""
+        """The fleet with the vehicles that find room at the upstream end."""
         rate = np.full(MAIN_LANES + 1, self._preset.inflow_per_lane_hz)
         rate[CARPOOL_LANE] = self._preset.carpool_inflow_hz
         rate[RAMP_LANE] = self._preset.ramp_inflow_hz
@@ -85,7 +87,8 @@ class Entries:
                 speed = self._preset.carpool_speed_mps
             if len(inside):
                 last = inside[fleet.x_m[inside].argmin()]
-                gap = fleet.x_m[last] - START_M - 0.5 * (fleet.length_m[last] + new.length_m[0])
+                distance = fleet.x_m[last] - START_M
+                gap = bumper_gap_m(distance, fleet.length_m[last], new.length_m[0])
                 ahead = fleet.speed_mps[last]
                 parameters = new.parameters()
                 room = gap - parameters.jam_gap_m[0] - parameters.time_headway_s[0] * ahead
@@ -96,10 +99,10 @@ class Entries:
             new.speed_mps[:] = speed
             self._waiting[lane] -= 1
             entered.append(self._first.pop(lane))
-        return _joined(entered) if len(entered) > 1 else fleet
+        return _concatenated(entered) if len(entered) > 1 else fleet
 
 
-def _joined(fleets: list[Fleet]) -> Fleet:
+def _concatenated(fleets: list[Fleet]) -> Fleet:
     whole = fleets[0]
     for fleet in fleets[1:]:
         whole = whole.join(fleet)

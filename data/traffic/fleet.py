@@ -1,4 +1,4 @@
-"""The vehicles on the simulated stretch, as one array a quantity."""
+"""The vehicles on the simulated stretch, one array for each quantity."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ppuu.driving.idm import IdmParameters
+from ppuu.driving.lane_change import STEEPEST_SLOPE, quintic, quintic_slope
+
 from .drivers import draw_drivers, draw_sizes
-from .idm import IdmParameters
 from .presets import TrafficPreset
 from .road import CARPOOL_LANE, lane_centre_m
 
@@ -19,20 +21,20 @@ _LANE_CHANGE_S = (2.8, 3.8)
 _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5
 _TRUCK_LENGTH_M = 7.0
-_CARPOOL_SHARE = 0.05
-"""Drivers on other lanes who may use the carpool lane."""
+_CARPOOL_FRACTION = 0.05
+"""Fraction of the vehicles on other lanes that may use the carpool lane."""
 _WANDER_WAVES = 3
 _RELAXATION_S = 12.0
 """Time constant with which a tight gap opens after a lane change (Laval and Leclercq, 2008)."""
 _CLEAR_PROGRESS = 0.72
-"""From here on (86 % of the way across) a lane change leaves room to pass in the old lane."""
+"""From this progress on (86 % of the distance) a lane change leaves room in the old lane."""
 _CRAWL_MPS = 3.0
-"""Below this speed sideways motion slows down with the speed: nobody slides at standstill."""
+"""Below this speed lateral motion slows down with the speed: there is none at standstill."""
 
 
 @dataclass(eq=False)
 class Fleet:
-    """All vehicles; every array has one row a vehicle.
+    """All vehicles; every array has one row for each.
 
     Attributes:
         vehicle_id: running number.
@@ -48,12 +50,13 @@ class Fleet:
         progress: of the lane change, 0 to 1.
         change_s: how long a lane change takes at speed.
         slope: steepest heading of a lane change.
-        rest_s: time until the next lane change may start.
-        wish: -1 or 1 for a lane to the left or right for reasons of the driver's own, else 0.
-        patience: factor on the time headway; below 1 after a lane change into a tight gap.
-        noise_mps2: the unsteady foot.
-        wander_s: phase time of the drift inside the lane.
-        wander_m, wander_radps, wander_phase_rad: ``(n, 3)`` its waves.
+        cooldown_s: time until the next lane change may start.
+        intended_side: -1 or 1 for the lane to the left or right, which a driver may intend to go
+            to whatever MOBIL says; else 0.
+        headway_factor: on the time headway; below 1 after a lane change into a tight gap.
+        noise_mps2: acceleration noise, correlated in time.
+        wander_s: phase time of the lateral drift inside the lane.
+        wander_m, wander_radps, wander_phase_rad: ``(n, 3)`` waves of the drift.
     """
 
     vehicle_id: Int[np.ndarray, " n"]
@@ -71,9 +74,9 @@ class Fleet:
     progress: Float[np.ndarray, " n"]
     change_s: Float[np.ndarray, " n"]
     slope: Float[np.ndarray, " n"]
-    rest_s: Float[np.ndarray, " n"]
-    wish: Int[np.ndarray, " n"]
-    patience: Float[np.ndarray, " n"]
+    cooldown_s: Float[np.ndarray, " n"]
+    intended_side: Int[np.ndarray, " n"]
+    headway_factor: Float[np.ndarray, " n"]
     noise_mps2: Float[np.ndarray, " n"]
     wander_s: Float[np.ndarray, " n"]
     wander_m: Float[np.ndarray, "n waves"]
@@ -103,16 +106,16 @@ class Fleet:
             length_m=length,
             width_m=width,
             idm=np.stack(draw_drivers(random, preset, is_truck), axis=1),
-            may_carpool=(lane == CARPOOL_LANE) | (random.random(count) < _CARPOOL_SHARE),
+            may_carpool=(lane == CARPOOL_LANE) | (random.random(count) < _CARPOOL_FRACTION),
             exits=np.zeros(count, bool),
             lane=lane,
             old_lane=np.full(count, NO_LANE),
             progress=np.ones(count),
             change_s=random.uniform(*_LANE_CHANGE_S, count),
             slope=np.where(is_truck, _TRUCK_SLOPE, _CAR_SLOPE),
-            rest_s=random.uniform(0, 15, count),
-            wish=np.zeros(count, np.int64),
-            patience=np.ones(count),
+            cooldown_s=random.uniform(0, 15, count),
+            intended_side=np.zeros(count, np.int64),
+            headway_factor=np.ones(count),
             noise_mps2=np.zeros(count),
             wander_s=np.zeros(count),
             wander_m=amplitude * np.where(is_truck, _TRUCK_WANDER, 1.0)[:, None] * np.ones(waves),
@@ -138,25 +141,25 @@ class Fleet:
 
     @property
     def on_two_lanes(self) -> np.ndarray:
-        """In a lane change and not yet clear of the old lane."""
+        """Whether a vehicle is in a lane change and not yet clear of the old lane."""
         return (self.old_lane != NO_LANE) & (self.progress < _CLEAR_PROGRESS)
 
     @property
     def is_truck(self) -> np.ndarray:
-        """Long vehicles."""
+        """Whether a vehicle is long."""
         return self.length_m > _TRUCK_LENGTH_M
 
     def parameters(self, rows: np.ndarray | slice = slice(None)) -> IdmParameters:
-        """Car-following parameters of some vehicles, as they drive now."""
+        """Car-following parameters of some vehicles, with their present headway."""
         parameters = IdmParameters(*self.idm[rows].T)
-        headway = parameters.time_headway_s * self.patience[rows]
+        headway = parameters.time_headway_s * self.headway_factor[rows]
         return parameters._replace(time_headway_s=headway)
 
     def advance(self, acceleration_mps2: Float[np.ndarray, " n"], dt_s: float) -> None:
         """Moves every vehicle along its lane, its lane change and its drift.
 
-        The sideways motion is a function of the way covered, so that the heading is that of the
-        velocity and stays continuous down to standstill.
+        The lateral motion is a function of the distance covered, so that the heading is that of
+        the velocity and stays continuous down to standstill.
         """
         before = self.speed_mps
         self.acceleration_mps2 = acceleration_mps2
@@ -166,15 +169,15 @@ class Fleet:
 
         changing = self.old_lane != NO_LANE
         shift = np.where(changing, lane_centre_m(self.lane) - lane_centre_m(self.old_lane), 0.0)
-        # The steepest slope of the quintic profile is 15/8; a slow vehicle takes longer instead
-        # of turning across the road.
+        # A slow vehicle takes longer instead of turning across the road.
         per_metre = np.minimum(
-            1 / (self.change_s * speed), self.slope / (1.875 * np.maximum(np.abs(shift), 1e-3))
+            1 / (self.change_s * speed),
+            self.slope / (STEEPEST_SLOPE * np.maximum(np.abs(shift), 1e-3)),
         )
         self.progress = np.where(
             changing, np.minimum(self.progress + per_metre * distance, 1.0), 1.0
         )
-        change_slope = shift * _quintic_slope(self.progress) * per_metre
+        change_slope = shift * quintic_slope(self.progress) * per_metre
 
         drift_rate = 1 / np.maximum(speed, _CRAWL_MPS)
         self.wander_s = self.wander_s + drift_rate * distance
@@ -184,8 +187,10 @@ class Fleet:
         self.x_m = self.x_m + distance * np.cos(0.5 * (heading + self.heading_rad))
         self.heading_rad = heading
         self.old_lane = np.where(self.progress >= 1.0, NO_LANE, self.old_lane)
-        self.rest_s = self.rest_s - dt_s
-        self.patience = self.patience + (1.0 - self.patience) * dt_s / _RELAXATION_S
+        self.cooldown_s = self.cooldown_s - dt_s
+        self.headway_factor = (
+            self.headway_factor + (1.0 - self.headway_factor) * dt_s / _RELAXATION_S
+        )
 
     def y_m(self) -> Float[np.ndarray, " n"]:
         """Centres across the road."""
@@ -193,13 +198,4 @@ class Fleet:
         old = np.where(self.old_lane == NO_LANE, centre, lane_centre_m(self.old_lane))
         angle = self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
         drift = (self.wander_m * np.sin(angle)).sum(1)
-        return old + (centre - old) * _quintic(self.progress) + drift
-
-
-def _quintic(t: np.ndarray) -> np.ndarray:
-    """From 0 to 1 with no speed and no acceleration at either end."""
-    return t**3 * (10 - 15 * t + 6 * t**2)
-
-
-def _quintic_slope(t: np.ndarray) -> np.ndarray:
-    return 30 * t**2 * (1 - t) ** 2
+        return old + (centre - old) * quintic(self.progress) + drift

@@ -1,4 +1,4 @@
-"""How vehicles follow each other: what a recording of traffic is compared by."""
+"""Statistics of car-following, by which recordings of traffic are compared."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from ppuu.driving.gaps import bumper_gap_m
+from ppuu.driving.lane_order import consecutive_rows
 from ppuu.recordings.recording import Recording
 
 _LONGEST_GAP_M = 80.0
-"""Whoever is further behind does not follow."""
+"""A vehicle further behind does not follow."""
 
 _MOVING_MPS = 1.0
-"""Time gaps mean nothing at standstill."""
+"""Below this speed time gaps are not defined."""
 
 _QUANTILES = np.linspace(0.005, 0.995, 199)
 
 
 @dataclass(frozen=True, eq=False)
 class Following:
-    """One row for every moment of one vehicle behind another."""
+    """One row for each frame of each vehicle behind another."""
 
     speed_mps: Float[np.ndarray, " rows"]
     gap_m: Float[np.ndarray, " rows"]
     acceleration_mps2: Float[np.ndarray, " rows"]
 
     def quantities(self) -> dict[str, np.ndarray]:
-        """The samples to compare, by name; the time gap only of those who move."""
+        """The samples to compare, by name; the time gap of moving vehicles only."""
         moving = self.speed_mps > _MOVING_MPS
         return {
             "speed_mps": self.speed_mps,
@@ -42,15 +44,14 @@ def following(recording: Recording, lanes: Sequence[int]) -> Following:
     """Finds each vehicle's leader in its lane at each frame.
 
     Args:
-        recording: lanes must run along x.
-        lanes: which lanes count.
+        recording: its lanes must run along x.
+        lanes: the lanes that count.
     """
     lane = recording.road.lane_index(np.stack([recording.x_m, recording.y_m], axis=1))
-    order = np.lexsort((recording.x_m, lane, recording.frame))
-    same = (np.diff(recording.frame[order]) == 0) & (np.diff(lane[order]) == 0)
-    rows, leaders = order[:-1][same], order[1:][same]
+    rows, leaders = consecutive_rows(recording.x_m, lane, recording.frame)
     length = recording.length_m[recording.row_vehicle]
-    gap = recording.x_m[leaders] - recording.x_m[rows] - 0.5 * (length[rows] + length[leaders])
+    distance = recording.x_m[leaders] - recording.x_m[rows]
+    gap = bumper_gap_m(distance, length[rows], length[leaders])
     change = np.diff(recording.speed_mps.astype(float), append=0.0) / recording.dt_s
     ends = np.isin(rows, recording.vehicle_pointer[1:] - 1)
     keep = np.isin(lane[rows], lanes) & (gap > 0) & (gap < _LONGEST_GAP_M) & ~ends

@@ -1,65 +1,53 @@
-"""Who drives ahead of whom, lane by lane."""
+"""Leaders, followers and gaps in the generator's fleet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
-from .fleet import Fleet
+from ppuu.driving.gaps import bumper_gap_m
+from ppuu.driving.lane_order import NO_VEHICLE, LaneOrder
 
-NOBODY = -1
-_LANE_KEY_M = 1e5
-"""Longer than any stretch: one sorted array of ``lane * _LANE_KEY_M + x`` holds all lanes."""
+from .fleet import NO_LANE, Fleet
 
 
 @dataclass(frozen=True, eq=False)
-class LaneOrder:
-    """Occupants of all lanes, sorted by lane and x; a vehicle changing lanes occupies two.
+class FleetOrder:
+    """The order of a fleet in its lanes; a vehicle that changes lanes occupies two.
 
     Attributes:
-        vehicle: ``(entries,)`` row in the fleet.
-        lane: ``(entries,)``.
-        key: ``(entries,)`` sorted.
+        order: of one environment, with rows of the fleet as vehicles and x as station.
     """
 
-    vehicle: Int[np.ndarray, " entries"]
-    lane: Int[np.ndarray, " entries"]
-    key: Float[np.ndarray, " entries"]
+    order: LaneOrder
 
     @classmethod
-    def of(cls, fleet: Fleet) -> LaneOrder:
+    def of(cls, fleet: Fleet) -> FleetOrder:
         """Sorts the fleet."""
-        changing = np.flatnonzero(fleet.on_two_lanes)
-        vehicle = np.concatenate([np.arange(len(fleet)), changing])
-        lane = np.concatenate([fleet.lane, fleet.old_lane[changing]])
-        key = lane * _LANE_KEY_M + fleet.x_m[vehicle]
-        order = np.argsort(key, kind="stable")
-        return cls(vehicle[order], lane[order], key[order])
+        old_lane = np.where(fleet.on_two_lanes, fleet.old_lane, NO_LANE)
+        lanes = torch.from_numpy(np.stack([fleet.lane, old_lane], axis=1))
+        return cls(LaneOrder.of(lanes[None], torch.from_numpy(fleet.x_m)[None]))
 
-    def leaders(self) -> Int[np.ndarray, " entries"]:
-        """The vehicle ahead of each entry in its lane, or ``NOBODY``."""
-        same = self.lane[1:] == self.lane[:-1]
-        return np.append(np.where(same, self.vehicle[1:], NOBODY), NOBODY)
+    def leaders(self) -> Int[np.ndarray, "n 2"]:
+        """The vehicle ahead of each one in its lane and in its old lane, or ``NO_VEHICLE``."""
+        return self.order.leaders()[0].numpy()
 
     def around(
         self, lane: Int[np.ndarray, " n"], x_m: Float[np.ndarray, " n"]
     ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-        """The vehicles ahead of and behind places on lanes, or ``NOBODY``."""
-        place = np.searchsorted(self.key, lane * _LANE_KEY_M + x_m)
-        return self._occupant(place, lane), self._occupant(place - 1, lane)
-
-    def _occupant(self, place: np.ndarray, lane: np.ndarray) -> np.ndarray:
-        inside = (place >= 0) & (place < len(self.key))
-        place = np.clip(place, 0, len(self.key) - 1)
-        return np.where(inside & (self.lane[place] == lane), self.vehicle[place], NOBODY)
+        """The vehicles ahead of and behind places in lanes, or ``NO_VEHICLE``."""
+        place = torch.from_numpy(lane), torch.from_numpy(x_m)
+        ahead, behind = self.order.around(torch.zeros_like(place[0]), *place)
+        return ahead.numpy(), behind.numpy()
 
 
 def gap_to(
-    fleet: Fleet, follower: Int[np.ndarray, " n"], leader: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " n"]:
-    """Bumper to bumper in metres; ``inf`` where either is ``NOBODY``."""
-    half = 0.5 * (fleet.length_m[follower] + fleet.length_m[leader])
-    gap = fleet.x_m[leader] - fleet.x_m[follower] - half
-    return np.where((leader == NOBODY) | (follower == NOBODY), np.inf, gap)
+    fleet: Fleet, follower: Int[np.ndarray, "..."], leader: Int[np.ndarray, "..."]
+) -> Float[np.ndarray, "..."]:
+    """Bumper to bumper in metres; ``inf`` where either is ``NO_VEHICLE``."""
+    distance = fleet.x_m[leader] - fleet.x_m[follower]
+    gap = bumper_gap_m(distance, fleet.length_m[follower], fleet.length_m[leader])
+    return np.where((leader == NO_VEHICLE) | (follower == NO_VEHICLE), np.inf, gap)

@@ -1,4 +1,4 @@
-"""How crowded and how restless the generated traffic is."""
+"""Presets of the generator: density, speed and lane changes of the traffic."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ class TrafficPreset:
     Attributes:
         name: of the preset and of the recordings made with it.
         summary: one sentence for the command line.
-        inflow_per_lane_hz: vehicles that want to enter each main lane, per second.
+        inflow_per_lane_hz: vehicles that arrive on each main lane, per second.
         carpool_inflow_hz: the same for the leftmost lane, the carpool lane.
-        carpool_speed_mps: how fast drivers like to go there, beside slower lanes.
-        ramp_inflow_hz: vehicles that want to enter the on-ramp, per second.
-        bottleneck_speed_mps: mean of the speed that the downstream bottleneck lets through.
-        bottleneck_swing_mps: how far that speed swings around its mean: stop-and-go waves.
+        carpool_speed_mps: desired speed there, beside slower lanes.
+        ramp_inflow_hz: vehicles that arrive on the on-ramp, per second.
+        bottleneck_speed_mps: mean speed limit of the downstream bottleneck.
+        bottleneck_swing_mps: amplitude of that speed around its mean: stop-and-go waves.
         bottleneck_period_s: typical time from wave to wave.
         headway_scale: factor on the fitted drivers' time headways.
-        truck_share: share of trucks.
-        lane_wish_rate_hz: how often a driver decides to be one lane further left or right for
-            reasons of his own (an exit, a faster lane ahead), on top of MOBIL's incentive.
-        acceleration_noise_mps2: standard deviation of a driver's unsteady foot.
-        wander_m: standard deviation of the drift inside the lane.
+        truck_share: fraction of trucks.
+        lane_wish_rate_hz: how often a driver intends to be one lane further left or right for
+            reasons other than MOBIL's incentive (an exit, a faster lane ahead).
+        acceleration_noise_mps2: standard deviation of the acceleration noise.
+        wander_m: standard deviation of the lateral drift inside the lane.
         highway: the road.
-        exit_share: share of the vehicles on the right lanes that want the off-ramp.
-        desired_speed_scale: factor on the speed that drivers would like on a free road.
+        exit_share: fraction of the vehicles on the right lanes that leave by the off-ramp.
+        desired_speed_scale: factor on the desired speed on a free road.
     """
 
     name: str

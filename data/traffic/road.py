@@ -14,24 +14,25 @@ SECTION_M = 500.0
 
 MAIN_LANES = 6
 CARPOOL_LANE = 0
-"""Open to few and therefore faster, as at I-80 (13 m/s beside 8 m/s, gaps of 23 m beside 12 m)."""
+"""Open to few vehicles and therefore faster, as at I-80 (13 m/s and gaps of 23 m, beside 8 m/s and
+12 m)."""
 RAMP_LANE = MAIN_LANES
 """The ramp is the lane right of the last main lane."""
 
 MARGIN_M = 60.0
-"""The drawn road goes on beyond the section, so that no view from inside shows it end."""
+"""The road continues beyond the section, so that its end is in no view from inside."""
 
 
 @dataclass(frozen=True)
 class Highway:
-    """Which of the lanes there are, and where one may change between the ramp and them.
+    """The lanes, and where vehicles may change between them and the ramp.
 
     Attributes:
         first_lane: leftmost lane; 1 if there is no carpool lane.
         merge_start_m, merge_end_m: where lane changes to and from the ramp are possible.
-        off_ramp: the ramp goes on as an off-ramp, so that vehicles weave; else it tapers off over
-            ``TAPER_M`` and who has not merged waits at its end.
-        smallest_radius_m: of the bends (``bends.py``); the road is straight without.
+        off_ramp: the ramp continues as an off-ramp, so that vehicles weave; else it tapers off
+            over ``TAPER_M`` and vehicles that have not merged wait at its end.
+        smallest_radius_m: of the bends (``bends.py``); None for a straight road.
     """
 
     first_lane: int
@@ -43,7 +44,7 @@ class Highway:
     TAPER_M = 60.0
 
     def road(self) -> Road:
-        """As if straight: main lanes with y = 0 at their right edge, and the ramp below."""
+        """The road before it is bent: main lanes with y = 0 at their right edge, ramp below."""
         main = Road.straight(SECTION_M + 2 * MARGIN_M, MAIN_LANES, LANE_WIDTH_M, start_m=-MARGIN_M)
         if self.off_ramp:
             stations, side = np.array([-MARGIN_M, SECTION_M + MARGIN_M]), np.array([-1, -1])
@@ -65,7 +66,7 @@ US101 = Highway(first_lane=1, merge_start_m=140.0, merge_end_m=352.0, off_ramp=T
 MOTORWAY = Highway(
     first_lane=3, merge_start_m=20.0, merge_end_m=320.0, off_ramp=False, smallest_radius_m=800.0
 )
-"""Three lanes and an on-ramp, in bends as a road for 130 km/h may have."""
+"""Three lanes and an on-ramp, in bends as on a road for 130 km/h."""
 
 
 def lane_centre_m(lane: np.ndarray) -> np.ndarray:

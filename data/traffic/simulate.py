@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
+from ppuu.driving.idm import IdmParameters, idm_acceleration
+from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
@@ -18,39 +20,39 @@ from .bottleneck import BOTTLENECK_M, Bottleneck
 from .drivers import MEAN_DESIRED_SPEED_MPS
 from .entries import END_M, Entries
 from .fleet import Fleet
-from .idm import IdmParameters, idm_acceleration
 from .lane_changes import start_lane_changes
-from .neighbours import NOBODY, LaneOrder, gap_to
+from .neighbours import FleetOrder, gap_to
 from .presets import TrafficPreset
 from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M
 
 DT_S = 0.1
 _WARM_UP_S = 180.0
 _DECIDE_STEPS = 2
-"""Lane changes are considered every so many steps."""
+"""Number of steps from one decision on lane changes to the next."""
 _RESPONSE_S = 0.3
 """Time constant of the pedals."""
 _NOISE_S = 2.0
-"""Correlation time of the unsteady foot."""
+"""Correlation time of the acceleration noise."""
 _HARDEST_BRAKING_MPS2 = 7.5
 _LET_IN_GAP_M = 2.5
 _YIELDING_MPS2 = 0.8
-"""How hard a driver brakes to let somebody merge."""
+"""Largest braking to let another vehicle merge."""
 _WEAVING_MPS = 6.0
-"""Where both lanes go on, nobody slower than this yields: who finds no gap stays in his lane."""
-_WISH_FORGOTTEN_S = 20.0
+"""Where both lanes continue, vehicles slower than this do not yield; a vehicle that finds no gap
+stays in its lane."""
+_INTENTION_S = 20.0
+"""Mean time after which an intention to change lanes is given up."""
 
 
 def _accelerations(
     fleet: Fleet,
-    order: LaneOrder,
+    order: FleetOrder,
     exit_speed_mps: Float[np.ndarray, " lanes"],
     preset: TrafficPreset,
 ) -> Float[np.ndarray, " n"]:
-    """What every driver wants to do, given all leaders he has (two in a lane change)."""
-    entry, leader = order.vehicle, order.leaders()
-    gap = gap_to(fleet, entry, leader)
-    leader_speed = fleet.speed_mps[leader]
+    """Desired acceleration of every vehicle behind all its leaders (two in a lane change)."""
+    leader = order.leaders()
+    gap = gap_to(fleet, np.arange(len(fleet))[:, None], leader)
     parameters = fleet.parameters()
     inside = np.clip((fleet.x_m - BOTTLENECK_M[0]) / (BOTTLENECK_M[1] - BOTTLENECK_M[0]), 0.0, 1.0)
     limit = exit_speed_mps[np.minimum(fleet.lane, MAIN_LANES - 1)]
@@ -60,10 +62,9 @@ def _accelerations(
     desired = desired + inside * (np.minimum(limit, desired) - desired)
     parameters = parameters._replace(desired_speed_mps=desired)
 
-    wanted = np.full(len(fleet), np.inf)
-    per_entry = IdmParameters(*(value[entry] for value in parameters))
-    behind = idm_acceleration(per_entry, fleet.speed_mps[entry], gap, leader_speed)
-    np.minimum.at(wanted, entry, behind)
+    columns = IdmParameters(*(value[:, None] for value in parameters))
+    behind = idm_acceleration(columns, fleet.speed_mps[:, None], gap, fleet.speed_mps[leader])
+    desired_mps2 = behind.min(axis=1)
     highway = preset.highway
     on_ramp = fleet.lane == RAMP_LANE
     at_ramp = fleet.x_m > highway.merge_start_m
@@ -71,55 +72,55 @@ def _accelerations(
         at_ramp &= fleet.x_m < highway.merge_end_m
         leaving = np.flatnonzero((fleet.lane == MAIN_LANES - 1) & fleet.exits & at_ramp)
         slowest = _WEAVING_MPS
-        _zip(fleet, order, leaving, MAIN_LANES - 1, RAMP_LANE, slowest, wanted)
+        _merge(fleet, order, leaving, MAIN_LANES - 1, RAMP_LANE, slowest, desired_mps2)
     else:
         slowest = 0.0
-        _stop_at_the_end(fleet, np.flatnonzero(on_ramp), highway.merge_end_m, wanted)
+        _stop_at_the_end(fleet, np.flatnonzero(on_ramp), highway.merge_end_m, desired_mps2)
     merging = np.flatnonzero(on_ramp & ~fleet.exits & at_ramp)
-    _zip(fleet, order, merging, RAMP_LANE, MAIN_LANES - 1, slowest, wanted)
-    return wanted
+    _merge(fleet, order, merging, RAMP_LANE, MAIN_LANES - 1, slowest, desired_mps2)
+    return desired_mps2
 
 
 def _stop_at_the_end(
     fleet: Fleet,
     on_ramp: Int[np.ndarray, " k"],
     end_m: float,
-    wanted_mps2: Float[np.ndarray, " n"],
+    desired_mps2: Float[np.ndarray, " n"],
 ) -> None:
-    """The ramp ends like a queue that stands still."""
+    """Brakes as behind a standing vehicle at the end of the ramp; ``desired_mps2`` is changed."""
     room = end_m - fleet.x_m[on_ramp] - 0.5 * fleet.length_m[on_ramp]
     stop = idm_acceleration(
         fleet.parameters(on_ramp), fleet.speed_mps[on_ramp], room, np.zeros(len(on_ramp))
     )
-    wanted_mps2[on_ramp] = np.minimum(wanted_mps2[on_ramp], stop)
+    desired_mps2[on_ramp] = np.minimum(desired_mps2[on_ramp], stop)
 
 
-def _zip(
+def _merge(
     fleet: Fleet,
-    order: LaneOrder,
+    order: FleetOrder,
     merging: Int[np.ndarray, " k"],
     lane: int,
     target: int,
     slowest_mps: float,
-    wanted_mps2: Float[np.ndarray, " n"],
+    desired_mps2: Float[np.ndarray, " n"],
 ) -> None:
-    """Drivers merging from ``lane`` and those on ``target`` let each other in, gently.
+    """Zipper merge: vehicles on ``lane`` and ``target`` yield to each other, gently.
 
-    Nobody slower than ``slowest_mps`` does.
+    Vehicles slower than ``slowest_mps`` do not.  ``desired_mps2`` is changed.
     """
     ahead, behind = order.around(np.full(len(merging), target), fleet.x_m[merging])
     for follower, leader in ((merging, ahead), (behind, merging)):
-        there = (follower != NOBODY) & (leader != NOBODY)
-        follower, leader = follower[there], leader[there]
+        valid = (follower != NO_VEHICLE) & (leader != NO_VEHICLE)
+        follower, leader = follower[valid], leader[valid]
         gap = gap_to(fleet, follower, leader)
         yielding = idm_acceleration(
             fleet.parameters(follower), fleet.speed_mps[follower], gap, fleet.speed_mps[leader]
         )
-        # Somebody nearly alongside drives past: two who wait for each other would never move.
+        # A vehicle nearly alongside passes: two that wait for each other would never move.
         past = (fleet.lane[follower] != lane) & (gap < _LET_IN_GAP_M)
         past |= fleet.speed_mps[follower] < slowest_mps
         yielding = np.where(past, np.inf, np.maximum(yielding, -_YIELDING_MPS2))
-        np.minimum.at(wanted_mps2, follower, yielding)
+        np.minimum.at(desired_mps2, follower, yielding)
 
 
 def _simulate(
@@ -134,36 +135,38 @@ def _simulate(
     for step in steps:
         if step >= warm_up:
             yield fleet
-        order = LaneOrder.of(fleet)
+        order = FleetOrder.of(fleet)
         exit_speed = bottleneck.speed_mps(step * DT_S)
-        wanted = _accelerations(fleet, order, exit_speed, preset)
+        desired = _accelerations(fleet, order, exit_speed, preset)
         if step % _DECIDE_STEPS == 0:
-            start_lane_changes(random, fleet, order, wanted, preset.highway)
+            start_lane_changes(random, fleet, order, desired, preset.highway)
         count = len(fleet)
         fleet.noise_mps2 = keep * fleet.noise_mps2 + preset.acceleration_noise_mps2 * np.sqrt(
             1 - keep**2
         ) * random.standard_normal(count)
-        wanted = np.clip(
-            wanted + fleet.noise_mps2,
+        desired = np.clip(
+            desired + fleet.noise_mps2,
             -_HARDEST_BRAKING_MPS2,
             fleet.parameters().max_acceleration_mps2,
         )
         response = DT_S / (_RESPONSE_S + DT_S)
-        fleet.advance(fleet.acceleration_mps2 + response * (wanted - fleet.acceleration_mps2), DT_S)
-        _wishes(random, fleet, preset)
+        fleet.advance(
+            fleet.acceleration_mps2 + response * (desired - fleet.acceleration_mps2), DT_S
+        )
+        _draw_intentions(random, fleet, preset)
         fleet = entries.enter(fleet, DT_S)
         gone = fleet.x_m > END_M
         if gone.any():
             fleet = fleet.take(~gone)
 
 
-def _wishes(random: np.random.Generator, fleet: Fleet, preset: TrafficPreset) -> None:
-    """Drivers come to want another lane, or forget about it."""
+def _draw_intentions(random: np.random.Generator, fleet: Fleet, preset: TrafficPreset) -> None:
+    """Drivers form an intention to change lanes, or give it up."""
     chance = random.random(len(fleet))
     side = np.where(random.random(len(fleet)) < 0.5, -1, 1)
-    fleet.wish[chance < DT_S / _WISH_FORGOTTEN_S] = 0
-    come = chance > 1 - DT_S * preset.lane_wish_rate_hz
-    fleet.wish[come] = side[come]
+    fleet.intended_side[chance < DT_S / _INTENTION_S] = 0
+    formed = chance > 1 - DT_S * preset.lane_wish_rate_hz
+    fleet.intended_side[formed] = side[formed]
 
 
 def generate(
@@ -172,10 +175,10 @@ def generate(
     """Generates a recording of the 500 m section at 10 Hz, full of traffic from frame 0 on.
 
     Args:
-        preset: what kind of traffic.
-        seconds: length of the recording; the warm-up comes on top of it.
+        preset: the kind of traffic.
+        seconds: length of the recording, without the warm-up.
         seed: the same seed gives the same recording, bit for bit.
-        show_progress: a bar on the terminal, if stderr is one.
+        show_progress: shows a bar on the terminal, if stderr is one.
 
     Raises:
         InputError: ``seconds`` shorter than one frame.

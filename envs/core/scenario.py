@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
+from ppuu.recordings.polyline import arc_length_m
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
@@ -177,7 +178,7 @@ def _scenario(
         return None
     span = slice(rows.start + start - enters, rows.start + stop - enters + 1)
     x, y = recording.x_m[span], recording.y_m[span]
-    path = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+    path = arc_length_m(np.stack([x, y], axis=1))
     in_time = min(limit, len(path) - 1)
     has_goal = bool(path[in_time] >= config.distance_m)
     here = int(np.searchsorted(path, config.distance_m)) if has_goal else in_time

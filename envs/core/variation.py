@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from ppuu.recordings.polyline import Polyline
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
@@ -150,23 +151,14 @@ def _longest_lane(road: Road) -> Float[np.ndarray, "points 2"]:
 
 
 def _stretched(
-    line: Float[np.ndarray, "points 2"], places: Float[np.ndarray, "n 2"], factor: float
+    line: Float[np.ndarray, "points 2"], points: Float[np.ndarray, "n 2"], factor: float
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
-    """Places at ``factor`` times their distance from a line, and the line's direction there.
-
-    Beyond its ends the line goes straight on.
-    """
-    way = np.diff(line, axis=0)
-    length = np.linalg.norm(way, axis=1)
-    along = way / length[:, None]
-    offset = places[:, None] - line[:-1]
-    share = np.clip(np.einsum("nsk,sk->ns", offset, along), 0.0, length)
-    apart = np.linalg.norm(offset - share[..., None] * along, axis=-1)
-    nearest = apart.argmin(1)
-    direction = along[nearest]
+    """Points at ``factor`` times their distance from a line, and the line's direction there."""
+    polyline = Polyline(line)
+    foot = polyline.project(points, extended=False)
+    direction = polyline.directions[foot.segment]
     normal = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
-    across = np.einsum("nk,nk->n", offset[np.arange(len(places)), nearest], normal)
-    moved = places + (factor - 1.0) * across[:, None] * normal
+    moved = points + (factor - 1.0) * foot.offset_m[:, None] * normal
     return moved, np.arctan2(direction[:, 1], direction[:, 0])
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from ppuu.geometry import box_corners
 from ppuu.policies.plan_snapshot import PlanSnapshot
+from ppuu.recordings.polyline import arc_length_m
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
 from ppuu.runtime.packages import import_opencv
@@ -183,7 +184,7 @@ def road_markings(road: Road) -> tuple[np.ndarray, np.ndarray]:
     for lane in range(road.lanes):
         left, right = road.lane(lane)
         for line, opposite in ((left, right), (right, left)):
-            length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+            length = arc_length_m(line)
             # Counted from a multiple of the period in x, so that both lanes paint the same dashes.
             start = np.arange(-(line[0, 0] % _PERIOD_M), length[-1], _DASH_M)
             ends = np.stack([start, start + _DASH_M], axis=1).clip(0.0, length[-1])

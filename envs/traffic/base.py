@@ -1,4 +1,4 @@
-"""What the simulator asks of the other vehicles."""
+"""The interface of the simulator to the traffic around the egos."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ppuu.recordings.neighbours import Neighbours
 class Traffic(ABC):
     """How the other vehicles move while the ego drives.
 
-    ``envs`` are the numbers of the simulator's slots that a call is about, so that a driver
-    model may keep state for each; every other argument has one row for each of them.
+    ``envs`` are the indices of the simulator's slots that a call concerns, so that a traffic model
+    can keep a state for each; all other arguments have one row for each of them.
 
     Attributes:
-        reacts: whether anybody has to be moved; if not, ``advance`` need not be called.
+        reacts: whether vehicles have to be moved; if not, ``advance`` need not be called.
     """
 
     reacts: ClassVar[bool] = True
@@ -28,7 +28,7 @@ class Traffic(ABC):
     def reset(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
     ) -> None:
-        """New episodes begin at scene frames, with the recorded vehicle ``ego`` taken out."""
+        """New episodes begin at scene frames, without the recorded vehicle ``ego``."""
 
     @abstractmethod
     def advance(
@@ -38,18 +38,18 @@ class Traffic(ABC):
         ego_box: Float[Tensor, "envs 5"],
         ego_speed_mps: Float[Tensor, "envs"],
     ) -> None:
-        """Moves the others to ``frame``; the ego is given as it stood one frame earlier."""
+        """Moves the others to ``frame``; the ego's box and speed are those one frame earlier."""
 
     @abstractmethod
     def neighbours(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
     ) -> Neighbours:
-        """Where the others are at the present frame."""
+        """The others at the present frame."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Tensor]:
-        """What it remembers of each environment, ``(envs, ...)`` each."""
+        """The state of each environment, ``(envs, ...)`` each."""
 
     @abstractmethod
     def with_state(self, state: Mapping[str, Tensor]) -> Traffic:
-        """The same drivers with other memories, as ``state_dict`` gives them."""
+        """The same traffic model with another state, as ``state_dict`` returns it."""

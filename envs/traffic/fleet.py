@@ -1,52 +1,93 @@
-"""Others that are driven: their tables, and how vehicles enter and leave."""
+"""Driven traffic: the vehicles' tables, and how vehicles enter and leave."""
 
 from __future__ import annotations
 
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ppuu.driving.gaps import bumper_gap_m, gaps_to_leaders
+from ppuu.driving.lane_order import NO_VEHICLE
+from ppuu.driving.occupied_lanes import flank_lane, two_lanes
 from ppuu.geometry import to_local
-from ppuu.recordings.lanes import LaneField
+from ppuu.recordings.lanes import NO_LANE, LaneField, LanePlace
 from ppuu.recordings.neighbours import Neighbours
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
 
 from .base import Traffic
 from .idm import Idm, fastest_recorded_mps
-from .lane_order import NOBODY
 
 _SPARE_SLOTS = 32
-"""Places for those who are still there after their recorded selves have left."""
+"""Slots for vehicles that are still on the road when their recorded tracks have ended."""
 _QUEUE = 16
-_PATIENCE_S = 5.0
-"""A vehicle that has found no room for so long is left out."""
+_LONGEST_WAIT_S = 5.0
+"""A vehicle that has found no room for longer is left out."""
 _ENTRY_HEADWAY_S = 0.3
 _ENTRY_CLOSING_S = 1.5
 _ENTRY_SIDE_M = 0.3
+DEVIATION_M = 0.5
+"""A vehicle this far from where it was recorded disturbs those behind it."""
 
 Rows = dict[str, Tensor]
 """Columns of the tables, ``(envs, ...)`` each."""
 
 
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """All vehicles of some environments before a step, the ego last.
+
+    Attributes:
+        road: of each environment.
+        frame: the scene's frame that the step leads to.
+        boxes: of the vehicles.
+        speed_mps: of the vehicles.
+        valid: whether there is a vehicle.
+    """
+
+    road: Int[Tensor, " envs"]
+    frame: Int[Tensor, " envs"]
+    boxes: Float[Tensor, "envs vehicles 5"]
+    speed_mps: Float[Tensor, "envs vehicles"]
+    valid: Bool[Tensor, "envs vehicles"]
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """Vehicles that appear in their recorded states.
+
+    Attributes:
+        vehicle: the scene's number of each.
+        frame: the scene's frame.
+        state: x_m, y_m, heading_rad and speed_mps.
+        late: whether a vehicle appears later than it was recorded, where its track begins.
+    """
+
+    vehicle: Int[Tensor, " n"]
+    frame: Int[Tensor, " n"]
+    state: Float[Tensor, "n 4"]
+    late: Bool[Tensor, " n"]
+
+
 class Fleet(Traffic):
-    """A row of slots for each environment; a vehicle keeps its slot while it is there.
+    """A row of slots for each environment; a vehicle keeps its slot until it leaves.
 
     Columns of every fleet: ``vehicle`` (scene's number, -1 where free), ``boxes``, ``speed_mps``,
-    ``driven`` (by a model; else replayed), ``ego`` (the vehicle taken out) and ``waiting`` (those
-    who have found no room yet).
+    ``driven`` (by a model; else replayed), ``ego`` (the vehicle that the ego replaces) and
+    ``waiting`` (vehicles that have found no room yet).
 
     Vehicles enter where and when they were recorded.  Where there is no room they wait, at most
-    5 s, then they are left out; so are those for whom no slot is free.
+    5 s, then they are left out, as are vehicles for which no slot is free.
 
     Args:
         scene: the recordings.
         roads: their roads, in the same order.
-        idm: how everybody follows.
+        idm: car-following of all vehicles.
 
     Raises:
         InputError: a road without lanes.
@@ -58,7 +99,7 @@ class Fleet(Traffic):
         self.field = LaneField.build(roads, device)
         self.desired_mps = fastest_recorded_mps(scene.states[:, 3], scene.row_pointer)
         self.slots = scene.boxes.shape[1] + _SPARE_SLOTS
-        # Whoever stands in no frame's row was taken out of the scene.
+        # A vehicle that is in no frame's row was removed from the scene.
         appears = torch.zeros(len(scene.first_frame), dtype=torch.bool, device=device)
         appears[scene.occupant[scene.occupant >= 0]] = True
         order = scene.first_frame.argsort(stable=True)
@@ -66,59 +107,72 @@ class Fleet(Traffic):
         frames = torch.arange(len(scene.boxes) + 1, device=device)
         self._entrant_pointer = torch.searchsorted(scene.first_frame[self._entrant], frames)
         count = self._entrant_pointer.diff()
-        # Who is there in a recording's first frame does not enter: no episode starts before it.
+        # Vehicles in a recording's first frame do not enter: no episode starts before it.
         count[scene.frame_offset[:-1]] = 0
         self._most_entrants = int(count.max())
         self._rows = self._free_rows(0)
 
     def _free_rows(self, envs: int) -> Rows:
-        """Tables without anybody."""
+        """Tables without vehicles."""
         scene = self.scene
         boxes = scene.boxes.new_zeros(envs, self.slots, 5)
         boxes[..., 3:] = 1.0
-        nobody = scene.occupant.new_full((envs, self.slots), NOBODY)
+        no_vehicle = scene.occupant.new_full((envs, self.slots), NO_VEHICLE)
         rows = {
-            "vehicle": nobody,
+            "vehicle": no_vehicle,
             "boxes": boxes,
             "speed_mps": boxes.new_zeros(envs, self.slots),
-            "driven": torch.zeros_like(nobody, dtype=torch.bool),
-            "ego": nobody.new_zeros(envs),
-            "waiting": nobody.new_full((envs, _QUEUE), NOBODY),
+            "driven": torch.zeros_like(no_vehicle, dtype=torch.bool),
+            "ego": no_vehicle.new_zeros(envs),
+            "waiting": no_vehicle.new_full((envs, _QUEUE), NO_VEHICLE),
         }
-        return rows | self._own_columns(boxes.new_zeros(envs, self.slots))
+        return rows | self._further_columns(boxes.new_zeros(envs, self.slots))
 
     @abstractmethod
-    def _own_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
-        """What this kind of driver remembers besides, where nobody is."""
+    def _further_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
+        """Further columns of this kind of traffic, for free slots."""
 
     @abstractmethod
-    def _settle(
+    def _initial_columns(self, entering: Appearance) -> Rows:
+        """``driven`` and further columns of vehicles that appear."""
+
+    @abstractmethod
+    def _drive(self, rows: Rows, now: Situation) -> None:
+        """Moves all vehicles by one step, in place; those that leave get number -1."""
+
+    def _places(self, now: Situation) -> LanePlace:
+        """All vehicles seen from their lanes."""
+        return self.field.look_up(now.boxes[..., 0], now.boxes[..., 1], now.road)
+
+    def _occupied_lanes(
+        self, now: Situation, place: LanePlace, lane: Int[Tensor, "envs vehicles"]
+    ) -> Int[Tensor, "envs vehicles 2"]:
+        """``lane`` and the second lane that a vehicle is in, if any; none for free slots."""
+        lanes = two_lanes(lane, place.lane, flank_lane(self.field, now.boxes, place, now.road))
+        return torch.where(now.valid[..., None], lanes, NO_LANE)
+
+    def _follow(
         self,
-        vehicle: Int[Tensor, " n"],
-        frame: Int[Tensor, " n"],
-        state: Float[Tensor, "n 4"],
-        late: Bool[Tensor, " n"],
-    ) -> Rows:
-        """``driven`` and own columns of vehicles that appear in their recorded states."""
-
-    @abstractmethod
-    def _drive(
-        self,
-        rows: Rows,
-        road: Int[Tensor, " envs"],
-        frame: Int[Tensor, " envs"],
-        boxes: Float[Tensor, "envs vehicles 5"],
-        speed_mps: Float[Tensor, "envs vehicles"],
-    ) -> None:
-        """Moves all to ``frame``, in place; ``vehicle`` becomes -1 for those who leave.
-
-        ``boxes`` and ``speed_mps`` are everybody's before, the ego's last.
-        """
+        now: Situation,
+        place: LanePlace,
+        leader: Int[Tensor, "envs followers lanes"],
+        desired_mps: Float[Tensor, "envs followers"],
+    ) -> tuple[Float[Tensor, "envs followers lanes"], Float[Tensor, "envs followers lanes"]]:
+        """Gap to each leader and IDM's acceleration behind it; the followers come first."""
+        gap = gaps_to_leaders(now.boxes, place.direction_rad, leader)
+        envs = torch.arange(len(leader), device=leader.device)[:, None, None]
+        acceleration = self.idm.acceleration(
+            now.speed_mps[:, : leader.shape[1], None],
+            desired_mps[..., None],
+            gap,
+            now.speed_mps[envs, leader.clamp(min=0)],
+        )
+        return gap, acceleration
 
     def reset(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
     ) -> None:
-        """Everybody stands as recorded."""
+        """All vehicles are where they were recorded."""
         missing = int(envs.max()) + 1 - len(self._rows["vehicle"])
         if missing > 0:
             more = self._free_rows(missing)
@@ -138,17 +192,21 @@ class Fleet(Traffic):
         ego_box: Float[Tensor, "envs 5"],
         ego_speed_mps: Float[Tensor, "envs"],
     ) -> None:
-        """Drives everybody by one frame; then some enter."""
+        """Drives all vehicles by one frame; then others enter."""
         rows = {name: tensor[envs] for name, tensor in self._rows.items()}
-        boxes = torch.cat([rows["boxes"], ego_box[:, None]], dim=1)
-        speed = torch.cat([rows["speed_mps"], ego_speed_mps[:, None]], dim=1)
-        road = self.scene.vehicle_recording[rows["ego"]]
-        self._drive(rows, road, frame, boxes, speed)
+        now = Situation(
+            road=self.scene.vehicle_recording[rows["ego"]],
+            frame=frame,
+            boxes=torch.cat([rows["boxes"], ego_box[:, None]], dim=1),
+            speed_mps=torch.cat([rows["speed_mps"], ego_speed_mps[:, None]], dim=1),
+            valid=torch.nn.functional.pad(rows["vehicle"] >= 0, (0, 1), value=True),
+        )
+        self._drive(rows, now)
         self._enter(rows, frame, ego_box, ego_speed_mps)
         self._keep(envs, rows)
 
     def _keep(self, envs: Int[Tensor, " envs"], rows: Rows) -> None:
-        # Not in place: whoever has asked for the neighbours before keeps what he was given.
+        # Not in place: neighbours that were returned before must not change.
         self._rows = {n: t.index_copy(0, envs, rows[n]) for n, t in self._rows.items()}
 
     def _insert(
@@ -160,14 +218,15 @@ class Fleet(Traffic):
         frame: Int[Tensor, " n"],
         late: Bool[Tensor, " n"],
     ) -> None:
-        """Puts vehicles where they were recorded, those who are late where they first were."""
+        """Puts vehicles where they were recorded, late ones where their tracks begin."""
         state = self.scene.state(vehicle, frame - late * (frame - self.scene.first_frame[vehicle]))
+        entering = Appearance(vehicle, frame, state, late)
         values = {
             "vehicle": vehicle,
             "boxes": torch.cat([state[:, :3], self.scene.size_m[vehicle]], dim=1),
             "speed_mps": state[:, 3],
         }
-        for name, value in (values | self._settle(vehicle, frame, state, late)).items():
+        for name, value in (values | self._initial_columns(entering)).items():
             rows[name][env, slot] = value
 
     def _enter(
@@ -177,25 +236,25 @@ class Fleet(Traffic):
         ego_box: Float[Tensor, "envs 5"],
         ego_speed_mps: Float[Tensor, " envs"],
     ) -> None:
-        """Lets those in who are due or have waited, as far as there is room."""
+        """Adds vehicles that are due or have waited, as far as there is room."""
         queue = torch.cat([rows["waiting"], self._due(frame, rows["ego"])], dim=1)
-        env, place = (queue >= 0).nonzero(as_tuple=True)
+        env, column = (queue >= 0).nonzero(as_tuple=True)
         if not len(env):
             return
-        vehicle = queue[env, place]
+        vehicle = queue[env, column]
         waited = frame[env] - self.scene.first_frame[vehicle]
         late = waited > 0
         enters = self._room(rows, env, vehicle, late, frame, ego_box, ego_speed_mps)
         free = (rows["vehicle"] < 0).to(torch.int8).argsort(dim=1, descending=True, stable=True)
         entering = torch.zeros_like(queue)
-        entering[env, place] = enters.long()
-        rank = (entering.cumsum(1) - 1)[env, place].clamp(0, self.slots - 1)
+        entering[env, column] = enters.long()
+        rank = (entering.cumsum(1) - 1)[env, column].clamp(0, self.slots - 1)
         slot = free[env, rank]
         enters = enters & (rows["vehicle"][env, slot] < 0)
         chosen = (part[enters] for part in (env, slot, vehicle, frame[env], late))
         self._insert(rows, *chosen)
-        gone = enters | (waited * self.scene.dt_s > _PATIENCE_S)
-        queue[env[gone], place[gone]] = NOBODY
+        gone = enters | (waited * self.scene.dt_s > _LONGEST_WAIT_S)
+        queue[env[gone], column[gone]] = NO_VEHICLE
         order = (queue >= 0).to(torch.int8).argsort(dim=1, descending=True, stable=True)
         rows["waiting"] = queue.gather(1, order)[:, :_QUEUE]
 
@@ -207,7 +266,7 @@ class Fleet(Traffic):
         index = self._entrant_pointer[frame, None] + index
         due = index < self._entrant_pointer[frame + 1, None]
         vehicle = self._entrant[index.clamp(max=max(0, len(self._entrant) - 1))]
-        return torch.where(due & (vehicle != ego[:, None]), vehicle, NOBODY)
+        return torch.where(due & (vehicle != ego[:, None]), vehicle, NO_VEHICLE)
 
     def _room(
         self,
@@ -219,35 +278,35 @@ class Fleet(Traffic):
         ego_box: Float[Tensor, "envs 5"],
         ego_speed_mps: Float[Tensor, " envs"],
     ) -> Bool[Tensor, " n"]:
-        """Whether each candidate has room among those there and the candidates before it.
+        """Whether each candidate has room among the vehicles and the candidates before it.
 
-        Replayed vehicles leave each other the room that was recorded.
+        Between replayed vehicles there is the room that was recorded.
         """
         scene = self.scene
         state = scene.state(vehicle, scene.first_frame[vehicle])
         box = torch.cat([state[:, :3], scene.size_m[vehicle]], dim=1)
-        is_driven = self._settle(vehicle, frame[env], state, late)["driven"]
-        there = rows["vehicle"][env] >= 0
-        counts = there & (rows["driven"][env] | is_driven[:, None])
+        is_driven = self._initial_columns(Appearance(vehicle, frame[env], state, late))["driven"]
+        valid = rows["vehicle"][env] >= 0
+        counts = valid & (rows["driven"][env] | is_driven[:, None])
         free = ~_too_close(box, state[:, 3], rows["boxes"][env], rows["speed_mps"][env], counts)
-        strayed = is_driven | self._strayed(rows["ego"], frame, ego_box)[env]
+        deviates = is_driven | self._ego_deviates(rows["ego"], frame, ego_box)[env]
         free &= ~_too_close(
-            box, state[:, 3], ego_box[env, None], ego_speed_mps[env, None], strayed[:, None]
+            box, state[:, 3], ego_box[env, None], ego_speed_mps[env, None], deviates[:, None]
         )
         before = (env[:, None] == env).tril(-1) & (is_driven[:, None] | is_driven)
         others = (box[None].expand(len(box), -1, -1), state[None, :, 3].expand(len(box), -1))
         return free & ~_too_close(box, state[:, 3], *others, before)
 
-    def _strayed(
+    def _ego_deviates(
         self,
         ego: Int[Tensor, " envs"],
         frame: Int[Tensor, " envs"],
         ego_box: Float[Tensor, "envs 5"],
     ) -> Bool[Tensor, " envs"]:
-        """Whether the ego is not where the human was, at the frame before ``frame``."""
+        """Whether the ego is not where the human was at the frame before ``frame``."""
         human = self.scene.state(ego, frame - 1)
         ended = frame - 1 > self.scene.last_frame[ego]
-        return ended | ((ego_box[:, :2] - human[:, :2]).norm(dim=1) > STRAYED_M)
+        return ended | ((ego_box[:, :2] - human[:, :2]).norm(dim=1) > DEVIATION_M)
 
     def neighbours(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
@@ -261,14 +320,15 @@ class Fleet(Traffic):
         return dict(self._rows)
 
     def with_state(self, state: Mapping[str, Tensor]) -> Fleet:
-        """The same drivers with other tables."""
+        """The same traffic model with other tables."""
         other = copy.copy(self)
         other._rows = dict(state)
         return other
 
 
-STRAYED_M = 0.5
-"""A vehicle this far from where it was recorded disturbs those behind it."""
+def is_past_its_lane(place: LanePlace) -> Bool[Tensor, "*batch"]:
+    """Whether vehicles are beyond the end of a lane that leads off the road, or off the road."""
+    return (place.to_end_m <= 0.0) & ~place.closes | (place.width_m <= 0.0)
 
 
 def _too_close(
@@ -278,10 +338,10 @@ def _too_close(
     other_speed_mps: Float[Tensor, "n others"],
     counts: Bool[Tensor, "n others"],
 ) -> Bool[Tensor, " n"]:
-    """Whether anybody who counts is nearer than one would follow."""
+    """Whether a vehicle that ``counts`` is nearer than the gap needed for following."""
     local = to_local(others, box[:, None])
     beside = local[..., 1].abs() < 0.5 * (others[..., 4] + box[:, None, 4]) + _ENTRY_SIDE_M
-    gap = local[..., 0].abs() - 0.5 * (others[..., 3] + box[:, None, 3])
+    gap = bumper_gap_m(local[..., 0].abs(), others[..., 3], box[:, None, 3])
     own = speed_mps[:, None].expand_as(gap)
     behind = local[..., 0] < 0
     follower = torch.where(behind, other_speed_mps, own)

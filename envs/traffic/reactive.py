@@ -1,262 +1,220 @@
-"""Everybody is driven from the start: IDM behind whoever is ahead, MOBIL across the lanes."""
+"""All vehicles are driven from the start: IDM behind their leaders, MOBIL across the lanes."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ppuu import kinematics
+from ppuu.driving.gaps import gap_along_lane
+from ppuu.driving.lane_change import quintic, quintic_curvature, quintic_slope
+from ppuu.driving.lane_order import NO_VEHICLE, LaneOrder
+from ppuu.driving.mobil import Mobil
 from ppuu.geometry import wrap_angle
 from ppuu.recordings.lanes import LanePlace
 
-from .fleet import Fleet, Rows
-from .lane_order import NOBODY, LaneOrder, flank_lane, gap_between, gap_to, two_lanes
+from .fleet import Appearance, Fleet, Rows, Situation, is_past_its_lane
 
+# The traffic generator has a threshold of 0.5 m/s² (data/traffic/lane_changes.py); neither value is
+# calibrated on recorded lane changes.
+_MOBIL = Mobil(threshold_mps2=0.4)
 _CHANGE_S = 5.0
 _CHANGE_M = 25.0
-"""A lane change takes so long, and at least so much way: nobody moves sideways while standing."""
-_REST_S = 8.0
-"""After a lane change the next one is not before this."""
-_SETTLE_S = 3.0
-"""Who has just entered stays in his lane so long: he cannot see who enters behind him."""
+"""Shortest duration and distance of a lane change: there is no lateral motion at standstill."""
+_COOLDOWN_S = 8.0
+"""Time after a lane change before the next one may start."""
+_ENTRY_COOLDOWN_S = 3.0
+"""Time after entering before a lane change may start: vehicles entering behind are not visible."""
 _DECIDE_FRAMES = 5
-"""Each driver thinks of a lane change once in so many frames, of left and right in turn."""
-_POLITENESS = 0.2
-_THRESHOLD_MPS2 = 0.4
-_MERGE_MPS2 = 10.0
-_SAFE_BRAKING_MPS2 = 2.0
-_URGENT_BRAKING_MPS2 = 3.5
+"""Frames between two decisions of a driver on a lane change, to the left and right in turn."""
 _URGENT_M = 150.0
-"""So near to the end of a lane drivers look for gaps that others have to brake for."""
-_SMALLEST_GAP_M = 1.5
-_SMALLEST_GAP_S = 0.15
-_SLOWEST_MPS = 3.0
-"""In a queue that hardly moves nobody changes lanes, unless his lane ends."""
+"""Distance to the end of a lane from which drivers accept gaps that make others brake harder."""
 
 _STEERING_RADPS = 0.8
-"""Natural frequency, critically damped, with which drivers steer back to their line."""
+"""Natural frequency of steering back to the line, critically damped."""
 _SHORTEST_STEERING_M = 6.0
 _LATERAL_MPS2 = 3.0
 _CURVATURE_RADPM = 0.065
-_FORESIGHT_S = 1.5
-"""Who appears drifting sideways wants to go to the lane that he will be in after this."""
+_LOOK_AHEAD_S = 1.5
+"""A vehicle that appears with a lateral velocity changes to the lane it would be in after this."""
 
 
 class Reactive(Fleet):
-    """IDM (Treiber et al., 2000) and MOBIL (Kesting, Treiber and Helbing, 2007), for all.
+    """IDM (Treiber et al., 2000) and MOBIL (Kesting, Treiber and Helbing, 2007) for all vehicles.
 
-    Nobody knows the future: the recording says only who enters, where, when and how fast, and
-    its highest speed is taken for the speed that the driver likes.  Vehicles leave where their
-    lane leads off the road.
+    The recording determines only which vehicles enter, where, when and how fast; the highest
+    speed of a vehicle's track is taken as its desired speed, the one quantity that is known from
+    the future.  Vehicles leave where their lane leads off the road.
 
-    A lane change moves the line that a driver follows from one lane's centre to the next, by a
-    polynomial of fifth degree; he steers along it as the kinematic ego would.
+    A lane change moves the line that a vehicle follows from one lane's centre to the next along a
+    quintic polynomial; the vehicle steers along it with the kinematics of the ego.
     """
 
-    def _own_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
-        return {"shift_m": zeros, "progress": zeros + 1.0, "rest_s": zeros.clone()}
+    def _further_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
+        return {"shift_m": zeros, "progress": zeros + 1.0, "cooldown_s": zeros.clone()}
 
-    def _settle(
-        self,
-        vehicle: Int[Tensor, " n"],
-        frame: Int[Tensor, " n"],
-        state: Float[Tensor, "n 4"],
-        late: Bool[Tensor, " n"],
-    ) -> Rows:
-        """Driven, and in the lane change that the recorded motion shows."""
-        road = self.scene.vehicle_recording[vehicle]
-        x, y, heading, speed = state.unbind(1)
+    def _initial_columns(self, entering: Appearance) -> Rows:
+        """Driven, and in the lane change that the recorded motion indicates."""
+        road = self.scene.vehicle_recording[entering.vehicle]
+        x, y, heading, speed = entering.state.unbind(1)
         place = self.field.look_up(x, y, road)
         turned = wrap_angle(heading - place.direction_rad)
-        drift = speed * turned.sin() * _FORESIGHT_S
+        drift = speed * turned.sin() * _LOOK_AHEAD_S
         drift = torch.minimum(drift.abs(), 0.75 * place.width_m) * drift.sign()
         sin, cos = place.direction_rad.sin(), place.direction_rad.cos()
         aim = self.field.look_up(x - drift * sin, y + drift * cos, road)
-        since = (frame - self.scene.first_frame[vehicle]) * self.scene.dt_s
+        since_entry = (entering.frame - self.scene.first_frame[entering.vehicle]) * self.scene.dt_s
+        since_entry = torch.where(entering.late, 0.0, since_entry)
         changes = (aim.lane >= 0) & (place.lane >= 0) & (aim.lane != place.lane) & ~aim.closes
         return {
-            "driven": torch.ones_like(late),
+            "driven": torch.ones_like(entering.late),
             "shift_m": torch.where(changes, drift - aim.offset_m, 0.0),
             "progress": torch.where(changes, 0.0, 1.0),
-            "rest_s": (_SETTLE_S - torch.where(late, 0.0, since)).clamp(min=0.0),
+            "cooldown_s": (_ENTRY_COOLDOWN_S - since_entry).clamp(min=0.0),
         }
 
-    def _drive(
-        self,
-        rows: Rows,
-        road: Int[Tensor, " envs"],
-        frame: Int[Tensor, " envs"],
-        boxes: Float[Tensor, "envs vehicles 5"],
-        speed_mps: Float[Tensor, "envs vehicles"],
-    ) -> None:
-        place = self.field.look_up(boxes[..., 0], boxes[..., 1], road)
-        line = self._line(rows, road, boxes, place)
-        present = rows["vehicle"] >= 0
-        everybody = torch.cat([present, present.new_ones(len(present), 1)], dim=1)
+    def _drive(self, rows: Rows, now: Situation) -> None:
+        place = self._places(now)
+        line = self._line(rows, now, place)
         first = torch.cat([line.lane, place.lane[:, -1:]], dim=1)
-        lanes = two_lanes(first, place.lane, flank_lane(self.field, boxes, place, road))
-        order = LaneOrder.of(torch.where(everybody[..., None], lanes, -1), place.station_m)
+        order = LaneOrder.of(self._occupied_lanes(now, place, first), place.station_m)
         desired = self.desired_mps[
             torch.cat([rows["vehicle"].clamp(min=0), rows["ego"][:, None]], 1)
         ]
-        wanted = self._follow(order, boxes, speed_mps, desired, place)
-        self._stop_where_lanes_close(wanted, line, boxes, speed_mps, desired)
-        self._change_lanes(rows, frame, road, order, place, line, boxes, speed_mps, desired, wanted)
-        self._move(rows, line, boxes, speed_mps, wanted)
-        gone = (place.to_end_m <= 0.0) & ~place.closes | (place.width_m <= 0.0)
-        rows["vehicle"] = torch.where(gone[:, :-1], NOBODY, rows["vehicle"])
+        acceleration = self._follow_leaders(order, now, place, desired)
+        self._stop_where_lanes_close(acceleration, line, now, desired)
+        self._change_lanes(rows, now, order, place, line, desired, acceleration)
+        self._move(rows, line, now, acceleration[:, :-1])
+        leaves = is_past_its_lane(place)[:, :-1]
+        rows["vehicle"] = torch.where(leaves, NO_VEHICLE, rows["vehicle"])
 
-    def _line(
-        self,
-        rows: Rows,
-        road: Int[Tensor, " envs"],
-        boxes: Float[Tensor, "envs vehicles 5"],
-        place: LanePlace,
-    ) -> LanePlace:
-        """Where each driver stands, moved sideways by what is left of his lane change.
+    def _line(self, rows: Rows, now: Situation, place: LanePlace) -> LanePlace:
+        """Positions of the vehicles, shifted laterally by what remains of their lane changes.
 
-        Seen from there, the line that he follows is the lane's centre line.
+        Relative to them, the line that a vehicle follows is the lane's centre line.
         """
-        left = rows["shift_m"] * (1.0 - _smooth(rows["progress"])[0])
+        left = rows["shift_m"] * (1.0 - quintic(rows["progress"]))
         direction = place.direction_rad[:, :-1]
-        x = boxes[:, :-1, 0] - left * direction.sin()
-        y = boxes[:, :-1, 1] + left * direction.cos()
-        return self.field.look_up(x, y, road)
+        x = now.boxes[:, :-1, 0] - left * direction.sin()
+        y = now.boxes[:, :-1, 1] + left * direction.cos()
+        return self.field.look_up(x, y, now.road)
 
-    def _follow(
+    def _follow_leaders(
         self,
         order: LaneOrder,
-        boxes: Float[Tensor, "envs vehicles 5"],
-        speed_mps: Float[Tensor, "envs vehicles"],
-        desired_mps: Float[Tensor, "envs vehicles"],
+        now: Situation,
         place: LanePlace,
+        desired_mps: Float[Tensor, "envs vehicles"],
     ) -> Float[Tensor, "envs vehicles"]:
-        """IDM behind the leaders in both lanes."""
-        leader = order.leaders()
-        gap = gap_to(boxes, place.direction_rad, leader)
-        envs = torch.arange(len(boxes), device=boxes.device)[:, None, None]
-        wanted = self.idm.acceleration(
-            speed_mps[..., None], desired_mps[..., None], gap,
-            speed_mps[envs, leader.clamp(min=0)],
-        )  # fmt: skip
-        # Side by side in a lane, the one behind falls back, but gently.
-        gentle = wanted.clamp(min=-self.idm.comfortable_braking_mps2)
-        return torch.where(gap < 0, gentle, wanted).amin(-1)
+        """Acceleration of IDM behind the leaders in both lanes."""
+        gap, acceleration = self._follow(now, place, order.leaders(), desired_mps)
+        # Side by side in a lane, the vehicle behind falls back, but gently.
+        gentle = acceleration.clamp(min=-self.idm.comfortable_braking_mps2)
+        return torch.where(gap < 0, gentle, acceleration).amin(-1)
 
     def _stop_where_lanes_close(
         self,
-        wanted: Float[Tensor, "envs vehicles"],
+        acceleration: Float[Tensor, "envs vehicles"],
         line: LanePlace,
-        boxes: Float[Tensor, "envs vehicles 5"],
-        speed_mps: Float[Tensor, "envs vehicles"],
+        now: Situation,
         desired_mps: Float[Tensor, "envs vehicles"],
     ) -> None:
-        """The end of a lane is like the end of a queue."""
-        room = torch.where(line.closes, line.to_end_m - 0.5 * boxes[:, :-1, 3], torch.inf)
+        """Brakes as behind a standing vehicle at a lane's end; ``acceleration`` is changed."""
+        room = torch.where(line.closes, line.to_end_m - 0.5 * now.boxes[:, :-1, 3], torch.inf)
         stop = self.idm.acceleration(
-            speed_mps[:, :-1], desired_mps[:, :-1], room, torch.zeros_like(room)
+            now.speed_mps[:, :-1], desired_mps[:, :-1], room, torch.zeros_like(room)
         )
-        wanted[:, :-1] = torch.minimum(wanted[:, :-1], stop)
+        acceleration[:, :-1] = torch.minimum(acceleration[:, :-1], stop)
 
     def _change_lanes(
         self,
         rows: Rows,
-        frame: Int[Tensor, " envs"],
-        road: Int[Tensor, " envs"],
+        now: Situation,
         order: LaneOrder,
         place: LanePlace,
         line: LanePlace,
-        boxes: Float[Tensor, "envs vehicles 5"],
-        speed_mps: Float[Tensor, "envs vehicles"],
         desired_mps: Float[Tensor, "envs vehicles"],
-        wanted: Float[Tensor, "envs vehicles"],
+        acceleration: Float[Tensor, "envs vehicles"],
     ) -> None:
-        """Starts the lane changes that pay and that nobody has to brake hard for.
+        """Starts the lane changes that pay and for which no vehicle has to brake hard.
 
-        At one frame all changes of an environment go to the same side, so that no two drivers
+        At one frame all changes of an environment go to the same side, so that no two vehicles
         take the same gap from both sides.
         """
-        vehicle, must = rows["vehicle"], line.closes
-        turn = (vehicle + frame[:, None]) % _DECIDE_FRAMES == 0
-        ready = (vehicle >= 0) & turn & (rows["progress"] >= 1.0) & (line.lane >= 0)
-        ready &= must | ((speed_mps[:, :-1] > _SLOWEST_MPS) & (rows["rest_s"] <= 0.0))
-        env, slot = ready.nonzero(as_tuple=True)
+        env, slot = self._ready(rows, now, line).nonzero(as_tuple=True)
         if not len(env):
             return
-        side = 1 - 2 * ((frame[env] // _DECIDE_FRAMES) % 2)
+        side = 1 - 2 * ((now.frame[env] // _DECIDE_FRAMES) % 2)
         step = side * place.width_m[env, slot]
         direction = place.direction_rad[env, slot]
-        box, must = boxes[env, slot], must[env, slot]
+        box, mandatory = now.boxes[env, slot], line.closes[env, slot]
         target = self.field.look_up(
-            box[:, 0] - step * direction.sin(), box[:, 1] + step * direction.cos(), road[env]
+            box[:, 0] - step * direction.sin(), box[:, 1] + step * direction.cos(), now.road[env]
         )
         ahead, behind = order.around(env, target.lane, target.station_m)
 
-        def response(follower, leader, direction_rad):
-            there = (follower != NOBODY) & (leader != NOBODY)
+        def respond(follower, leader):
+            valid = (follower != NO_VEHICLE) & (leader != NO_VEHICLE)
             follower, leader = follower.clamp(min=0), leader.clamp(min=0)
-            gap = gap_between(boxes[env, follower], direction_rad, boxes[env, leader])
-            gap = torch.where(there, gap, torch.inf)
-            speed = speed_mps[env, follower]
-            enough = gap > _SMALLEST_GAP_M + _SMALLEST_GAP_S * speed
-            does = self.idm.acceleration(
-                speed, desired_mps[env, follower], gap, speed_mps[env, leader]
+            gap = gap_along_lane(now.boxes[env, follower], direction, now.boxes[env, leader])
+            gap = torch.where(valid, gap, torch.inf)
+            speed = now.speed_mps[env, follower]
+            response = self.idm.acceleration(
+                speed, desired_mps[env, follower], gap, now.speed_mps[env, leader]
             )
-            return does, enough
+            return response, _MOBIL.has_room(gap, speed)
 
-        own, room_ahead = response(slot, ahead, direction)
-        theirs, room_behind = response(behind, slot, direction)
-        urgency = (1.0 - line.to_end_m[env, slot] / _URGENT_M).clamp(0.0, 1.0) * must
-        limit = -_SAFE_BRAKING_MPS2 - urgency * (_URGENT_BRAKING_MPS2 - _SAFE_BRAKING_MPS2)
-        alone = behind == NOBODY
-        loss = (wanted[env, behind.clamp(min=0)] - theirs).clamp(min=0.0)
-        gain = own - wanted[env, slot] - _POLITENESS * torch.where(alone, 0.0, loss)
-        goes = (gain + _MERGE_MPS2 * must > _THRESHOLD_MPS2) & room_ahead & room_behind
-        goes &= (own > limit) & (alone | (theirs > limit))
-        goes &= (target.lane >= 0) & (target.lane != line.lane[env, slot]) & ~target.closes
-        env, slot = env[goes], slot[goes]
-        rows["shift_m"][env, slot] = (step - target.offset_m)[goes]
+        own, room_ahead = respond(slot, ahead)
+        other, room_behind = respond(behind, slot)
+        has_follower = behind != NO_VEHICLE
+        urgency = (1.0 - line.to_end_m[env, slot] / _URGENT_M).clamp(0.0, 1.0) * mandatory
+        incentive = _MOBIL.incentive_mps2(
+            acceleration[env, slot], own, acceleration[env, behind.clamp(min=0)], other,
+            has_follower,
+        )  # fmt: skip
+        incentive = incentive + _MOBIL.mandatory_incentive_mps2 * mandatory
+        starts = (incentive > _MOBIL.threshold_mps2) & room_ahead & room_behind
+        starts &= _MOBIL.is_safe(own, other, has_follower, urgency)
+        starts &= (target.lane >= 0) & (target.lane != line.lane[env, slot]) & ~target.closes
+        env, slot = env[starts], slot[starts]
+        rows["shift_m"][env, slot] = (step - target.offset_m)[starts]
         rows["progress"][env, slot] = 0.0
-        rows["rest_s"][env, slot] = _CHANGE_S + _REST_S
+        rows["cooldown_s"][env, slot] = _CHANGE_S + _COOLDOWN_S
+
+    def _ready(self, rows: Rows, now: Situation, line: LanePlace) -> Bool[Tensor, "envs slots"]:
+        """Whether drivers decide on a lane change at this frame."""
+        vehicle = rows["vehicle"]
+        due = (vehicle + now.frame[:, None]) % _DECIDE_FRAMES == 0
+        ready = (vehicle >= 0) & due & (rows["progress"] >= 1.0) & (line.lane >= 0)
+        moving = now.speed_mps[:, :-1] > _MOBIL.slowest_mps
+        return ready & (line.closes | (moving & (rows["cooldown_s"] <= 0.0)))
 
     def _move(
         self,
         rows: Rows,
         line: LanePlace,
-        boxes: Float[Tensor, "envs vehicles 5"],
-        speed_mps: Float[Tensor, "envs vehicles"],
-        wanted: Float[Tensor, "envs vehicles"],
+        now: Situation,
+        acceleration: Float[Tensor, "envs slots"],
     ) -> None:
-        """One step of everybody along his line."""
+        """Moves all vehicles by one step along their lines."""
         dt_s = self.scene.dt_s
-        speed, wanted = speed_mps[:, :-1], wanted[:, :-1]
-        way = 0.5 * (speed + (speed + wanted * dt_s).clamp(min=0.0)) * dt_s
-        progress = rows["progress"]
-        pace = torch.minimum(torch.full_like(way, dt_s / _CHANGE_S), way / _CHANGE_M)
-        pace = torch.minimum(pace, 1.0 - progress)
-        per_metre = torch.where(way > 1e-3, pace / way.clamp(min=1e-3), 0.0)
-        _, slope, bend = _smooth(progress)
-        heading = torch.atan(rows["shift_m"] * slope * per_metre)
-        curvature = rows["shift_m"] * bend * per_metre**2 + line.curvature_radpm
+        boxes, speed = now.boxes[:, :-1], now.speed_mps[:, :-1]
+        distance = 0.5 * (speed + (speed + acceleration * dt_s).clamp(min=0.0)) * dt_s
+        progress, shift = rows["progress"], rows["shift_m"]
+        gain = torch.minimum(torch.full_like(distance, dt_s / _CHANGE_S), distance / _CHANGE_M)
+        gain = torch.minimum(gain, 1.0 - progress)
+        per_metre = torch.where(distance > 1e-3, gain / distance.clamp(min=1e-3), 0.0)
+        heading = torch.atan(shift * quintic_slope(progress) * per_metre)
+        curvature = shift * quintic_curvature(progress) * per_metre**2 + line.curvature_radpm
         stiff = (_STEERING_RADPS / speed.clamp(min=1e-3)).clamp(max=1.0 / _SHORTEST_STEERING_M)
-        turned = wrap_angle(boxes[:, :-1, 2] - line.direction_rad)
+        turned = wrap_angle(boxes[..., 2] - line.direction_rad)
         curvature = curvature - stiff**2 * line.offset_m - 2.0 * stiff * (turned - heading)
         largest = (_LATERAL_MPS2 / speed.clamp(min=1.0) ** 2).clamp(max=_CURVATURE_RADPM)
         curvature = torch.minimum(torch.maximum(curvature, -largest), largest)
-        state = torch.cat([boxes[:, :-1, :3], speed[..., None]], dim=-1)
-        state = kinematics.step(state, torch.stack([wanted, curvature], dim=-1), dt_s)
-        rows["boxes"] = torch.cat([state[..., :3], boxes[:, :-1, 3:]], dim=-1)
+        state = torch.cat([boxes[..., :3], speed[..., None]], dim=-1)
+        state = kinematics.step(state, torch.stack([acceleration, curvature], dim=-1), dt_s)
+        rows["boxes"] = torch.cat([state[..., :3], boxes[..., 3:]], dim=-1)
         rows["speed_mps"] = state[..., 3]
-        rows["progress"] = progress + pace
-        rows["rest_s"] = (rows["rest_s"] - dt_s).clamp(min=0.0)
-
-
-def _smooth(
-    share: Float[Tensor, "*batch"],
-) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """From 0 to 1 without a kink at either end, with both derivatives."""
-    value = share**3 * (10.0 - 15.0 * share + 6.0 * share**2)
-    slope = 30.0 * share**2 * (1.0 - share) ** 2
-    bend = 60.0 * share * (1.0 - share) * (1.0 - 2.0 * share)
-    return value, slope, bend
+        rows["progress"] = progress + gain
+        rows["cooldown_s"] = (rows["cooldown_s"] - dt_s).clamp(min=0.0)

@@ -1,4 +1,4 @@
-"""How the others move, by name."""
+"""Traffic models by name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
 from .base import Traffic
-from .everybody import Everybody
 from .idm import Idm
+from .policy_traffic import PolicyTraffic
 from .reactive import Reactive
 from .replay import Replay
 from .sumo import Sumo
@@ -24,40 +24,41 @@ TRAFFICS: dict[str, Callable[[Scene, Sequence[Road]], Traffic]] = {
     "sumo": Sumo,
 }
 FOLLOWING = {"until-disturbed": UntilDisturbed, "reactive": Reactive, "sumo": Sumo}
-"""Those whose drivers can be more aggressive, or less."""
+"""Those whose aggressiveness can be varied."""
 
 POLICY = "policy:"
-"""What follows it names a policy, which then drives everybody."""
-_CLAIRVOYANT = ("human",)
+"""Prefix of the name of a policy that drives all vehicles."""
+_PRIVILEGED = ("human",)
+"""Policies that know the recorded future."""
 
 
 def traffic_by_name(
     name: str, scene: Scene, roads: Sequence[Road], idm: Idm | None = None
 ) -> Traffic:
-    """The others of ``scene``, driven as the name says.
+    """The traffic of ``scene`` under the named model.
 
     Args:
-        name: one of ``TRAFFICS``, or ``policy:`` and a run directory of train.policy or a driver
-            without learning.
+        name: one of ``TRAFFICS``, or ``policy:`` and a run directory of train.policy or the name
+            of a policy without learning.
         scene: the recordings.
         roads: their roads, in the same order.
-        idm: how others follow, if not as usual.
+        idm: car-following other than the default.
 
     Raises:
-        InputError: no such traffic, or it does not follow by IDM.
+        InputError: an unknown name, or ``idm`` for a model without car-following.
     """
     if idm is not None:
         if name not in FOLLOWING:
             raise InputError(
                 f"others {name}: aggressiveness changes nothing there; "
-                f"choose {' or '.join(FOLLOWING)}"
+                f"choose --others {' or '.join(FOLLOWING)}"
             )
         return FOLLOWING[name](scene, roads, idm)
     if name.startswith(POLICY):
         driver = name.removeprefix(POLICY)
-        if driver in _CLAIRVOYANT:
-            raise InputError(f"others {name}: replays the recording; say replay")
-        return Everybody(scene, roads, policy_by_name(driver, f"others {POLICY}"))
+        if driver in _PRIVILEGED:
+            raise InputError(f"others {name}: it replays the recording; choose --others replay")
+        return PolicyTraffic(scene, roads, policy_by_name(driver, f"others {POLICY}"))
     if name not in TRAFFICS:
         raise InputError(
             f"traffic '{name}': unknown; known are {', '.join(TRAFFICS)}, and {POLICY}RUN"

@@ -1,4 +1,4 @@
-"""The others repeat the recording, whatever the ego does."""
+"""Traffic that replays the recording, whatever the ego does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .base import Traffic
 
 
 class Replay(Traffic):
-    """Each vehicle stands exactly where it was recorded; nobody reacts."""
+    """Each vehicle is exactly where it was recorded; none reacts."""
 
     reacts = False
 
@@ -24,7 +24,7 @@ class Replay(Traffic):
     def reset(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
     ) -> None:
-        """Nothing to prepare: the recording holds all."""
+        """Nothing to prepare."""
 
     def advance(
         self,
@@ -33,7 +33,7 @@ class Replay(Traffic):
         ego_box: Float[Tensor, "envs 5"],
         ego_speed_mps: Float[Tensor, "envs"],
     ) -> None:
-        """Nothing to do: the recording moves on by itself."""
+        """Nothing to do: the frame determines all positions."""
 
     def neighbours(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
@@ -42,9 +42,9 @@ class Replay(Traffic):
         return self.scene.neighbours(frame, ego)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Nothing: the frame says all."""
+        """Empty: the frame determines all positions."""
         return {}
 
     def with_state(self, state: Mapping[str, Tensor]) -> Replay:
-        """Itself: there is nothing to remember."""
+        """Itself: it has no state."""
         return self

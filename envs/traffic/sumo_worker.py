@@ -1,7 +1,7 @@
-"""One simulation of SUMO in a process of its own: ``libsumo`` holds one a process.
+"""One simulation of SUMO in a process of its own: ``libsumo`` allows one for each process.
 
-Run as a program by ``envs.traffic.sumo``.  It reads a JSON object a line and answers each with one;
-it imports nothing but the standard library and ``libsumo``, so it starts at once.
+Run as a program by ``envs.traffic.sumo``.  It reads one JSON object a line and answers each with
+one line.  It imports only the standard library and ``libsumo``, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ EGO, DRIVER = "ego", "driver"
 
 
 def main() -> None:
-    """Answers until its input ends."""
-    # What SUMO prints must not get between the answers.
+    """Answers commands until the input ends."""
+    # SUMO's own output must not appear among the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     world = _World()
     for line in sys.stdin:
-        asked = json.loads(line)
-        answer = world.load(**asked["load"]) if "load" in asked else world.step(**asked["step"])
+        command = json.loads(line)
+        if "load" in command:
+            answer = world.load(**command["load"])
+        else:
+            answer = world.step(**command["step"])
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
@@ -36,7 +39,7 @@ class _World:
         self.dt_s = 0.0
 
     def load(self, options: list[str], edges: list[str], dt_s: float) -> list:
-        """An empty road."""
+        """Starts again with an empty road."""
         if self.running:
             self.sumo.load(options)
         else:
@@ -47,33 +50,33 @@ class _World:
         return []
 
     def step(self, ego: list[float], entering: list[list[float]]) -> list[list[float]]:
-        """Moves everybody by one step.
+        """Moves all vehicles by one step.
 
         Args:
             ego: x, y, heading, speed, length and width before the step.
-            entering: number, the same six and the desired speed, of each newcomer.
+            entering: number, the same six and the desired speed of each entering vehicle.
 
         Returns:
-            Number, x, y, heading and speed of everybody but the ego.
+            Number, x, y, heading and speed of each vehicle but the ego.
         """
         vehicle = self.sumo.vehicle
         self._place(EGO, ego, math.inf)
         for number, *box, desired in entering:
             self._place(str(int(number)), box, desired)
         self.sumo.simulationStep()
-        found = []
+        states = []
         for name in vehicle.getIDList():
             if name != EGO:
                 (x, y), angle = vehicle.getPosition(name), math.radians(90 - vehicle.getAngle(name))
                 half = 0.5 * vehicle.getLength(name)
                 x, y = x - half * math.cos(angle), y - half * math.sin(angle)
-                found.append([int(name), x, y, angle, vehicle.getSpeed(name)])
-        return found
+                states.append([int(name), x, y, angle, vehicle.getSpeed(name)])
+        return states
 
     def _place(self, name: str, box: list[float], desired_mps: float) -> None:
-        """Puts a vehicle where it will be after the step if it keeps its velocity.
+        """Puts a vehicle where it will be after the step at constant velocity.
 
-        SUMO leaves a vehicle that is placed where it is for this step.
+        SUMO does not move a vehicle in the step in which it is placed.
         """
         vehicle, (x, y, heading, speed, length, width) = self.sumo.vehicle, box
         ahead = 0.5 * length + speed * self.dt_s
@@ -85,9 +88,9 @@ class _World:
             vehicle.setWidth(name, width)
             if math.isfinite(desired_mps):
                 vehicle.setMaxSpeed(name, desired_mps)
-        # The ego may be anywhere, the others stay on their route.
-        where = 2 if name == EGO else 1
-        vehicle.moveToXY(name, edge, lane, x, y, 90 - math.degrees(heading), where)
+        # The ego may be anywhere, the other vehicles stay on their routes.
+        keep_route = 2 if name == EGO else 1
+        vehicle.moveToXY(name, edge, lane, x, y, 90 - math.degrees(heading), keep_route)
         vehicle.setPreviousSpeed(name, speed)
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from envs.traffic.base import Neighbours
+from ppuu.driving.gaps import bumper_gap_m
 
 from .comfort import SLOWEST_MPS
 from .drives import Drives
@@ -37,7 +38,7 @@ def gap_to_leader(
     x, y, heading = (ego_box[:, k, None] for k in range(3))
     boxes = others.boxes
     right, up = boxes[..., 0] - x, boxes[..., 1] - y
-    gap = (torch.hypot(right, up) - 0.5 * (boxes[..., 3] + ego_box[:, 3, None])).clamp(min=0.0)
+    gap = bumper_gap_m(torch.hypot(right, up), boxes[..., 3], ego_box[:, 3, None]).clamp(min=0.0)
     ahead = right * heading.cos() + up * heading.sin() > 0
     own, offset = lanes.look_up(ego_box[:, 0], ego_box[:, 1], road)
     env, slot = (others.present & ahead & (gap <= FARTHEST_M)).nonzero().unbind(1)

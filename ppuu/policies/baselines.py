@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..driving.gaps import bumper_gap_m
+from ..driving.idm import IdmParameters, unlimited_idm_acceleration
 from ..geometry import to_local
 from ..kinematics import ActionBounds, infer_actions
 from ..perception.observation import Observation
@@ -73,19 +75,19 @@ class StraightIdm(Policy):
             others[..., 4] * turned.cos().abs() + others[..., 3] * turned.sin().abs()
         )
         beside = others[..., 1].abs() - half_width - 0.5 * width
-        gap = others[..., 0] - 0.5 * (others[..., 3] + length)
+        gap = bumper_gap_m(others[..., 0], others[..., 3], length)
         leads = surroundings.visible & (beside < self.side_margin_m) & (others[..., 0] > 0)
         gap = torch.where(leads, gap, torch.inf)
         gap, leader = gap.min(dim=1)
         leader_speed = surroundings.speed_mps.gather(1, leader[:, None])[:, 0]
-        speed = ego[:, 3]
-        closing = torch.where(gap.isinf(), 0.0, speed - leader_speed)
-        scale = 2.0 * (self.acceleration_mps2 * self.braking_mps2) ** 0.5
-        wish = self.standstill_gap_m + (speed * self.headway_s + speed * closing / scale).clamp(
-            min=0.0
+        parameters = IdmParameters(
+            self.desired_speed_mps,
+            self.headway_s,
+            self.standstill_gap_m,
+            self.acceleration_mps2,
+            self.braking_mps2,
         )
-        free = (speed / self.desired_speed_mps) ** 4
-        acceleration = self.acceleration_mps2 * (1.0 - free - (wish / gap.clamp(min=0.1)) ** 2)
+        acceleration = unlimited_idm_acceleration(parameters, ego[:, 3], gap, leader_speed)
         return ActionBounds().clamp(
             torch.stack([acceleration, torch.zeros_like(acceleration)], dim=-1)
         )

@@ -1,15 +1,15 @@
-"""Which lane lies under a point, and how it runs: answered by one look-up in a grid.
+"""Which lane lies under a point, and how it runs: one look-up in a grid.
 
-Drivers ask this for thousands of vehicles a step.  Each road is sampled once on a grid of 0.5 m;
-a look-up takes the nearest node and corrects offset and station to first order, which is exact
-where the lane is straight.
+Traffic models need this for thousands of vehicles a step.  Each road is sampled once on a grid of
+0.5 m; a look-up takes the nearest node and corrects offset and station to first order, which is
+exact where the lane is straight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -28,10 +28,10 @@ _PIECE_M = 10.0
 """Lanes are cut into pieces no longer than this."""
 
 _VERGE_M = 4.0
-"""So far beside a lane its offset and direction are still known."""
+"""Up to this distance beside a lane its offset and direction are still known."""
 
 _LOOK_BEYOND_M = 8.0
-"""How far past the end of a lane one looks for where it leads."""
+"""Distance past the end of a lane at which the road is examined for what follows it."""
 
 _NARROWEST_M = 2.5
 """A lane that tapers off ends where it is no wider."""
@@ -41,7 +41,7 @@ _NARROWEST_M = 2.5
 class LanePlace:
     """Points seen from their lanes, ``(*batch,)`` each.
 
-    Beside the road the nearest lane within 4 m is meant, but ``lane`` is -1.
+    Beside the road the values are those of the nearest lane within 4 m, but ``lane`` is -1.
 
     Attributes:
         lane: index, -1 off the road.
@@ -50,7 +50,7 @@ class LanePlace:
         curvature_radpm: of the lane's centre line, positive to the left.
         width_m: of the lane.
         station_m: along the road's longest lane; orders vehicles side by side, too.
-        to_end_m: way to the end of the lane, negative past it.
+        to_end_m: distance to the end of the lane, negative past it.
         closes: whether the lane ends beside another one, so that one has to merge; elsewhere a
             lane's end is where vehicles leave the road.
     """
@@ -96,8 +96,8 @@ class LaneField:
         for index, road in enumerate(roads):
             if not road.lanes:
                 raise InputError(
-                    f"road {index} has no lanes, so nobody can be driven on it; use others that "
-                    "replay the recording"
+                    f"road {index} has no lanes, so no vehicle can be driven on it; choose "
+                    "--others replay"
                 )
             if road not in grids:
                 grids[road] = len(origins)
@@ -165,16 +165,47 @@ class LaneField:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """A short piece of a lane between two stations."""
+    """A short piece of a lane between two stations.
+
+    Attributes:
+        lane: index of the lane.
+        corners: ``(4, 2)`` left, left, right, right.
+        heading_rad: ``(2,)`` at both ends.
+        done_m: distance along the lane to the piece's start.
+    """
 
     lane: int
     corners: np.ndarray
     heading_rad: np.ndarray
     done_m: float
 
+    @cached_property
+    def centres(self) -> np.ndarray:
+        """``(2, 2)`` start and end of the centre line."""
+        return 0.5 * (self.corners[[0, 1]] + self.corners[[3, 2]])
+
+    @cached_property
+    def step(self) -> np.ndarray:
+        """``(2,)`` from the start of the centre line to its end."""
+        return self.centres[1] - self.centres[0]
+
+    @cached_property
+    def length_m(self) -> float:
+        """Length of the centre line."""
+        return np.hypot(*self.step)
+
+    @cached_property
+    def widths_m(self) -> np.ndarray:
+        """``(2,)`` at both ends."""
+        return np.hypot(*(self.corners[[0, 1]] - self.corners[[3, 2]]).T)
+
+    def fraction(self, points: np.ndarray) -> np.ndarray:
+        """Feet of ``(..., 2)`` points on the centre line: 0 at its start, 1 at its end."""
+        return (points - self.centres[0]) @ self.step / self.length_m**2
+
 
 def _pieces(road: Road) -> Iterator[_Piece]:
-    """All lanes' pieces, in order; corners are left, left, right, right."""
+    """The pieces of all lanes, in order."""
     for lane in range(road.lanes):
         left, right = (_refined(line, *road.lane(lane)) for line in road.lane(lane))
         step = np.diff(0.5 * (left + right), axis=0)
@@ -200,7 +231,7 @@ def _refined(line: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarra
 
 
 _BESIDE_M = 100.0
-"""Further than this from the longest lane nobody asks how far along it he is."""
+"""Stations are only needed within this distance of the longest lane."""
 
 
 @lru_cache(maxsize=16)
@@ -233,25 +264,23 @@ def _seen_from(
     piece: _Piece, node: np.ndarray, end_m: float, closes: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Channels at nodes ``(..., 2)`` as this piece would have them, and how far outside it is."""
-    a, b = 0.5 * (piece.corners[[0, 1]] + piece.corners[[3, 2]])
-    length = np.hypot(*(b - a))
-    share = (node - a) @ (b - a) / length**2
-    within = share.clip(0, 1)
+    a, step, length, widths = piece.centres[0], piece.step, piece.length_m, piece.widths_m
+    fraction = piece.fraction(node)
+    within = fraction.clip(0, 1)
     heading = piece.heading_rad[0] + within * (piece.heading_rad[1] - piece.heading_rad[0])
-    to_node = node - a - share[..., None] * (b - a)
-    direction = np.arctan2(*(b - a)[::-1])
+    to_node = node - a - fraction[..., None] * step
+    direction = np.arctan2(*step[::-1])
     offset = to_node[..., 1] * np.cos(direction) - to_node[..., 0] * np.sin(direction)
-    widths = np.hypot(*(piece.corners[[0, 1]] - piece.corners[[3, 2]]).T)
     width = widths[0] + within * (widths[1] - widths[0])
     inside = inside_polygon(node.reshape(-1, 2), piece.corners).reshape(offset.shape)
-    overshoot = np.maximum(np.abs(share - within) * length, np.abs(offset) - 0.5 * width)
+    overshoot = np.maximum(np.abs(fraction - within) * length, np.abs(offset) - 0.5 * width)
     values = np.zeros((*offset.shape, _CHANNELS))
     values[..., _LANE] = np.where(inside, piece.lane, NO_LANE)
     values[..., _OFFSET] = offset
     values[..., _DIRECTION] = heading
     values[..., _CURVATURE] = np.diff(piece.heading_rad)[0] / length
     values[..., _WIDTH] = width
-    values[..., _TO_END] = end_m - piece.done_m - share * length
+    values[..., _TO_END] = end_m - piece.done_m - fraction * length
     values[..., _CLOSES] = closes
     return values, np.where(inside, -1.0, np.maximum(overshoot, 0.0))
 
@@ -259,27 +288,25 @@ def _seen_from(
 def _end(road: Road, lane: int, pieces: Sequence[_Piece]) -> tuple[float, bool]:
     """Where a lane ends, along itself, and whether one has to merge before."""
     last = pieces[-1]
-    a, b = 0.5 * (last.corners[[0, 1]] + last.corners[[3, 2]])
-    forward = (b - a) / np.hypot(*(b - a))
-    width = max(float(np.hypot(*(p.corners[0] - p.corners[3]))) for p in pieces)
-    ahead = b + _LOOK_BEYOND_M * forward
+    forward = last.step / last.length_m
+    width = max(float(p.widths_m[0]) for p in pieces)
+    ahead = last.centres[1] + _LOOK_BEYOND_M * forward
     left = width * np.array([-forward[1], forward[0]])
     inside = road.drivable(np.stack([ahead, ahead + left, ahead - left]))
-    tapers = float(np.hypot(*(last.corners[1] - last.corners[2]))) < _NARROWEST_M
+    tapers = float(last.widths_m[1]) < _NARROWEST_M
     closes = bool((tapers or not inside[0]) and inside.any())
-    ends = [p for p in pieces if np.hypot(*(p.corners[1] - p.corners[2])) >= _NARROWEST_M]
+    ends = [p for p in pieces if p.widths_m[1] >= _NARROWEST_M]
     final = ends[-1] if closes and ends else last
-    a, b = 0.5 * (final.corners[[0, 1]] + final.corners[[3, 2]])
-    return float(final.done_m + np.hypot(*(b - a))), closes
+    return float(final.done_m + final.length_m), closes
 
 
 def _stations(
     road: Road, pieces: Sequence[_Piece], origin: np.ndarray, spacing: float, size: np.ndarray
 ) -> np.ndarray:
-    """Way along the centre line of the longest lane at every node, by the nearest piece.
+    """Distance along the centre line of the longest lane at every node, by the nearest piece.
 
-    Inner pieces only ask nodes around them: a road of kilometres that runs slantwise over its map
-    has millions of others.
+    Inner pieces are only compared with the nodes around them: a road of kilometres that runs
+    diagonally over its map has millions of others.
     """
     reach = [sum(p.lane == lane for p in pieces) for lane in range(road.lanes)]
     longest = [p for p in pieces if p.lane == int(np.argmax(reach))]
@@ -297,14 +324,12 @@ def _stations(
         region = tuple(window)
         axes_here = [axis[part] for axis, part in zip(axes, window, strict=True)]
         node = np.stack(np.meshgrid(*axes_here, indexing="ij"), -1)
-        a, b = 0.5 * (piece.corners[[0, 1]] + piece.corners[[3, 2]])
-        length = np.hypot(*(b - a))
-        share = (node - a) @ (b - a) / length**2
         low = -np.inf if index == 0 else 0.0
         high = np.inf if index == len(longest) - 1 else 1.0
-        within = share.clip(low, high)
-        distance = np.hypot(*np.moveaxis(node - a - within[..., None] * (b - a), -1, 0))
+        within = piece.fraction(node).clip(low, high)
+        away = node - piece.centres[0] - within[..., None] * piece.step
+        distance = np.hypot(*np.moveaxis(away, -1, 0))
         better = distance < nearest[region]
         nearest[region][better] = distance[better]
-        station[region][better] = (piece.done_m + within * length)[better]
+        station[region][better] = (piece.done_m + within * piece.length_m)[better]
     return station

@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from ..driving.gaps import bumper_gap_m
+from ..driving.idm import IdmParameters, unlimited_idm_acceleration
 from ..geometry import to_local, wrap_angle
 from ..kinematics import step as kinematic_step
 from ..perception.constant_velocity_frame import gliding_poses
@@ -177,16 +179,22 @@ class IdmRollForward(Reference):
         seen = to_local(
             states[:, None].expand(-1, every, -1, -1), states[:, :, None].expand(-1, -1, every, -1)
         )
-        length, width = (0.5 * (v[:, None] + v[:, :, None]) for v in size_m.unbind(-1))
+        length, width = size_m.unbind(-1)
+        width = 0.5 * (width[:, None] + width[:, :, None])
         leads = (seen[..., 0] > 0) & (seen[..., 1].abs() < width) & here[:, None]
         leads &= wrap_angle(seen[..., 2]).abs() < 0.5
-        gap = torch.where(leads, seen[..., 0] - length, torch.inf)
+        gap = bumper_gap_m(seen[..., 0], length[:, None], length[:, :, None])
+        gap = torch.where(leads, gap, torch.inf)
         gap, leader = gap.min(dim=2)
-        gap = gap.clamp(min=0.5)
         speed = states[..., 3]
-        closing = torch.where(gap.isinf(), 0.0, speed - speed.gather(1, leader))
-        scale = 2.0 * (self.acceleration_mps2 * self.braking_mps2) ** 0.5
-        wish = (speed * self.headway_s + speed * closing / scale).clamp(min=0.0)
-        wish = wish + self.standstill_gap_m
-        free = (speed / desired_mps) ** 4
-        return (self.acceleration_mps2 * (1.0 - free - (wish / gap) ** 2)).clamp(-6.0, 3.0)
+        parameters = IdmParameters(
+            desired_mps,
+            self.headway_s,
+            self.standstill_gap_m,
+            self.acceleration_mps2,
+            self.braking_mps2,
+        )
+        acceleration = unlimited_idm_acceleration(
+            parameters, speed, gap.clamp(min=0.5), speed.gather(1, leader)
+        )
+        return acceleration.clamp(-6.0, 3.0)

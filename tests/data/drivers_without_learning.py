@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from data.traffic.idm import IdmParameters, idm_acceleration
+from ppuu.driving.idm import IdmParameters, idm_acceleration
 from ppuu.geometry import boxes_overlap
 from ppuu.recordings.recording import Recording
 
@@ -125,7 +125,8 @@ def _follow(recording, chosen, egos, ego, row, size, state):
     wanted = np.full(len(state), np.inf)
     response = idm_acceleration(IDM_EGO, state[ego, 3], gap, recording.speed_mps[row])
     np.minimum.at(wanted, ego, response)
-    free = idm_acceleration(IDM_EGO, state[egos, 3], np.full(len(egos), np.inf), 0.0)
+    no_leader = np.full(len(egos), np.inf)
+    free = idm_acceleration(IDM_EGO, state[egos, 3], no_leader, state[egos, 3])
     acceleration = np.clip(np.minimum(wanted[egos], free), -8.0, 1.5)
     state[egos, 3] = np.maximum(state[egos, 3] + acceleration * recording.dt_s, 0.0)
 

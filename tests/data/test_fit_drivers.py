@@ -14,7 +14,7 @@ from data.fit_drivers import PAIRS_LANES, Pairs, fit, follow, read_pairs, record
 from data.traffic import PRESETS
 from data.traffic.drivers import DRIVERS_CSV, draw_drivers, fitted_drivers
 from data.traffic.following import Following, distances, following
-from data.traffic.idm import IdmParameters
+from ppuu.driving.idm import IdmParameters
 from ppuu.runtime.errors import InputError
 
 TRUE = IdmParameters(

@@ -10,10 +10,10 @@ import torch
 
 from data.traffic import PRESETS, generate, simulate
 from data.traffic.fleet import Fleet
-from data.traffic.idm import IdmParameters, idm_acceleration
 from data.traffic.lane_changes import start_lane_changes
-from data.traffic.neighbours import NOBODY, LaneOrder, gap_to
+from data.traffic.neighbours import FleetOrder, gap_to
 from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, US101, lane_centre_m
+from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.geometry import wrap_angle
 from ppuu.kinematics import infer_actions
 from ppuu.runtime.errors import InputError
@@ -128,7 +128,7 @@ def test_the_kinematic_ego_can_drive_every_track(dense):
     assert worst < 0.3
 
 
-def test_nobody_drives_on_rails_and_lanes_are_changed(dense):
+def test_vehicles_drift_inside_their_lanes_and_change_lanes(dense):
     lane = dense.road.lane_index(np.stack([dense.x_m, dense.y_m], 1))
     counts = np.diff(dense.vehicle_pointer)
     long = np.flatnonzero(counts > 100)
@@ -238,7 +238,7 @@ def test_trucks_are_many_in_trucks(short_warm_up):
 
 
 def test_in_the_weave_both_streams_cross(monkeypatch):
-    """Some leave the ramp for the road, others the road for the ramp, and nobody stands."""
+    """Some leave the ramp for the road, others the road for the ramp, and no vehicle stands."""
     monkeypatch.setattr(simulate, "_WARM_UP_S", 60.0)
     recording = generate(PRESETS["weave"], 30.0, seed=12)
     first, last = recording.vehicle_pointer[:-1], recording.vehicle_pointer[1:] - 1
@@ -247,38 +247,28 @@ def test_in_the_weave_both_streams_cross(monkeypatch):
     assert (recording.speed_mps < 0.5).mean() < 0.02
 
 
-def test_idm_equilibrium():
-    """At the gap (s0 + v T) / sqrt(1 - (v / v0)^4) behind an equally fast leader: no change."""
-    parameters = IdmParameters(*np.array([30.0, 1.2, 2.0, 1.5, 2.0]))
-    speed = np.array([0.0, 5.0, 15.0])
-    gap = (2.0 + 1.2 * speed) / np.sqrt(1 - (speed / 30.0) ** 4)
-    np.testing.assert_allclose(idm_acceleration(parameters, speed, gap, speed), 0.0, atol=1e-12)
-    free = idm_acceleration(parameters, np.array([0.0, 30.0, 60.0]), np.array(np.inf), speed)
-    np.testing.assert_allclose(free, [1.5, 0.0, -2.0], atol=1e-12)
-
-
 def small_fleet(x_m, lane, speed_mps):
     count = len(x_m)
     straight = replace(PRESETS["dense"], wander_m=0.0)
     cars = np.zeros(count, bool)
     fleet = Fleet.draw(np.random.default_rng(0), straight, np.arange(count), np.array(lane), cars)
     fleet.x_m, fleet.speed_mps = np.array(x_m, float), np.array(speed_mps, float)
-    fleet.rest_s = np.zeros(count)
+    fleet.cooldown_s = np.zeros(count)
     return fleet
 
 
 def test_lane_order_finds_leaders_in_both_lanes_of_a_change():
     fleet = small_fleet([0, 20, 40, 10], [2, 2, 2, 3], [5, 5, 5, 5])
-    order = LaneOrder.of(fleet)
-    leader = dict(zip(order.vehicle.tolist(), order.leaders().tolist(), strict=True))
-    assert leader == {0: 1, 1: 2, 2: NOBODY, 3: NOBODY}
+    order = FleetOrder.of(fleet)
+    assert order.leaders()[:, 0].tolist() == [1, 2, NO_VEHICLE, NO_VEHICLE]
+    assert (order.leaders()[:, 1] == NO_VEHICLE).all()
     fleet.old_lane[3], fleet.progress[3] = 2, 0.1
-    order = LaneOrder.of(fleet)
-    pairs = set(zip(order.vehicle.tolist(), order.leaders().tolist(), strict=True))
-    assert {(0, 3), (3, 1), (3, NOBODY)} <= pairs
+    order = FleetOrder.of(fleet)
+    assert order.leaders()[0, 0] == 3
+    assert order.leaders()[3].tolist() == [NO_VEHICLE, 1]
     ahead, behind = order.around(np.array([2, 3, 4]), np.array([15.0, 15.0, 15.0]))
-    assert ahead.tolist() == [1, NOBODY, NOBODY] and behind.tolist() == [3, 3, NOBODY]
-    gap = gap_to(fleet, np.array([0, 0]), np.array([1, NOBODY]))
+    assert ahead.tolist() == [1, NO_VEHICLE, NO_VEHICLE] and behind.tolist() == [3, 3, NO_VEHICLE]
+    gap = gap_to(fleet, np.array([0, 0]), np.array([1, NO_VEHICLE]))
     assert gap[0] == 20 - fleet.length_m[:2].mean() and gap[1] == np.inf
 
 
@@ -288,7 +278,7 @@ def test_changes_lanes_only_where_there_is_room():
     for beside, changes in ((200.0, True), (2.0, False)):
         fleet = small_fleet([0, 30, beside, beside], [3, 3, 2, 4], [10, 4, 10, 10])
         acceleration = np.array([-4.0, 0.0, 0.0, 0.0])
-        start_lane_changes(rng, fleet, LaneOrder.of(fleet), acceleration, I80)
+        start_lane_changes(rng, fleet, FleetOrder.of(fleet), acceleration, I80)
         assert (fleet.lane[0] != 3) == changes
 
 

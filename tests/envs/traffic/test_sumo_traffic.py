@@ -94,7 +94,7 @@ def test_without_sumo_it_says_what_to_install(monkeypatch):
 
 
 @needs_sumo
-def test_everybody_drives_on_and_nobody_jumps():
+def test_vehicles_drive_on_without_jumps():
     world = dense_world()
     simulator = among_sumo(world, slice(2))
     before = {}
@@ -141,7 +141,7 @@ def test_the_same_episode_twice_in_any_slot():
     again = drive(simulator, 1)
     alone = drive(among_sumo(world, [2]), 0)
     assert torch.equal(first, again) and torch.equal(first, alone)
-    with pytest.raises(InputError, match="cannot be copied"):
+    with pytest.raises(InputError, match="cannot be cloned"):
         simulator.clone()
     with pytest.raises(InputError, match="at most 16"):
         simulator.reset(world.scenarios[np.zeros(17, int)])

@@ -1,4 +1,4 @@
-"""One policy at every wheel."""
+"""All vehicles driven by one policy."""
 
 import functools
 
@@ -9,8 +9,8 @@ from data.traffic import PRESETS, generate
 from envs.core.scenario import ScenarioConfig
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.world import World
-from envs.traffic import everybody
-from envs.traffic.everybody import Everybody
+from envs.traffic import policy_traffic
+from envs.traffic.policy_traffic import PolicyTraffic
 from envs.traffic.registry import traffic_by_name
 from ppuu.perception.observation import ObservationConfig, observe
 from ppuu.policies import NetworkPolicyConfig, NoAction, Policy
@@ -27,7 +27,7 @@ def dense_world() -> World:
 
 def among(policy: Policy, world: World, envs: int) -> Simulator:
     roads = [recording.road for recording in world.recordings]
-    traffic = Everybody(world.scene, roads, policy)
+    traffic = PolicyTraffic(world.scene, roads, policy)
     simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
     simulator.reset(world.scenarios[:envs])
     return simulator
@@ -44,7 +44,7 @@ class Brakes(Policy):
         return observation.ego.new_tensor([[-1.0, 0.0]]).expand(len(observation.ego), 2)
 
 
-def test_everybody_does_what_the_policy_says_and_the_ego_does_not():
+def test_all_vehicles_but_the_ego_follow_the_policy():
     cars = [Car(x_m=40.0 * k, lane=k % 3, speed_mps=12.0) for k in range(6)]
     world = World.build([straight_recording(cars)], ScenarioConfig(distance_m=50.0))
     simulator = among(Brakes(), world, 1)
@@ -67,7 +67,7 @@ def test_each_driver_decides_once_in_three_frames():
         simulator.step(torch.zeros(2, 2))
     at_first, later = policy.decided[0], policy.decided[1:]
     assert at_first == there
-    assert sum(later) == pytest.approx(there * (steps - 1) / everybody.DECIDE_FRAMES, rel=0.1)
+    assert sum(later) == pytest.approx(there * (steps - 1) / policy_traffic.DECIDE_FRAMES, rel=0.1)
 
 
 class Keeps(Policy):
@@ -79,7 +79,7 @@ class Keeps(Policy):
 
 
 def test_each_driver_sees_what_an_ego_would_see():
-    """At an episode's start everybody stands as recorded, so everybody sees the recording."""
+    """At an episode's start all vehicles are where they were recorded and observe the recording."""
     world, keeps = dense_world(), Keeps()
     seen = ObservationConfig(vehicles=24)
     keeps.observation = seen
@@ -125,8 +125,8 @@ def test_names(tmp_path):
     world = dense_world()
     roads = [world.recordings[0].road]
     traffic = traffic_by_name("policy:no-action", world.scene, roads)
-    assert isinstance(traffic, Everybody) and isinstance(traffic.policy, NoAction)
-    with pytest.raises(InputError, match="say replay"):
+    assert isinstance(traffic, PolicyTraffic) and isinstance(traffic.policy, NoAction)
+    with pytest.raises(InputError, match="--others replay"):
         traffic_by_name("policy:human", world.scene, roads)
     with pytest.raises(InputError, match="neither a run directory nor one of"):
         traffic_by_name("policy:nowhere", world.scene, roads)

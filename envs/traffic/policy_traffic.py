@@ -1,0 +1,162 @@
+"""All vehicles are driven by one policy: each in turn is the ego, along the batch axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ppuu import kinematics
+from ppuu.driving.lane_order import NO_VEHICLE
+from ppuu.perception.observation import Observation, observe
+from ppuu.perception.raster_image import RasterConfig
+from ppuu.perception.road_map import RoadMap
+from ppuu.perception.surroundings import Surroundings
+from ppuu.policies import Policy
+from ppuu.recordings.road import Road
+from ppuu.recordings.scene import Scene
+
+from .fleet import Appearance, Fleet, Rows, Situation, is_past_its_lane
+
+DECIDE_FRAMES = 3
+"""Frames for which a vehicle keeps an action, 0.3 s: the step with which policies are trained."""
+_BATCH = 1024
+"""Most vehicles for which the policy is evaluated in one batch, to bound the memory."""
+
+
+class PolicyTraffic(Fleet):
+    """All vehicles but the ego are driven by one policy.
+
+    Vehicles enter where, when and as fast as they were recorded, and leave at the end of their
+    lane or off the road.  Vehicles that collide drive on.  A policy with a memory is reset at each
+    decision.
+
+    Args:
+        scene: the recordings.
+        roads: their roads, in the same order.
+        policy: its observation of each vehicle is that of an ego; it has none of the future.
+    """
+
+    def __init__(self, scene: Scene, roads: Sequence[Road], policy: Policy):
+        self.policy = policy
+        observation = self.observation = policy.observation
+        self._ring = 1 if observation is None else observation.span + 1
+        super().__init__(scene, roads)
+        raster = RasterConfig() if observation is None else observation.raster
+        self.road_map = RoadMap.build(roads, raster, scene.boxes.device)
+
+    def _further_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
+        envs, slots = zeros.shape
+        return {
+            "past": zeros.new_zeros(envs, slots, self._ring, 4),
+            "ego_past": zeros.new_zeros(envs, self._ring, 4),
+            "action": zeros.new_full((envs, slots, 2), torch.nan),
+        }
+
+    def reset(
+        self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
+    ) -> None:
+        """All vehicles are where they were recorded, with the recorded past, the ego's included."""
+        super().reset(envs, ego, frame)
+        past = self._before(ego, frame)
+        self._rows["ego_past"] = self._rows["ego_past"].index_copy(0, envs, past)
+
+    def _initial_columns(self, entering: Appearance) -> Rows:
+        """Driven, with the recorded past."""
+        first = self.scene.first_frame[entering.vehicle]
+        frame = torch.where(entering.late, first, entering.frame)
+        return {
+            "driven": torch.ones_like(entering.late),
+            "past": self._before(entering.vehicle, frame),
+            "action": entering.state.new_full((len(first), 2), torch.nan),
+        }
+
+    def _before(
+        self, vehicle: Int[Tensor, " n"], frame: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n ring 4"]:
+        """States in the frames before one, extrapolated backwards before the track begins."""
+        lag = torch.arange(self._ring, 0, -1, device=frame.device)
+        time = frame[:, None] - lag
+        state = self.scene.state(vehicle[:, None].expand_as(time), time).clone()
+        missing = (self.scene.first_frame[vehicle, None] - time).clamp(min=0) * self.scene.dt_s
+        state[..., 0] -= missing * state[..., 3] * state[..., 2].cos()
+        state[..., 1] -= missing * state[..., 3] * state[..., 2].sin()
+        return state
+
+    def _drive(self, rows: Rows, now: Situation) -> None:
+        states = torch.cat([now.boxes[..., :3], now.speed_mps[..., None]], dim=-1)
+        past = torch.cat([rows["past"], rows["ego_past"][:, None]], dim=1)
+        past = torch.cat([past[:, :, 1:], states[:, :, None]], dim=2)
+        rows["past"], rows["ego_past"] = past[:, :-1], past[:, -1]
+        action = rows["action"]
+        due = (rows["vehicle"] + now.frame[:, None]) % DECIDE_FRAMES == 0
+        env, slot = (now.valid[:, :-1] & (due | action[..., 0].isnan())).nonzero(as_tuple=True)
+        if len(env):
+            action[env, slot] = self._act(now, past, env, slot)
+        state = kinematics.step(states[:, :-1], action.nan_to_num(), self.scene.dt_s)
+        rows["boxes"] = torch.cat([state[..., :3], now.boxes[:, :-1, 3:]], dim=-1)
+        rows["speed_mps"] = state[..., 3]
+        place = self.field.look_up(state[..., 0], state[..., 1], now.road)
+        rows["vehicle"] = torch.where(is_past_its_lane(place), NO_VEHICLE, rows["vehicle"])
+
+    @torch.no_grad()
+    def _act(
+        self,
+        now: Situation,
+        past: Float[Tensor, "envs vehicles ring 4"],
+        env: Int[Tensor, " n"],
+        slot: Int[Tensor, " n"],
+    ) -> Float[Tensor, "n 2"]:
+        """The policy's actions for some of the vehicles."""
+        scene = _recent_scene(now, past, self.scene.dt_s)
+        vehicle = env * past.shape[1] + slot
+        frame = env * self._ring + self._ring - 1
+        actions = []
+        for ego, time in zip(vehicle.split(_BATCH), frame.split(_BATCH), strict=True):
+            others = scene.neighbours(time, ego)
+            surroundings = Surroundings(
+                scene, ego, time, others.boxes, others.speed_mps, others.present, self.road_map
+            )
+            self.policy.reset(torch.ones_like(ego, dtype=torch.bool))
+            actions.append(self.policy.act(self._observe(scene, ego, time), surroundings))
+        return torch.cat(actions)
+
+    def _observe(
+        self, scene: Scene, vehicle: Int[Tensor, " n"], frame: Int[Tensor, " n"]
+    ) -> Observation:
+        if self.observation is not None:
+            return observe(scene, self.road_map, self.observation, vehicle, frame)
+        state = scene.state(vehicle, frame)
+        return Observation(
+            state.new_zeros(len(state), 1, 3, 0, 0), state[:, None], scene.size_m[vehicle]
+        )
+
+
+def _recent_scene(
+    now: Situation, past: Float[Tensor, "envs vehicles ring 4"], dt_s: float
+) -> Scene:
+    """The recent past of all environments as one scene, from which observations are made.
+
+    Environment ``e`` has the frames from ``e * ring`` on and the vehicles from ``e * vehicles``
+    on, the ego last.
+    """
+    envs, vehicles, ring, _ = past.shape
+    number = torch.arange(envs * vehicles, device=past.device)
+    occupant = torch.where(now.valid, number.view(envs, vehicles), NO_VEHICLE)
+    at_times = past.transpose(1, 2)
+    size = now.boxes[:, None, :, 3:].expand(-1, ring, -1, -1)
+    return Scene(
+        boxes=torch.cat([at_times[..., :3], size], dim=-1).flatten(0, 1),
+        speed_mps=at_times[..., 3].flatten(0, 1),
+        occupant=occupant.repeat_interleave(ring, dim=0),
+        states=past.flatten(0, 2),
+        row_pointer=torch.arange(envs * vehicles + 1, device=past.device) * ring,
+        first_frame=number // vehicles * ring,
+        size_m=now.boxes[..., 3:].flatten(0, 1),
+        vehicle_recording=now.road.repeat_interleave(vehicles),
+        frame_offset=number.new_tensor([0, envs * ring]),
+        vehicle_offset=number.new_tensor([0, envs * vehicles]),
+        dt_s=dt_s,
+    )

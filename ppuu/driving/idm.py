@@ -1,0 +1,90 @@
+"""The Intelligent Driver Model: acceleration of a vehicle behind its leader."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+FREE_EXPONENT = 4.0
+"""Exponent of the free-road term (Treiber, Hennecke and Helbing, 2000)."""
+
+SMALLEST_GAP_M = 0.1
+"""Gaps below this cause the same braking as this one: the model divides by the gap."""
+
+
+class IdmParameters(NamedTuple):
+    """Car-following parameters of one driver or, as arrays, of several.
+
+    The order is that of the columns of ``data/drivers_i80.csv``.
+
+    Attributes:
+        desired_speed_mps: on a free road.
+        time_headway_s: time gap in steady following.
+        jam_gap_m: gap at standstill.
+        max_acceleration_mps2: from standstill on a free road.
+        comfortable_deceleration_mps2: positive.
+    """
+
+    desired_speed_mps: Any
+    time_headway_s: Any
+    jam_gap_m: Any
+    max_acceleration_mps2: Any
+    comfortable_deceleration_mps2: Any
+
+
+def idm_acceleration(
+    parameters: IdmParameters,
+    speed_mps: Float[Array, "..."],
+    gap_m: Float[Array, "..."],
+    leader_speed_mps: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """Acceleration in m/s², with the braking on a free road limited.
+
+    Treiber, Hennecke and Helbing (2000), equations 2 and 3, with one difference: above the desired
+    speed a driver without a leader brakes no harder than is comfortable.  The published formula
+    brakes at any rate where the desired speed falls, for instance before a speed limit.
+
+    Args:
+        parameters: floats, or arrays that broadcast against the rest.
+        speed_mps: own speed.
+        gap_m: bumper to bumper, ``inf`` on a free road.
+        leader_speed_mps: speed of the vehicle ahead; any finite value on a free road.
+    """
+    desired_mps, headway_s, jam_gap_m, largest, comfortable = parameters
+    scale = 2.0 * (largest * comfortable) ** 0.5
+    dynamic_m = (speed_mps * (headway_s + (speed_mps - leader_speed_mps) / scale)).clip(0.0)
+    interaction = (jam_gap_m + dynamic_m) / gap_m.clip(SMALLEST_GAP_M)
+    free = largest * (1.0 - (speed_mps / desired_mps) ** FREE_EXPONENT)
+    return free.clip(-comfortable) - largest * interaction**2
+
+
+def unlimited_idm_acceleration(
+    parameters: IdmParameters,
+    speed_mps: Float[Array, "..."],
+    gap_m: Float[Array, "..."],
+    leader_speed_mps: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """Acceleration in m/s², exactly as published: braking on a free road has no limit.
+
+    Treiber, Hennecke and Helbing (2000), equations 2 and 3.  It is the model of the policy ``idm``
+    and of the predictor ``idm``.  Terms are added in the published order, which rounds differently
+    from ``idm_acceleration``; results in tables and generated recordings rest on both.
+
+    Args:
+        parameters: as for ``idm_acceleration``.
+        speed_mps: own speed.
+        gap_m: bumper to bumper, ``inf`` on a free road.
+        leader_speed_mps: speed of the vehicle ahead; any finite value on a free road.
+    """
+    desired_mps, headway_s, jam_gap_m, largest, comfortable = parameters
+    scale = 2.0 * (largest * comfortable) ** 0.5
+    closing_mps = speed_mps - leader_speed_mps
+    dynamic_m = (speed_mps * headway_s + speed_mps * closing_mps / scale).clip(0.0)
+    interaction = (jam_gap_m + dynamic_m) / gap_m.clip(SMALLEST_GAP_M)
+    free = (speed_mps / desired_mps) ** FREE_EXPONENT
+    return largest * (1.0 - free - interaction**2)

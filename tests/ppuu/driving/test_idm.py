@@ -1,0 +1,42 @@
+"""The Intelligent Driver Model on NumPy arrays and torch tensors."""
+
+import numpy as np
+import pytest
+import torch
+
+from ppuu.driving.idm import IdmParameters, idm_acceleration, unlimited_idm_acceleration
+
+PARAMETERS = IdmParameters(30.0, 1.2, 2.0, 1.5, 2.0)
+FORMULAS = (idm_acceleration, unlimited_idm_acceleration)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_equilibrium(formula):
+    """At the gap (s0 + v T) / sqrt(1 - (v / v0)^4) behind an equally fast leader: no change."""
+    speed = np.array([0.0, 5.0, 15.0])
+    gap = (2.0 + 1.2 * speed) / np.sqrt(1 - (speed / 30.0) ** 4)
+    np.testing.assert_allclose(formula(PARAMETERS, speed, gap, speed), 0.0, atol=1e-12)
+
+
+def test_above_the_desired_speed_only_one_of_them_limits_the_braking():
+    speed, no_leader = np.array([0.0, 30.0, 60.0]), np.full(3, np.inf)
+    limited, unlimited = (formula(PARAMETERS, speed, no_leader, speed) for formula in FORMULAS)
+    np.testing.assert_allclose(limited, [1.5, 0.0, -2.0], atol=1e-12)
+    np.testing.assert_allclose(unlimited, [1.5, 0.0, 1.5 * (1 - 2.0**4)], atol=1e-12)
+
+
+def test_both_agree_below_the_desired_speed():
+    random = np.random.default_rng(0)
+    speed, leader = random.uniform(0, 29, (2, 500))
+    gap = random.uniform(-1, 100, 500)
+    limited, unlimited = (formula(PARAMETERS, speed, gap, leader) for formula in FORMULAS)
+    np.testing.assert_allclose(limited, unlimited, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_tensors_give_the_numbers_of_arrays(formula):
+    random = np.random.default_rng(1)
+    arrays = random.uniform(0, 40, (3, 500))
+    drivers = IdmParameters(*random.uniform(0.5, 3.0, (5, 500)))
+    found = formula(IdmParameters(*map(torch.tensor, drivers)), *map(torch.tensor, arrays))
+    np.testing.assert_allclose(found.numpy(), formula(drivers, *arrays), rtol=1e-12)
