@@ -9,7 +9,9 @@ that a kernel has none of, and as the reference that kernels are tested against
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -20,6 +22,7 @@ from .kernel import Kernel
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_only_tensors = ContextVar("only_tensors", default=False)
 
 
 class Paired(Generic[_P, _R]):
@@ -46,7 +49,7 @@ class Paired(Generic[_P, _R]):
         self.kernels, self.applies = kernels, applies
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        if self.applies(*args, **kwargs):
+        if not _only_tensors.get() and self.applies(*args, **kwargs):
             return self.compiled(*args, **kwargs)
         return self.tensors(*args, **kwargs)
 
@@ -68,6 +71,16 @@ def paired(
         return Paired(tensors, compiled, kernels, when)
 
     return pair
+
+
+@contextmanager
+def only_tensors() -> Iterator[None]:
+    """Inside, every paired function takes its tensor operations: the reference for kernels."""
+    token = _only_tensors.set(True)
+    try:
+        yield
+    finally:
+        _only_tensors.reset(token)
 
 
 def constant_float32(*tensors: Tensor) -> bool:

@@ -24,14 +24,15 @@ class Kernel:
             into some of the arrays.
         smallest_part: elements of the batch; waking a thread for fewer takes longer than computing
             them.
+
+    Attributes:
+        name: of its module and its loop.
     """
 
     def __init__(self, loop: Callable, smallest_part: int):
         self.loop, self.smallest_part = loop, smallest_part
-        functools.update_wrapper(self, getattr(loop, "py_func", loop))
-
-    def __repr__(self) -> str:
-        return f"{self.__module__.rpartition('.')[2]}.{self.__name__}"
+        self.name = f"{loop.__module__.rpartition('.')[2]}.{loop.__name__}"
+        self.__doc__ = loop.__doc__
 
     def __call__(self, *batched: Tensor, shared: tuple = (), one_part: bool = False) -> None:
         """Runs the loop on all elements of the batch.

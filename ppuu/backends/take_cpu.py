@@ -1,4 +1,4 @@
-"""Rows of a table of bytes, copied one row after the other."""
+"""Rows of a table of bytes as fractions, copied one row after the other."""
 
 from __future__ import annotations
 
@@ -12,27 +12,17 @@ from .kernel import kernel
 @kernel(smallest_part=256)  # rows
 @njit(nogil=True, cache=True)
 @no_type_check
-def take(row, out, table):
-    """The rows as they are.
+def take_scaled(row, out, table, unit):
+    """Rows times ``unit``, as float32.
 
     Args:
         row: ``(n,)`` of the table.
         out: ``(n, bytes)`` to write.
         table: ``(rows, bytes)``.
+        unit: what a byte of 1 becomes.
     """
     for k in range(len(row)):
         # Assigning whole rows is ten times slower: numba does not see that it may copy blocks.
-        first = row[k]
-        for j in range(table.shape[1]):
-            out[k, j] = table[first, j]
-
-
-@kernel(smallest_part=256)  # rows
-@njit(nogil=True, cache=True)
-@no_type_check
-def take_scaled(row, out, table, unit):
-    """The rows times ``unit``, as float32."""
-    for k in range(len(row)):
         first = row[k]
         for j in range(table.shape[1]):
             out[k, j] = unit * table[first, j]

@@ -121,7 +121,7 @@ class OccupancyPrediction(Prediction):
         ego: EgoPath,
     ) -> Float[Tensor, "batch candidates samples time masks moments"]:
         """Mass of the first part; if there are two more, a vector, that along the ego's heading."""
-        return self._moments_from(images, mask, self.offset(ego))
+        return self.moments_from(images, mask, self.offset(ego))
 
     def _moments_compiled(
         self,
@@ -135,7 +135,7 @@ class OccupancyPrediction(Prediction):
         _moments_compiled, occupancy_cpu.moments, occupancy_cpu.gradient,
         when=lambda self, images, mask, offset: float32(offset, mask.sizes_m, images),
     )  # fmt: skip
-    def _moments_from(
+    def moments_from(
         self,
         images: Float[Tensor, "batch predicted samples time parts rows columns"],
         mask: EgoMask,

@@ -25,7 +25,7 @@ def mapped_road_mass(
     Across there are as many cells as lines ask for, along but two: a road hardly turns beside one
     vehicle.  Gradients reach the ego and the masks' sizes.
     """
-    return _road_mass(road, mask, ego, _numbers(channels, mask.sizes_m.shape[3]))
+    return road_masses(road, mask, ego, _numbers(channels, mask.sizes_m.shape[3]))
 
 
 @lru_cache(maxsize=64)
@@ -50,7 +50,7 @@ def _road_mass_compiled(
         and float32(ego.states, mask.sizes_m, road.road_map.atlas)
     ),
 )  # fmt: skip
-def _road_mass(
+def road_masses(
     road: LocalRoad, mask: EgoMask, ego: EgoPath, numbers: Int[np.ndarray, " masks"]
 ) -> Float[Tensor, "batch candidates time masks"]:
     half, ahead, behind, wide, side = mask.sizes_m.unbind(-1)
