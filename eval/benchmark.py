@@ -13,6 +13,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.files import check_output
 
 from .benchmarks.data import DataBenchmark
+from .benchmarks.kernels import KernelsBenchmark
 from .benchmarks.parity import ParityBenchmark
 from .benchmarks.planning import PlanningBenchmark
 from .benchmarks.policies import PoliciesBenchmark
@@ -28,6 +29,7 @@ Benchmark = (
     | Annotated[WorldModelsBenchmark, tyro.conf.subcommand("world-models")]
     | Annotated[PlanningBenchmark, tyro.conf.subcommand("planning")]
     | Annotated[PoliciesBenchmark, tyro.conf.subcommand("policies")]
+    | Annotated[KernelsBenchmark, tyro.conf.subcommand("kernels")]
     | Annotated[ParityBenchmark, tyro.conf.subcommand("parity")]
 )
 """One member a benchmark; each has ``run() -> rows``."""

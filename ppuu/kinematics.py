@@ -17,7 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .backends import dispatch, kinematics_cpu
+from .backends import kinematics_cpu
+from .backends.dispatch import floating, paired
 from .geometry import wrap_angle
 from .runtime.errors import InputError
 
@@ -81,6 +82,19 @@ def step(
     )
 
 
+def _rollout_compiled(
+    state: Float[Tensor, "*batch 4"],
+    actions: Float[Tensor, "*batch time 2"],
+    dt_s: float,
+    held: int = 1,
+) -> Float[Tensor, "*batch time 4"]:
+    return _Scan.apply(state, actions, dt_s, held)
+
+
+@paired(
+    _rollout_compiled, kinematics_cpu.rollout, kinematics_cpu.rollout_gradient,
+    when=lambda state, actions, dt_s, held=1: floating(state, actions),
+)  # fmt: skip
 def rollout(
     state: Float[Tensor, "*batch 4"],
     actions: Float[Tensor, "*batch time 2"],
@@ -98,8 +112,6 @@ def rollout(
         dt_s: seconds a frame.
         held: frames for which each action is held.
     """
-    if dispatch.plain(state, actions):
-        return _Scan.apply(state, actions, dt_s, held)
     states = []
     for action in actions.unbind(-2):
         for _ in range(held):
@@ -117,11 +129,12 @@ class _Scan(torch.autograd.Function):
         ctx.dt_s, ctx.held = dt_s, held
         states = actions.new_empty(*actions.shape[:-1], 4)
         rows, time = actions.shape[:-2].numel(), actions.shape[-2]
-        dispatch.in_parts(
-            kinematics_cpu.rollout, kinematics_cpu.SMALLEST_PART, (dt_s, held),
+        kinematics_cpu.rollout(
             state.expand(*actions.shape[:-2], 4).reshape(rows, 4),
-            actions.reshape(rows, time, 2), states.view(rows, time, 4),
-        )  # fmt: skip
+            actions.reshape(rows, time, 2),
+            states.view(rows, time, 4),
+            shared=(dt_s, held),
+        )
         return states
 
     @staticmethod
@@ -131,11 +144,14 @@ class _Scan(torch.autograd.Function):
         rows, time = actions.shape[:-2].numel(), actions.shape[-2]
         to_state = actions.new_empty(rows, 4)
         to_actions = actions.new_empty(rows, time, 2)
-        dispatch.in_parts(
-            kinematics_cpu.rollout_gradient, kinematics_cpu.SMALLEST_PART, (ctx.dt_s, ctx.held),
+        kinematics_cpu.rollout_gradient(
             state.expand(*actions.shape[:-2], 4).reshape(rows, 4),
-            actions.reshape(rows, time, 2), gradient.reshape(rows, time, 4), to_state, to_actions,
-        )  # fmt: skip
+            actions.reshape(rows, time, 2),
+            gradient.reshape(rows, time, 4),
+            to_state,
+            to_actions,
+            shared=(ctx.dt_s, ctx.held),
+        )
         to_state = to_state.view(*actions.shape[:-2], 4).sum_to_size(state.shape)
         return to_state, to_actions.view(actions.shape), None, None
 

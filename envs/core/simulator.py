@@ -13,7 +13,9 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from ppuu import kinematics
-from ppuu.backends import advance_cpu, dispatch
+from ppuu.backends import advance_cpu
+from ppuu.backends.dispatch import constant_float32, paired
+from ppuu.backends.take import take, take_fractions
 from ppuu.kinematics import ActionBounds
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.perception.raster import draw_into
@@ -321,10 +323,7 @@ class Simulator:
         if self.traffic.reacts:
             self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
         others = self.traffic.neighbours(envs, self._of(self.vehicle, envs), frame)
-        if dispatch.applies(self.state, others.table_boxes, self.road_map.atlas):
-            places = self._move_by_loop(envs, actions, others)
-        else:
-            places = self._move_by_tensors(envs, actions, others)
+        places = self._move(envs, actions, others)
         seen = others
         if self.perception is not None:
             self.perception.add(envs, others)
@@ -332,7 +331,39 @@ class Simulator:
         if self.config.observation is not None:
             self._see(places, self._past[places, :3], seen, self._of(self.road, envs))
 
-    def _move_by_tensors(
+    def _move_compiled(
+        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
+    ) -> Int[Tensor, " envs"]:
+        episodes = (
+            self.state, self.action, self.size_m, self.frame, self.end_frame, self.vehicle,
+            self.road, self.has_goal, self.goal_pose, self.distance_m, self.outcome,
+            self.collision_kind, self.at_fault, self.hit_vehicle, self.clearance_m,
+            self.time_to_collision_s, self._cursor,
+        )  # fmt: skip
+        places = torch.empty_like(envs)
+        tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
+        advance_cpu.advance(
+            envs, actions, others.row, places,
+            shared=(
+                tuple(array.numpy() for array in episodes),
+                self._past.numpy(),
+                tuple(table.contiguous().numpy() for table in tables),
+                self.road_map.nodes,
+                np.float32(self.scene.dt_s),
+                NEAREST,
+                tuple(int(kind) for kind in CollisionKind),
+                tuple(int(code) for code in Outcome),
+            ),
+        )  # fmt: skip
+        return places
+
+    @paired(
+        _move_compiled, advance_cpu.advance,
+        when=lambda self, envs, actions, others: constant_float32(
+            self.state, others.table_boxes, self.road_map.atlas
+        ),
+    )  # fmt: skip
+    def _move(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
     ) -> Int[Tensor, " envs"]:
         """Moves and judges; the places in the rings of what is seen after the move."""
@@ -347,35 +378,6 @@ class Simulator:
         self._cursor[envs] = cursor
         places = envs * self._ring + cursor
         self._past[places] = after
-        return places
-
-    def _move_by_loop(
-        self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
-    ) -> Int[Tensor, " envs"]:
-        """The same in one compiled pass."""
-        episodes = (
-            self.state, self.action, self.size_m, self.frame, self.end_frame, self.vehicle,
-            self.road, self.has_goal, self.goal_pose, self.distance_m, self.outcome,
-            self.collision_kind, self.at_fault, self.hit_vehicle, self.clearance_m,
-            self.time_to_collision_s, self._cursor,
-        )  # fmt: skip
-        places = torch.empty_like(envs)
-        tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
-        dispatch.in_parts(
-            advance_cpu.advance,
-            advance_cpu.SMALLEST_PART,
-            (
-                tuple(array.numpy() for array in episodes),
-                self._past.numpy(),
-                tuple(table.contiguous().numpy() for table in tables),
-                self.road_map.nodes,
-                np.float32(self.scene.dt_s),
-                NEAREST,
-                tuple(int(kind) for kind in CollisionKind),
-                tuple(int(code) for code in Outcome),
-            ),
-            envs, actions, others.row, places,
-        )  # fmt: skip
         return places
 
     def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
@@ -470,7 +472,7 @@ class Simulator:
         config, rows = self._seen()
         past = self._past.index_select(0, rows).view(self.envs, config.frames, 4)
         if pixels and config.images:
-            images = dispatch.take_shares(self._images, rows)
+            images = take_fractions(self._images, rows)
         else:
             images = past.new_empty(len(rows), CHANNELS, 0, 0)
         tracks = road = None
@@ -489,7 +491,7 @@ class Simulator:
     def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
         """The images of ``observe`` as they are kept: coverage times 255."""
         config, rows = self._seen()
-        return dispatch.take(self._images, rows).unflatten(0, (self.envs, config.frames))
+        return take(self._images, rows).unflatten(0, (self.envs, config.frames))
 
     def _seen(self) -> tuple[ObservationConfig, Int[Tensor, " images"]]:
         """What is observed, and the rows of the rings that hold it."""

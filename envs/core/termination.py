@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.backends import contact_cpu, dispatch, termination_cpu
+from ppuu.backends import contact_cpu, termination_cpu
+from ppuu.backends.dispatch import constant_float32, paired
 from ppuu.geometry import clearance, time_to_collision, to_local
 from ppuu.perception.road_map import RoadMap
 
@@ -59,12 +60,34 @@ class Contact:
     time_to_collision_s: Float[Tensor, " envs"]
 
 
+def _contact_compiled(
+    ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
+) -> Contact:
+    found = Contact(
+        kind=torch.empty_like(others.row),
+        at_fault=torch.empty_like(others.row, dtype=torch.bool),
+        vehicle=torch.empty_like(others.row),
+        clearance_m=torch.empty_like(ego_speed_mps),
+        time_to_collision_s=torch.empty_like(ego_speed_mps),
+    )
+    tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
+    kinds = tuple(int(kind) for kind in CollisionKind)
+    contact_cpu.contact(
+        ego_box, ego_speed_mps, others.row, others.ego,
+        found.kind, found.at_fault, found.vehicle, found.clearance_m, found.time_to_collision_s,
+        shared=(*(table.numpy() for table in tables), NEAREST, kinds),
+    )  # fmt: skip
+    return found
+
+
+@paired(
+    _contact_compiled, contact_cpu.contact,
+    when=lambda ego_box, ego_speed_mps, others: constant_float32(ego_box, others.table_boxes),
+)  # fmt: skip
 def contact(
     ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
 ) -> Contact:
     """Exact box tests against the nearest vehicles."""
-    if dispatch.applies(ego_box, others.table_boxes):
-        return _contact_by_loops(ego_box, ego_speed_mps, others)
     offset = others.boxes[..., :2] - ego_box[:, None, :2]
     # A lower bound of the clearance orders the candidates, so that a long lorry is not
     # overlooked for a nearer car.
@@ -94,28 +117,6 @@ def contact(
     )
 
 
-def _contact_by_loops(
-    ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
-) -> Contact:
-    found = Contact(
-        kind=torch.empty_like(others.row),
-        at_fault=torch.empty_like(others.row, dtype=torch.bool),
-        vehicle=torch.empty_like(others.row),
-        clearance_m=torch.empty_like(ego_speed_mps),
-        time_to_collision_s=torch.empty_like(ego_speed_mps),
-    )
-    tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
-    kinds = tuple(int(kind) for kind in CollisionKind)
-    dispatch.in_parts(
-        contact_cpu.contact,
-        contact_cpu.SMALLEST_PART,
-        (*(table.numpy() for table in tables), NEAREST, kinds),
-        ego_box, ego_speed_mps, others.row, others.ego,
-        found.kind, found.at_fault, found.vehicle, found.clearance_m, found.time_to_collision_s,
-    )  # fmt: skip
-    return found
-
-
 def _velocity(
     boxes: Float[Tensor, "envs slots 5"], speed_mps: Float[Tensor, "envs #slots"]
 ) -> Float[Tensor, "envs slots 2"]:
@@ -132,6 +133,18 @@ def _kind(ego_box: Float[Tensor, "envs 5"], other: Float[Tensor, "envs 5"]) -> I
     return torch.where(across.abs() > along.abs(), int(CollisionKind.SIDE), lengthwise)
 
 
+def _off_the_road_compiled(
+    ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], road_map: RoadMap
+) -> Bool[Tensor, " envs"]:
+    lost = torch.empty_like(road, dtype=torch.bool)
+    termination_cpu.off_the_road(ego_box, road, lost, shared=road_map.nodes)
+    return lost
+
+
+@paired(
+    _off_the_road_compiled, termination_cpu.off_the_road,
+    when=lambda ego_box, road, road_map: constant_float32(ego_box, road_map.atlas),
+)  # fmt: skip
 def off_the_road(
     ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], road_map: RoadMap
 ) -> Bool[Tensor, " envs"]:
@@ -139,17 +152,6 @@ def off_the_road(
 
     The flanks keep the painted gaps between lanes (a gore narrower than the car) from counting.
     """
-    if dispatch.applies(ego_box, road_map.atlas):
-        lost = torch.empty_like(road, dtype=torch.bool)
-        dispatch.in_parts(
-            termination_cpu.off_the_road,
-            termination_cpu.SMALLEST_PART,
-            road_map.nodes,
-            ego_box,
-            road,
-            lost,
-        )
-        return lost
     x, y, heading, _, width = ego_box.unbind(-1)
     across = width[:, None] * ego_box.new_tensor([0.0, 0.5, -0.5])
     x = x[:, None] - heading.sin()[:, None] * across
@@ -158,6 +160,29 @@ def off_the_road(
     return off[:, 0] & (off[:, 1] | off[:, 2])
 
 
+def _outcomes_compiled(
+    state: Float[Tensor, "envs 4"],
+    frame: Int[Tensor, " envs"],
+    end_frame: Int[Tensor, " envs"],
+    has_goal: Bool[Tensor, " envs"],
+    goal_pose: Float[Tensor, "envs 3"],
+    lost: Bool[Tensor, " envs"],
+    collided: Bool[Tensor, " envs"],
+) -> Int[Tensor, " envs"]:
+    outcome = torch.empty_like(frame)
+    termination_cpu.outcomes(
+        state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome,
+        shared=(tuple(int(code) for code in Outcome),),
+    )  # fmt: skip
+    return outcome
+
+
+@paired(
+    _outcomes_compiled, termination_cpu.outcomes,
+    when=lambda state, frame, end_frame, has_goal, goal_pose, lost, collided: constant_float32(
+        state, goal_pose
+    ),
+)  # fmt: skip
 def outcomes(
     state: Float[Tensor, "envs 4"],
     frame: Int[Tensor, " envs"],
@@ -172,14 +197,6 @@ def outcomes(
     Without a goal line the human's last pose is where the recorded road ends: beyond it nobody is
     off the road.
     """
-    if dispatch.applies(state, goal_pose):
-        outcome = torch.empty_like(frame)
-        dispatch.in_parts(
-            termination_cpu.outcomes, termination_cpu.SMALLEST_PART,
-            (tuple(int(code) for code in Outcome),),
-            state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome,
-        )  # fmt: skip
-        return outcome
     outcome = torch.full_like(frame, int(Outcome.RUNNING))
     good = torch.where(has_goal, int(Outcome.ARRIVED), int(Outcome.SURVIVED))
     late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))

@@ -7,20 +7,21 @@ What ``Simulator._advance`` does with tensor operations; made of the same pieces
 from __future__ import annotations
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
 
 from .contact_cpu import contact_of
+from .kernel import kernel
 from .termination_cpu import is_off_the_road, outcome_of
-
-SMALLEST_PART = 64
-"""Environments; waking another thread for fewer takes longer than moving them."""
 
 f32 = np.float32
 
 
+@kernel(smallest_part=64)  # environments
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def advance(
     envs, actions, row, place, episodes, past, tables, road_map, dt_s, nearest, kinds, codes
 ):
@@ -68,6 +69,7 @@ def advance(
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _move(state, action, dt_s):
     """``ppuu.kinematics.step`` in place; the distance between the two positions."""
     speed, half, x, y = state[3], f32(0.5), state[0], state[1]

@@ -12,16 +12,16 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from .kernel import kernel
 from .trapezoid_cpu import height, integral, slopes
 
-SMALLEST_PART = 16
-"""Paths; waking another thread for fewer takes longer than computing them."""
 PIECES = 4
 """Parts of a box along its length, each taken for a rectangle along the ego's axes."""
 
 f32 = np.float32
 
 
+@kernel(smallest_part=16)  # paths
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def moments(ego, sizes, owner, out, boxes):
@@ -121,6 +121,7 @@ def piece(length, width, cos, sin):
     return side * f32(ratio), side / f32(ratio), slope
 
 
+@kernel(smallest_part=16)  # paths
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def gradient(ego, sizes, owner, by_out, to_ego, to_sizes, boxes):

@@ -6,18 +6,20 @@ The formulas are those of ``ppuu.geometry``, one pair of boxes at a time.
 from __future__ import annotations
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
 
-SMALLEST_PART = 64
-"""Environments; another thread for fewer costs more than it tests."""
+from .kernel import kernel
 
 f32 = np.float32
 _NEVER = f32(np.inf)
 
 
+@kernel(smallest_part=64)  # environments
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def contact(
     ego_box, ego_speed, row, ego, kind, at_fault, hit, gap_m, soonest_s,
     boxes, speed, occupant, nearest, kinds,
@@ -42,6 +44,7 @@ def contact(
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def contact_of(own, own_speed, ego, table, speed, occupant, slot, bound, kinds):
     """One ego's contact: kind, fault, vehicle hit, clearance and time to collision.
 
@@ -70,6 +73,7 @@ def contact_of(own, own_speed, ego, table, speed, occupant, slot, bound, kinds):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _nearest_slots(own, table, occupant, ego, slot, bound):
     """Fills ``slot`` with the nearest others by a lower bound of the distance; how many."""
     count = 0
@@ -94,11 +98,13 @@ def _nearest_slots(own, table, occupant, ego, slot, bound):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _norm(x, y):
     return np.sqrt(x * x + y * y)
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _turn(own, other, cos, sin):
     """Cosines and sines of the ego's heading, the other's, and the angle between them."""
     other_cos, other_sin = f32(math.cos(other[2])), f32(math.sin(other[2]))
@@ -107,6 +113,7 @@ def _turn(own, other, cos, sin):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _offsets(own, other, turn):
     """The other's centre in the ego's axes, and the ego's in the other's (both as distances)."""
     cos, sin, other_cos, other_sin, _, _ = turn
@@ -118,6 +125,7 @@ def _offsets(own, other, turn):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _reach(own, other, turn):
     """Half the sum of both boxes' extents along the ego's axes, then along the other's."""
     _, _, _, _, c, s = turn
@@ -131,6 +139,7 @@ def _reach(own, other, turn):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _separation(own, other, turn):
     """Largest gap along the four box axes: negative, and the penetration, if they overlap."""
     offset, reach = _offsets(own, other, turn), _reach(own, other, turn)
@@ -141,6 +150,7 @@ def _separation(own, other, turn):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def overlap(own, other):
     """Whether two boxes share area; touching is not overlap."""
     cos, sin = f32(math.cos(own[2])), f32(math.sin(own[2]))
@@ -148,6 +158,7 @@ def overlap(own, other):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _distance(own, other, turn):
     """Euclidean distance of two boxes that do not overlap: of a corner of one from the other."""
     cos, sin, other_cos, other_sin, _, _ = turn
@@ -158,6 +169,7 @@ def _distance(own, other, turn):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _corner_distance(box, cos, sin, other, other_cos, other_sin):
     half, least = f32(0.5), _NEVER
     for corner in range(4):
@@ -172,6 +184,7 @@ def _corner_distance(box, cos, sin, other, other_cos, other_sin):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _time_to_collision(own, other, own_speed, other_speed, turn):
     """Seconds until the boxes overlap if both keep velocity and heading; inf if never."""
     cos, sin, other_cos, other_sin, _, _ = turn
@@ -194,6 +207,7 @@ def _time_to_collision(own, other, own_speed, other_speed, turn):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def _kind(own, other, cos, sin, kinds):
     x, y = other[0] - own[0], other[1] - own[1]
     along = (cos * x + sin * y) / (own[3] + other[3])

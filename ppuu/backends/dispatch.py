@@ -1,130 +1,114 @@
-"""Loops compiled by numba beside tensor operations: when they apply, and how they share threads.
+"""Which of two implementations computes a function: compiled kernels or tensor operations.
 
-Where numbers lie in main memory and no gradient is wanted, one compiled pass over the data beats
-a tensor operation for every step of a formula, with its temporaries and its overhead.  The tensor
-operations stay: for gradients, for GPUs, and as what the loops are tested against.
+In main memory one compiled pass over the data beats a tensor operation for every step of a
+formula, with its temporaries and its overhead.  The tensor operations serve GPUs, the gradients
+that a kernel has none of, and as the reference that kernels are tested against
+(``tests/ppuu/backends``).
 """
 
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import no_type_check
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MethodType
+from typing import Any, Generic, ParamSpec, TypeVar
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
-from numba import njit
 from torch import Tensor
 
-_SMALLEST_COPY = 256
+from .kernel import Kernel
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_only_tensors = ContextVar("only_tensors", default=False)
 
 
-def applies(*tensors: Tensor) -> bool:
-    """Whether tensors can be handed to loops: float32 in main memory, no gradient wanted."""
-    plain = all(tensor.dtype == torch.float32 and tensor.is_cpu for tensor in tensors)
-    return plain and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+class Paired(Generic[_P, _R]):
+    """A function, or a method, with two implementations.
 
+    A call takes the compiled one where ``applies`` says that its kernels can read the arguments.
 
-def plain(*tensors: Tensor) -> bool:
-    """Whether loops with gradients of their own can serve: numbers of one kind, in main memory.
-
-    Inside ``torch.vmap`` tensors are batches in disguise, which no loop can read.
+    Attributes:
+        tensors: made of tensor operations.
+        compiled: launches kernels; takes the same arguments and gives the same result, to rounding.
+        kernels: that ``compiled``, or the gradient of its result, launches.
+        applies: whether ``compiled`` can serve; takes the same arguments.
     """
-    kinds = {tensor.dtype for tensor in tensors}
-    return len(kinds) == 1 and all(
+
+    def __init__(
+        self,
+        tensors: Callable[_P, _R],
+        compiled: Callable[_P, _R],
+        kernels: tuple[Kernel, ...],
+        applies: Callable[_P, bool],
+    ):
+        functools.update_wrapper(self, tensors)
+        self.tensors, self.compiled = tensors, compiled
+        self.kernels, self.applies = kernels, applies
+
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if not _only_tensors.get() and self.applies(*args, **kwargs):
+            return self.compiled(*args, **kwargs)
+        return self.tensors(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., _R]:
+        return self if instance is None else MethodType(self, instance)
+
+
+def paired(
+    compiled: Callable[_P, _R], *kernels: Kernel, when: Callable[..., bool]
+) -> Callable[[Callable[_P, _R]], Paired[_P, _R]]:
+    """Gives tensor operations a compiled implementation.
+
+    Args:
+        compiled, kernels: as of ``Paired``.
+        when: its ``applies``: one of the conditions below, of the tensors among the arguments.
+    """
+
+    def pair(tensors: Callable[_P, _R]) -> Paired[_P, _R]:
+        return Paired(tensors, compiled, kernels, when)
+
+    return pair
+
+
+@contextmanager
+def only_tensors() -> Iterator[None]:
+    """Inside, every paired function takes its tensor operations: the reference for kernels."""
+    token = _only_tensors.set(True)
+    try:
+        yield
+    finally:
+        _only_tensors.reset(token)
+
+
+def constant_float32(*tensors: Tensor) -> bool:
+    """Whether kernels without gradients can serve: float32 in main memory, no gradient wanted."""
+    readable = all(tensor.dtype == torch.float32 and tensor.is_cpu for tensor in tensors)
+    return readable and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+
+
+def floating(*tensors: Tensor) -> bool:
+    """Whether kernels with gradients of their own can serve: of one precision, in main memory.
+
+    Inside ``torch.vmap`` tensors are batches in disguise, which no kernel can read.
+    """
+    dtypes = {tensor.dtype for tensor in tensors}
+    return len(dtypes) == 1 and all(
         tensor.is_cpu and tensor.is_floating_point() and not _in_vmap(tensor) for tensor in tensors
     )
 
 
-def single(*tensors: Tensor) -> bool:
-    """``plain`` in single precision, which loops with constants of their own are compiled for."""
-    return tensors[0].dtype == torch.float32 and plain(*tensors)
+def float32(*tensors: Tensor) -> bool:
+    """``floating`` in single precision, for kernels that compute with float32 constants."""
+    return tensors[0].dtype == torch.float32 and floating(*tensors)
 
 
-@functools.lru_cache(maxsize=64)
-def owners(rows: int, owners: int) -> Int[Tensor, " rows"]:
-    """Which of so many owners each row belongs to, equally many of them in a row."""
-    return torch.arange(rows) // (rows // owners)
+def wants_gradient(tensor: Tensor) -> bool:
+    """Whether a result that depends on a tensor has to carry its gradient."""
+    return torch.is_grad_enabled() and tensor.requires_grad
 
 
-def _in_vmap(tensor: Tensor) -> bool:
+def _in_vmap(tensor: Any) -> bool:
     return torch._C._functorch.is_functorch_wrapped_tensor(tensor)  # type: ignore[attr-defined]
-
-
-def in_parts(loop: Callable, smallest: int, shared: tuple, *batched: Tensor) -> None:
-    """Runs ``loop(*batched, *shared)`` on parts of the batch side by side.
-
-    As many parts as torch has threads, so ``torch.set_num_threads`` governs both.
-
-    Args:
-        loop: compiled with ``nogil``; writes its results into some of the tensors.
-        smallest: elements of a part for which another thread pays.
-        shared: arrays and numbers that all parts need.
-        batched: ``(batch, ...)`` each; those that are written must be contiguous.
-    """
-    arrays = [tensor.detach().contiguous().numpy() for tensor in batched]
-    count = len(arrays[0])
-    parts = max(1, min(torch.get_num_threads(), count // smallest))
-    edges = [count * part // parts for part in range(parts + 1)]
-
-    part = functools.partial(_part, loop, arrays, shared)
-    pairs = zip(edges[1:-1], edges[2:], strict=True)
-    pending = [_pool(os.getpid()).submit(part, *pair) for pair in pairs]
-    part(edges[0], edges[1])
-    for work in pending:
-        work.result()
-
-
-def _part(
-    loop: Callable, arrays: Sequence[np.ndarray], shared: tuple, first: int, last: int
-) -> None:
-    loop(*(array[first:last] for array in arrays), *shared)
-
-
-def take(table: UInt8[Tensor, "rows *rest"], row: Int[Tensor, " n"]) -> UInt8[Tensor, "n *rest"]:
-    """``table[row]`` for large rows of bytes, without waking torch's threads."""
-    if not table.is_cpu:
-        return table.index_select(0, row)
-    taken = table.new_empty(len(row), *table.shape[1:])
-    in_parts(_take, _SMALLEST_COPY, (table.flatten(1).numpy(),), row, taken.flatten(1))
-    return taken
-
-
-def take_shares(
-    table: UInt8[Tensor, "rows *rest"], row: Int[Tensor, " n"]
-) -> Float[Tensor, "n *rest"]:
-    """``table[row] / 255``, likewise, in one pass."""
-    if not table.is_cpu:
-        return table.index_select(0, row) / 255.0
-    taken = torch.empty(len(row), *table.shape[1:])
-    shared = (table.flatten(1).numpy(), np.float32(1 / 255))
-    in_parts(_take_scaled, _SMALLEST_COPY, shared, row, taken.flatten(1))
-    return taken
-
-
-@njit(nogil=True, cache=True)
-@no_type_check
-def _take(row, out, table):
-    for k in range(len(row)):
-        # Assigning whole rows is ten times slower: numba does not see that it may copy blocks.
-        first = row[k]
-        for j in range(table.shape[1]):
-            out[k, j] = table[first, j]
-
-
-@njit(nogil=True, cache=True)
-@no_type_check
-def _take_scaled(row, out, table, unit):
-    for k in range(len(row)):
-        first = row[k]
-        for j in range(table.shape[1]):
-            out[k, j] = unit * table[first, j]
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(process: int) -> ThreadPoolExecutor:
-    """The threads of this process; a forked child starts its own."""
-    return ThreadPoolExecutor(thread_name_prefix="ppuu-loop")

@@ -8,10 +8,10 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-SMALLEST_PART = 256
-"""Rows; waking another thread for fewer takes longer than computing them."""
+from .kernel import kernel
 
 
+@kernel(smallest_part=256)  # rows
 @njit(nogil=True, error_model="numpy", cache=True)
 @no_type_check
 def rollout(state, actions, out, dt, held):
@@ -39,6 +39,7 @@ def rollout(state, actions, out, dt, held):
             out[r, t, 0], out[r, t, 1], out[r, t, 2], out[r, t, 3] = x, y, heading, speed
 
 
+@kernel(smallest_part=256)  # rows
 @njit(nogil=True, error_model="numpy", cache=True)
 @no_type_check
 def rollout_gradient(state, actions, gradient, to_state, to_actions, dt, held):

@@ -12,10 +12,8 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from .kernel import kernel
 from .trapezoid_cpu import height, integral, slopes
-
-SMALLEST_PART = 4
-"""Paths; waking another thread for fewer takes longer than computing them."""
 
 f32 = np.float32
 
@@ -43,6 +41,7 @@ def window(x, y, cos, sin, ahead, behind, side, rows, columns, pixel):
     return int(first_row), int(last_row), int(first_column), int(last_column)
 
 
+@kernel(smallest_part=4)  # paths
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def moments(offset, sizes, owner, out, images, pixel_m):
@@ -104,6 +103,7 @@ def moments(offset, sizes, owner, out, images, pixel_m):
                         out[r, k, t, m, 1] = moving
 
 
+@kernel(smallest_part=4)  # paths
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def gradient(offset, sizes, owner, by_out, to_offset, to_sizes, images, pixel_m, to_images):

@@ -12,34 +12,12 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
-SMALLEST_PART = 16
-"""Images; waking another thread for fewer takes longer than drawing them."""
-
-SMALLEST_READ = 4096
-"""Rows of points, likewise."""
+from .kernel import kernel
 
 f32 = np.float32
 
 
-@njit(nogil=True, error_model="numpy", cache=True)
-@no_type_check
-def draw(pose, row, ego, road, place, out, full, others, road_map, pixel_m, channels):
-    """Whole images: roads, then boxes.
-
-    Args:
-        pose, row, ego, road, place: ``(batch, ...)``, and ``out``, ``full``, ``pixel_m``: as below.
-        others: boxes and occupants of ``draw_boxes``.
-        road_map: the last of ``draw_road``'s arguments, from ``nodes`` on.
-        channels: of lane lines, vehicles and off-road.
-    """
-    lanes, vehicles, offroad = channels
-    nodes, per_metre, offset, low, high = road_map
-    draw_road(
-        pose, road, place, out, full, nodes, per_metre, offset, low, high, pixel_m, lanes, offroad
-    )
-    draw_boxes(pose, row, ego, place, out, full, *others, pixel_m, vehicles)
-
-
+@kernel(smallest_part=16)  # images
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def draw_road(
@@ -147,6 +125,7 @@ def coverage(nodes, x, y, channel):
     return _UNIT * _between(near, far, x - f32(i), y - f32(j), np.uint32(8 * channel))
 
 
+@kernel(smallest_part=4096)  # rows of points
 @njit(nogil=True, error_model="numpy", cache=True)
 @no_type_check
 def read(x_m, y_m, road, out, nodes, per_metre, offset, low, high):
@@ -171,6 +150,7 @@ def read(x_m, y_m, road, out, nodes, per_metre, offset, low, high):
                 out[b, channel, point] = coverage(nodes, x, y, channel)
 
 
+@kernel(smallest_part=16)  # images
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def draw_boxes(pose, row, ego, place, out, full, boxes, occupant, pixel_m, channel):

@@ -8,16 +8,16 @@ from typing import no_type_check
 import numpy as np
 from numba import njit
 
+from .kernel import kernel
 from .trapezoid_cpu import integral
 
-SMALLEST_PART = 16
-"""Paths; waking another thread for fewer takes longer than computing them."""
 ALONG, ACROSS = 2, 13
 """Cells that a mask is cut into."""
 
 f32 = np.float32
 
 
+@kernel(smallest_part=16)  # paths
 @njit(nogil=True, fastmath=True, error_model="numpy", cache=True)
 @no_type_check
 def road_masses(ego, sizes, road, out, slopes, channels, nodes, per_metre, offset, low, high):

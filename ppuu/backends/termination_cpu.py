@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
 
+from .kernel import kernel
 from .raster_cpu import coverage
-
-SMALLEST_PART = 2048
-"""Environments; another thread for fewer costs more than it decides."""
 
 f32 = np.float32
 _OFFROAD_CHANNEL = 1
 
 
+@kernel(smallest_part=2048)  # environments
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def off_the_road(box, road, lost, nodes, per_metre, offset, low, high):
     """Whether the centre and one of the flanks lie off the drivable area.
 
@@ -32,6 +33,7 @@ def off_the_road(box, road, lost, nodes, per_metre, offset, low, high):
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def is_off_the_road(box, nodes, per_metre, offset, low, high):
     """The same of one box on its road."""
     cos, sin = f32(math.cos(box[2])), f32(math.sin(box[2]))
@@ -47,7 +49,9 @@ def is_off_the_road(box, nodes, per_metre, offset, low, high):
     return False
 
 
+@kernel(smallest_part=2048)  # environments
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def outcomes(state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome, codes):
     """How each episode stands.
 
@@ -66,6 +70,7 @@ def outcomes(state, frame, end_frame, has_goal, goal_pose, lost, collided, outco
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
 def outcome_of(state, late, has_goal, goal_pose, lost, collided, codes):
     """One episode's; of several endings at once the first that is tested here."""
     running, arrived, survived, timeout, collision, offroad = codes

@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from ..backends import dispatch, raster_cpu
+from ..backends import raster_cpu
+from ..backends.dispatch import constant_float32, paired
 from ..recordings.road import Road
 from ..units import LINE_WIDTH_M
 from .raster_image import FULL, Images, RasterConfig, blank_images, require_finite_pose
@@ -93,6 +94,21 @@ class RoadMap:
         nodes = raster_cpu.pack(self.atlas.numpy())
         return nodes, np.float32(self.scale[0] * unit[0]), offset, low, high
 
+    def _read_compiled(
+        self,
+        x_m: Float[Tensor, "batch *points"],
+        y_m: Float[Tensor, "batch *points"],
+        road: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch 2 *points"]:
+        shape = (len(road), math.prod(x_m.shape[1:]))
+        coverage = x_m.new_empty(shape[0], 2, shape[1])
+        raster_cpu.read(x_m.reshape(shape), y_m.reshape(shape), road, coverage, shared=self.nodes)
+        return coverage.view(len(road), 2, *x_m.shape[1:])
+
+    @paired(
+        _read_compiled, raster_cpu.read,
+        when=lambda self, x_m, y_m, road: constant_float32(x_m, y_m, self.atlas),
+    )  # fmt: skip
     def read(
         self,
         x_m: Float[Tensor, "batch *points"],
@@ -100,14 +116,6 @@ class RoadMap:
         road: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch 2 *points"]:
         """Lane-line and off-road coverage at world points; outside the grid all is off-road."""
-        if dispatch.applies(x_m, y_m, self.atlas):
-            shape = (len(road), math.prod(x_m.shape[1:]))
-            found = x_m.new_empty(shape[0], 2, shape[1])
-            dispatch.in_parts(
-                raster_cpu.read, raster_cpu.SMALLEST_READ, self.nodes,
-                x_m.reshape(shape), y_m.reshape(shape), road, found,
-            )  # fmt: skip
-            return found.view(len(road), 2, *x_m.shape[1:])
         points = torch.stack([y_m, x_m], dim=-1).view(len(road), 1, -1, 2)
         place = points * self.scale + self.offset[road][:, None, None]
         return self.look_up(place, road).view(len(road), 2, *x_m.shape[1:])
@@ -164,6 +172,21 @@ class LocalRoad:
         return LocalRoad(self.road_map, self.road.repeat_interleave(copies, 0))
 
 
+def _draw_road_compiled(
+    pose: Float[Tensor, "batch 3"],
+    road: Int[Tensor, " batch"],
+    road_map: RoadMap,
+    config: RasterConfig,
+) -> Float[Tensor, "batch 2 rows columns"]:
+    images, place = blank_images(pose, 2, config)
+    draw_road_into(pose, road, road_map, config, images, place, (0, 1))
+    return images
+
+
+@paired(
+    _draw_road_compiled, raster_cpu.draw_road,
+    when=lambda pose, road, road_map, config: constant_float32(pose, road_map.atlas),
+)  # fmt: skip
 def draw_road(
     pose: Float[Tensor, "batch 3"],
     road: Int[Tensor, " batch"],
@@ -172,10 +195,6 @@ def draw_road(
 ) -> Float[Tensor, "batch 2 rows columns"]:
     """The lane and off-road channels as seen from poses."""
     pixel = config.metres_per_pixel
-    if dispatch.applies(pose, road_map.atlas):
-        images, place = blank_images(pose, 2, config)
-        _loop_over_roads(pose, road, road_map, config, images, place, (0, 1))
-        return images
     row = torch.arange(config.rows, device=pose.device, dtype=pose.dtype)
     column = torch.arange(config.columns, device=pose.device, dtype=pose.dtype)
     ahead = (0.5 * (config.rows - 1) - row)[:, None, None] * pixel
@@ -189,7 +208,7 @@ def draw_road(
     return road_map.look_up(place, road)
 
 
-def _loop_over_roads(
+def draw_road_into(
     pose: Float[Tensor, "batch 3"],
     road: Int[Tensor, " batch"],
     road_map: RoadMap,
@@ -198,11 +217,10 @@ def _loop_over_roads(
     place: Int[Tensor, " batch"],
     channels: tuple[int, int],
 ) -> None:
+    """Launches the kernel on two channels of images; ``place`` numbers those to draw."""
     require_finite_pose(pose)
     pixel_m = np.float32(config.metres_per_pixel)
-    dispatch.in_parts(
-        raster_cpu.draw_road,
-        raster_cpu.SMALLEST_PART,
-        (images.numpy(), FULL[images.dtype], *road_map.nodes, pixel_m, *channels),
+    raster_cpu.draw_road(
         pose, road, place,
+        shared=(images.numpy(), FULL[images.dtype], *road_map.nodes, pixel_m, *channels),
     )  # fmt: skip

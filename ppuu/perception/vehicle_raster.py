@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..backends import dispatch, raster_cpu
+from ..backends import raster_cpu
+from ..backends.dispatch import constant_float32, paired
 from ..geometry import to_local
 from ..recordings.neighbours import Neighbours
 from .raster_image import FULL, Images, RasterConfig, blank_images
@@ -16,6 +17,18 @@ _COMPACT_M = (6.5, 3.0)
 """Boxes up to this extent (all cars) share windows of one small size; lorries get larger ones."""
 
 
+def _draw_boxes_compiled(
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch rows columns"]:
+    return draw_vehicles(boxes.new_zeros(len(boxes), 3), boxes, visible, config)
+
+
+@paired(
+    _draw_boxes_compiled, raster_cpu.draw_boxes,
+    when=lambda boxes, visible, config: constant_float32(boxes),
+)  # fmt: skip
 def draw_boxes(
     boxes: Float[Tensor, "batch boxes 5"],
     visible: Bool[Tensor, "batch boxes"],
@@ -27,8 +40,6 @@ def draw_boxes(
     are evaluated at once and added into place.  Coverage is the product of the overlaps along
     the box's two axes: exact for boxes along the pixel grid, anti-aliased for turned ones.
     """
-    if dispatch.applies(boxes):
-        return draw_vehicles(boxes.new_zeros(len(boxes), 3), boxes, visible, config)
     return _draw_weighted(boxes, visible, torch.ones_like(boxes[..., :1]), config)[:, 0].clamp(
         max=1
     )
@@ -66,7 +77,7 @@ def _draw_weighted(
     return image
 
 
-def _loop_over_boxes(
+def draw_boxes_into(
     pose: Float[Tensor, "batch 3"],
     others: Neighbours,
     config: RasterConfig,
@@ -74,23 +85,14 @@ def _loop_over_boxes(
     place: Int[Tensor, " batch"],
     channel: int,
 ) -> None:
-    dispatch.in_parts(
-        raster_cpu.draw_boxes,
-        raster_cpu.SMALLEST_PART,
-        (
-            images.numpy(),
-            FULL[images.dtype],
-            *vehicle_tables(others),
-            np.float32(config.metres_per_pixel),
-            channel,
-        ),
+    """Launches the kernel on one channel of images; ``place`` numbers those to draw."""
+    raster_cpu.draw_boxes(
         pose, others.row, others.ego, place,
+        shared=(
+            images.numpy(), FULL[images.dtype], others.table_boxes.contiguous().numpy(),
+            others.table_vehicle.numpy(), np.float32(config.metres_per_pixel), channel,
+        ),
     )  # fmt: skip
-
-
-def vehicle_tables(others: Neighbours) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes and occupants for the loops."""
-    return others.table_boxes.contiguous().numpy(), others.table_vehicle.numpy()
 
 
 def _draw_windows(
@@ -143,6 +145,21 @@ def _overlap(
     return torch.minimum(share.clamp(min=0.0), extent.clamp(max=1.0))
 
 
+def _draw_vehicles_compiled(
+    pose: Float[Tensor, "batch 3"],
+    boxes: Float[Tensor, "batch boxes 5"],
+    visible: Bool[Tensor, "batch boxes"],
+    config: RasterConfig,
+) -> Float[Tensor, "batch rows columns"]:
+    images, place = blank_images(pose, 1, config)
+    draw_boxes_into(pose, Neighbours.of(boxes, visible), config, images, place, 0)
+    return images[:, 0]
+
+
+@paired(
+    _draw_vehicles_compiled, raster_cpu.draw_boxes,
+    when=lambda pose, boxes, visible, config: constant_float32(pose, boxes),
+)  # fmt: skip
 def draw_vehicles(
     pose: Float[Tensor, "batch 3"],
     boxes: Float[Tensor, "batch boxes 5"],
@@ -150,10 +167,6 @@ def draw_vehicles(
     config: RasterConfig,
 ) -> Float[Tensor, "batch rows columns"]:
     """The vehicle channel as seen from poses, boxes given in the world."""
-    if dispatch.applies(pose, boxes):
-        images, place = blank_images(pose, 1, config)
-        _loop_over_boxes(pose, Neighbours.of(boxes, visible), config, images, place, 0)
-        return images[:, 0]
     return draw_boxes(to_local(boxes, pose[:, None]), visible, config)
 
 

@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..backends import boxes_cpu, dispatch
+from ..backends import boxes_cpu
+from ..backends.dispatch import float32, paired, wants_gradient
+from ..backends.kernel import owners
 from ..geometry import rotate, to_local
 from ..perception.observation import Observation
 from ..perception.road_map import LocalRoad
@@ -54,6 +56,22 @@ class BoxPrediction(Prediction):
         """Exact to the shape of pieces: each box is four, along its length."""
         return self.vehicle_moments(mask, ego)[0]
 
+    def _moments_compiled(
+        self, mask: EgoMask, ego: EgoPath
+    ) -> tuple[
+        Float[Tensor, "batch candidates samples time masks"],
+        Float[Tensor, "batch candidates samples time masks"],
+    ]:
+        mass, momentum = _Moments.apply(ego.states, mask.sizes_m, self._table).unbind(-1)
+        return mass, momentum
+
+    @paired(
+        _moments_compiled, boxes_cpu.moments, boxes_cpu.gradient,
+        # No gradients reach the boxes.
+        when=lambda self, mask, ego: (
+            not wants_gradient(self.states) and float32(ego.states, mask.sizes_m, self.states)
+        ),
+    )  # fmt: skip
     def vehicle_moments(
         self, mask: EgoMask, ego: EgoPath
     ) -> tuple[
@@ -61,15 +79,6 @@ class BoxPrediction(Prediction):
         Float[Tensor, "batch candidates samples time masks"],
     ]:
         """Likewise."""
-        tensors = (ego.states, mask.sizes_m, self.states)
-        constant = not (torch.is_grad_enabled() and self.states.requires_grad)
-        if constant and dispatch.single(*tensors):
-            mass, momentum = _Moments.apply(ego.states, mask.sizes_m, self._table).unbind(-1)
-            return mass, momentum
-        return self._by_tensors(mask, ego)
-
-    def _by_tensors(self, mask: EgoMask, ego: EgoPath) -> tuple[Tensor, Tensor]:
-        """What the compiled pass computes; for GPUs, and for gradients towards the boxes."""
         own = ego.states[:, :, None, :, None]
         ahead, left, turn = to_local(self.states[..., :3], own).unbind(-1)
         cos, sin = torch.cos(turn), torch.sin(turn)
@@ -99,7 +108,7 @@ class BoxPrediction(Prediction):
 
     @cached_property
     def _table(self) -> Float[Tensor, "owners samples time slots 7"]:
-        """For the compiled pass; nothing where there is no vehicle."""
+        """For the kernels; nothing where there is no vehicle."""
         x, y, heading, speed = self.states.detach().unbind(-1)
         size = (self.size_m * self.valid[..., None])[:, None, None, None].expand(
             *self.states.shape[:-1], 2
@@ -204,14 +213,14 @@ class BoxPrediction(Prediction):
 
 
 class _Moments(torch.autograd.Function):
-    """The compiled pass; gradients reach the ego's poses and the masks' sizes."""
+    """The kernels; gradients reach the ego's poses and the masks' sizes."""
 
     @staticmethod
     def forward(ctx, states, sizes, boxes):
         ctx.save_for_backward(states, sizes, boxes)
         batch, candidates, time, masks = sizes.shape[:4]
         found = states.new_empty(batch, candidates, boxes.shape[1], time, masks, 2)
-        _in_parts(boxes_cpu.moments, states, sizes, boxes, found)
+        _launch(boxes_cpu.moments, states, sizes, boxes, found)
         return found
 
     @staticmethod
@@ -220,15 +229,14 @@ class _Moments(torch.autograd.Function):
         states, sizes, boxes = ctx.saved_tensors
         to_states, to_sizes = states.new_empty(states.shape), sizes.new_empty(sizes.shape)
         arguments = (by_moments.contiguous(), to_states, to_sizes)
-        _in_parts(boxes_cpu.gradient, states, sizes, boxes, *arguments)
+        _launch(boxes_cpu.gradient, states, sizes, boxes, *arguments)
         return to_states, to_sizes, None
 
 
-def _in_parts(loop, states, sizes, boxes, *others) -> None:
+def _launch(kernel, states, sizes, boxes, *others) -> None:
     paths = states.shape[0] * states.shape[1]
-    dispatch.in_parts(
-        loop, boxes_cpu.SMALLEST_PART, (boxes.numpy(),),
+    kernel(
         states.reshape(paths, *states.shape[2:]), sizes.reshape(paths, *sizes.shape[2:]),
-        dispatch.owners(paths, len(boxes)),
-        *(other.view(paths, *other.shape[2:]) for other in others),
+        owners(paths, len(boxes)),
+        *(other.view(paths, *other.shape[2:]) for other in others), shared=(boxes.numpy(),),
     )  # fmt: skip

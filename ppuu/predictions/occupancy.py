@@ -11,7 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..backends import dispatch, occupancy_cpu
+from ..backends import occupancy_cpu
+from ..backends.dispatch import float32, paired
+from ..backends.kernel import owners
 from ..geometry import to_world
 from ..perception.observation import Observation
 from ..perception.warp import warp, warp_image
@@ -119,18 +121,27 @@ class OccupancyPrediction(Prediction):
         ego: EgoPath,
     ) -> Float[Tensor, "batch candidates samples time masks moments"]:
         """Mass of the first part; if there are two more, a vector, that along the ego's heading."""
-        offset = self.offset(ego)
-        if dispatch.single(offset, mask.sizes_m, images):
-            return _Moments.apply(offset, mask.sizes_m, images, self.raster.metres_per_pixel)
-        return self._by_tensors(images, mask, offset)
+        return self.moments_from(images, mask, self.offset(ego))
 
-    def _by_tensors(
+    def _moments_compiled(
         self,
         images: Float[Tensor, "batch predicted samples time parts rows columns"],
         mask: EgoMask,
         offset: Float[Tensor, "batch candidates time 3"],
     ) -> Float[Tensor, "batch candidates samples time masks moments"]:
-        """What the compiled pass computes, for GPUs and double precision.
+        return _Moments.apply(offset, mask.sizes_m, images, self.raster.metres_per_pixel)
+
+    @paired(
+        _moments_compiled, occupancy_cpu.moments, occupancy_cpu.gradient,
+        when=lambda self, images, mask, offset: float32(offset, mask.sizes_m, images),
+    )  # fmt: skip
+    def moments_from(
+        self,
+        images: Float[Tensor, "batch predicted samples time parts rows columns"],
+        mask: EgoMask,
+        offset: Float[Tensor, "batch candidates time 3"],
+    ) -> Float[Tensor, "batch candidates samples time masks moments"]:
+        """``_moments`` by the ego's offset from the images.
 
         A square keeps its area and its deviations however it is turned, so each pixel is taken
         for a square along the ego's axes.  All pixels are looked at, so that no shape depends on
@@ -305,7 +316,7 @@ class OccupancyPrediction(Prediction):
 
 
 class _Moments(torch.autograd.Function):
-    """The compiled pass; gradients reach offsets, masks and, where asked for, the images."""
+    """The kernels; gradients reach offsets, masks and, where asked for, the images."""
 
     @staticmethod
     def forward(ctx, offset, sizes, images, pixel_m):
@@ -314,7 +325,7 @@ class _Moments(torch.autograd.Function):
         batch, candidates, time, masks = sizes.shape[:4]
         moments = 1 if images.shape[4] == 1 else 2
         found = offset.new_empty(batch, candidates, images.shape[2], time, masks, moments)
-        _in_parts(occupancy_cpu.moments, offset, sizes, images, (pixel_m,), found)
+        _launch(occupancy_cpu.moments, offset, sizes, images, (pixel_m,), found)
         return found
 
     @staticmethod
@@ -324,24 +335,23 @@ class _Moments(torch.autograd.Function):
         to_offset, to_sizes = offset.new_empty(offset.shape), sizes.new_empty(sizes.shape)
         asked = ctx.needs_input_grad[2]
         to_images = images.new_zeros(images.shape if asked else (0, 0, 0, 0, 1, 0, 0))
-        _in_parts(
+        _launch(
             occupancy_cpu.gradient, offset, sizes, images,
             (ctx.pixel_m, to_images.flatten(0, 1).numpy()),
             by_moments.contiguous(), to_offset, to_sizes,
             # Paths that share images add to the same gradient, so one thread takes them all.
-            alone=asked and images.shape[1] < offset.shape[1],
+            one_part=asked and images.shape[1] < offset.shape[1],
         )  # fmt: skip
         return to_offset, to_sizes, to_images if asked else None, None
 
 
-def _in_parts(loop, offset, sizes, images, shared, *others, alone: bool = False) -> None:
+def _launch(kernel, offset, sizes, images, shared, *others, one_part: bool = False) -> None:
     paths = offset.shape[0] * offset.shape[1]
     pixels = images.detach().contiguous().flatten(0, 1)
     pixel_m, *rest = shared
-    dispatch.in_parts(
-        loop, paths + 1 if alone else occupancy_cpu.SMALLEST_PART,
-        (pixels.numpy(), pixel_m, *rest),
+    kernel(
         offset.reshape(paths, *offset.shape[2:]), sizes.reshape(paths, *sizes.shape[2:]),
-        dispatch.owners(paths, len(pixels)),
+        owners(paths, len(pixels)),
         *(other.view(paths, *other.shape[2:]) for other in others),
+        shared=(pixels.numpy(), pixel_m, *rest), one_part=one_part,
     )  # fmt: skip

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..backends import dispatch, road_mass_cpu
+from ..backends import road_mass_cpu
+from ..backends.dispatch import float32, paired, wants_gradient
 from ..perception.road_map import LocalRoad
 from .base import RoadChannel
 from .mask import EgoMask, EgoPath, interval_mass
@@ -24,13 +25,7 @@ def mapped_road_mass(
     Across there are as many cells as lines ask for, along but two: a road hardly turns beside one
     vehicle.  Gradients reach the ego and the masks' sizes.
     """
-    atlas = road.road_map.atlas
-    sizes = mask.sizes_m
-    numbers = _numbers(channels, sizes.shape[3])
-    fixed = not (torch.is_grad_enabled() and sizes.requires_grad)
-    if fixed and dispatch.single(ego.states, sizes, atlas):
-        return _RoadMass.apply(ego.states, sizes, road, numbers)
-    return _by_tensors(road, mask, ego, numbers)
+    return road_masses(road, mask, ego, _numbers(channels, mask.sizes_m.shape[3]))
 
 
 @lru_cache(maxsize=64)
@@ -42,10 +37,22 @@ def _numbers(channels: tuple[RoadChannel, ...], masks: int) -> Int[np.ndarray, "
     return np.array([0 if channel == "lanes" else 1 for channel in named])
 
 
-def _by_tensors(
+def _road_mass_compiled(
     road: LocalRoad, mask: EgoMask, ego: EgoPath, numbers: Int[np.ndarray, " masks"]
 ) -> Float[Tensor, "batch candidates time masks"]:
-    """What the compiled pass computes."""
+    return _RoadMass.apply(ego.states, mask.sizes_m, road, numbers)
+
+
+@paired(
+    _road_mass_compiled, road_mass_cpu.road_masses,
+    when=lambda road, mask, ego, numbers: (
+        not wants_gradient(mask.sizes_m)
+        and float32(ego.states, mask.sizes_m, road.road_map.atlas)
+    ),
+)  # fmt: skip
+def road_masses(
+    road: LocalRoad, mask: EgoMask, ego: EgoPath, numbers: Int[np.ndarray, " masks"]
+) -> Float[Tensor, "batch candidates time masks"]:
     half, ahead, behind, wide, side = mask.sizes_m.unbind(-1)
     along, along_weight = _cells(half, ahead, behind, road_mass_cpu.ALONG)
     across, across_weight = _cells(wide, side, side, road_mass_cpu.ACROSS)
@@ -71,7 +78,7 @@ def _cells(half: Tensor, ahead: Tensor, behind: Tensor, count: int) -> tuple[Ten
 
 
 class _RoadMass(torch.autograd.Function):
-    """The compiled pass; reading the map gives its slopes as well."""
+    """The kernel; reading the map gives its slopes as well."""
 
     @staticmethod
     def forward(ctx, states, sizes, road, numbers):
@@ -80,11 +87,10 @@ class _RoadMass(torch.autograd.Function):
         found = states.new_empty(batch, candidates, time, masks)
         slopes = states.new_empty(batch, candidates, time, masks, 4)
         owner = road.road.repeat_interleave(candidates)
-        dispatch.in_parts(
-            road_mass_cpu.road_masses, road_mass_cpu.SMALLEST_PART,
-            (numbers, *road.road_map.nodes),
+        road_mass_cpu.road_masses(
             states.reshape(paths, time, 4), sizes.reshape(paths, time, masks, 5), owner,
             found.view(paths, time, masks), slopes.view(paths, time, masks, 4),
+            shared=(numbers, *road.road_map.nodes),
         )  # fmt: skip
         ctx.save_for_backward(slopes)
         return found

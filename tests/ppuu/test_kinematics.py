@@ -124,17 +124,6 @@ def test_gradients_of_stops_are_those_of_repeated_steps(held):
         torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
 
 
-def test_tensor_operations_give_what_the_compiled_scan_gives():
-    """Inside vmap, where no loop can read, and in single precision."""
-    state, actions = random_case(hard_braking=True)
-    expected = rollout(state, actions, DT_S, 3)
-    mapped = torch.vmap(lambda s, a: rollout(s, a, DT_S, 3))(state, actions)
-    torch.testing.assert_close(mapped, expected, rtol=0, atol=1e-9)
-    single = rollout(state.float(), actions.float(), DT_S, 3)
-    assert single.dtype == torch.float32
-    torch.testing.assert_close(single.double(), expected, rtol=1e-4, atol=1e-3)
-
-
 def test_batches_of_several_dimensions_are_flat_batches():
     state, actions = random_case()
     found = rollout(state.view(8, 8, 4), actions.view(8, 8, -1, 2), DT_S)

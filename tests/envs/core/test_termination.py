@@ -1,18 +1,13 @@
-"""Contact and endings: compiled loops against tensor operations, and contact against shapely."""
+"""Contact against shapely."""
 
 import math
 from dataclasses import replace
 
-import pytest
 import shapely
 import torch
 
-from envs.core.termination import CollisionKind, Outcome, contact, off_the_road, outcomes
+from envs.core.termination import contact
 from envs.traffic.base import Neighbours
-from ppuu.backends import dispatch
-from ppuu.perception.raster_image import RasterConfig
-from ppuu.perception.road_map import RoadMap
-from ppuu.recordings.road import Road
 
 
 def scenes(envs: int, slots: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Neighbours]:
@@ -33,29 +28,6 @@ def scenes(envs: int, slots: int, seed: int = 0) -> tuple[torch.Tensor, torch.Te
     speed = 30 * torch.rand(rows, slots, generator=random)
     others = Neighbours(boxes(rows, slots), speed, vehicle, row, ego)
     return boxes(envs), 30 * torch.rand(envs, generator=random), others
-
-
-@pytest.mark.parametrize("slots", [2, 12, 40])
-def test_the_loop_finds_what_tensor_operations_find(slots, monkeypatch):
-    ego, speed, others = scenes(3000, slots)
-    loop = contact(ego, speed, others)
-    monkeypatch.setattr(dispatch, "applies", lambda *tensors: False)
-    whole = contact(ego, speed, others)
-    # Where boxes all but touch, rounding decides.
-    clear = whole.clearance_m.abs() > 1e-4
-    assert clear.float().mean() > 0.99
-    assert (whole.kind[clear] != CollisionKind.NONE).any()
-    for name in ("kind", "at_fault", "vehicle"):
-        assert torch.equal(getattr(loop, name)[clear], getattr(whole, name)[clear]), name
-    torch.testing.assert_close(loop.clearance_m, whole.clearance_m, atol=1e-4, rtol=1e-4)
-    grazing = loop.time_to_collision_s.isinf() != whole.time_to_collision_s.isinf()
-    assert grazing.float().mean() < 2e-3
-    torch.testing.assert_close(
-        loop.time_to_collision_s[~grazing],
-        whole.time_to_collision_s[~grazing],
-        atol=1e-3,
-        rtol=1e-3,
-    )
 
 
 def polygon(box) -> shapely.Polygon:
@@ -100,37 +72,3 @@ def test_contact_of_10_000_pairs_agrees_with_shapely():
         assert after.distance(target) < margin
         checked += 1
     assert checked > 200
-
-
-def test_endings_of_the_loop_are_those_of_tensor_operations(monkeypatch):
-    """Every combination of flags, on both sides of the line and of the time limit."""
-    random = torch.Generator().manual_seed(0)
-    envs = 4000
-
-    def flag():
-        return torch.rand(envs, generator=random) < 0.3
-
-    state = 10 * torch.randn(envs, 4, generator=random)
-    goal = torch.cat([torch.randn(envs, 2, generator=random), torch.rand(envs, 1)], dim=1)
-    goal[flag()] = torch.nan
-    frame = torch.randint(10, (envs,), generator=random)
-    end = torch.randint(20, (envs,), generator=random)
-    arguments = (state, frame, end, flag(), goal, flag(), flag())
-    loop = outcomes(*arguments)
-    monkeypatch.setattr(dispatch, "applies", lambda *tensors: False)
-    assert torch.equal(loop, outcomes(*arguments))
-    assert set(loop.tolist()) == {int(code) for code in Outcome}
-
-
-def test_the_loop_finds_the_same_egos_off_the_road(monkeypatch):
-    random = torch.Generator().manual_seed(0)
-    roads = [Road.straight(60.0, 3, 3.5, start_m=-20.0), Road.straight(90.0, 2, 4.0)]
-    road_map = RoadMap.build(roads, RasterConfig())
-    unit = torch.rand(3000, 5, generator=random)
-    box = torch.tensor([-30.0, -4.0, -3.1, 3.0, 1.5]) + unit * torch.tensor([140, 20, 6.2, 8, 1])
-    road = torch.randint(2, (3000,), generator=random)
-    loop = off_the_road(box, road, road_map)
-    monkeypatch.setattr(dispatch, "applies", lambda *tensors: False)
-    whole = off_the_road(box, road, road_map)
-    assert 0.2 < whole.float().mean() < 0.9
-    assert (loop != whole).float().mean() < 2e-3  # where a coverage is 0.5, to rounding

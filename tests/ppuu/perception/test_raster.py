@@ -12,7 +12,7 @@ import torch
 
 from ppuu.geometry import to_world
 from ppuu.perception.raster import draw
-from ppuu.perception.raster_image import LANES, OFFROAD, VEHICLES, RasterConfig
+from ppuu.perception.raster_image import LANES, OFFROAD, RasterConfig
 from ppuu.perception.road_map import RoadMap, draw_road
 from ppuu.perception.vehicle_raster import draw_boxes, draw_vehicles
 from ppuu.perception.warp import warp
@@ -135,34 +135,6 @@ def test_mirrored_traffic_is_a_mirrored_image():
     here = draw_boxes(boxes, everything(boxes), CONFIG)
     there = draw_boxes(mirrored, everything(boxes), CONFIG)
     torch.testing.assert_close(there, here.flip(-1), atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("size", [CONFIG, RasterConfig(64, 40, 0.3)], ids=["default", "other"])
-def test_compiled_loops_draw_what_tensor_operations_draw(size, threads):
-    """Gradients are wanted: tensor operations draw; none are: the loops do."""
-    random = torch.Generator().manual_seed(3)
-    boxes = traffic(140, 20, turn_rad=3.1)
-    # Some egos leave the road, and the drawn part of the world, altogether.
-    pose = torch.randn(140, 3, generator=random) * torch.tensor([40.0, 8.0, 1.0])
-    visible = torch.rand(boxes.shape[:2], generator=random) < 0.8
-    roads = [Road.straight(60.0, 3, 3.5, start_m=-20.0), Road.straight(90.0, 2, 4.0)]
-    road_map = RoadMap.build(roads, size)
-    road = torch.randint(2, (140,), generator=random)
-    slow = draw(pose.clone().requires_grad_(), boxes, visible, road, road_map, size).detach()
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        fast = draw(pose, boxes, visible, road, road_map, size)
-    finally:
-        torch.set_num_threads(before)
-    torch.testing.assert_close(fast, slow, atol=2e-4, rtol=0)
-    x, y = pose[:, :2].T
-    read = road_map.read(x, y, road)
-    slow_read = road_map.read(x.clone().requires_grad_(), y, road).detach()
-    torch.testing.assert_close(read, slow_read, atol=2e-4, rtol=0)
-    torch.testing.assert_close(fast[:, [LANES, OFFROAD]], draw_road(pose, road, road_map, size))
-    torch.testing.assert_close(fast[:, VEHICLES], draw_vehicles(pose, boxes, visible, size))
 
 
 def test_a_forked_process_can_draw():

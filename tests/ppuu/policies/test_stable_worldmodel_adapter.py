@@ -1,5 +1,6 @@
 """Our models behind the protocols of stable-worldmodel, and pytorch-mppi beside our MPPI."""
 
+import importlib.util
 from types import SimpleNamespace
 
 import gymnasium
@@ -69,6 +70,19 @@ def test_actions_continue_a_prefix(scene):
     assert (cost(after[:, None]) <= cost(alone[:, None])).all()
 
 
+@pytest.fixture(scope="module")
+def solvers():
+    """Those of stable-worldmodel, which imports torchvision and uses none of its operators."""
+    if importlib.util.find_spec("stable_worldmodel") is None:
+        pytest.skip("stable-worldmodel is not installed: extra 'solvers'")
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:  # built for a torch with CUDA: its library does not load beside another
+        for name in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{name}", "(Tensor a, Tensor b, float c) -> Tensor")
+    return importlib.import_module("stable_worldmodel.solver")
+
+
 @pytest.mark.parametrize(
     ("solver", "settings"),
     [
@@ -80,8 +94,7 @@ def test_actions_continue_a_prefix(scene):
     ],
 )
 @pytest.mark.parametrize("kind", [CostableModel, ActionableModel])
-def test_solvers_of_stable_worldmodel_plan_in_our_models(scene, solver, settings, kind):
-    solvers = pytest.importorskip("stable_worldmodel.solver", exc_type=ImportError)
+def test_solvers_of_stable_worldmodel_plan_in_our_models(scene, solvers, solver, settings, kind):
     info, road_map = scene
     model = kind(tokens(), road_map, CONFIG)
     box = gymnasium.spaces.Box(-1.0, 1.0, (2, 2), np.float32)

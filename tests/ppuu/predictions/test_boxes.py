@@ -1,4 +1,4 @@
-"""Predicted boxes: masses against an independent exact integral, gradients, compiled passes."""
+"""Predicted boxes: masses against an independent exact integral, gradients."""
 
 import math
 from dataclasses import replace
@@ -14,12 +14,11 @@ from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.predictions import BoxPrediction, EgoMask, EgoPath, Target
 from ppuu.recordings.tracks import Tracks
 from tests.exact_mass import exact_mass
-from tests.gradients import assert_alike, both_ways, value_and_gradients
+from tests.gradients import value_and_gradients
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, crowd, random_masks, rollout_among, uniform
 
 QUESTIONS = ["vehicle_mass", "vehicle_momentum"]
-ALL = [*QUESTIONS, "vehicle_moments"]
 CAR = (4.5, 1.8)
 
 
@@ -132,18 +131,6 @@ def test_boxes_of_float32_get_gradients_too():
     assert states.grad.abs().max() > 0.1
 
 
-@pytest.mark.parametrize("question", ALL)
-@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
-def test_the_compiled_pass_equals_the_tensor_operations(monkeypatch, question, own):
-    rollout = crowd(rows=20, candidates=3, own=own)
-
-    def value(states, sizes):
-        return asked(replace(rollout, states=states), EgoMask.from_sizes(sizes), question)
-
-    leaves = rollout.states, random_masks(rollout.ego).sizes_m
-    assert_alike(*both_ways(monkeypatch, value, leaves))
-
-
 def test_a_mask_that_does_not_count_has_no_gradient():
     """The compiled gradient passes over them."""
     rollout = crowd(rows=20, candidates=3)
@@ -156,28 +143,6 @@ def test_a_mask_that_does_not_count_has_no_gradient():
     _, _, to_sizes = value_and_gradients(second, leaves)
     assert (to_sizes[..., [0, 2], :] == 0).all()
     assert to_sizes[..., 1, :].abs().max() > 1
-
-
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("question", ALL)
-def test_threads_change_nothing(threads, question):
-    rollout = crowd(rows=40, candidates=3)
-
-    def value(states, sizes):
-        return asked(replace(rollout, states=states), EgoMask.from_sizes(sizes), question)
-
-    leaves = rollout.states, random_masks(rollout.ego).sizes_m
-    threads(1)
-    alone = value_and_gradients(value, leaves)
-    threads(3)
-    together = value_and_gradients(value, leaves)
-    assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 3, 2), (1, 0, 2, 3), (0, 2, 1, 3)])

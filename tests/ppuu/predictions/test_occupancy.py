@@ -1,4 +1,4 @@
-"""Predicted images: masses as sums over pixels, gradients, compiled passes, observations."""
+"""Predicted images: masses as sums over pixels, gradients, observations."""
 
 import math
 from dataclasses import replace
@@ -22,7 +22,7 @@ from ppuu.predictions import (
 )
 from ppuu.recordings.tracks import Tracks
 from tests.exact_mass import exact_mass
-from tests.gradients import assert_alike, both_ways, value_and_gradients
+from tests.gradients import value_and_gradients
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, crowd, random_images, random_masks, rollout_among
 
@@ -138,90 +138,6 @@ def test_gradients_by_the_ego_the_masks_and_the_images(question, own):
     assert all(gradient.abs().max() > 1e-3 for gradient in gradients)
 
 
-MOVING = [False, True]
-NAMES = ["mass", "moments"]
-
-
-def patchy(rollout):
-    """The same, with pixels that nothing covers and nothing moves in."""
-    prediction = rollout.prediction
-    covered = prediction.vehicles > 0.3
-    momentum = momentum_of(prediction) * covered[:, :, :, :, None]
-    motion = DrawnMotion(lambda: momentum)
-    return replace(
-        rollout,
-        prediction=replace(prediction, vehicles=prediction.vehicles * covered, motion=motion),
-    )
-
-
-def leaves_of(rollout):
-    momentum = momentum_of(rollout.prediction)
-    sizes = random_masks(rollout.ego).sizes_m
-    return rollout.states, sizes, rollout.prediction.vehicles, momentum
-
-
-def masses_of(rollout, moving):
-    """A function of states, masks, coverage and momentum, the latter two fixed if not given."""
-    _, _, *fixed = leaves_of(rollout)
-
-    def value(states, sizes, vehicles=fixed[0], momentum=fixed[1]):
-        prediction = replace(
-            rollout.prediction, vehicles=vehicles, motion=DrawnMotion(lambda: momentum)
-        )
-        mask, ego = EgoMask.from_sizes(sizes), EgoPath(states, rollout.size_m)
-        if moving:
-            return torch.stack(prediction.vehicle_moments(mask, ego), dim=-1)
-        return prediction.vehicle_mass(mask, ego)
-
-    return value
-
-
-@pytest.mark.parametrize("moving", MOVING, ids=NAMES)
-@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
-def test_the_compiled_pass_equals_the_tensor_operations(monkeypatch, moving, own):
-    """Values and gradients, also those to the images."""
-    rollout = patchy(random_images(rows=6, candidates=3, own=own, dtype=torch.float32))
-    leaves = leaves_of(rollout)[: 4 if moving else 3]
-    assert_alike(*both_ways(monkeypatch, masses_of(rollout, moving), leaves))
-
-
-@pytest.mark.parametrize("pixels", [(20, 8), (21, 9)], ids=["even", "odd"])
-def test_the_compiled_pass_equals_the_tensor_operations_at_the_views_own_pose(monkeypatch, pixels):
-    """Where edges or centres of pixels lie exactly under the ego's axes."""
-    raster = RasterConfig(*pixels, 0.5)
-    rollout = patchy(random_images(rows=3, raster=raster, dtype=torch.float32))
-    prediction = replace(rollout.prediction, pose=torch.zeros_like(rollout.prediction.pose))
-    states = torch.zeros_like(rollout.states)
-    rollout = replace(rollout, states=states, prediction=prediction)
-    _, _, *images = leaves_of(rollout)
-    for half_width in (0.0, 0.75, 1.0):
-        sizes = EgoMask.of(rollout.ego, 2.25, 3.0, 2.0, half_width, 1.5).sizes_m
-        assert_alike(*both_ways(monkeypatch, masses_of(rollout, True), (states, sizes, *images)))
-
-
-@pytest.mark.parametrize("channel", ["lanes", "offroad"])
-def test_the_compiled_pass_over_the_road_equals_the_tensor_operations(monkeypatch, channel):
-    rollout = random_images(rows=6, candidates=3, dtype=torch.float32)
-
-    def value(states, sizes, road):
-        prediction = replace(rollout.prediction, road=road)
-        return prediction.road_mass(
-            EgoMask.from_sizes(sizes), EgoPath(states, rollout.size_m), channel
-        )
-
-    leaves = rollout.states, random_masks(rollout.ego).sizes_m, rollout.prediction.road
-    assert_alike(*both_ways(monkeypatch, value, leaves))
-
-
-@pytest.mark.parametrize("moving", MOVING, ids=NAMES)
-def test_the_compiled_gradient_without_one_to_the_images(moving):
-    """Pixels that nothing covers are passed over; the rest is the same."""
-    rollout = patchy(random_images(rows=6, candidates=3, dtype=torch.float32))
-    value, leaves = masses_of(rollout, moving), leaves_of(rollout)
-    without = value_and_gradients(value, leaves[:2])
-    assert_alike(without, value_and_gradients(value, leaves[:3])[:3])
-
-
 @pytest.mark.parametrize("far", [30.0, -30.0, 1e4])
 def test_an_ego_outside_the_images_meets_nothing(far):
     rollout = random_images(rows=6, candidates=3, dtype=torch.float32)
@@ -234,31 +150,6 @@ def test_an_ego_outside_the_images_meets_nothing(far):
 
     for found in value_and_gradients(value, (away, rollout.prediction.vehicles)):
         assert (found == 0).all()
-
-
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
-@pytest.mark.parametrize("moving", MOVING, ids=NAMES)
-def test_threads_change_nothing(threads, own, moving):
-    """Neither to the gradient of images that several paths share."""
-    rollout = random_images(rows=5, candidates=4, own=own, dtype=torch.float32)
-    value, leaves = masses_of(rollout, moving), leaves_of(rollout)
-    found = []
-    for count in (1, 3):
-        threads(count)
-        found.append(
-            [
-                *value_and_gradients(value, leaves[: 4 if moving else 3]),
-                *value_and_gradients(value, leaves[:2]),
-            ]
-        )
-    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 4, 3), (1, 0, 2, 3, 4)])
