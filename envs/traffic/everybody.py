@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ppuu import kinematics
 from ppuu.perception.observation import Observation, observe
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
-from ppuu.perception.surroundings import Surroundings
 from ppuu.policies import Policy
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
@@ -132,7 +132,7 @@ class Everybody(Fleet):
         parts = []
         for few, when in zip(vehicle.split(_AT_ONCE), frame.split(_AT_ONCE), strict=True):
             others = scene.neighbours(when, few)
-            around = Surroundings(
+            around = PrivilegedState(
                 scene, few, when, others.boxes, others.speed_mps, others.present, self.road_map
             )
             self.policy.reset(torch.ones_like(few, dtype=torch.bool))

@@ -1,8 +1,9 @@
-"""Tracks, road and a pose become the ego-centred image: one function for all who need one.
+"""The rasteriser: draws vehicles and road as an ego-centred image.
 
 Three channels, values in [0, 1]: lane lines, vehicles other than the ego, off-road.  Forward is
-up (row 0 is farthest ahead), left is left.  A pixel holds the share of its area that is covered,
-where the original truncated to integers (Henaff et al., 2019); gradients reach poses and boxes.
+up (row 0 is farthest ahead), left is left.  A pixel's value is the fraction of its area that is
+covered (anti-aliasing), where Henaff et al. (2019) truncated to whole pixels; differentiable with
+respect to poses and boxes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def draw(
     road_map: RoadMap,
     config: RasterConfig,
 ) -> Float[Tensor, "batch 3 rows columns"]:
-    """The whole image: lanes, vehicles, off-road."""
+    """All three channels: lanes, vehicles, off-road."""
     if dispatch.applies(pose, boxes, road_map.atlas):
         images, place = blank_images(pose, CHANNELS, config)
         draw_into(images, place, pose, Neighbours.of(boxes, visible), road, road_map, config)
@@ -57,9 +58,9 @@ def draw_into(
     road_map: RoadMap,
     config: RasterConfig,
 ) -> None:
-    """``draw`` over images that exist already; ``place`` numbers those to draw.
+    """``draw`` into existing images; ``place`` holds the indices of those to draw.
 
-    Images of bytes hold coverage times 255, rounded.
+    Images of type uint8 hold coverage times 255, rounded.
     """
     if images.is_cpu and dispatch.applies(pose, others.table_boxes, road_map.atlas):
         require_finite_pose(pose)

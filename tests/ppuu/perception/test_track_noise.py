@@ -19,7 +19,7 @@ def tracks(batch=400, slots=8, frames=4, speed_mps=10.0):
 
 def blurred(seed=0, noise=NOISE, **given):
     exact = tracks(**given)
-    return noise.blurred(exact, torch.Generator().manual_seed(seed)).states - exact.states
+    return noise.add_noise(exact, torch.Generator().manual_seed(seed)).states - exact.states
 
 
 def test_deviations_are_a_share_between_none_and_all():
@@ -42,7 +42,7 @@ def test_the_seed_decides_and_nothing_is_nothing():
     assert torch.equal(blurred(1), blurred(1))
     assert not torch.equal(blurred(1), blurred(2))
     exact = tracks()
-    assert TrackNoise().blurred(exact, torch.Generator()) is exact
+    assert TrackNoise().add_noise(exact, torch.Generator()) is exact
 
 
 def test_who_stands_does_not_reverse():

@@ -12,12 +12,12 @@ from ppuu.perception.raster_image import VEHICLES, RasterConfig
 from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.perception.vehicle_raster import draw_boxes
 from ppuu.predictions import (
-    DrawnMotion,
     EgoMask,
     EgoPath,
     Flow,
     ImageTarget,
     OccupancyPrediction,
+    RasterizedMotion,
     Target,
 )
 from ppuu.recordings.tracks import Tracks
@@ -87,7 +87,7 @@ def test_masses_are_linear_in_the_images():
     mask = random_masks(rollout.ego)
     mixed = OccupancyPrediction(
         one.pose, one.raster, 2 * one.vehicles - 3 * two.vehicles, 2 * one.road - 3 * two.road,
-        DrawnMotion(lambda: 2 * momentum_of(one) - 3 * momentum_of(two)),
+        RasterizedMotion(lambda: 2 * momentum_of(one) - 3 * momentum_of(two)),
     )  # fmt: skip
     found = questions(mixed, mask, rollout.ego)
     first = questions(one, mask, rollout.ego)
@@ -129,7 +129,7 @@ def test_gradients_by_the_ego_the_masks_and_the_images(question, own):
         if question == "vehicle_mass":
             return replace(prediction, vehicles=image).vehicle_mass(mask, ego)
         if question == "vehicle_momentum":
-            moving = replace(prediction, motion=DrawnMotion(lambda: image))
+            moving = replace(prediction, motion=RasterizedMotion(lambda: image))
             return moving.vehicle_momentum(mask, ego)
         return replace(prediction, road=image).road_mass(mask, ego, "offroad")
 
@@ -147,7 +147,7 @@ def patchy(rollout):
     prediction = rollout.prediction
     covered = prediction.vehicles > 0.3
     momentum = momentum_of(prediction) * covered[:, :, :, :, None]
-    motion = DrawnMotion(lambda: momentum)
+    motion = RasterizedMotion(lambda: momentum)
     return replace(
         rollout,
         prediction=replace(prediction, vehicles=prediction.vehicles * covered, motion=motion),
@@ -166,7 +166,7 @@ def masses_of(rollout, moving):
 
     def value(states, sizes, vehicles=fixed[0], momentum=fixed[1]):
         prediction = replace(
-            rollout.prediction, vehicles=vehicles, motion=DrawnMotion(lambda: momentum)
+            rollout.prediction, vehicles=vehicles, motion=RasterizedMotion(lambda: momentum)
         )
         mask, ego = EgoMask.from_sizes(sizes), EgoPath(states, rollout.size_m)
         if moving:
@@ -281,7 +281,7 @@ def test_candidates_share_one_prediction():
     own = OccupancyPrediction(
         prediction.pose.expand(-1, 4, -1, -1), prediction.raster,
         prediction.vehicles.expand(-1, 4, *[-1] * 4), prediction.road.expand(-1, 4, *[-1] * 5),
-        DrawnMotion(lambda: momentum),
+        RasterizedMotion(lambda: momentum),
     )  # fmt: skip
     shared, copied = (questions(one, mask, rollout.ego) for one in (prediction, own))
     assert shared["mass"].shape == (2, 4, 3, 2, 3)
@@ -300,7 +300,7 @@ def test_a_row_does_not_depend_on_the_others(dtype):
         one = slice(row, row + 1)
         alone = OccupancyPrediction(
             prediction.pose[one], prediction.raster, prediction.vehicles[one],
-            prediction.road[one], DrawnMotion(lambda one=one: momentum[one]),
+            prediction.road[one], RasterizedMotion(lambda one=one: momentum[one]),
         )  # fmt: skip
         ego = EgoPath(rollout.states[one], rollout.size_m[one])
         found = questions(alone, EgoMask.from_sizes(mask.sizes_m[one]), ego)
@@ -339,7 +339,7 @@ def street(**more):
     """Boxes on a road, and the same drawn from where the ego is."""
     rollout = crowd(road=ROAD, raster=TINY, **more)
     poses = rollout.states[:, 0, :, :3]
-    return rollout, OccupancyPrediction.drawn(rollout.prediction, poses)
+    return rollout, OccupancyPrediction.rasterize(rollout.prediction, poses)
 
 
 def test_what_is_drawn_shows_the_prediction():
@@ -506,7 +506,7 @@ def test_outlines_are_runs_of_covered_pixels():
     pose = torch.tensor([[[[10.0, 20.0, 0.7]]]])
     prediction = OccupancyPrediction(
         pose, raster, image[:, None, None, None], torch.zeros(1, 1, 1, 1, 2, 20, 8),
-        DrawnMotion(lambda: torch.zeros(1, 1, 1, 1, 2, 20, 8)),
+        RasterizedMotion(lambda: torch.zeros(1, 1, 1, 1, 2, 20, 8)),
     )  # fmt: skip
     found = prediction.outlines(0, 0, 0)
     local = to_local(found, pose[0, 0])

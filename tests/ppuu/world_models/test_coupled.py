@@ -297,7 +297,7 @@ def test_the_model_is_told_the_action_that_was_driven(batch):
     present = torch.tensor([[5.0, 1.0, 3.1, 8.0]]).expand(3, 4)
     then = rollout(present, actions[:, None].expand(-1, 3, -1), 0.1)[:, -1]
     torch.testing.assert_close(action_between(present, then, 0.3), actions, atol=1e-5, rtol=1e-3)
-    mean, deviation = model.normalizer.action_mean, model.normalizer.action_deviation
+    mean, deviation = model.normalizer.action_mean, model.normalizer.action_std
     torch.testing.assert_close(
         model.told(present, then), (actions - mean) / deviation, atol=1e-2, rtol=1e-2
     )

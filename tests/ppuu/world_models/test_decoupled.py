@@ -9,7 +9,7 @@ from torch import distributions
 
 from ppuu.geometry import to_world
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
-from ppuu.perception.flow import seen_velocity
+from ppuu.perception.flow import block_matching_flow
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap, draw_road
@@ -56,7 +56,7 @@ VELOCITIES = [(0.0, 0.0), (3.0, 0.0), (-5.0, 0.0), (6.5, 0.5), (-1.3, -1.0), (0.
 def test_block_matching_sees_the_velocity(velocity, at):
     ago = torch.tensor([0.9, 0.6, 0.3, 0.0])
     images = moving_car(*velocity, at, (-ago).tolist())[None]
-    seen = seen_velocity(images, ago, RASTER)[0]
+    seen = block_matching_flow(images, ago, RASTER)[0]
     weight = images[0, -1]
     mean = (seen * weight).sum((1, 2)) / weight.sum()
     assert mean[0] == pytest.approx(velocity[0], abs=SEEN_AHEAD_MPS)

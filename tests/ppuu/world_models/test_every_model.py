@@ -17,7 +17,7 @@ from ppuu.world_models import (
     CopyLast,
     Ensemble,
     IdmRollForward,
-    Tempered,
+    LatentTemperature,
 )
 from tests.models import CONFIGS, ENSEMBLES, STEPS, case_of, contents, seeded
 
@@ -60,7 +60,7 @@ def test_with_shared_chances_a_row_does_not_depend_on_the_others(case):
 
 
 def test_nor_does_it_at_another_temperature(case):
-    rows_apart(Tempered(case.model, 0.5), case)
+    rows_apart(LatentTemperature(case.model, 0.5), case)
 
 
 @pytest.mark.parametrize("reference", REFERENCES)

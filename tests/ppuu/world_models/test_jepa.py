@@ -17,9 +17,9 @@ from ppuu.encoders.regularizers import (
 )
 from ppuu.encoders.telemetry import FAILURES
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
-from ppuu.perception.flow import seen_velocity
+from ppuu.perception.flow import block_matching_flow
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.road_map import RoadMap
-from ppuu.perception.surroundings import Surroundings
 from ppuu.planners import CemPlanner, GradientPlanner
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
 from ppuu.prediction_sources import ModelSource
@@ -126,7 +126,7 @@ def test_untrained_it_predicts_the_velocities_seen(data):
     flow = model.predict(observation, 2, 1, seeded()).flow
     state, owner, pixel = model.begin(observation), flow.owner, flow.pixel
     ago = TINY_OBSERVATION.lags(state.history.device) * TINY.dt_s
-    seen = seen_velocity(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
+    seen = block_matching_flow(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
     torch.testing.assert_close(flow.metres[:, 0, 1], 2 * model.step_s * seen)
 
 
@@ -303,14 +303,14 @@ def test_one_can_plan_in_it(data, planner):
     roads, some = RoadMap.build([clips.recordings[0].road], model.raster), torch.arange(2)
     observation, ego, frame = clip.observation.take(some), clip.ego[some], clip.frame[some]
     others = clips.scene.neighbours(frame, ego)
-    surroundings = Surroundings(
+    privileged_state = PrivilegedState(
         clips.scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
     )
     costs = {}
     for weight in (0.0, 2.0):
         config = PlanningConfig(planner, steps=3, samples=2, starts=2, uncertainty_weight=weight)
         policy = PlanningPolicy(ModelSource(model), config)
-        policy.act(observation, surroundings)
+        policy.act(observation, privileged_state)
         plan, cost = policy.decision.plan, policy.decision.cost
         still = torch.zeros(len(observation.ego), 1, 3, 2)
         costs[weight] = cost(still)

@@ -5,9 +5,9 @@ import torch
 
 from ppuu.costs import DrivingCost
 from ppuu.kinematics import rollout
-from ppuu.perception.constant_velocity_frame import gliding_poses
+from ppuu.perception.constant_velocity_frame import constant_velocity_poses
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
-from ppuu.prediction_sources import DrawnSource, ModelSource, RecordedSource
+from ppuu.prediction_sources import ModelSource, RasterizedSource, RecordedSource
 from ppuu.predictions import OccupancyPrediction, Rollout
 from ppuu.world_models import ConstantVelocity, tracks_spec
 from tests.helpers import Car, straight_recording
@@ -41,12 +41,12 @@ def drive(function, observation, candidates=3):
 
 def test_images_are_drawn_in_the_gliding_frame_for_all_candidates(seen):
     observation, _ = seen
-    function = told(DrawnSource(RecordedSource(SEEN)), seen)
+    function = told(RasterizedSource(RecordedSource(tracks_spec(SEEN))), seen)
     found = drive(function, observation).prediction
     assert isinstance(found, OccupancyPrediction)
-    poses = gliding_poses(observation.ego[:, -1], 0.3 * torch.arange(1, STEPS + 1))
+    poses = constant_velocity_poses(observation.ego[:, -1], 0.3 * torch.arange(1, STEPS + 1))
     torch.testing.assert_close(found.pose[:, 0], poses)
-    boxes = drive(told(RecordedSource(SEEN), seen), observation).prediction
+    boxes = drive(told(RecordedSource(tracks_spec(SEEN)), seen), observation).prediction
     torch.testing.assert_close(found.vehicles, boxes.vehicle_images(poses))
     torch.testing.assert_close(found.road, boxes.road_images(poses))
     assert found.vehicles.shape[:4] == (2, 1, 1, STEPS)
@@ -60,25 +60,30 @@ def test_the_drawn_vehicles_move_as_the_others_do(seen):
     observation, _ = seen
     drawn, boxes = (
         drive(told(source, seen), observation)
-        for source in (DrawnSource(RecordedSource(SEEN)), RecordedSource(SEEN))
+        for source in (
+            RasterizedSource(RecordedSource(tracks_spec(SEEN))),
+            RecordedSource(tracks_spec(SEEN)),
+        )
     )
     torch.testing.assert_close(drawn.lane_speed_mps, boxes.lane_speed_mps, atol=0.15, rtol=0)
     assert (drawn.lane_speed_mps[0, :, -1] < 7.0).all()
 
 
 @pytest.mark.parametrize(
-    "source", [RecordedSource(SEEN), ModelSource(ConstantVelocity(tracks_spec(SEEN)))]
+    "source", [RecordedSource(tracks_spec(SEEN)), ModelSource(ConstantVelocity(tracks_spec(SEEN)))]
 )
 def test_a_drive_costs_about_the_same_among_images_and_boxes(seen, source):
     observation, _ = seen
     drawn, boxes = (
         DrivingCost().evaluate(drive(told(kind, seen), observation)).total
-        for kind in (DrawnSource(source), source)
+        for kind in (RasterizedSource(source), source)
     )
     torch.testing.assert_close(drawn, boxes, atol=0.05, rtol=0.1)
     assert boxes.max() > 0.2
 
 
 def test_a_planner_brakes_for_what_is_drawn(seen):
-    policy = PlanningPolicy(DrawnSource(RecordedSource(SEEN)), PlanningConfig(steps=8))
+    policy = PlanningPolicy(
+        RasterizedSource(RecordedSource(tracks_spec(SEEN))), PlanningConfig(steps=8)
+    )
     assert policy.act(*seen)[0, 0] < -0.3
