@@ -126,14 +126,14 @@ def _along_heading(
 
 @dataclass(frozen=True)
 class IdmRollForward(Extrapolation):
-    """Everybody follows by the Intelligent Driver Model (Treiber et al., 2000), in his lane.
+    """Vehicles follow their leaders by the Intelligent Driver Model (Treiber et al., 2000).
 
-    Who is ahead in the own corridor is found anew at each step, the ego's place (keeping its
-    velocity) included; nobody steers.
+    The leader, the next vehicle in a straight corridor ahead, is determined at each step; it can
+    be the ego, which keeps its velocity.  Vehicles do not steer.
 
     Attributes:
         headway_s, standstill_gap_m, acceleration_mps2, braking_mps2, desired_gain: the model's
-            constants; the desired speed is the present one times ``desired_gain`` plus 2 m/s.
+            constants; the desired speed is the last one times ``desired_gain`` plus 2 m/s.
     """
 
     headway_s: float = 1.0
@@ -145,20 +145,20 @@ class IdmRollForward(Extrapolation):
     def extrapolate(
         self, observation: Observation, tracks: Tracks, seconds: Float[Tensor, " time"]
     ) -> Float[Tensor, "batch time slots 4"]:
-        """Step by step, all at once."""
+        """Integrates the accelerations step by step."""
         ego = observation.ego[:, -1:]
         states = torch.cat([ego, tracks.now], dim=1)
         size = torch.cat([observation.size_m[:, None], tracks.size_m], dim=1)
-        here = torch.cat([torch.ones_like(tracks.here[:, :1]), tracks.here], dim=1)
+        valid = torch.cat([torch.ones_like(tracks.here[:, :1]), tracks.here], dim=1)
         desired = self.desired_gain * states[..., 3] + 2.0
-        told = []
+        predicted = []
         for _ in seconds:
-            acceleration = self._follow(states, size, here, desired)
-            acceleration[:, 0] = 0.0  # the ego's place keeps its velocity
+            acceleration = self._follow(states, size, valid, desired)
+            acceleration[:, 0] = 0.0  # the ego keeps its velocity
             action = torch.stack([acceleration, torch.zeros_like(acceleration)], dim=-1)
             states = kinematic_step(states, action, self.step_s)
-            told.append(states[:, 1:])
-        return torch.stack(told, dim=1)
+            predicted.append(states[:, 1:])
+        return torch.stack(predicted, dim=1)
 
     def _follow(
         self,

@@ -18,7 +18,7 @@ from .latent import Latent
 
 
 class Replicas(WorldModel):
-    """A model whose samples are its replicas: they share latents and differ only in weights.
+    """A model whose samples are its replicas: equal latents, different weights or dropout masks.
 
     Args:
         model: any; it is not changed.

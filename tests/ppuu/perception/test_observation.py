@@ -26,7 +26,7 @@ def world():
     return scene, RoadMap.build([r.road for r in recordings], CONFIG.raster)
 
 
-def test_observations_are_what_was_seen_frame_by_frame(world):
+def test_observations_are_drawn_frame_by_frame(world):
     scene, roads = world
     ego = torch.tensor([3, 10, 24])
     frame = torch.tensor([9, 30, 40 + 20])
@@ -61,7 +61,7 @@ def test_one_stride_later(world):
     torch.testing.assert_close(followed.ego, later.ego)
 
 
-def test_features_do_not_tell_the_site():
+def test_features_do_not_depend_on_the_site():
     generator = torch.Generator().manual_seed(0)
     ego = torch.randn(5, 4, 4, generator=generator, dtype=torch.float64) * 3
     origin = torch.tensor([200.0, -300.0, 2.0], dtype=torch.float64)
@@ -85,7 +85,7 @@ def test_features_by_hand():
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)
 
 
-def test_the_normaliser_takes_statistics_and_keeps_floors():
+def test_the_normalizer_computes_statistics_with_floors():
     generator = torch.Generator().manual_seed(0)
     actions = torch.randn(4000, 2, generator=generator) * torch.tensor([2.0, 0.0])
     features = torch.randn(4000, 3, generator=generator) * torch.tensor([5.0, 0.0, 1.0]) + 7.0

@@ -1,4 +1,4 @@
-"""Another source's predictions as images: drawn once, where the view glides."""
+"""Another source's predictions as images in the constant-velocity frame."""
 
 import pytest
 import torch
@@ -23,13 +23,13 @@ def seen():
     return situation(straight_recording(cars), [0, 2], 9)
 
 
-def told(source, seen):
-    """The function that a source gives."""
+def function_of(source, seen):
+    """The source's prediction function."""
     return source.predict(*seen, STEPS, 1, torch.Generator().manual_seed(0))
 
 
 def drive(function, observation, candidates=3):
-    """Paths of random actions, and what surrounds them."""
+    """Paths of random actions, and the prediction for them."""
     generator = torch.Generator().manual_seed(0)
     actions = torch.rand(2, candidates, STEPS, 2, generator=generator) - 0.5
     actions = actions * torch.tensor([1.0, 0.01])
@@ -39,27 +39,27 @@ def drive(function, observation, candidates=3):
     return Rollout(states, actions, before, size, function(states, actions), 0.3)
 
 
-def test_images_are_drawn_in_the_gliding_frame_for_all_candidates(seen):
+def test_images_are_in_the_constant_velocity_frame_for_all_candidates(seen):
     observation, _ = seen
-    function = told(RasterizedSource(RecordedSource(tracks_spec(SEEN))), seen)
-    found = drive(function, observation).prediction
-    assert isinstance(found, OccupancyPrediction)
+    function = function_of(RasterizedSource(RecordedSource(tracks_spec(SEEN))), seen)
+    prediction = drive(function, observation).prediction
+    assert isinstance(prediction, OccupancyPrediction)
     poses = constant_velocity_poses(observation.ego[:, -1], 0.3 * torch.arange(1, STEPS + 1))
-    torch.testing.assert_close(found.pose[:, 0], poses)
-    boxes = drive(told(RecordedSource(tracks_spec(SEEN)), seen), observation).prediction
-    torch.testing.assert_close(found.vehicles, boxes.vehicle_images(poses))
-    torch.testing.assert_close(found.road, boxes.road_images(poses))
-    assert found.vehicles.shape[:4] == (2, 1, 1, STEPS)
-    assert found.vehicles.sum() > 50
+    torch.testing.assert_close(prediction.pose[:, 0], poses)
+    boxes = drive(function_of(RecordedSource(tracks_spec(SEEN)), seen), observation).prediction
+    torch.testing.assert_close(prediction.vehicles, boxes.vehicle_images(poses))
+    torch.testing.assert_close(prediction.road, boxes.road_images(poses))
+    assert prediction.vehicles.shape[:4] == (2, 1, 1, STEPS)
+    assert prediction.vehicles.sum() > 50
     # Drawn once, whatever the candidates.
-    assert drive(function, observation, candidates=5).prediction is found
+    assert drive(function, observation, candidates=5).prediction is prediction
 
 
-def test_the_drawn_vehicles_move_as_the_others_do(seen):
+def test_rasterized_vehicles_keep_their_speed(seen):
     """Behind a slower car the lane is slower, from images as from boxes."""
     observation, _ = seen
     drawn, boxes = (
-        drive(told(source, seen), observation)
+        drive(function_of(source, seen), observation)
         for source in (
             RasterizedSource(RecordedSource(tracks_spec(SEEN))),
             RecordedSource(tracks_spec(SEEN)),
@@ -72,17 +72,17 @@ def test_the_drawn_vehicles_move_as_the_others_do(seen):
 @pytest.mark.parametrize(
     "source", [RecordedSource(tracks_spec(SEEN)), ModelSource(ConstantVelocity(tracks_spec(SEEN)))]
 )
-def test_a_drive_costs_about_the_same_among_images_and_boxes(seen, source):
+def test_costs_of_images_and_boxes_agree(seen, source):
     observation, _ = seen
     drawn, boxes = (
-        DrivingCost().evaluate(drive(told(kind, seen), observation)).total
+        DrivingCost().evaluate(drive(function_of(kind, seen), observation)).total
         for kind in (RasterizedSource(source), source)
     )
     torch.testing.assert_close(drawn, boxes, atol=0.05, rtol=0.1)
     assert boxes.max() > 0.2
 
 
-def test_a_planner_brakes_for_what_is_drawn(seen):
+def test_a_planner_brakes_for_rasterized_vehicles(seen):
     policy = PlanningPolicy(
         RasterizedSource(RecordedSource(tracks_spec(SEEN))), PlanningConfig(steps=8)
     )

@@ -34,7 +34,7 @@ def momentum_of(prediction):
 
 
 def questions(prediction, mask, ego):
-    """Everything that is asked of images, by name."""
+    """The queries of images, by name."""
     return {
         "mass": prediction.vehicle_mass(mask, ego),
         "momentum": prediction.vehicle_momentum(mask, ego),
@@ -385,7 +385,7 @@ def test_images_from_elsewhere_are_warped():
 
 
 def test_velocities_turn_with_the_view():
-    """From a view to the left, what went ahead goes to the right."""
+    """In a view rotated to the left, motion ahead becomes motion to the right."""
     rollout = random_images(rows=1, time=1, samples=2, raster=RasterConfig(9, 9))
     prediction, momentum = rollout.prediction, momentum_of(rollout.prediction)
     shift = torch.tensor([[[0.0, 0.0, 0.5 * math.pi]]], dtype=torch.float64)

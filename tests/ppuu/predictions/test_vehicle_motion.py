@@ -66,7 +66,7 @@ def test_momentum_is_drawn_once_and_only_if_it_is_asked_for():
     assert draw.calls == 1
 
 
-def test_drawn_samples_take_turns():
+def test_rasterized_samples_are_interleaved():
     draws = Drawing(0), Drawing(1)
     found = RasterizedMotion.interleave([RasterizedMotion(draw) for draw in draws], 5)
     assert [draw.calls for draw in draws] == [0, 0]
@@ -90,7 +90,7 @@ def carried(metres=None, samples=1, seconds=(2.0,), speed=(5.0, 1.0), mass=(1.0,
 def test_flow_lands_where_it_says():
     """Whole pixels ahead are rows up, whole pixels to the left columns down."""
     motion = carried(mass=(0.5, 1.0))
-    landed = motion.flow.landed(motion.mass[:, None, None], BATCH, RASTER)
+    landed = motion.flow.splat(motion.mass[:, None, None], BATCH, RASTER)
     expected = torch.zeros(BATCH, 1, 1, 12, 6)
     expected[0, 0, 0, 6 - 3, 2 - 1], expected[1, 0, 0, 8 + 2, 4] = 0.5, 1.0
     torch.testing.assert_close(landed, expected)
@@ -101,7 +101,7 @@ def test_masses_that_land_together_add_up():
         torch.zeros(2, dtype=torch.int64), torch.tensor([40, 40 - 6]),
         torch.tensor([[[[1.5, 0.0]]], [[[0.5, 0.0]]]]),
     )  # fmt: skip
-    landed = flow.landed(torch.tensor([0.6, 0.2])[:, None, None], 1, RASTER)
+    landed = flow.splat(torch.tensor([0.6, 0.2])[:, None, None], 1, RASTER)
     assert float(landed.sum()) == pytest.approx(0.8)
     # Both halfway between the same two pixels, so in equal parts.
     torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""Samples at other temperatures."""
+"""Sampling latents at a temperature."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def spread(model, temperature, clip):
     return states[:, 0, ..., :2].std(1)[:, -1][clip.observation.tracks.here].mean()
 
 
-def test_at_one_it_is_the_model_itself(case):
+def test_temperature_one_is_the_model(case):
     model, clip = case
     own = predicted(model, clip, 2).states
     torch.testing.assert_close(predicted(LatentTemperature(model, 1.0), clip, 2).states, own)
@@ -57,6 +57,6 @@ def test_it_predicts_as_its_model_does(case):
     torch.testing.assert_close(here, there)
 
 
-def test_there_is_nothing_below_zero(case):
+def test_a_negative_temperature_is_refused(case):
     with pytest.raises(InputError, match=r"temperature -0\.5"):
         LatentTemperature(case[0], -0.5)
