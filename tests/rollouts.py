@@ -14,10 +14,10 @@ from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.predictions import (
     BoxPrediction,
-    DrawnMotion,
     EgoMask,
     EgoPath,
     OccupancyPrediction,
+    RasterizedMotion,
     Rollout,
 )
 from ppuu.recordings.road import Road
@@ -86,7 +86,7 @@ def rollout_among(
         actions=actions,
         previous_action=torch.tensor([[previous_action]], dtype=dtype),
         size_m=torch.tensor([size], dtype=dtype),
-        prediction=OccupancyPrediction.drawn(prediction, pose[:, 0]) if drawn else prediction,
+        prediction=OccupancyPrediction.rasterize(prediction, pose[:, 0]) if drawn else prediction,
         step_s=0.3,
     )
 
@@ -209,7 +209,7 @@ def as_images(rollout: Rollout, metres_per_pixel: float) -> Rollout:
         round(58 / metres_per_pixel), round(30 / metres_per_pixel), metres_per_pixel
     )
     prediction = replace(rollout.prediction, raster=raster)
-    images = OccupancyPrediction.drawn(prediction, prediction.pose[:, 0])
+    images = OccupancyPrediction.rasterize(prediction, prediction.pose[:, 0])
     return replace(rollout, prediction=images)
 
 
@@ -243,7 +243,7 @@ def random_images(
         random(rows, 2, low=(4.4, 1.8), high=(4.5, 1.9)),
         OccupancyPrediction(
             pose, raster, vehicles, random(rows, predicted, samples, time, 2, *size),
-            DrawnMotion(lambda: momentum),
+            RasterizedMotion(lambda: momentum),
         ),
         step_s=0.3,
     )  # fmt: skip

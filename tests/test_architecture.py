@@ -42,7 +42,7 @@ GLOBAL_RANDOM = {
     for name in names
 }
 """What seeds or sets aside the generators that everything shares."""
-OWN_MODE = {"self.train", "super().train", "self._pattern[0].train"}
+OWN_MODE = {"self.train", "super().train", "self._template[0].train"}
 """A module sets its own mode, and an ensemble that of the pattern of its members."""
 
 

@@ -27,7 +27,7 @@ from ppuu.objectives import (
     varied_starts,
 )
 from ppuu.perception.observation import Observation
-from ppuu.perception.surroundings import Surroundings
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.policies import NetworkPolicy, Policy
 from ppuu.policies.learned_costs import ValueFunction
 from ppuu.policies.unroll import unroll
@@ -223,7 +223,7 @@ def distillation(
         ego = clip.ego.repeat_interleave(config.starts.copies)
         frame = clip.frame.repeat_interleave(config.starts.copies)
         others = scene.neighbours(frame, ego)
-        around = Surroundings(
+        around = PrivilegedState(
             scene, ego, frame, others.boxes, others.speed_mps, others.present,
             lesson.clips.road_map,
         )  # fmt: skip

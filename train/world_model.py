@@ -259,7 +259,7 @@ def main(
     def blurred(seen: Observation, generator: torch.Generator) -> Observation:
         if seen.tracks is None:
             return seen
-        return replace(seen, tracks=config.noise.blurred(seen.tracks, generator))
+        return replace(seen, tracks=config.noise.add_noise(seen.tracks, generator))
 
     def elsewhere(clip: Clip, generator: torch.Generator) -> Clip:
         return config.paths.taken(clip, config.model.dt_s, generator)

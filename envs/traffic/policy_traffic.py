@@ -11,9 +11,9 @@ from torch import Tensor
 from ppuu import kinematics
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.perception.observation import Observation, observe
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
-from ppuu.perception.surroundings import Surroundings
 from ppuu.policies import Policy
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
@@ -116,11 +116,11 @@ class PolicyTraffic(Fleet):
         actions = []
         for ego, time in zip(vehicle.split(_BATCH), frame.split(_BATCH), strict=True):
             others = scene.neighbours(time, ego)
-            surroundings = Surroundings(
+            state = PrivilegedState(
                 scene, ego, time, others.boxes, others.speed_mps, others.present, self.road_map
             )
             self.policy.reset(torch.ones_like(ego, dtype=torch.bool))
-            actions.append(self.policy.act(self._observe(scene, ego, time), surroundings))
+            actions.append(self.policy.act(self._observe(scene, ego, time), state))
         return torch.cat(actions)
 
     def _observe(

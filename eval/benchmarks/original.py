@@ -58,11 +58,11 @@ def loss(
     divergence = images.new_zeros(len(images))
     for time in range(target.ego.shape[1]):
         seen = encoded(model, images, states)
-        witnessed = model.witness(true[:, time])
+        witnessed = model.posterior_encoder(true[:, time])
         if float(torch.rand((), generator=generator)) < config.latent_dropout:
             latent = normal((len(images), model.spec.latent), generator, images)
         else:
-            posterior = Latent.of(model.explain((seen + witnessed).flatten(1)))
+            posterior = Latent.of(model.posterior_head((seen + witnessed).flatten(1)))
             latent = posterior.sample(generator)
             divergence = divergence + posterior.divergence()
         image, state = advanced(model, seen, images, states, target.ego[:, time], latent)
@@ -83,8 +83,8 @@ def encoded(
 ) -> Float[Tensor, "batch features rows8 columns8"]:
     """Features of a whole history."""
     path = to_local(states, states[:, -1:]).flatten(1)
-    features = model.see(images.flatten(1, 2).contiguous())
-    return features + model.past(model.normalizer.path(path)).view(features.shape)
+    features = model.image_encoder(images.flatten(1, 2).contiguous())
+    return features + model.ego_encoder(model.normalizer.path(path)).view(features.shape)
 
 
 def advanced(
@@ -97,8 +97,10 @@ def advanced(
 ) -> tuple[Float[Tensor, "batch 3 rows columns"], Float[Tensor, "batch 4"]]:
     """The next image, and the ego's next state."""
     present = states[:, -1]
-    features = seen + model.latent_in(latent).view(seen.shape)
-    features = features + model.drive(model.told(present, then)).view(seen.shape)
-    features = features + model.mix(features)
-    image = torch.sigmoid(model.paint(features) + images[:, -1])
-    return image, model.moved(present, model.move(features))
+    features = seen + model.latent_proj(latent).view(seen.shape)
+    features = features + model.action_encoder(model.action_features(present, then)).view(
+        seen.shape
+    )
+    features = features + model.bottleneck(features)
+    image = torch.sigmoid(model.image_decoder(features) + images[:, -1])
+    return image, model.next_ego(present, model.ego_head(features))

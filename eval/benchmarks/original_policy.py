@@ -14,7 +14,7 @@ from torch import Tensor
 from ppuu.costs import Uncertainty
 from ppuu.kinematics import step
 from ppuu.objectives import Terms, UnrollConfig, policy_loss
-from ppuu.perception.constant_velocity_frame import SeenLaneSpeed
+from ppuu.perception.constant_velocity_frame import LaneSpeedEstimate
 from ppuu.perception.observation import Observation
 from ppuu.perception.raster_image import LANES, OFFROAD, VEHICLES
 from ppuu.policies import NetworkPolicy
@@ -47,7 +47,7 @@ def loss(
         model.raster,
         together[:, None, :, :, VEHICLES],
         together[:, None, :, :, [LANES, OFFROAD]],
-        UniformMotion(SeenLaneSpeed(observation, model.observation, model.dt_s)),
+        UniformMotion(LaneSpeedEstimate(observation, model.observation, model.dt_s)),
     )
     rollout = Rollout(
         states[:, None], actions[:, None], previous_action[:, None], observation.size_m, prediction,

@@ -19,7 +19,7 @@ from ppuu.costs import DrivingCost
 from ppuu.costs.base import RoadTerm, VehicleTerm
 from ppuu.geometry import boxes_overlap
 from ppuu.kinematics import ActionBounds, rollout
-from ppuu.perception.constant_velocity_frame import gliding_poses
+from ppuu.perception.constant_velocity_frame import constant_velocity_poses
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import LocalRoad, RoadMap
@@ -111,7 +111,7 @@ class ParityBenchmark:
             ahead = torch.arange(1, _STEPS + 1) * _FRAMES
             states = states_beyond(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
             start = observation.ego[:, -1]
-            poses = gliding_poses(start, ahead * clips.scene.dt_s)
+            poses = constant_velocity_poses(start, ahead * clips.scene.dt_s)
             prediction = BoxPrediction(
                 poses[:, None], seen.raster, states.transpose(1, 2)[:, None, None], tracks.size_m,
                 tracks.here, road,
@@ -133,10 +133,10 @@ def _compared(
     fine = RasterConfig(
         raster.rows * finer, raster.columns * finer, raster.metres_per_pixel / finer
     )
-    drawn = OccupancyPrediction.drawn(boxes, poses)
+    drawn = OccupancyPrediction.rasterize(boxes, poses)
     road = LocalRoad(finer_map, boxes.road.road)
     finer_boxes = replace(boxes, raster=fine, road=road)
-    finer_drawn = OccupancyPrediction.drawn(finer_boxes, poses)
+    finer_drawn = OccupancyPrediction.rasterize(finer_boxes, poses)
     apart = ~_overlapping(boxes)
     found = {}
     area = ego.area_m2[:, 0, 0]

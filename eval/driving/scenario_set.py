@@ -12,12 +12,12 @@ import torch
 from data.splits import Part, Split, SplitManifest, part_of
 from envs.core.scenario import ScenarioConfig, Scenarios, list_scenarios
 from envs.core.simulator import Simulator, SimulatorConfig, StepResult
-from envs.core.traffic_probe import Tryout
+from envs.core.simulator_probe import SimulatorProbe
 from envs.core.variation import Variation
 from envs.traffic.registry import traffic_by_name
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
-from ppuu.perception.surroundings import Surroundings
 from ppuu.policies import Policy
 from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.recordings.road import Road
@@ -109,14 +109,14 @@ def simulator_for(policy: Policy, track: Track, others: str = REPLAY) -> Simulat
 def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
     """Shows the policy where things stand; ``(envs, 2)`` what it would do, in m/s² and 1/m."""
     others = simulator.seen()
-    surroundings = Surroundings(
+    privileged_state = PrivilegedState(
         simulator.scene, simulator.vehicle, simulator.frame,
         others.boxes, others.speed_mps, others.present, simulator.road_map,
-        Tryout.of(simulator),
+        SimulatorProbe.of(simulator),
     )  # fmt: skip
     blind = policy.observation is None
     observation = simulator.present() if blind else simulator.observe()
-    return policy.act(observation, surroundings)
+    return policy.act(observation, privileged_state)
 
 
 def take_turn(policy: Policy, simulator: Simulator) -> StepResult:

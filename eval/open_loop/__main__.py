@@ -25,10 +25,10 @@ from ppuu.world_models import (
     ConstantVelocity,
     CopyLast,
     Ensemble,
+    Extrapolation,
     IdmRollForward,
+    LatentTemperature,
     Predictor,
-    Reference,
-    Tempered,
     WorldModel,
     tracks_spec,
 )
@@ -55,7 +55,7 @@ REFERENCES = {
 _BATCH = 32
 
 
-def references(like: Predictor, clips: Clips) -> dict[str, Reference]:
+def references(like: Predictor, clips: Clips) -> dict[str, Extrapolation]:
     """Predictors without learning, on a model's clips and steps."""
     return {
         name: kind(tracks_spec(clips.config, like.frames_per_step, like.dt_s))
@@ -81,7 +81,7 @@ def measured(
         clip = clips.batch(part, images=images)
         truth = GroundTruth.after(clips, clip, some, steps)
         for name, predictor in predictors.items():
-            several = 1 if isinstance(predictor, Reference) else samples
+            several = 1 if isinstance(predictor, Extrapolation) else samples
             predicted = predictor.predict(
                 clip.observation, steps, several, generator, ego=truth.rollout.states
             )
@@ -95,7 +95,9 @@ def tempered(
 ) -> dict[str, Predictor]:
     """Each model at each temperature; at 1 it keeps its name."""
     return {
-        name if temperature == 1.0 else f"{name}@{temperature:g}": Tempered(model, temperature)
+        name if temperature == 1.0 else f"{name}@{temperature:g}": LatentTemperature(
+            model, temperature
+        )
         for name, model in models.items()
         for temperature in temperatures
     }

@@ -76,7 +76,7 @@ def deviations_from_truth(
     Of vehicles the place along and across their true heading, in metres; of models of pixels a
     part of the image; of all the driving cost along the recorded path.
     """
-    images = OccupancyPrediction.drawn(predicted, truth.poses)
+    images = OccupancyPrediction.rasterize(predicted, truth.poses)
     costs = costs_along(replace(truth.rollout, prediction=images)) - costs_along(truth.rollout)
     found = {"cost": costs[..., None]}
     errors = predicted.errors(truth.target)

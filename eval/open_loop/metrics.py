@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data.clips.clips import Clip, Clips
 from ppuu.costs import DrivingCost
-from ppuu.perception.constant_velocity_frame import gliding_poses
+from ppuu.perception.constant_velocity_frame import constant_velocity_poses
 from ppuu.predictions import (
     Errors,
     KnownSpeed,
@@ -49,7 +49,7 @@ class GroundTruth:
     def after(cls, clips: Clips, clip: Clip, predictor: Predictor, steps: int) -> GroundTruth:
         """Draws and looks up what followed."""
         ahead = torch.arange(1, steps + 1, device=clip.frame.device) * predictor.frames_per_step
-        poses = gliding_poses(clip.observation.ego[:, -1], ahead * predictor.dt_s)
+        poses = constant_velocity_poses(clip.observation.ego[:, -1], ahead * predictor.dt_s)
         vehicles = clips.draw_vehicles(clip, ahead, poses)[:, None, None]
         images = OccupancyPrediction(
             poses[:, None], clips.config.raster, vehicles,
@@ -102,7 +102,7 @@ def measure(predicted: Prediction, truth: GroundTruth) -> dict[str, Float[Tensor
     ``best`` is the best of the samples at each time by itself, ``each_best`` the best for each
     vehicle; without a prefix, the mean over the samples.
     """
-    images = OccupancyPrediction.drawn(predicted, truth.poses)
+    images = OccupancyPrediction.rasterize(predicted, truth.poses)
     seen, vehicles = images.vehicles[:, 0], truth.images.vehicles[:, 0]
     shared = overlap(seen, vehicles.expand_as(seen))
     error = (seen - vehicles).square().mean((-2, -1))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data.clips.clips import Clip
 from ppuu.geometry import to_local
-from ppuu.perception.constant_velocity_frame import gliding_poses
+from ppuu.perception.constant_velocity_frame import constant_velocity_poses
 from ppuu.recordings.lanes import NO_LANE, LaneField
 from ppuu.recordings.scene import Scene
 from ppuu.units import LANE_WIDTH_M
@@ -65,7 +65,7 @@ class TargetReader:
             dt_s: seconds a frame.
         """
         present = clip.observation.ego[:, -1]
-        pose = gliding_poses(present, seconds)
+        pose = constant_velocity_poses(present, seconds)
         batch, steps = pose.shape[:2]
         frames = (clip.frame[:, None] + ahead).flatten()
         around = self.scene.neighbours(frames, clip.ego.repeat_interleave(steps))

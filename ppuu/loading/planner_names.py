@@ -11,9 +11,9 @@ from typing import Any
 from ..planners import PLANNERS
 from ..policies.planning import PlanningConfig, PlanningPolicy
 from ..prediction_sources import (
-    DrawnSource,
     ModelSource,
     PredictionSource,
+    RasterizedSource,
     RecordedSource,
     SimulatorSource,
 )
@@ -28,7 +28,7 @@ _POLICY = "policy"
 
 WORLDS: dict[str, Callable[[], PredictionSource]] = {
     "recorded": RecordedSource,
-    "recorded-images": lambda: DrawnSource(RecordedSource()),
+    "recorded-images": lambda: RasterizedSource(RecordedSource()),
     "simulator": SimulatorSource,
     "copy-last": lambda: ModelSource(CopyLast()),
     "constant-velocity": lambda: ModelSource(ConstantVelocity()),

@@ -68,7 +68,7 @@ def jepa_loss(
     state = scene.begin(online[:, 0])
     states, divergences = [state], []
     for step in range(targets.shape[1] - 1):
-        posterior = model.explain(state.embedding, targets[:, step + 1])
+        posterior = model.posterior_head(state.embedding, targets[:, step + 1])
         keep = uniform((len(targets),), generator, targets) >= config.other.latent_dropout
         latent, paid = drawn_latent(None, posterior, keep, config.other, generator)
         divergences.append(paid)
@@ -111,16 +111,16 @@ def jepa_telemetry(
     targets = model.targets(start, target)
     states, latents = [start], []
     for step in range(targets.shape[1] - 1):
-        latents.append(model.explain(states[-1].embedding, targets[:, step + 1]).mean)
+        latents.append(model.posterior_head(states[-1].embedding, targets[:, step + 1]).mean)
         states.append(model.advance(states[-1], None, latents[-1])[0])
     embeddings = torch.stack([state.embedding for state in states], dim=1)
     values = telemetry(model.assembly.through_projector(embeddings, targets))
     if model.spec.latent:
         # Only latents change places: how fast the frame glides is known.
         told, others = (
-            torch.stack([model.told(start, latent.roll(by, 0)) for latent in latents], dim=1)
+            torch.stack([model.condition(start, latent.roll(by, 0)) for latent in latents], dim=1)
             for by in (0, 1)
         )
         values |= input_telemetry(model.assembly, targets, told, others)
-    values |= image_telemetry(model.assembly, start.shown[:_WATCHED_IMAGES])
+    values |= image_telemetry(model.assembly, start.encoder_input[:_WATCHED_IMAGES])
     return {name: value.item() for name, value in values.items()}

@@ -110,7 +110,7 @@ def _inferred(
         state = model.prepared(state)
         if latent is None or model.spec.latent_span == "step":
             keep = uniform((batch,), generator, target.ego) >= config.latent_dropout
-            prior, posterior = model.prior(state), model.posterior_where(keep, state, target, step)
+            prior, posterior = model.prior(state), model.masked_posterior(keep, state, target, step)
             latent, divergence = drawn_latent(prior, posterior, keep, config, generator)
             divergences.append(divergence)
         state, ego = model.advance(state, target.ego[:, step], latent)

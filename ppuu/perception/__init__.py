@@ -1,1 +1,1 @@
-"""What is seen: rasters, the road's map, image motion, and observations made of them."""
+"""Observations and what they are made of: rasters, the road map, optical flow, tracks."""

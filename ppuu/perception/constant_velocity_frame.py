@@ -1,4 +1,7 @@
-"""Histories seen from the gliding frame, so that what moves in them moves slowly."""
+"""The constant-velocity frame: it starts at the ego's pose and keeps the ego's velocity.
+
+Relative to it most vehicles move slowly, and it does not depend on the ego's actions.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,37 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..units import LANE_WIDTH_M
-from .flow import seen_velocity
+from .flow import block_matching_flow
 from .observation import Observation, ObservationConfig
 from .raster_image import VEHICLES, RasterConfig
 from .warp import warp
 
 
-def gliding_poses(
-    present: Float[Tensor, "batch 4"], seconds: Float[Tensor, " time"]
+def constant_velocity_poses(
+    state: Float[Tensor, "batch 4"], seconds: Float[Tensor, " time"]
 ) -> Float[Tensor, "batch time 3"]:
-    """The pose that keeps the present velocity, at times from now (negative: before)."""
-    travelled = present[:, 3:4] * seconds
-    heading = present[:, 2:3].expand_as(travelled)
-    x = present[:, 0:1] + travelled * torch.cos(heading)
-    y = present[:, 1:2] + travelled * torch.sin(heading)
+    """Poses of a vehicle that keeps its velocity.
+
+    Args:
+        state: x_m, y_m, heading_rad and speed_mps at time 0.
+        seconds: times of the poses; negative is the past.
+    """
+    distance_m = state[:, 3:4] * seconds
+    heading = state[:, 2:3].expand_as(distance_m)
+    x = state[:, 0:1] + distance_m * torch.cos(heading)
+    y = state[:, 1:2] + distance_m * torch.sin(heading)
     return torch.stack([x, y, heading], dim=-1)
 
 
-class SeenLaneSpeed:
-    """Mean speed of the vehicles that are now in the ego's lane, matched in the history's images
-    when somebody asks; the ego's own where there are none.
+class LaneSpeedEstimate:
+    """Mean speed of the vehicles in the ego's lane, estimated from images by block matching.
+
+    Without a vehicle in the lane, the ego's own speed.  Computed when first read.
 
     Args:
         observation: the history.
-        config: what it shows.
-        dt_s: seconds a recorded frame.
+        config: of the observation.
+        dt_s: seconds per recorded frame.
     """
 
     def __init__(self, observation: Observation, config: ObservationConfig, dt_s: float):
@@ -41,29 +50,29 @@ class SeenLaneSpeed:
 
     @cached_property
     def speed_mps(self) -> Float[Tensor, " batch"]:
-        """Of each history."""
-        seen, raster = self._observation, self._config.raster
-        seconds_ago = self._config.lags(seen.ego.device) * self._dt_s
-        history = aligned_vehicles(seen, seconds_ago, raster)
-        faster = seen_velocity(history, seconds_ago, raster)[:, 0]
+        """One speed per history."""
+        observation, raster = self._observation, self._config.raster
+        seconds_ago = self._config.lags(observation.ego.device) * self._dt_s
+        history = aligned_vehicles(observation, seconds_ago, raster)
+        relative_speed = block_matching_flow(history, seconds_ago, raster)[:, 0]
         left = raster.pixel_centres_m(history.device, history.dtype)[..., 1]
         mass = history[:, -1] * (left.abs() < 0.5 * LANE_WIDTH_M)
         total = mass.sum((1, 2)).clamp(min=1.0)
-        return seen.ego[:, -1, 3] + (mass * faster).sum((1, 2)) / total
+        return observation.ego[:, -1, 3] + (mass * relative_speed).sum((1, 2)) / total
 
 
 def aligned_vehicles(
     observation: Observation, seconds_ago: Float[Tensor, " frames"], raster: RasterConfig
 ) -> Float[Tensor, "batch frames rows columns"]:
-    """The vehicles of a history, warped to where the gliding frame was, backwards in time.
+    """The vehicle channel of a history, warped into the constant-velocity frame.
 
     Args:
-        observation: images drawn from where the ego was.
-        seconds_ago: when each was taken; the last is 0.
-        raster: size and scale.
+        observation: images, each centred on the ego's pose at its time.
+        seconds_ago: age of each image; the last is 0.
+        raster: size and scale of images.
     """
     frames = len(seconds_ago)
-    target = gliding_poses(observation.ego[:, -1], -seconds_ago)
+    target = constant_velocity_poses(observation.ego[:, -1], -seconds_ago)
     past = warp(
         observation.images[:, :-1, VEHICLES].flatten(0, 1)[:, None],
         observation.ego[:, :-1, :3].flatten(0, 1),

@@ -1,4 +1,4 @@
-"""What a policy or a world model gets to see, and the statistics that normalise it."""
+"""Observations of policies and world models, and the statistics that normalise them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .road_map import LocalRoad, RoadMap
 
 @dataclass(frozen=True)
 class ObservationConfig:
-    """How much is seen.
+    """Length, rate and content of the history that is observed.
 
     Attributes:
-        frames: images in the history, the present one included (PPUU: 20).
+        frames: images in the history, including the current one (PPUU: 20).
         stride: recorded frames from one image to the next (PPUU: 1).
         raster: size and scale of each image.
-        vehicles: how many of the nearest vehicles are seen as tracks, too; 0 for none.
-        images: whether images are drawn at all; without, they have no pixels.
+        vehicles: number of nearest vehicles that are observed as tracks; 0 for none.
+        images: whether images are drawn; otherwise they have no pixels.
     """
 
     frames: int = 4
@@ -37,28 +37,28 @@ class ObservationConfig:
 
     def __post_init__(self):
         if self.vehicles < 0:
-            raise InputError(f"observation of {self.vehicles} vehicles: must not be negative")
+            raise InputError(f"observation.vehicles {self.vehicles}: must be at least 0")
         if self.frames < 2 or self.stride < 1:
             raise InputError(
-                f"observation of {self.frames} frames, stride {self.stride}: "
-                "at least two frames and a stride of one are needed to see motion"
+                f"observation.frames {self.frames}, observation.stride {self.stride}: motion needs "
+                "at least 2 frames and a stride of at least 1"
             )
 
     def fits(self, other: ObservationConfig) -> bool:
-        """Whether both look back as far, as often, at the same scale."""
+        """Whether both have the same frames, stride and raster."""
         return (self.frames, self.stride, self.raster) == (other.frames, other.stride, other.raster)
 
-    def shows(self, wanted: ObservationConfig) -> bool:
-        """Whether this shows all that somebody wants to see, images included."""
-        return self.fits(wanted) and (self.images or not wanted.images)
+    def shows(self, required: ObservationConfig) -> bool:
+        """Whether observations contain all that is required, images included."""
+        return self.fits(required) and (self.images or not required.images)
 
     @property
     def span(self) -> int:
-        """Recorded frames before the present one that the history reaches back."""
+        """Recorded frames from the oldest image of the history to the current one."""
         return (self.frames - 1) * self.stride
 
     def lags(self, device=None) -> Int[Tensor, " frames"]:
-        """How many recorded frames ago each image was taken, oldest first, ending in 0."""
+        """Age of each image in recorded frames, oldest first, ending in 0."""
         return torch.arange(self.frames - 1, -1, -1, device=device) * self.stride
 
 
@@ -67,12 +67,12 @@ class Observation:
     """A batch of histories, oldest first.
 
     Attributes:
-        images: ``(batch, frames, 3, rows, columns)`` in [0, 1], each centred on where the ego was
-            at that time.
-        ego: ``(batch, frames, 4)`` ego states in the world, at the same times.
+        images: ``(batch, frames, 3, rows, columns)`` in [0, 1], each centred on the ego's pose at
+            that time.
+        ego: ``(batch, frames, 4)`` ego states in world coordinates, at the same times.
         size_m: ``(batch, 2)`` the ego's length and width.
-        tracks: the nearest vehicles at the same times, if the configuration asks for any.
-        road: the map of the road the ego drives on, likewise.
+        tracks: the nearest vehicles at the same times, if the configuration includes any.
+        road: the map of the road that the ego drives on, if there are tracks.
     """
 
     images: Float[Tensor, "batch frames 3 rows columns"]
@@ -87,22 +87,20 @@ class Observation:
         tracks: Float[Tensor, "batch slots 4"] | None,
         ego: Float[Tensor, "batch 4"],
     ) -> Observation:
-        """The observation one stride later: the oldest image and states drop out.
+        """The observation one stride later, without the oldest image and states.
 
         Args:
-            image: what is seen then, drawn from where the ego then is; None where images have no
-                pixels.
-            tracks: where the tracked vehicles then are; None if that is not known, so that no
-                tracks are seen any more.
-            ego: its state.
+            image: the new image, centred on the ego's new pose; None where images have no pixels.
+            tracks: new states of the tracked vehicles; None if unknown, which drops the tracks.
+            ego: its new state.
         """
-        images, followed = self.images, None
+        images, new_tracks = self.images, None
         if image is not None:
             images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         if self.tracks is not None and tracks is not None:
-            followed = self.tracks.followed_by(tracks)
+            new_tracks = self.tracks.followed_by(tracks)
         path = torch.cat([self.ego[:, 1:], ego[:, None]], dim=1)
-        return Observation(images, path, self.size_m, followed, self.road)
+        return Observation(images, path, self.size_m, new_tracks, self.road)
 
     def take(self, rows: Int[Tensor, " some"]) -> Observation:
         """Some elements of the batch."""
@@ -126,9 +124,9 @@ class Observation:
 
     @property
     def ego_features(self) -> Float[Tensor, "batch features"]:
-        """The ego's history seen from its present pose, and its size; nothing tells the site.
+        """The ego's history relative to its current pose, and its size; independent of the site.
 
-        For each frame: metres ahead and to the left of the present pose, heading difference,
+        For each frame: metres ahead and to the left of the current pose, heading difference,
         speed.
         """
         relative = to_local(self.ego, self.ego[:, -1:])
@@ -142,22 +140,22 @@ def observe(
     ego: Int[Tensor, " batch"],
     frame: Int[Tensor, " batch"],
     images: bool | None = None,
-    driven: Float[Tensor, "batch frames 4"] | None = None,
+    ego_states: Float[Tensor, "batch frames 4"] | None = None,
 ) -> Observation:
-    """What recorded vehicles saw at global frames at least ``span`` into their tracks.
+    """Observations of recorded vehicles, at frames at least ``span`` into their tracks.
 
     Args:
         scene: the recordings.
         road_map: their roads.
-        config: how much is seen.
-        ego: the vehicles.
-        frame: the present.
-        images: whether to draw any, if not as the configuration says; else they have no pixels.
-        driven: where the egos were, if somebody else drove them than the recorded human.
+        config: what is observed.
+        ego: numbers of the vehicles in the scene.
+        frame: the current frame of each, counted over the whole scene.
+        images: whether images are drawn; None is as configured.
+        ego_states: states of the egos, if they differ from the recorded ones.
     """
     images = config.images if images is None else images
     times = frame[:, None] - config.lags(frame.device)
-    states = scene.state(ego[:, None].expand_as(times), times) if driven is None else driven
+    states = scene.state(ego[:, None].expand_as(times), times) if ego_states is None else ego_states
     raster = config.raster
     rows, columns = (raster.rows, raster.columns) if images else (0, 0)
     drawn = states.new_empty(len(ego), config.frames, CHANNELS, rows, columns)
@@ -187,42 +185,43 @@ def observe(
 
 
 class Normalizer(nn.Module):
-    """Means and deviations of actions and ego features, kept as buffers so checkpoints carry them.
+    """Means and standard deviations of actions and ego features, as buffers (saved in checkpoints).
 
-    The deviations have a floor, so a quantity that never varied in the data is not blown up.
+    The standard deviations have a floor, so that a quantity that is constant in the data is not
+    amplified.
     """
 
     action_mean: Tensor
-    action_deviation: Tensor
+    action_std: Tensor
     ego_mean: Tensor
-    ego_deviation: Tensor
+    ego_std: Tensor
 
     def __init__(self, ego_features: int):
         super().__init__()
         self.register_buffer("action_mean", torch.zeros(2))
-        self.register_buffer("action_deviation", torch.ones(2))
+        self.register_buffer("action_std", torch.ones(2))
         self.register_buffer("ego_mean", torch.zeros(ego_features))
-        self.register_buffer("ego_deviation", torch.ones(ego_features))
+        self.register_buffer("ego_std", torch.ones(ego_features))
 
     def fit(
         self, actions: Float[Tensor, "actions 2"], ego_features: Float[Tensor, "samples features"]
     ) -> None:
-        """Takes the statistics of training data."""
+        """Computes the statistics of training data."""
         floor = torch.tensor([0.05, 1e-4], device=actions.device)
         self.action_mean.copy_(actions.mean(0))
-        self.action_deviation.copy_(torch.maximum(actions.std(0), floor))
+        self.action_std.copy_(torch.maximum(actions.std(0), floor))
         self.ego_mean.copy_(ego_features.mean(0))
-        self.ego_deviation.copy_(ego_features.std(0).clamp(min=1e-2))
+        self.ego_std.copy_(ego_features.std(0).clamp(min=1e-2))
 
     def ego(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
-        """Ego features in units of their deviation, at most 10 away from the mean."""
-        return ((features - self.ego_mean) / self.ego_deviation).clamp(-10.0, 10.0)
+        """Ego features, standardized and clipped to ±10."""
+        return ((features - self.ego_mean) / self.ego_std).clamp(-10.0, 10.0)
 
     def path(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
-        """The same of ego features without the size at their end."""
-        mean, deviation = self.ego_mean[:-2], self.ego_deviation[:-2]
-        return ((features - mean) / deviation).clamp(-10.0, 10.0)
+        """Ego features without the size at their end, standardized and clipped to ±10."""
+        mean, std = self.ego_mean[:-2], self.ego_std[:-2]
+        return ((features - mean) / std).clamp(-10.0, 10.0)
 
     def action(self, action: Float[Tensor, "batch 2"]) -> Float[Tensor, "batch 2"]:
-        """Actions in units of their deviation, at most 10 away from the mean."""
-        return ((action - self.action_mean) / self.action_deviation).clamp(-10.0, 10.0)
+        """Actions, standardized and clipped to ±10."""
+        return ((action - self.action_mean) / self.action_std).clamp(-10.0, 10.0)

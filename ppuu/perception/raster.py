@@ -1,8 +1,9 @@
-"""Tracks, road and a pose become the ego-centred image: one function for all who need one.
+"""The rasteriser: draws vehicles and road as an ego-centred image.
 
 Three channels, values in [0, 1]: lane lines, vehicles other than the ego, off-road.  Forward is
-up (row 0 is farthest ahead), left is left.  A pixel holds the share of its area that is covered,
-where the original truncated to integers (Henaff et al., 2019); gradients reach poses and boxes.
+up (row 0 is farthest ahead), left is left.  A pixel's value is the fraction of its area that is
+covered (anti-aliasing), where Henaff et al. (2019) truncated to whole pixels; differentiable with
+respect to poses and boxes.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def draw(
     road_map: RoadMap,
     config: RasterConfig,
 ) -> Float[Tensor, "batch 3 rows columns"]:
-    """The whole image: lanes, vehicles, off-road."""
+    """All three channels: lanes, vehicles, off-road."""
     static = draw_road(pose, road, road_map, config)
     vehicles = draw_vehicles(pose, boxes, visible, config)
     return torch.stack([static[:, 0], vehicles, static[:, 1]], dim=1)
@@ -89,9 +90,9 @@ def draw_into(
     road_map: RoadMap,
     config: RasterConfig,
 ) -> None:
-    """``draw`` over images that exist already; ``place`` numbers those to draw.
+    """``draw`` into existing images; ``place`` holds the indices of those to draw.
 
-    Images of bytes hold coverage times 255, rounded.
+    Images of type uint8 hold coverage times 255, rounded.
     """
     drawn = draw(pose, others.boxes, others.present, road, road_map, config)
     images[place] = drawn if images.is_floating_point() else to_bytes(drawn)

@@ -1,4 +1,4 @@
-"""The image: channels, size and scale."""
+"""The format of raster images: channels, size and scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..runtime.errors import InputError
 from ..units import METRES_PER_RASTER_PIXEL
 
 Images = Num[Tensor, "images channels rows columns"]
-"""Images that are drawn into: shares in [0, 1] or bytes."""
+"""Images that are drawn into: coverage in [0, 1], or in 0 to 255 as uint8."""
 
 LANES, VEHICLES, OFFROAD = 0, 1, 2
 CHANNELS = 3
@@ -23,12 +23,12 @@ FULL = {
     torch.float32: (np.float32(1.0), np.float32(0.0)),
     torch.uint8: (np.float32(255.0), np.float32(0.5)),
 }
-"""Type of an image → value of a covered pixel, and what rounds it when it is stored."""
+"""By dtype, the value of a fully covered pixel and the offset that rounds it to the nearest."""
 
 
 @dataclass(frozen=True)
 class RasterConfig:
-    """Size and scale of the image.
+    """Size and scale of an image.
 
     Attributes:
         rows: pixels along the ego's heading.
@@ -43,11 +43,12 @@ class RasterConfig:
     def __post_init__(self):
         if self.rows < 1 or self.columns < 1 or not self.metres_per_pixel > 0:
             raise InputError(
-                f"raster of {self.rows} x {self.columns} pixels: sizes must be positive"
+                f"raster.rows {self.rows}, raster.columns {self.columns}, raster.metres_per_pixel "
+                f"{self.metres_per_pixel}: all must be positive"
             )
 
     def pixel_centres_m(self, device=None, dtype=torch.float32) -> Float[Tensor, "rows columns 2"]:
-        """Where each pixel's centre lies in the ego's frame: metres ahead, metres to the left."""
+        """Centre of each pixel in the ego's frame: metres ahead, metres to the left."""
         ahead = 0.5 * (self.rows - 1) - torch.arange(self.rows, device=device, dtype=dtype)
         left = 0.5 * (self.columns - 1) - torch.arange(self.columns, device=device, dtype=dtype)
         grid = torch.meshgrid(ahead, left, indexing="ij")
@@ -60,25 +61,25 @@ class RasterConfig:
 
 
 def to_bytes(images: Float[Tensor, "*batch rows columns"]) -> UInt8[Tensor, "*batch rows columns"]:
-    """Coverage from 0 to 1 as numbers from 0 to 255."""
+    """Coverage from 0 to 1 as integers from 0 to 255."""
     return (images * 255.0).round().to(torch.uint8)
 
 
 def blank_images(
     pose: Float[Tensor, "batch 3"], channels: int, config: RasterConfig
 ) -> tuple[Float[Tensor, "batch channels rows columns"], Int[Tensor, " batch"]]:
-    """Images yet to be drawn, and their numbers."""
+    """Uninitialised images, and their indices."""
     images = pose.new_empty(len(pose), channels, config.rows, config.columns)
     return images, torch.arange(len(pose))
 
 
 def require_finite_pose(pose: Float[Tensor, "batch 3"]) -> None:
-    """The loops look up a place without asking whether there is one.
+    """Guards the compiled loops, which index without checking.
 
     Raises:
-        InputError: a pose is no number.
+        InputError: a pose is not finite.
     """
-    somewhere = pose.isfinite()
-    if not somewhere.all():
-        nowhere = pose[~somewhere.all(-1)][0].tolist()
-        raise InputError(f"nothing can be drawn from the pose {nowhere}: not finite")
+    finite = pose.isfinite()
+    if not finite.all():
+        bad = pose[~finite.all(-1)][0].tolist()
+        raise InputError(f"cannot draw from the pose {bad}: it is not finite; check the track")

@@ -1,4 +1,4 @@
-"""Roads become the two road channels of an image."""
+"""The road map: lane lines and off-road area on a grid, and the image channels drawn from it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .road_nodes import NODES_PER_PIXEL, road_nodes
 class RoadMap:
     """Lane lines and off-road area of several roads, drawn once on fine grids, read bilinearly.
 
-    A grid is three times finer than the raster and each of its nodes already holds the mean over
-    a raster pixel around it, so one look-up a pixel gives anti-aliased coverage.  All roads lie
-    side by side in one atlas; equal roads (several recordings of one site) share their place.
-    Positions in the atlas run from -1 to 1, along y first, as ``grid_sample`` takes them.
+    A grid is three times finer than the raster, and each node holds the mean over a raster pixel
+    around it, so one look-up per pixel gives anti-aliased coverage.  All roads are side by side in
+    one texture atlas; equal roads (several recordings of one site) share a region.  Atlas
+    coordinates run from -1 to 1, y first, as in ``grid_sample``.
 
     Attributes:
         atlas: ``(2, nodes along x, nodes along y of all roads)`` lane and off-road coverage.
         scale: ``(2,)`` atlas units per metre along y and x.
-        offset: ``(roads, 2)`` atlas position of each road's world origin.
-        low, high: ``(roads, 2)`` atlas positions of each road's outermost nodes.
+        offset: ``(roads, 2)`` atlas coordinates of each road's world origin.
+        low, high: ``(roads, 2)`` atlas coordinates of each road's outermost nodes.
     """
 
     atlas: Float[Tensor, "2 nodes_x nodes_y"]
@@ -47,17 +47,17 @@ class RoadMap:
     def build(
         cls, roads: Sequence[Road], config: RasterConfig, device: torch.device | str = "cpu"
     ) -> RoadMap:
-        """Draws the roads at the raster's scale."""
+        """Draws the roads on grids that suit the raster's scale."""
         spacing = config.metres_per_pixel / NODES_PER_PIXEL
-        places: dict[Road, int] = {}
-        grids, origins, which = [], [], []
+        regions: dict[Road, int] = {}
+        grids, origins, road_regions = [], [], []
         for road in roads:
-            if road not in places:
-                places[road] = len(grids)
+            if road not in regions:
+                regions[road] = len(grids)
                 nodes, origin = road_nodes(road, spacing, LINE_WIDTH_M)
                 grids.append(nodes)
                 origins.append(origin)
-            which.append(places[road])
+            road_regions.append(regions[road])
         size = np.array([grid.shape[1::-1] for grid in grids])
         first = np.stack([np.cumsum(size[:, 0]) - size[:, 0], np.zeros(len(size))], axis=1)
         shape = np.array([size[:, 0].sum(), size[:, 1].max()])
@@ -73,16 +73,16 @@ class RoadMap:
         return cls(
             atlas=tensor(atlas / 255.0),
             scale=tensor(unit / spacing),
-            offset=tensor(((first - origin) * unit - 1.0)[which]),
-            low=tensor((first * unit - 1.0)[which]),
-            high=tensor(((first + size - 1) * unit - 1.0)[which]),
+            offset=tensor(((first - origin) * unit - 1.0)[road_regions]),
+            low=tensor((first * unit - 1.0)[road_regions]),
+            high=tensor(((first + size - 1) * unit - 1.0)[road_regions]),
         )
 
     @cached_property
     def nodes(self) -> tuple[np.ndarray, np.float32, np.ndarray, np.ndarray, np.ndarray]:
-        """The atlas for ``raster_cpu``, in whole nodes, x first.
+        """The atlas as ``raster_cpu`` takes it, in units of nodes, x first.
 
-        Coverage as ``raster_cpu.pack`` packs it, nodes per metre, and for each road the node at
+        Coverage as packed by ``raster_cpu.pack``, nodes per metre, and for each road the node at
         the world's origin, its first and its last node.
         """
         count = torch.tensor(self.atlas.shape[:0:-1])
@@ -115,7 +115,7 @@ class RoadMap:
         y_m: Float[Tensor, "batch *points"],
         road: Int[Tensor, " batch"],
     ) -> Float[Tensor, "batch 2 *points"]:
-        """Lane-line and off-road coverage at world points; outside the grid all is off-road."""
+        """Lane-line and off-road coverage at points in the world; off-road outside the grid."""
         points = torch.stack([y_m, x_m], dim=-1).view(len(road), 1, -1, 2)
         place = points * self.scale + self.offset[road][:, None, None]
         return self.look_up(place, road).view(len(road), 2, *x_m.shape[1:])
@@ -123,8 +123,8 @@ class RoadMap:
     def look_up(
         self, place: Float[Tensor, "batch rows columns 2"], road: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch 2 rows columns"]:
-        """Lane-line and off-road coverage at positions in the atlas."""
-        # A road's outermost nodes hold what lies beyond them: no line, and off-road.
+        """Lane-line and off-road coverage at atlas coordinates."""
+        # A road's outermost nodes hold the values beyond them: no line, and off-road.
         low = self.low[road][:, None, None].to(place.dtype)
         high = self.high[road][:, None, None].to(place.dtype)
         atlas = self.atlas.to(place.dtype).expand(len(road), -1, -1, -1)
@@ -139,11 +139,11 @@ class RoadMap:
 
 @dataclass(frozen=True, eq=False)
 class LocalRoad:
-    """The road of each element of a batch: a map, which is known, and not a prediction.
+    """The road of each element of a batch.
 
     Attributes:
         road_map: all roads.
-        road: ``(batch,)`` whose.
+        road: ``(batch,)`` index of the road in the map.
     """
 
     road_map: RoadMap
@@ -152,13 +152,13 @@ class LocalRoad:
     def read(
         self, x_m: Float[Tensor, "batch *points"], y_m: Float[Tensor, "batch *points"]
     ) -> Float[Tensor, "batch 2 *points"]:
-        """Lane-line and off-road coverage at world points."""
+        """Lane-line and off-road coverage at points in the world."""
         return self.road_map.read(x_m, y_m, self.road)
 
     def draw(
         self, poses: Float[Tensor, "batch time 3"], config: RasterConfig
     ) -> Float[Tensor, "batch time 2 rows columns"]:
-        """Both channels as seen from poses."""
+        """Both channels, centred on poses."""
         time = poses.shape[1]
         roads = self.road.repeat_interleave(time)
         return draw_road(poses.flatten(0, 1), roads, self.road_map, config).unflatten(0, (-1, time))
@@ -193,7 +193,7 @@ def draw_road(
     road_map: RoadMap,
     config: RasterConfig,
 ) -> Float[Tensor, "batch 2 rows columns"]:
-    """The lane and off-road channels as seen from poses."""
+    """The lane and off-road channels of images centred on poses."""
     pixel = config.metres_per_pixel
     row = torch.arange(config.rows, device=pose.device, dtype=pose.dtype)
     column = torch.arange(config.columns, device=pose.device, dtype=pose.dtype)
@@ -203,7 +203,7 @@ def draw_road(
     forward = torch.stack([sin, cos], dim=-1)[:, None, None] * road_map.scale
     sideways = torch.stack([cos, -sin], dim=-1)[:, None, None] * road_map.scale
     centre = pose[:, :2].flip(-1) * road_map.scale + road_map.offset[road]
-    # One sum over all pixels; everything before it is as small as a row or a column.
+    # Only this sum is as large as an image; the terms are as small as a row or a column.
     place = (centre[:, None, None] + forward * ahead) + sideways * left
     return road_map.look_up(place, road)
 

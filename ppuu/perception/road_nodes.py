@@ -1,4 +1,4 @@
-"""A road's lines and surface as coverage on a fine grid, drawn once."""
+"""Coverage by a road's lines and surface at the nodes of a fine grid."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from ..recordings.road import Road, inside_polygon
 
 NODES_PER_PIXEL = 3
-"""The grid is so much finer than the raster."""
+"""Nodes of the grid per pixel of the raster, along each axis."""
 
 
 @lru_cache(maxsize=16)
 def road_nodes(road: Road, spacing: float, line_width: float) -> tuple[np.ndarray, np.ndarray]:
-    """One road as uint8 nodes ``(x, y, 2)`` and the world position of node (0, 0)."""
+    """One road as uint8 nodes ``(x, y, 2)``, and the position of node (0, 0) in the world."""
     points = np.concatenate([road.left_m, road.right_m])
     margin = 2 * line_width
     if len(points) == 0:
@@ -34,23 +34,23 @@ def road_nodes(road: Road, spacing: float, line_width: float) -> tuple[np.ndarra
 
     for corners in _short_pieces(road.quadrilaterals_m):
         region, node = window(corners, spacing)
-        hit = inside_polygon(node.reshape(-1, 2), corners).reshape(node.shape[:2])
-        offroad[region][hit] = 0.0
+        inside = inside_polygon(node.reshape(-1, 2), corners).reshape(node.shape[:2])
+        offroad[region][inside] = 0.0
         for a, b in (corners[:2], corners[2:]):
             region, node = window(np.stack([a, b]), line_width)
             along = b - a
-            share = ((node - a) @ along / max(along @ along, 1e-12)).clip(0, 1)
-            distance = np.linalg.norm(node - a - share[..., None] * along, axis=-1)
-            cover = (0.5 + (0.5 * line_width - distance) / spacing).clip(0, 1)
-            lines[region] = np.maximum(lines[region], cover)
+            fraction = ((node - a) @ along / max(along @ along, 1e-12)).clip(0, 1)
+            distance = np.linalg.norm(node - a - fraction[..., None] * along, axis=-1)
+            coverage = (0.5 + (0.5 * line_width - distance) / spacing).clip(0, 1)
+            lines[region] = np.maximum(lines[region], coverage)
     nodes = np.stack([_box_mean(lines, 0.0), _box_mean(offroad, 1.0)], axis=-1)
     return np.rint(255 * nodes).astype(np.uint8), origin
 
 
-def _short_pieces(quadrilaterals: np.ndarray, longest_m: float = 25.0):
+def _short_pieces(quadrilaterals: np.ndarray, max_length_m: float = 25.0):
     """Cuts long strips, so that the window around a slanted piece stays small."""
     for a, b, c, d in quadrilaterals:
-        parts = max(1, int(np.ceil(np.linalg.norm(b - a) / longest_m)))
+        parts = max(1, int(np.ceil(np.linalg.norm(b - a) / max_length_m)))
         cut = np.linspace(0, 1, parts + 1)[:, None]
         left, right = a + cut * (b - a), d + cut * (c - d)
         for k in range(parts):

@@ -1,4 +1,4 @@
-"""Carrying pixels forward: each moves to where its velocity takes it and leaves its mass there."""
+"""Splatting: forward warping of pixels, as in softmax splatting without the softmax."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def splat(
     images: int,
     config: RasterConfig,
 ) -> Float[Tensor, "images rows columns"]:
-    """Adds point masses to images, each shared bilinearly between the four nearest pixels.
+    """Adds point masses to images, each distributed bilinearly over the four nearest pixels.
 
-    The adjoint of bilinear sampling.  Mass that lands inside is conserved, so a vehicle that
-    moves rigidly keeps its area; what lands outside is lost.  Differentiable with respect to
-    masses and positions.
+    The adjoint of bilinear sampling.  Mass inside an image is conserved, so a vehicle that moves
+    rigidly keeps its area; mass outside is dropped.  Differentiable with respect to masses and
+    positions.
 
     Args:
-        mass: what each point carries.
-        ahead_m, left_m: where it lands, in the frame of its image.
-        image: which image it lands in.
+        mass: of each point.
+        ahead_m, left_m: position of each point in the frame of its image.
+        image: index of the image of each point.
         images: number of images.
         config: their size and scale.
     """
@@ -41,6 +41,6 @@ def splat(
             inside = (r >= 0) & (r < config.rows) & (c >= 0) & (c < config.columns)
             index = (image * config.rows + r.clamp(0, config.rows - 1)) * config.columns
             index = index + c.clamp(0, config.columns - 1)
-            share = torch.where(inside, mass * weight_down * weight_right, 0.0)
-            canvas = canvas.index_add(0, index, share)
+            contribution = torch.where(inside, mass * weight_down * weight_right, 0.0)
+            canvas = canvas.index_add(0, index, contribution)
     return canvas.view(images, config.rows, config.columns)

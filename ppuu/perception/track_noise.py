@@ -1,4 +1,4 @@
-"""Errors of measurement for exact tracks, so that what learns from them can read real ones."""
+"""Measurement noise for tracks, a data augmentation."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..runtime.errors import require_not_negative
 
 @dataclass(frozen=True)
 class TrackNoise:
-    """Deviations of Gaussian errors, drawn for each vehicle and frame by itself.
+    """Standard deviations of Gaussian noise, independent for each vehicle and frame.
 
-    Generated traffic is exact, and a model learns to trust the acceleration that it reads off the
-    last two speeds.  In recordings that is mostly noise: over 0.3 s, speeds of NGSIM's US-101
-    change by 1.5 m/s² (root mean square), those of generated dense traffic by 0.5.
+    Generated traffic is exact, so a model relies on the acceleration between the last two speeds.
+    In real recordings that is mostly noise: over 0.3 s, the acceleration in NGSIM's US-101 is
+    1.5 m/s² (root mean square), in generated dense traffic 0.5.
 
     Attributes:
-        position_m: along both axes.
+        position_m: of positions, along both axes.
         heading_rad: of headings.
         speed_mps: of speeds.
     """
@@ -32,27 +32,25 @@ class TrackNoise:
     def __post_init__(self):
         require_not_negative("noise of tracks", **vars(self))
 
-    def blurred(self, tracks: Tracks, generator: torch.Generator) -> Tracks:
-        """The tracks with errors; each scene gets a share of them between none and all.
+    def add_noise(self, tracks: Tracks, generator: torch.Generator) -> Tracks:
+        """Noisy tracks; a uniform random factor per scene scales the noise between none and all.
 
-        So a model also meets exact tracks, and learns to tell by the history which it has.
+        Thus a model also trains on nearly exact tracks and can infer the noise from the history.
 
         Args:
-            tracks: histories; the generator lives on the CPU, whatever their device.
-            generator: decides everything.
+            tracks: histories, on any device.
+            generator: source of the noise, on the CPU.
         """
-        deviation = torch.tensor(
-            [self.position_m, self.position_m, self.heading_rad, self.speed_mps]
-        )
-        if not deviation.any():
+        std = torch.tensor([self.position_m, self.position_m, self.heading_rad, self.speed_mps])
+        if not std.any():
             return tracks
         shape = tracks.states.shape
-        share = torch.rand(shape[0], 1, 1, 1, generator=generator)
-        error = torch.randn(shape, generator=generator) * share * deviation
-        states = tracks.states + error.to(tracks.states)
-        return replace(tracks, states=_forwards(states))
+        scale = torch.rand(shape[0], 1, 1, 1, generator=generator)
+        noise = torch.randn(shape, generator=generator) * scale * std
+        states = tracks.states + noise.to(tracks.states)
+        return replace(tracks, states=_clamp_speed(states))
 
 
-def _forwards(states: Tensor) -> Tensor:
-    """Nobody reverses, even by mistake."""
+def _clamp_speed(states: Tensor) -> Tensor:
+    """Vehicles do not reverse."""
     return torch.cat([states[..., :3], states[..., 3:].clamp(min=0.0)], dim=-1)

@@ -1,4 +1,4 @@
-"""Boxes of vehicles become the vehicle channel of an image."""
+"""The vehicle channel of an image, drawn from boxes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..recordings.neighbours import Neighbours
 from .raster_image import FULL, Images, RasterConfig, blank_images
 
 _COMPACT_M = (6.5, 3.0)
-"""Boxes up to this extent (all cars) share windows of one small size; lorries get larger ones."""
+"""Boxes up to this extent (all cars) share small windows; larger boxes get larger ones."""
 
 
 def _draw_boxes_compiled(
@@ -34,11 +34,11 @@ def draw_boxes(
     visible: Bool[Tensor, "batch boxes"],
     config: RasterConfig,
 ) -> Float[Tensor, "batch rows columns"]:
-    """Draws boxes given in the image's frame (x ahead, y left, heading against 'up').
+    """Draws boxes given in the image's frame (x ahead, y left, heading from straight ahead).
 
-    Each box touches only a small window of pixels around its centre, so all windows of the batch
-    are evaluated at once and added into place.  Coverage is the product of the overlaps along
-    the box's two axes: exact for boxes along the pixel grid, anti-aliased for turned ones.
+    Each box covers only a small window of pixels around its centre, so the windows of the whole
+    batch are evaluated at once and added to the images.  Coverage is the product of the overlaps
+    along the box's two axes: exact for boxes along the pixel grid, anti-aliased for rotated ones.
     """
     return _draw_weighted(boxes, visible, torch.ones_like(boxes[..., :1]), config)[:, 0].clamp(
         max=1
@@ -51,12 +51,12 @@ def _draw_weighted(
     weight: Float[Tensor, "batch boxes weights"],
     config: RasterConfig,
 ) -> Float[Tensor, "batch weights rows columns"]:
-    """Sums of the boxes' coverage, each times its weights."""
+    """Sums of the boxes' coverage, multiplied by their weights."""
     pixel = config.metres_per_pixel
     with torch.no_grad():
         cos, sin = boxes[..., 2].cos().abs(), boxes[..., 2].sin().abs()
         length, width = boxes[..., 3], boxes[..., 4]
-        # A pixel further out than this from the box's axes cannot be touched.
+        # Pixels further from the box's axes than this are not covered.
         edge = 0.5 * pixel * (cos + sin)
         ahead = 0.5 * (length * cos + width * sin) + edge
         left = 0.5 * (length * sin + width * cos) + edge
@@ -64,8 +64,8 @@ def _draw_weighted(
         visible = visible & (boxes[..., 1].abs() < left + 0.5 * pixel * config.columns)
         owner, slot = visible.nonzero(as_tuple=True)
         half = torch.stack([ahead[owner, slot], left[owner, slot]], dim=-1) / pixel
-        room = half.new_tensor(_COMPACT_M) / (2 * pixel) + 1.0
-        compact = (half <= room).all(-1)
+        compact_half = half.new_tensor(_COMPACT_M) / (2 * pixel) + 1.0
+        compact = (half <= compact_half).all(-1)
     chosen, weight = boxes[owner, slot], weight[owner, slot]
     image = boxes.new_zeros(boxes.shape[0], weight.shape[1], config.rows, config.columns)
     for group in (compact, ~compact):
@@ -103,10 +103,10 @@ def _draw_windows(
     image: Float[Tensor, "batch weights rows columns"],
     config: RasterConfig,
 ) -> Float[Tensor, "batch weights rows columns"]:
-    """Weighted coverage in images like ``image``, with windows as large as the largest.
+    """Weighted coverage in images like ``image``; all windows are as large as the largest.
 
     ``half`` is half the extent of each window in pixels.  The canvas has a margin as wide as a
-    window, so that no window needs cutting.
+    window, so that no window has to be cropped.
     """
     cells = 1.0 / config.metres_per_pixel
     with torch.no_grad():
@@ -120,7 +120,7 @@ def _draw_windows(
         column = torch.arange(columns, device=box.device)
         window = row[:, None] * canvas_columns + column
         index = corner[:, None, None] + window
-        # Row and column numbers of the windows' first pixels, counted from the image's middle.
+        # Rows and columns of the windows' first pixels, relative to the image's centre.
         start = middle - first
     cos, sin = box[:, 2, None].cos(), box[:, 2, None].sin()
     ahead = start[:, 0, None] - row - box[:, 0, None] * cells
@@ -140,9 +140,9 @@ def _draw_windows(
 def _overlap(
     distance: Float[Tensor, "shown rows columns"], extent: Float[Tensor, "shown 1 1"]
 ) -> Float[Tensor, "shown rows columns"]:
-    """Share of a unit interval at ``distance`` that lies in an interval of ``extent`` around 0."""
-    share = 0.5 * (extent + 1.0) - distance.abs()
-    return torch.minimum(share.clamp(min=0.0), extent.clamp(max=1.0))
+    """Fraction of a unit interval at ``distance`` inside an interval of ``extent`` around 0."""
+    overlap = 0.5 * (extent + 1.0) - distance.abs()
+    return torch.minimum(overlap.clamp(min=0.0), extent.clamp(max=1.0))
 
 
 def _draw_vehicles_compiled(
@@ -166,7 +166,7 @@ def draw_vehicles(
     visible: Bool[Tensor, "batch boxes"],
     config: RasterConfig,
 ) -> Float[Tensor, "batch rows columns"]:
-    """The vehicle channel as seen from poses, boxes given in the world."""
+    """The vehicle channel of images centred on poses; boxes are in world coordinates."""
     return draw_boxes(to_local(boxes, pose[:, None]), visible, config)
 
 
@@ -177,7 +177,7 @@ def draw_momentum(
     speed_mps: Float[Tensor, "batch boxes"],
     config: RasterConfig,
 ) -> Float[Tensor, "batch 2 rows columns"]:
-    """Coverage times velocity, ahead and to the left of poses; boxes are given in the world."""
+    """Coverage times velocity ahead and to the left; boxes are in world coordinates."""
     local = to_local(boxes, pose[:, None])
     velocity = speed_mps[..., None] * torch.stack([local[..., 2].cos(), local[..., 2].sin()], -1)
     return _draw_weighted(local, visible, velocity, config)

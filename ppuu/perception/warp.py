@@ -1,4 +1,4 @@
-"""Images as they would look from another pose."""
+"""Backward warping of images from one pose to another."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def warp(
     config: RasterConfig,
     padding: str = "zeros",
 ) -> Float[Tensor, "batch channels rows columns"]:
-    """The image drawn at pose ``source`` as it would look from pose ``target``.
+    """Resamples an image centred on pose ``source`` so that it is centred on pose ``target``.
 
-    Exact geometry with bilinear interpolation; what ``source`` did not see is 0 (``zeros``) or
-    the nearest pixel seen (``border``).
+    Exact geometry with bilinear interpolation; outside the source image the value is 0
+    (``zeros``) or that of the nearest pixel (``border``).
     """
     grid = config.pixel_centres_m(image.device, image.dtype)
     offset = to_local(target, source)
@@ -37,7 +37,7 @@ def warp_image(
     target: Float[Tensor, "batch 3"],
     config: RasterConfig,
 ) -> Float[Tensor, "batch 3 rows columns"]:
-    """``warp`` of all channels: beyond what was seen the road runs on and no vehicle stands."""
+    """``warp`` of all channels; outside the source the road is extended and vehicles are absent."""
     vehicles = warp(image[:, VEHICLES : VEHICLES + 1], source, target, config)
     road = warp(image[:, [LANES, OFFROAD]], source, target, config, padding="border")
     return torch.cat([road[:, :1], vehicles, road[:, 1:]], dim=1)
@@ -50,9 +50,9 @@ def sample(
     config: RasterConfig,
     padding: str = "zeros",
 ) -> Float[Tensor, "batch channels rows_out columns_out"]:
-    """Reads an image at metric positions in its own frame, bilinearly."""
+    """Bilinear samples of an image at metric positions in its own frame."""
     scale = -2.0 / config.metres_per_pixel
-    where = torch.stack([left_m * (scale / config.columns), ahead_m * (scale / config.rows)], -1)
+    grid = torch.stack([left_m * (scale / config.columns), ahead_m * (scale / config.rows)], -1)
     return functional.grid_sample(
-        image, where, mode="bilinear", padding_mode=padding, align_corners=False
+        image, grid, mode="bilinear", padding_mode=padding, align_corners=False
     )

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..perception.observation import Observation, ObservationConfig
-from ..perception.surroundings import Surroundings
+from ..perception.privileged_state import PrivilegedState
 from .plan_snapshot import PlanSnapshot
 
 
@@ -25,7 +25,9 @@ class Policy(ABC):
     privileged: bool = False
 
     @abstractmethod
-    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
         """Acceleration in m/s2 and curvature in 1/m for the coming frame."""
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:  # noqa: B027

@@ -13,14 +13,16 @@ from ..driving.idm import IdmParameters, unlimited_idm_acceleration
 from ..geometry import to_local
 from ..kinematics import ActionBounds, infer_actions
 from ..perception.observation import Observation
-from ..perception.surroundings import Surroundings
+from ..perception.privileged_state import PrivilegedState
 from .base import Policy
 
 
 class NoAction(Policy):
     """Keeps speed and heading."""
 
-    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
         """Zeros."""
         return observation.ego.new_zeros(len(observation.ego), 2)
 
@@ -28,17 +30,21 @@ class NoAction(Policy):
 class RecordedHuman(Policy):
     """Follows the recorded track of the vehicle whose place the ego has taken."""
 
-    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
         """The action that leads to where the human was one frame later."""
         now = observation.ego[:, -1].double()
-        then = surroundings.scene.state(surroundings.vehicle, surroundings.frame + 1).double()
+        then = privileged_state.scene.state(
+            privileged_state.vehicle, privileged_state.frame + 1
+        ).double()
         positions = torch.stack([now[:, :2], then[:, :2]], dim=1)
         bounds = ActionBounds()
         actions, _ = infer_actions(
             positions,
             now[:, 2],
             now[:, 3],
-            surroundings.scene.dt_s,
+            privileged_state.scene.dt_s,
             bounds.acceleration_mps2,
             bounds.curvature_radpm,
         )
@@ -65,10 +71,12 @@ class StraightIdm(Policy):
     braking_mps2: float = 2.0
     side_margin_m: float = 0.3
 
-    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
         """IDM along the present heading, no steering."""
         ego = observation.ego[:, -1]
-        others = to_local(surroundings.boxes, ego[:, None, :3])
+        others = to_local(privileged_state.boxes, ego[:, None, :3])
         length, width = observation.size_m[:, 0:1], observation.size_m[:, 1:2]
         turned = others[..., 2]
         half_width = 0.5 * (
@@ -76,10 +84,10 @@ class StraightIdm(Policy):
         )
         beside = others[..., 1].abs() - half_width - 0.5 * width
         gap = bumper_gap_m(others[..., 0], others[..., 3], length)
-        leads = surroundings.visible & (beside < self.side_margin_m) & (others[..., 0] > 0)
+        leads = privileged_state.valid & (beside < self.side_margin_m) & (others[..., 0] > 0)
         gap = torch.where(leads, gap, torch.inf)
         gap, leader = gap.min(dim=1)
-        leader_speed = surroundings.speed_mps.gather(1, leader[:, None])[:, 0]
+        leader_speed = privileged_state.speed_mps.gather(1, leader[:, None])[:, 0]
         parameters = IdmParameters(
             self.desired_speed_mps,
             self.headway_s,

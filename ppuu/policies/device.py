@@ -10,14 +10,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..perception.observation import Observation
+from ..perception.privileged_state import PrivilegedState
 from ..perception.road_map import LocalRoad, RoadMap
-from ..perception.surroundings import Surroundings
 from ..runtime.pytree import moved
 from .base import Policy
 from .plan_snapshot import PlanSnapshot
 
-_MOVING = "vehicle", "frame", "boxes", "speed_mps", "visible"
-"""Tensors of the surroundings that go along, so that rows of them can be taken there."""
+_MOVING = "vehicle", "frame", "boxes", "speed_mps", "valid"
+"""Tensors of the privileged state that move with it, so that rows of them can be taken there."""
 
 
 def to_device(policy: Policy, device: torch.device) -> Policy:
@@ -46,7 +46,9 @@ class DevicePolicy(Policy):
         self._map_here: RoadMap | None = None
         self._map_there: RoadMap | None = None
 
-    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
         """As the policy acts."""
         there, road = self._device, observation.road
         if road is not None:
@@ -57,8 +59,8 @@ class DevicePolicy(Policy):
             here = LocalRoad(self._map_there, road.road)
             observation = dataclasses.replace(observation, road=here)
         around = dataclasses.replace(
-            surroundings, true_world=None,
-            **{name: getattr(surroundings, name).to(there) for name in _MOVING},
+            privileged_state, traffic_probe=None,
+            **{name: getattr(privileged_state, name).to(there) for name in _MOVING},
         )  # fmt: skip
         return self._policy.act(moved(observation, there), around).to(observation.ego.device)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..kinematics import ActionBounds
 from ..perception.observation import Normalizer, Observation, ObservationConfig
-from ..perception.surroundings import Surroundings
+from ..perception.privileged_state import PrivilegedState
 from ..runtime.errors import InputError
 from ..world_models import PAPER, WorldModel
 from .base import Policy
@@ -115,7 +115,7 @@ class NetworkPolicy(nn.Module, Policy):
             observation: what is seen.
             generator: draws the actions of a stochastic policy; without one they are the likeliest.
         """
-        deviation = self.normalizer.action_deviation
+        deviation = self.normalizer.action_std
         return self.head(
             self._thought(observation), self._largest(observation), deviation, generator
         )
@@ -126,7 +126,7 @@ class NetworkPolicy(nn.Module, Policy):
         """How little an action was expected: negative log-likelihood up to a constant."""
         return self.head.surprise(
             self._thought(observation), action, self._largest(observation),
-            self.normalizer.action_deviation,
+            self.normalizer.action_std,
         )  # fmt: skip
 
     def networks(self) -> list[nn.Module]:
@@ -134,6 +134,8 @@ class NetworkPolicy(nn.Module, Policy):
         return [self]
 
     @torch.no_grad()
-    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
         """The same without gradients; the surroundings are not looked at."""
         return self(observation)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..kinematics import ActionBounds, rollout
 from ..perception.observation import Observation
-from ..perception.surroundings import Surroundings
+from ..perception.privileged_state import PrivilegedState
 from ..planners import Plan
 from ..prediction_sources.base import PredictionFunction, PredictionSource
 from ..predictions import Prediction
@@ -118,7 +118,9 @@ class PlanningPolicy(Policy):
         self._action[episodes] = 0.0
         self._age[episodes] = 0
 
-    def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
         """The action for the coming frame.
 
         Raises:
@@ -130,9 +132,9 @@ class PlanningPolicy(Policy):
         assert self._plan is not None
         due = (self._age % self.config.replan_every == 0).nonzero()[:, 0]
         if len(due) == len(ego):
-            self._plan = self._replan(observation, surroundings, due).clone()
+            self._plan = self._replan(observation, privileged_state, due).clone()
         elif len(due):
-            self._plan[due] = self._replan(observation.take(due), surroundings.take(due), due)
+            self._plan[due] = self._replan(observation.take(due), privileged_state.take(due), due)
         self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
         rest = self._later(self._plan, self._age) * largest
@@ -142,18 +144,18 @@ class PlanningPolicy(Policy):
         return rest[:, 0]
 
     def _replan(
-        self, observation: Observation, surroundings: Surroundings, due: Int[Tensor, " due"]
+        self, observation: Observation, privileged_state: PrivilegedState, due: Int[Tensor, " due"]
     ) -> Float[Tensor, "due steps 2"]:
         assert self._plan is not None
         config, source = self.config, self.source
-        if abs(surroundings.scene.dt_s - source.dt_s) > 1e-6:
+        if abs(privileged_state.scene.dt_s - source.dt_s) > 1e-6:
             raise InputError(
-                f"{surroundings.scene.dt_s:g} s between the recording's frames, but the planner's "
-                f"world works with {source.dt_s:g} s; prepare the recording at that rate"
+                f"{privileged_state.scene.dt_s:g} s between the recording's frames, but the "
+                f"planner's world works with {source.dt_s:g} s; prepare the recording at that rate"
             )
         generator = torch.Generator().manual_seed(config.seed)
         prediction = source.predict(
-            observation, surroundings, config.steps, config.samples, generator
+            observation, privileged_state, config.steps, config.samples, generator
         )
         replicas = None
         if config.uncertainty_weight:

@@ -1,4 +1,4 @@
-"""What a planner's policy asks of a source of predictions."""
+"""The interface between planning policies and what predicts the surroundings."""
 
 from __future__ import annotations
 
@@ -10,78 +10,74 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..perception.observation import Observation, ObservationConfig
-from ..perception.surroundings import Surroundings
+from ..perception.observation import Observation
+from ..perception.privileged_state import PrivilegedState
 from ..predictions import Prediction
 from ..runtime.errors import InputError
+from ..world_models.spec import HasSpec
 
 PredictionFunction = Callable[
     [Float[Tensor, "batch candidates time 4"], Float[Tensor, "batch candidates time 2"]],
     Prediction,
 ]
-"""What surrounds paths and actions of the ego."""
+"""From the ego's states and actions to the predicted surroundings."""
 
 
-class PredictionSource(ABC):
-    """Where action sequences are tried out.
+class PredictionSource(HasSpec, ABC):
+    """Predicts the surroundings in which a planner evaluates action sequences.
 
     Attributes:
-        observation: the history it wants to see.
-        frames_per_step: recorded frames a planned step spans.
-        dt_s: seconds a recorded frame.
-        privileged: whether it looks at what lies beside the simulator.
+        spec: its input and its step.
+        privileged: whether it reads the simulator's true state.
     """
 
-    observation: ObservationConfig
-    frames_per_step: int
-    dt_s: float
     privileged: ClassVar[bool] = True
 
     @property
     def conditioned_on_ego(self) -> bool:
-        """Whether what it predicts depends on the ego's path."""
-        return False
+        """Whether predictions depend on the ego's path."""
+        return self.spec.conditioned_on_ego
 
     @abstractmethod
     def predict(
         self,
         observation: Observation,
-        surroundings: Surroundings,
+        privileged_state: PrivilegedState,
         steps: int,
         samples: int,
         generator: torch.Generator,
     ) -> PredictionFunction:
-        """What will surround the ego from here on.
+        """The surroundings from now on, as a function of the ego's path.
 
         Args:
-            observation: what the ego has seen.
-            surroundings: the simulator's true state; only privileged sources look at it.
-            steps: how far, in planned steps.
-            samples: alternatives for each history.
-            generator: of their chances, shared by all histories, so that what one may expect does
-                not depend on who else is in the batch.
+            observation: the ego's observation.
+            privileged_state: the simulator's true state; only privileged sources read it.
+            steps: number of planned steps.
+            samples: futures of each history.
+            generator: of their noise, which all histories share, so that a prediction does not
+                depend on the rest of the batch.
         """
 
     def networks(self) -> list[nn.Module]:
-        """What it computes with, if anything was learned."""
+        """The networks it computes with, if it is learned."""
         return []
 
     def replicas(
         self, observation: Observation, steps: int, count: int, generator: torch.Generator
     ) -> PredictionFunction:
-        """One sample as ``count`` replicas of what has been learned predict it.
+        """One sample, as predicted by ``count`` replicas of the model.
 
         Raises:
-            InputError: nothing was learned here, so no replicas disagree.
+            InputError: the source is not learned, so it has no replicas.
         """
         raise InputError(
-            f"{type(self).__name__} has learned nothing that replicas could disagree about; "
-            "plan with uncertainty_weight=0 or in a world model"
+            f"{type(self).__name__} is not a learned model, so it has no replicas to disagree; "
+            "plan with uncertainty_weight=0 or with a world model"
         )
 
 
 def unconditioned(prediction: Prediction) -> PredictionFunction:
-    """A prediction that does not depend on the ego: one serves all candidates of a history."""
+    """The same prediction for every path of the ego."""
 
     def function(
         states: Float[Tensor, "batch candidates time 4"],

@@ -9,16 +9,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..perception.observation import Observation, ObservationConfig
-from ..perception.surroundings import Surroundings
+from ..perception.observation import Observation
+from ..perception.privileged_state import PrivilegedState
 from ..predictions import Prediction
-from ..world_models import Predictor, WorldModel
+from ..world_models import ModelSpec, Predictor, WorldModel
 from .base import PredictionFunction, PredictionSource, unconditioned
 
 
 @dataclass(frozen=True, eq=False)
 class ModelSource(PredictionSource):
-    """Computed once where predictions do not depend on the ego; else along each path.
+    """Predicts once if predictions do not depend on the ego, otherwise along each path.
 
     Attributes:
         predictor: any.
@@ -28,44 +28,29 @@ class ModelSource(PredictionSource):
     privileged: ClassVar[bool] = False
 
     @property
-    def observation(self) -> ObservationConfig:  # type: ignore[override]
-        """What the predictor wants to see."""
-        return self.predictor.observation
-
-    @property
-    def frames_per_step(self) -> int:  # type: ignore[override]
-        """The predictor's step."""
-        return self.predictor.frames_per_step
-
-    @property
-    def dt_s(self) -> float:  # type: ignore[override]
-        """The predictor's frame."""
-        return self.predictor.dt_s
-
-    @property
-    def conditioned_on_ego(self) -> bool:
-        """As the predictor."""
-        return self.predictor.spec.conditioned_on_ego
+    def spec(self) -> ModelSpec:  # type: ignore[override]
+        """That of the predictor."""
+        return self.predictor.spec
 
     def networks(self) -> list[nn.Module]:
-        """The predictor, if it learned."""
+        """The predictor, if it is a network."""
         return [self.predictor] if isinstance(self.predictor, nn.Module) else []
 
     def predict(
         self,
         observation: Observation,
-        surroundings: Surroundings,
+        privileged_state: PrivilegedState,
         steps: int,
         samples: int,
         generator: torch.Generator,
     ) -> PredictionFunction:
-        """Samples; the true surroundings are not looked at."""
+        """Samples; the privileged state is ignored."""
         return self.predict_from(observation, steps, samples, generator)
 
     def predict_from(
         self, observation: Observation, steps: int, samples: int, generator: torch.Generator
     ) -> PredictionFunction:
-        """The same, for those who have nothing but an observation."""
+        """The same, for callers without a privileged state."""
         return _function(self.predictor, observation, steps, samples, generator)
 
     def replicas(
@@ -79,19 +64,19 @@ class ModelSource(PredictionSource):
 def _function(
     model: Predictor, observation: Observation, steps: int, samples: int, generator: torch.Generator
 ) -> PredictionFunction:
-    """All chances are drawn here and now, so that equal paths meet equal surroundings."""
+    """Draws all noise at once, so that equal paths get equal predictions."""
     with torch.no_grad():
         if not model.spec.conditioned_on_ego:
-            predicted = model.predict(observation, steps, samples, generator, shared=True)
-            return unconditioned(predicted)
+            prediction = model.predict(observation, steps, samples, generator, shared=True)
+            return unconditioned(prediction)
         assert isinstance(model, WorldModel)
         noise = model.noise(observation.ego, 1, samples, steps, generator)
-        begun = model.begin(observation)
+        initial = model.begin(observation)
 
-    def along(
+    def conditioned(
         states: Float[Tensor, "batch candidates time 4"],
         actions: Float[Tensor, "batch candidates time 2"],
     ) -> Prediction:
-        return model.rollout_from(begun, observation, noise, states)
+        return model.rollout_from(initial, observation, noise, states)
 
-    return along
+    return conditioned

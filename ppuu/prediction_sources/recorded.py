@@ -6,52 +6,50 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.constant_velocity_frame import constant_velocity_poses
 from ..perception.observation import Observation, ObservationConfig
+from ..perception.privileged_state import PrivilegedState
 from ..perception.road_map import LocalRoad
-from ..perception.surroundings import Surroundings
 from ..predictions import BoxPrediction
 from ..recordings.tracks import states_beyond
+from ..world_models.spec import ModelSpec, tracks_spec
 from .base import PredictionFunction, PredictionSource, unconditioned
 
 
 @dataclass(frozen=True)
 class RecordedSource(PredictionSource):
-    """Everybody will be where the recording says, to the letter; who has left it drives on.
+    """The recorded states of the tracked vehicles, extrapolated at constant velocity.
 
     Attributes:
-        observation: how many of the nearest vehicles are looked at.
-        frames_per_step: recorded frames a planned step spans.
-        dt_s: seconds a recorded frame.
+        spec: how many of the nearest vehicles are tracked, and the step.
     """
 
-    observation: ObservationConfig = field(
-        default_factory=lambda: ObservationConfig(vehicles=24, images=False)
+    spec: ModelSpec = field(
+        default_factory=lambda: tracks_spec(ObservationConfig(vehicles=24, images=False))
     )
-    frames_per_step: int = 3
-    dt_s: float = 0.1
 
     def predict(
         self,
         observation: Observation,
-        surroundings: Surroundings,
+        privileged_state: PrivilegedState,
         steps: int,
         samples: int,
         generator: torch.Generator,
     ) -> PredictionFunction:
-        """Looked up in the recording; all alternatives are alike."""
-        tracks = observation.tracks
+        """Reads the recording; one sample, since the recording is deterministic."""
+        tracks, scene = observation.tracks, privileged_state.scene
         assert tracks is not None
-        ahead = torch.arange(1, steps + 1, device=surroundings.frame.device) * self.frames_per_step
-        frame = surroundings.frame[:, None] + ahead
-        states = states_beyond(surroundings.scene, tracks.vehicle, frame)
-        road = surroundings.scene.vehicle_recording[surroundings.vehicle]
-        told = BoxPrediction(
-            gliding_poses(observation.ego[:, -1], ahead * self.dt_s)[:, None],
-            self.observation.raster,
+        now = privileged_state.frame
+        frames_ahead = torch.arange(1, steps + 1, device=now.device) * self.frames_per_step
+        states = states_beyond(scene, tracks.vehicle, now[:, None] + frames_ahead)
+        recording = scene.vehicle_recording[privileged_state.vehicle]
+        seconds = frames_ahead * self.dt_s
+        prediction = BoxPrediction(
+            constant_velocity_poses(observation.ego[:, -1], seconds)[:, None],
+            self.raster,
             states.transpose(1, 2)[:, None, None],
             tracks.size_m,
             tracks.here,
-            LocalRoad(surroundings.road_map, road),
+            LocalRoad(privileged_state.road_map, recording),
         )
-        return unconditioned(told)
+        return unconditioned(prediction)

@@ -1,4 +1,4 @@
-"""The simulator itself as the world to plan in: an oracle, also for others who react."""
+"""The simulator itself as the model: a privileged bound, also among reactive traffic."""
 
 from __future__ import annotations
 
@@ -9,81 +9,78 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..kinematics import rollout
-from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.constant_velocity_frame import constant_velocity_poses
 from ..perception.observation import Observation, ObservationConfig
+from ..perception.privileged_state import PrivilegedState
 from ..perception.road_map import LocalRoad
-from ..perception.surroundings import Surroundings
 from ..predictions import BoxPrediction
 from ..runtime.errors import InputError
+from ..world_models.spec import ModelSpec, tracks_spec
 from .base import PredictionFunction, PredictionSource
 
 
 @dataclass(frozen=True)
 class SimulatorSource(PredictionSource):
-    """Everybody does what he would really do if the ego drove as planned; privileged.
+    """What the simulated traffic would do if the ego drove as planned.
 
-    Every candidate of every episode gets a copy of the others, so sampling planners suit it;
-    gradients take what they do as given.  Where the others replay the recording it equals
-    ``RecordedSource``, which is many times faster.
+    Every candidate of every episode gets a copy of the traffic, so sampling planners suit it; for
+    gradients the traffic is a constant.  Among replayed traffic it equals ``RecordedSource``,
+    which is many times faster.
 
     Attributes:
-        observation: how many of the nearest vehicles are looked at.
-        frames_per_step: recorded frames a planned step spans.
-        dt_s: seconds a recorded frame.
+        spec: how many of the nearest vehicles are tracked, and the step.
     """
 
-    observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(vehicles=24))
-    frames_per_step: int = 3
-    dt_s: float = 0.1
+    spec: ModelSpec = field(default_factory=lambda: tracks_spec(ObservationConfig(vehicles=24)))
 
     @property
     def conditioned_on_ego(self) -> bool:
-        """The others may react."""
+        """Yes: the traffic may react."""
         return True
 
     def predict(
         self,
         observation: Observation,
-        surroundings: Surroundings,
+        privileged_state: PrivilegedState,
         steps: int,
         samples: int,
         generator: torch.Generator,
     ) -> PredictionFunction:
-        """Tried out anew for each set of candidates; all alternatives are alike.
+        """Simulates each set of candidates; one sample, since the simulator is deterministic.
 
         Raises:
-            InputError: these surroundings offer no simulator.
+            InputError: there is no simulator to copy.
         """
-        true, tracks = surroundings.true_world, observation.tracks
-        if true is None:
+        probe, tracks = privileged_state.traffic_probe, observation.tracks
+        if probe is None:
             raise InputError(
                 "the world 'simulator' can only be planned in by the ego of eval.closed_loop and "
                 "its like; choose 'recorded' or a world model"
             )
         assert tracks is not None
         frames = self.frames_per_step
-        road = surroundings.scene.vehicle_recording[surroundings.vehicle]
-        seconds = torch.arange(1, steps + 1, device=road.device) * frames * self.dt_s
+        recording = privileged_state.scene.vehicle_recording[privileged_state.vehicle]
+        seconds = torch.arange(1, steps + 1, device=recording.device) * frames * self.dt_s
 
-        def along(
+        def conditioned(
             states: Float[Tensor, "batch candidates time 4"],
             actions: Float[Tensor, "batch candidates time 2"],
         ) -> BoxPrediction:
             candidates = actions.shape[1]
-            seen, start = tracks.repeat(candidates), observation.ego[:, -1]
-            start = start.repeat_interleave(candidates, 0)
-            held = actions.detach().flatten(0, 1).repeat_interleave(frames, 1)
-            path = rollout(start, held, self.dt_s)
-            others = true.others_along(path, seen.vehicle)[:, :, frames - 1 :: frames]
-            others = others.transpose(1, 2).unflatten(0, (-1, candidates))[:, :, None]
-            poses = gliding_poses(observation.ego[:, -1], seconds)[:, None]
+            start = observation.ego[:, -1].repeat_interleave(candidates, 0)
+            frame_actions = actions.detach().flatten(0, 1).repeat_interleave(frames, 1)
+            path = rollout(start, frame_actions, self.dt_s)
+            others = probe.rollout(path, tracks.repeat(candidates).vehicle)
+            others = others[:, :, frames - 1 :: frames].transpose(1, 2)
+            others = others.unflatten(0, (-1, candidates))[:, :, None]
+            poses = constant_velocity_poses(observation.ego[:, -1], seconds)[:, None]
             return BoxPrediction(
                 poses.expand(-1, candidates, -1, -1),
-                self.observation.raster,
+                self.raster,
                 others,
                 tracks.size_m,
                 tracks.here,
-                LocalRoad(surroundings.road_map, road),
+                LocalRoad(privileged_state.road_map, recording),
             )
 
-        return along
+        return conditioned

@@ -1,4 +1,4 @@
-"""What is predicted, and an ego among it: one question each, whatever the kind of prediction."""
+"""Predictions of the surroundings, behind one interface, and rollouts of the ego among them."""
 
 from .base import Errors, Prediction, RoadChannel
 from .boxes import BoxPrediction
@@ -8,26 +8,26 @@ from .occupancy import OccupancyPrediction
 from .rollout import Rollout
 from .target import ImageTarget, Target, TargetConfig
 from .vehicle_motion import (
-    CarriedMotion,
-    DrawnMotion,
     Flow,
+    FlowMotion,
     KnownSpeed,
+    RasterizedMotion,
     UniformMotion,
     VehicleMotion,
 )
 
 __all__ = [
     "BoxPrediction",
-    "CarriedMotion",
-    "DrawnMotion",
     "EgoMask",
     "EgoPath",
     "Errors",
     "Flow",
+    "FlowMotion",
     "ImageTarget",
     "KnownSpeed",
     "OccupancyPrediction",
     "Prediction",
+    "RasterizedMotion",
     "RoadChannel",
     "Rollout",
     "Target",

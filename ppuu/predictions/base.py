@@ -1,9 +1,9 @@
-"""What surrounds the ego over a horizon: the questions that every kind of prediction answers.
+"""The interface of predictions: the surroundings of the ego over a horizon.
 
-Nobody else asks of which kind a prediction is: costs, metrics, pictures, policies and planners go
-through these.  Axes: ``batch candidates samples time``.  *Candidates* are paths of the ego; there
-is one set of surroundings for all of them unless the model is conditioned on the ego.  *Samples*
-are alternatives drawn by other noise, or replicas (the same noise, another dropout mask or member).
+Costs, metrics, pictures, policies and planners use this interface only and never depend on the kind
+of prediction.  Axes: ``batch candidates samples time``.  *Candidates* are paths of the ego; one
+prediction serves all of them unless the model is conditioned on the ego.  *Samples* are futures
+from different noise, or replicas (same noise, different dropout mask or ensemble member).
 """
 
 from __future__ import annotations
@@ -28,20 +28,19 @@ SomePrediction = TypeVar("SomePrediction", bound="Prediction")
 
 @dataclass(frozen=True, eq=False)
 class Errors:
-    """Signed errors of one quantity, and what each counts.
+    """Signed errors of one quantity, with weights.
 
     Attributes:
-        value: ``(batch, samples, time, elements)``, an element a vehicle or a pixel.
-        weight: ``(batch, 1, time, elements)``; 0 where the truth is not known.
+        value: ``(batch, samples, time, elements)``; an element is a vehicle or a pixel.
+        weight: ``(batch, 1, time, elements)``; 0 where the target is unknown.
     """
 
     value: Float[Tensor, "batch samples time elements"]
     weight: Float[Tensor, "#batch #samples #time #elements"]
 
-    def mean(self, cost: Tensor | None = None) -> Float[Tensor, ""]:
-        """The weighted mean of the errors, or of a cost of them; weights of less than 1 in all
-        count as they are."""
-        value = self.value if cost is None else cost
+    def mean(self, loss: Tensor | None = None) -> Float[Tensor, ""]:
+        """The weighted mean of the errors or of a loss; the sum where weights total below 1."""
+        value = self.value if loss is None else loss
         weight = self.weight.expand_as(value)
         return (value * weight).sum() / weight.sum().clamp(min=1.0)
 
@@ -51,8 +50,8 @@ class Prediction(ABC):
     """Predicted surroundings.
 
     Attributes:
-        pose: ``(batch, candidates or 1, time, 3)`` the frame that the model looks from: for images
-            where each is drawn at, for boxes how far the model has seen.
+        pose: ``(batch, candidates or 1, time, 3)`` centre of the model's view: of each image, or of
+            the area in which boxes are tracked.
         raster: size and scale of images.
     """
 
@@ -62,15 +61,15 @@ class Prediction(ABC):
     @property
     @abstractmethod
     def samples(self) -> int:
-        """How many."""
+        """Number of samples."""
 
     @abstractmethod
     def vehicle_mass(
         self, mask: EgoMask, ego: EgoPath
     ) -> Float[Tensor, "batch candidates samples time masks"]:
-        """Square metres of vehicles under masks that ride on the ego.
+        """Area of vehicles under masks in the ego's frame, m2.
 
-        Gradients reach the ego, the masks' sizes and, where it has any, the prediction.
+        Differentiable with respect to the ego, the masks' sizes and the prediction.
         """
 
     @abstractmethod
@@ -85,94 +84,95 @@ class Prediction(ABC):
     def vehicle_momentum(
         self, mask: EgoMask, ego: EgoPath
     ) -> Float[Tensor, "batch candidates samples time masks"]:
-        """The mass, weighted by the vehicles' speed along the ego's heading, m3/s."""
+        """The mass weighted by the vehicles' speed along the ego's heading, m3/s."""
         return self.vehicle_moments(mask, ego)[1]
 
     @abstractmethod
     def road_mass(
         self, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
     ) -> Float[Tensor, "batch candidates roads time masks"]:
-        """Square metres of lane lines, or off the road, under masks.
+        """Area of lane lines, or off the road, under masks in the ego's frame, m2.
 
-        ``roads`` is 1 where one road serves all samples.
+        ``roads`` is 1 if one road serves all samples.
 
         Args:
-            mask: several.
-            ego: what they ride on.
-            channels: what each of them looks at; a single one is for all of them.
+            mask: one or more.
+            ego: its path.
+            channels: one for each mask, or one for all.
         """
 
     @abstractmethod
     def disagreement(self) -> Float[Tensor, "batch predicted time"]:
-        """Variance over replicas of what is where; differentiable where the model is."""
+        """Variance of positions or coverage over replicas; differentiable if the model is."""
 
     @abstractmethod
     def vehicle_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted samples time rows columns"]:
-        """Coverage by vehicles as seen from poses, all samples and times at once."""
+        """Coverage by vehicles in images centred on poses."""
 
     @abstractmethod
     def vehicle_momentum_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
-        """The same times the vehicles' velocity, ahead and to the left of the poses."""
+        """Coverage times the vehicles' velocity, ahead and to the left of the poses."""
 
     @abstractmethod
     def road_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted roads time 2 rows columns"]:
-        """Lane lines and off-road area as seen from poses."""
+        """Lane lines and off-road area in images centred on poses."""
 
     @abstractmethod
     def next_observation(
-        self, seen: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0
+        self, observation: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0
     ) -> Observation:
-        """What is seen one stride later, a constant but for the ego's own state.
+        """The observation one stride later; no gradients except through the ego's state.
 
         Args:
-            seen: histories; a candidate is a row, those of an element of the batch in a row.
-            ego: where each then is.
-            time: of the prediction.
-            sample: which.
+            observation: histories, one row per candidate; candidates of an element of the batch
+                are consecutive.
+            ego: the new state of each.
+            time: index of the predicted time.
+            sample: index of the sample.
         """
 
     @abstractmethod
     def errors(self, target: Target) -> dict[str, Errors]:
-        """By quantity, what is predicted minus what followed, along the first candidate.
+        """Prediction minus target by quantity, for the first candidate.
 
-        Lengths are in metres and named so (``along_m``, ``across_m`` of a vehicle's true heading,
-        ``flow_m``); the rest is coverage (``vehicles``, ``road``).  Quantities that a kind of
-        prediction or target does not tell are left out.
+        Lengths are in metres (``along_m`` and ``across_m`` of a vehicle's true heading,
+        ``flow_m``); the others are coverage (``vehicles``, ``road``).  Quantities that this kind of
+        prediction or target lacks are left out.
         """
 
     @abstractmethod
     def outlines(self, row: int, sample: int, time: int) -> Float[Tensor, "boxes 5"]:
-        """Vehicles as boxes, for pictures."""
+        """Vehicles as boxes, for visualisation."""
 
     @abstractmethod
     def at(self: SomePrediction, time: int) -> SomePrediction:
-        """One time alone."""
+        """The prediction at one time."""
 
     @classmethod
     @abstractmethod
     def concatenate(cls: type[SomePrediction], parts: Sequence[SomePrediction]) -> SomePrediction:
-        """Several, one after the other in time."""
+        """Concatenates predictions in time."""
 
     @classmethod
     @abstractmethod
     def interleave(
         cls: type[SomePrediction], parts: Sequence[SomePrediction], samples: int
     ) -> SomePrediction:
-        """So many samples of several predictions, which take turns."""
+        """Interleaves the samples of several predictions, up to a number of samples."""
 
     def outside_view_m(self, ego: EgoPath) -> Float[Tensor, "batch candidates time"]:
-        """Metres by which the ego's box leaves the view."""
+        """Distance by which the ego's box leaves the view, m."""
         raster, offset = self.raster, self.offset(ego)
         limit = 0.5 * raster.metres_per_pixel * offset.new_tensor([raster.rows, raster.columns])
         inside = limit - 0.5 * ego.size_m[:, None, None]
         return (offset[..., :2].abs() - inside).clamp(min=0.0).sum(-1)
 
     def offset(self, ego: EgoPath) -> Float[Tensor, "batch candidates time 3"]:
-        """The ego's pose seen from the view."""
+        """The ego's pose in the frame of the view."""
         return to_local(ego.states[..., :3], self.pose)

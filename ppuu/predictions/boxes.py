@@ -1,4 +1,4 @@
-"""Predicted surroundings as boxes on a known road."""
+"""Predictions as boxes on a known road."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ..perception.vehicle_raster import draw_momentum, draw_vehicles
 from .base import Errors, Prediction, RoadChannel
 from .mask import EgoMask, EgoPath, interval_mass
 from .road_mass import mapped_road_mass
-from .samples import take_turns
+from .samples import interleave_tensors
 from .target import Target
 
 _NEAR_M = 30.0
-"""At this distance from the ego a vehicle's error counts half."""
+"""Distance from the ego at which a vehicle's error has half the weight."""
 
 
 @dataclass(frozen=True, eq=False)
 class BoxPrediction(Prediction):
-    """Where each tracked vehicle will be.
+    """Future states of the tracked vehicles.
 
     Attributes:
         states: ``(batch, candidates or 1, samples, time, slots, 4)`` x_m, y_m, heading_rad,
@@ -53,7 +53,7 @@ class BoxPrediction(Prediction):
     def vehicle_mass(
         self, mask: EgoMask, ego: EgoPath
     ) -> Float[Tensor, "batch candidates samples time masks"]:
-        """Exact to the shape of pieces: each box is four, along its length."""
+        """Each box is four pieces along its length, each an ego-aligned rectangle of equal area."""
         return self.vehicle_moments(mask, ego)[0]
 
     def _moments_compiled(
@@ -78,11 +78,11 @@ class BoxPrediction(Prediction):
         Float[Tensor, "batch candidates samples time masks"],
         Float[Tensor, "batch candidates samples time masks"],
     ]:
-        """Likewise."""
+        """As ``vehicle_mass``, with the momentum."""
         own = ego.states[:, :, None, :, None]
         ahead, left, turn = to_local(self.states[..., :3], own).unbind(-1)
         cos, sin = torch.cos(turn), torch.sin(turn)
-        # A free slot may have any size; one of none would divide by nothing.
+        # Empty slots may have size 0, which would divide by zero.
         size = torch.where(self.valid[..., None], self.size_m, 1.0)
         length, width = size[:, None, None, None].unbind(-1)
         quarter = length / boxes_cpu.PIECES
@@ -108,7 +108,7 @@ class BoxPrediction(Prediction):
 
     @cached_property
     def _table(self) -> Float[Tensor, "owners samples time slots 7"]:
-        """For the kernels; nothing where there is no vehicle."""
+        """The boxes as the compiled pass takes them; size 0 in empty slots."""
         x, y, heading, speed = self.states.detach().unbind(-1)
         size = (self.size_m * self.valid[..., None])[:, None, None, None].expand(
             *self.states.shape[:-1], 2
@@ -119,32 +119,32 @@ class BoxPrediction(Prediction):
     def road_mass(
         self, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
     ) -> Float[Tensor, "batch candidates 1 time masks"]:
-        """Read from the map."""
+        """Sampled from the map."""
         return mapped_road_mass(self.road, mask, ego, *channels)[:, :, None]
 
     def disagreement(self) -> Float[Tensor, "batch predicted time"]:
-        """Mean squared distance, in m2, of vehicles from where the replicas' mean has them."""
-        spread = self.states[..., :2].var(2).sum(-1)
-        weight = self.valid[:, None, None].to(spread.dtype)
-        return (spread * weight).sum(-1) / weight.sum(-1).clamp(min=1.0)
+        """Variance of the vehicles' positions over replicas, mean over vehicles, m2."""
+        variance = self.states[..., :2].var(2).sum(-1)
+        weight = self.valid[:, None, None].to(variance.dtype)
+        return (variance * weight).sum(-1) / weight.sum(-1).clamp(min=1.0)
 
     def vehicle_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted samples time rows columns"]:
-        """Drawn."""
+        """Rasterized."""
         flat = self._flat(poses)
         return draw_vehicles(*flat, self.raster).unflatten(0, self.states.shape[:4])
 
     def vehicle_momentum_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
-        """Drawn, each box with its velocity."""
+        """Rasterized, each box weighted by its velocity."""
         speed = self.states[..., 3].flatten(0, 3)
         drawn = draw_momentum(*self._flat(poses), speed, self.raster)
         return drawn.unflatten(0, self.states.shape[:4])
 
     def _flat(self, poses: Float[Tensor, "batch time 3"]) -> tuple[Tensor, Tensor, Tensor]:
-        """Poses, boxes and which of them are vehicles, an image a row."""
+        """Poses, boxes and their mask, one row per image."""
         shape = self.states.shape[:4]
         size = self.size_m[:, None, None, None].expand(*shape, -1, -1)
         boxes = torch.cat([self.states[..., :3], size], dim=-1).flatten(0, 3)
@@ -154,52 +154,52 @@ class BoxPrediction(Prediction):
     def road_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch 1 1 time 2 rows columns"]:
-        """The map, drawn."""
+        """The map, rasterized."""
         return self.road.draw(poses, self.raster)[:, None, None]
 
     def next_observation(
-        self, seen: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0
+        self, observation: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0
     ) -> Observation:
-        """Images drawn from where the ego then is, tracks that go on."""
+        """Images centred on the ego's new pose, and the tracks one frame later."""
         batch = len(self.size_m)
-        each = len(ego) // batch
+        candidates = len(ego) // batch
         states = self.states[:, :, sample, time].detach()
-        states = states.expand(-1, each, -1, -1).flatten(0, 1)
+        states = states.expand(-1, candidates, -1, -1).flatten(0, 1)
         image = None
-        if seen.images.shape[-1] > 0:
+        if observation.images.shape[-1] > 0:
             pose = ego[:, :3].detach()
-            size, valid = (v.repeat_interleave(each, 0) for v in (self.size_m, self.valid))
+            size, valid = (v.repeat_interleave(candidates, 0) for v in (self.size_m, self.valid))
             boxes = torch.cat([states[..., :3], size], dim=-1)
-            road = self.road.repeat(each).draw(pose[:, None], self.raster)[:, 0]
+            road = self.road.repeat(candidates).draw(pose[:, None], self.raster)[:, 0]
             vehicles = draw_vehicles(pose, boxes, valid, self.raster)
             image = torch.stack([road[:, 0], vehicles, road[:, 1]], dim=1)
-        return seen.followed_by(image, states, ego)
+        return observation.followed_by(image, states, ego)
 
     def errors(self, target: Target) -> dict[str, Errors]:
-        """Metres along and across each vehicle; those at the ego count whole, far away less."""
+        """Metres along and across each vehicle's heading; weights decrease away from the ego."""
         if target.tracks is None or target.valid is None:
             return {}
         true = target.tracks.transpose(1, 2)
-        off = self.states[:, 0, ..., :2] - true[:, None, ..., :2]
-        along, across = rotate(off, -true[:, None, ..., 2]).unbind(-1)
-        apart = (true[..., :2] - target.ego[:, :, None, :2]).norm(dim=-1)
-        weight = (target.valid.transpose(1, 2) / (1.0 + apart / _NEAR_M))[:, None]
+        error = self.states[:, 0, ..., :2] - true[:, None, ..., :2]
+        along, across = rotate(error, -true[:, None, ..., 2]).unbind(-1)
+        distance_m = (true[..., :2] - target.ego[:, :, None, :2]).norm(dim=-1)
+        weight = (target.valid.transpose(1, 2) / (1.0 + distance_m / _NEAR_M))[:, None]
         return {"along_m": Errors(along, weight), "across_m": Errors(across, weight)}
 
     def outlines(self, row: int, sample: int, time: int) -> Float[Tensor, "boxes 5"]:
-        """The boxes themselves."""
+        """The boxes."""
         valid = self.valid[row]
         states = self.states[row, 0, sample, time, valid, :3]
         return torch.cat([states, self.size_m[row, valid]], dim=-1).detach().cpu()
 
     def at(self, time: int) -> BoxPrediction:
-        """One time alone."""
+        """The prediction at one time."""
         now = slice(time, time + 1)
         return replace(self, states=self.states[:, :, :, now], pose=self.pose[:, :, now])
 
     @classmethod
     def concatenate(cls, parts: Sequence[BoxPrediction]) -> BoxPrediction:
-        """Several, one after the other in time."""
+        """Concatenates predictions in time."""
         return replace(
             parts[0],
             states=torch.cat([part.states for part in parts], dim=3),
@@ -208,12 +208,14 @@ class BoxPrediction(Prediction):
 
     @classmethod
     def interleave(cls, parts: Sequence[BoxPrediction], samples: int) -> BoxPrediction:
-        """So many samples of several predictions, which take turns."""
-        return replace(parts[0], states=take_turns([part.states for part in parts], 2, samples))
+        """Interleaves the samples of several predictions."""
+        return replace(
+            parts[0], states=interleave_tensors([part.states for part in parts], 2, samples)
+        )
 
 
 class _Moments(torch.autograd.Function):
-    """The kernels; gradients reach the ego's poses and the masks' sizes."""
+    """The compiled pass, differentiable with respect to the ego's poses and the masks' sizes."""
 
     @staticmethod
     def forward(ctx, states, sizes, boxes):

@@ -1,4 +1,4 @@
-"""The speed of the ego's lane, from any prediction."""
+"""The mean speed of traffic in the ego's lane, for any kind of prediction."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .base import Prediction
 from .mask import EgoMask, EgoPath
 
 LENGTH_M = 30.0
-"""Of the part of a lane whose vehicles count, the ego in its middle."""
+"""Length of the lane section, centred on the ego, whose vehicles are averaged."""
 _FADE_M = 1.0
 _LANES = (1.0, 3.0)
-"""The ego's lane, and with those beside it; images show hardly more."""
-_LITTLE_M2 = 1.0
-"""Against so much of vehicles what is known from further away counts half."""
+"""Widths of the sections in lanes: the ego's, and including both adjacent ones."""
+_PRIOR_MASS_M2 = 1.0
+"""Weight of the wider section's mean speed, as an area of vehicles."""
 
 
 @torch.no_grad()
 def lane_speed_mps(prediction: Prediction, ego: EgoPath) -> Float[Tensor, "batch candidates time"]:
-    """Momentum over mass of the vehicles around the ego in its lane; a constant.
+    """Momentum over mass of the vehicles near the ego in its lane, without gradients.
 
-    Where few are in the lane, it goes over to that of the lanes beside it as well, and where
-    nothing is near at all, to the ego's own speed: in an empty lane nothing must come to rest.
+    With few vehicles in the lane it tends to the mean speed of all three lanes, and without any
+    vehicle to the ego's own speed, so that an empty lane does not ask for a stop.
     """
     half = 0.5 * LENGTH_M - 0.5 * _FADE_M
     mask = EgoMask.stack(
@@ -36,6 +36,6 @@ def lane_speed_mps(prediction: Prediction, ego: EgoPath) -> Float[Tensor, "batch
     mass, momentum = (moment.mean(2) for moment in prediction.vehicle_moments(mask, ego))
     speed = ego.speed_mps
     for which in (1, 0):
-        near, moving = mass[..., which], momentum[..., which]
-        speed = (moving + _LITTLE_M2 * speed) / (near + _LITTLE_M2)
+        prior = _PRIOR_MASS_M2 * speed
+        speed = (momentum[..., which] + prior) / (mass[..., which] + _PRIOR_MASS_M2)
     return speed

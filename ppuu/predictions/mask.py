@@ -1,4 +1,4 @@
-"""Masks that ride on the ego: weights of the places around it, piecewise linear and separable."""
+"""Masks in the ego's frame: separable, piecewise linear weights of the positions around it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor
 
 SIZES = 5
 """Numbers of a mask: half-length, fade ahead, fade behind, half-width, fade to either side."""
-SHARPEST_M = 1e-3
-"""A shorter fade is as good as an edge, and would divide by nothing."""
+MIN_FADE_M = 1e-3
+"""Lower bound of a fade, against division by zero."""
 
 
 @lru_cache(maxsize=256)
 def _number(value: float, dtype: torch.dtype, device: torch.device) -> Float[Tensor, ""]:
-    """A constant, made once: masks are laid at every step of a search."""
+    """A cached constant: planners build masks in every iteration."""
     return torch.tensor(value, dtype=dtype, device=device)
 
 
 @dataclass(frozen=True, eq=False)
 class EgoPath:
-    """Where the ego goes; what masks ride on.
+    """A path of the ego, the origin of masks.
 
     Attributes:
         states: ``(batch, candidates, time, 4)`` x_m, y_m, heading_rad, speed_mps.
@@ -41,25 +41,25 @@ class EgoPath:
 
     @cached_property
     def half_length_m(self) -> Float[Tensor, "batch 1 1"]:
-        """Half its length, shaped to meet a mask."""
+        """Half its length, in a shape that broadcasts to a mask."""
         return 0.5 * self.size_m[:, 0, None, None]
 
     @cached_property
     def half_width_m(self) -> Float[Tensor, "batch 1 1"]:
-        """Half its width, shaped to meet a mask."""
+        """Half its width, in a shape that broadcasts to a mask."""
         return 0.5 * self.size_m[:, 1, None, None]
 
     @cached_property
     def area_m2(self) -> Float[Tensor, "batch 1 1 1"]:
-        """Its area, shaped to meet a mass."""
+        """Its area, in a shape that broadcasts to a mass."""
         return self.size_m.prod(1)[:, None, None, None]
 
 
 @dataclass(frozen=True, eq=False)
 class EgoMask:
-    """Several masks at once.
+    """One or more masks.
 
-    A mask is 1 over a rectangle around the ego's centre and falls linearly to 0 over its fades:
+    A mask is 1 in a rectangle around the ego's centre and falls linearly to 0 over its fades:
     ``along(ahead) * across(left)``, both trapezoids, in the ego's frame.
 
     Attributes:
@@ -71,10 +71,7 @@ class EgoMask:
 
     @cached_property
     def sizes_m(self) -> Float[Tensor, "batch candidates time masks 5"]:
-        """All of them in one tensor.
-
-        Gradients reach them: a safe distance depends on the speed.
-        """
+        """All sizes in one tensor, with gradients, since safe distances depend on the speed."""
         return torch.stack(self.sizes, dim=-1).unflatten(-1, (-1, SIZES))
 
     @classmethod
@@ -87,7 +84,7 @@ class EgoMask:
         half_width_m: Tensor | float,
         fade_side_m: Tensor | float,
     ) -> EgoMask:
-        """One mask along a path; sizes are numbers or tensors that broadcast to it."""
+        """One mask along a path; sizes are numbers or tensors that broadcast to the path."""
         speed = ego.speed_mps
 
         def along_path(size: Tensor | float) -> Float[Tensor, "batch candidates time"]:
@@ -96,7 +93,7 @@ class EgoMask:
             return size.expand_as(speed)
 
         def fade(size: Tensor | float) -> Tensor | float:
-            return size.clamp(min=SHARPEST_M) if isinstance(size, Tensor) else max(size, SHARPEST_M)
+            return size.clamp(min=MIN_FADE_M) if isinstance(size, Tensor) else max(size, MIN_FADE_M)
 
         sizes = (
             half_length_m, fade(fade_ahead_m), fade(fade_behind_m), half_width_m, fade(fade_side_m),
@@ -110,11 +107,11 @@ class EgoMask:
 
     @classmethod
     def stack(cls, masks: Sequence[EgoMask]) -> EgoMask:
-        """Several side by side."""
+        """Stacks masks."""
         return cls(tuple(size for mask in masks for size in mask.sizes))
 
-    def each(self) -> list[EgoMask]:
-        """One by one."""
+    def unbind(self) -> list[EgoMask]:
+        """The masks one by one."""
         return [
             EgoMask(self.sizes[first : first + SIZES]) for first in range(0, len(self.sizes), SIZES)
         ]
@@ -123,19 +120,19 @@ class EgoMask:
 def interval_mass(
     centre: Tensor, extent: Tensor, half: Tensor, fade_ahead: Tensor, fade_behind: Tensor
 ) -> Tensor:
-    """Integral of a trapezoid over intervals of some extent around a centre; all broadcast."""
+    """Integral of a trapezoid over intervals of an extent around a centre; arguments broadcast."""
     half_extent = 0.5 * extent
     ahead = _antiderivative(centre + half_extent, half, fade_ahead, fade_behind)
     return ahead - _antiderivative(centre - half_extent, half, fade_ahead, fade_behind)
 
 
-def _antiderivative(place: Tensor, half: Tensor, ahead: Tensor, behind: Tensor) -> Tensor:
-    """Integral of the trapezoid from 0 to a place, negative behind."""
-    # Neither abs and sign nor minimum: their gradients fail where a pixel's edge lies at the ego's
-    # centre, or at a corner of the mask.
-    forwards = place >= 0
-    fade, sign = torch.where(forwards, ahead, behind), 2.0 * forwards.to(place.dtype) - 1.0
-    size = sign * place
-    flat = torch.where(size < half, size, half)
-    into = torch.minimum((size - half).clamp(min=0.0), fade)
-    return sign * (flat + into - 0.5 * into.square() / fade)
+def _antiderivative(position: Tensor, half: Tensor, ahead: Tensor, behind: Tensor) -> Tensor:
+    """Integral of the trapezoid from 0 to a position, negative behind."""
+    # torch.where instead of abs, sign and minimum, whose gradients are wrong where a pixel's edge
+    # is at the ego's centre or at a corner of the mask.
+    forwards = position >= 0
+    fade, sign = torch.where(forwards, ahead, behind), 2.0 * forwards.to(position.dtype) - 1.0
+    distance = sign * position
+    flat = torch.where(distance < half, distance, half)
+    into_fade = torch.minimum((distance - half).clamp(min=0.0), fade)
+    return sign * (flat + into_fade - 0.5 * into_fade.square() / fade)

@@ -1,4 +1,4 @@
-"""Predicted surroundings as images."""
+"""Predictions as images (occupancy grids)."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from ..perception.observation import Observation
 from ..perception.warp import warp, warp_image
 from .base import Errors, Prediction, RoadChannel
 from .mask import EgoMask, EgoPath, interval_mass
-from .samples import take_turns
+from .samples import interleave_tensors
 from .target import Target
-from .vehicle_motion import DrawnMotion, Flow, VehicleMotion
+from .vehicle_motion import Flow, RasterizedMotion, VehicleMotion
 
 _COVERED = 0.5
-"""Coverage from which on a pixel belongs to an outline."""
-_MOST_WEIGHTS = 2**25
-"""Pixels of all candidates and times that are weighed at once, by tensor operations."""
+"""Coverage above which a pixel belongs to a vehicle's outline."""
+_MAX_WEIGHTS = 2**25
+"""Limit of pixels times candidates times times that tensor operations weight at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class OccupancyPrediction(Prediction):
-    """What is covered where.
+    """Coverage by vehicles, lane lines and off-road area.
 
     Attributes:
         vehicles: ``(batch, candidates or 1, samples, time, rows, columns)`` coverage by vehicles.
         road: ``(batch, candidates or 1, samples or 1, time, 2, rows, columns)`` lane lines and
             off-road area.
-        motion: how fast the vehicles move.
-        flow: how the pixels of the last image have moved, if the model carries them along.
+        motion: the vehicles' velocities.
+        flow: displacements of the last image's pixels, if the model warps them.
     """
 
     vehicles: Float[Tensor, "batch predicted samples time rows columns"]
@@ -47,27 +47,27 @@ class OccupancyPrediction(Prediction):
     flow: Flow | None = None
 
     @classmethod
-    def drawn(
+    def rasterize(
         cls, prediction: Prediction, poses: Float[Tensor, "batch time 3"]
     ) -> OccupancyPrediction:
-        """Any prediction as images at given poses."""
+        """Draws any prediction in images centred on poses."""
         vehicles, road = prediction.vehicle_images(poses), prediction.road_images(poses)
         predicted = vehicles.shape[1]
         return cls(
             poses[:, None].expand(-1, predicted, -1, -1), prediction.raster, vehicles,
             road.expand(-1, predicted, *road.shape[2:]),
-            DrawnMotion(lambda: prediction.vehicle_momentum_images(poses)),
+            RasterizedMotion(lambda: prediction.vehicle_momentum_images(poses)),
         )  # fmt: skip
 
     @property
     def samples(self) -> int:
-        """How many."""
+        """Number of samples."""
         return self.vehicles.shape[2]
 
     def vehicle_mass(
         self, mask: EgoMask, ego: EgoPath
     ) -> Float[Tensor, "batch candidates samples time masks"]:
-        """Each pixel counts by the mask's mean over it."""
+        """Each pixel is weighted by the mean of the mask over its area."""
         return self._moments(self.vehicles[:, :, :, :, None], mask, ego)[..., 0]
 
     def vehicle_moments(
@@ -76,22 +76,22 @@ class OccupancyPrediction(Prediction):
         Float[Tensor, "batch candidates samples time masks"],
         Float[Tensor, "batch candidates samples time masks"],
     ]:
-        """Likewise."""
+        """As ``vehicle_mass``."""
         mass, momentum = self._moments(self._mass_and_momentum, mask, ego).unbind(-1)
         return mass, momentum
 
     @property
     def _mass_and_momentum(self) -> Float[Tensor, "batch predicted samples time 3 rows columns"]:
-        # What is kept must have been a constant: a later question may want gradients.
+        # Only constants are cached, since a later call may need gradients.
         if self.vehicles.requires_grad:
-            return self._joined()
+            return self._concatenated_moments()
         return self._constant_moments
 
     @cached_property
     def _constant_moments(self) -> Float[Tensor, "batch predicted samples time 3 rows columns"]:
-        return self._joined()
+        return self._concatenated_moments()
 
-    def _joined(self) -> Float[Tensor, "batch predicted samples time 3 rows columns"]:
+    def _concatenated_moments(self) -> Float[Tensor, "batch predicted samples time 3 rows columns"]:
         return torch.cat([self.vehicles[:, :, :, :, None], self._momentum()], dim=4)
 
     def _momentum(self) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
@@ -100,8 +100,8 @@ class OccupancyPrediction(Prediction):
     def road_mass(
         self, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
     ) -> Float[Tensor, "batch candidates roads time masks"]:
-        """Likewise."""
-        masks = [mask] if len(channels) == 1 else mask.each()
+        """As ``vehicle_mass``."""
+        masks = [mask] if len(channels) == 1 else mask.unbind()
         masses = [
             self._moments(self._road_channel(channel), one, ego)[..., 0]
             for one, channel in zip(masks, channels, strict=True)
@@ -116,16 +116,16 @@ class OccupancyPrediction(Prediction):
 
     def _moments(
         self,
-        images: Float[Tensor, "batch predicted samples time parts rows columns"],
+        images: Float[Tensor, "batch predicted samples time channels rows columns"],
         mask: EgoMask,
         ego: EgoPath,
     ) -> Float[Tensor, "batch candidates samples time masks moments"]:
-        """Mass of the first part; if there are two more, a vector, that along the ego's heading."""
+        """Mass of channel 0; channels 1 and 2 are a vector, projected on the ego's heading."""
         return self.moments_from(images, mask, self.offset(ego))
 
     def _moments_compiled(
         self,
-        images: Float[Tensor, "batch predicted samples time parts rows columns"],
+        images: Float[Tensor, "batch predicted samples time channels rows columns"],
         mask: EgoMask,
         offset: Float[Tensor, "batch candidates time 3"],
     ) -> Float[Tensor, "batch candidates samples time masks moments"]:
@@ -137,20 +137,20 @@ class OccupancyPrediction(Prediction):
     )  # fmt: skip
     def moments_from(
         self,
-        images: Float[Tensor, "batch predicted samples time parts rows columns"],
+        images: Float[Tensor, "batch predicted samples time channels rows columns"],
         mask: EgoMask,
         offset: Float[Tensor, "batch candidates time 3"],
     ) -> Float[Tensor, "batch candidates samples time masks moments"]:
-        """``_moments`` by the ego's offset from the images.
+        """``_moments``, given the ego's offset from the images.
 
-        A square keeps its area and its deviations however it is turned, so each pixel is taken
-        for a square along the ego's axes.  All pixels are looked at, so that no shape depends on
-        the data; candidates come in chunks, so that memory does not grow with them.
+        Area and second moments of a square do not depend on its rotation, so each pixel is treated
+        as a square along the ego's axes.  Shapes do not depend on the data; candidates are
+        processed in chunks to bound memory.
         """
         batch, _, time = offset.shape[:3]
         pixels = self.raster.rows * self.raster.columns
-        chunk = max(1, _MOST_WEIGHTS // (batch * time * pixels))
-        with torch.autocast(offset.device.type, enabled=False):  # masses want all digits
+        chunk = max(1, _MAX_WEIGHTS // (batch * time * pixels))
+        with torch.autocast(offset.device.type, enabled=False):  # masses need full precision
             images = images.to(offset.dtype)
             parts = [
                 self._dense(images if images.shape[1] == 1 else images[:, first : first + chunk],
@@ -161,28 +161,28 @@ class OccupancyPrediction(Prediction):
         return torch.cat(parts, dim=1)
 
     def _dense(self, images: Tensor, sizes_m: Tensor, offset: Tensor) -> Tensor:
-        """All pixels of some candidates."""
+        """Moments over all pixels, for a chunk of candidates."""
         pixel_m = self.raster.metres_per_pixel
         grid = self.raster.pixel_centres_m(offset.device, offset.dtype).flatten(0, 1)
         x, y, turn = (value[..., None] for value in offset.unbind(-1))
         cos, sin = torch.cos(turn), torch.sin(turn)
-        east, north = grid[:, 0] - x, grid[:, 1] - y
-        ahead, left = cos * east + sin * north, cos * north - sin * east
+        dx, dy = grid[:, 0] - x, grid[:, 1] - y
+        ahead, left = cos * dx + sin * dy, cos * dy - sin * dx
         extent = torch.full_like(ahead[:1, :1, :1, :1], pixel_m)
-        # One set of images serves all candidates without a copy.
+        # Images that all candidates share are not copied.
         shared = images.shape[1] == 1
         images = images.flatten(-2)[:, 0] if shared else images.flatten(-2)
-        how = "bctp,bstvp->bcstv" if shared else "bctp,bcstvp->bcstv"
+        equation = "bctp,bstvp->bcstv" if shared else "bctp,bcstvp->bcstv"
         masses = []
         for sizes in sizes_m.unbind(-2):
             half, fore, aft, wide, aside = sizes[..., None, :].unbind(-1)
             weight = interval_mass(ahead, extent, half, fore, aft)
             weight = weight * interval_mass(left, extent, wide, aside, aside)
-            masses.append(torch.einsum(how, weight, images))
-        found = torch.stack(masses, dim=-2)
-        if found.shape[-1] == 1:
-            return found
-        mass, along, across = found.unbind(-1)
+            masses.append(torch.einsum(equation, weight, images))
+        moments = torch.stack(masses, dim=-2)
+        if moments.shape[-1] == 1:
+            return moments
+        mass, along, across = moments.unbind(-1)
         cos, sin = cos[:, :, None], sin[:, :, None]
         return torch.stack([mass, cos * along + sin * across], dim=-1)
 
@@ -193,13 +193,13 @@ class OccupancyPrediction(Prediction):
     def vehicle_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted samples time rows columns"]:
-        """Warped, unless they were drawn from there."""
+        """Warped if the poses differ."""
         return self._warped(self.vehicles[:, :, :, :, None], poses, "zeros")[:, :, :, :, 0]
 
     def vehicle_momentum_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
-        """Warped, unless they were drawn from there, the vectors turned along."""
+        """Warped if the poses differ, and the vectors rotated."""
         images = self._warped(self._momentum(), poses, "zeros")
         turn = (self.pose[..., 2] - poses[:, None, :, 2])[:, :, None, :, None, None]
         ahead, left = images.unbind(4)
@@ -209,7 +209,7 @@ class OccupancyPrediction(Prediction):
     def road_images(
         self, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch predicted roads time 2 rows columns"]:
-        """Warped, unless they were drawn from there."""
+        """Warped if the poses differ."""
         return self._warped(self.road, poses, "border")
 
     def _warped(
@@ -223,7 +223,7 @@ class OccupancyPrediction(Prediction):
         if torch.equal(source, target):
             return images
         batch, predicted, samples, time = images.shape[:4]
-        # All samples of a time share the grid that they are read by.
+        # All samples of a time share a sampling grid.
         flat = images.transpose(2, 3).flatten(3, 4).flatten(0, 2)
         warped = warp(flat, source.flatten(0, 2), target.flatten(0, 2), self.raster, padding)
         warped = warped.view(batch, predicted, time, samples, *images.shape[4:])
@@ -231,44 +231,44 @@ class OccupancyPrediction(Prediction):
 
     @torch.no_grad()
     def _image(self, rows: int, time: int, sample: int) -> Float[Tensor, "rows 3 rows2 columns2"]:
-        """One image for each candidate."""
+        """One image per candidate."""
         vehicles = self.vehicles[:, :, sample, time]
         road = self.road[:, :, sample if self.road.shape[2] > 1 else 0, time]
         image = torch.stack([road[:, :, 0], vehicles, road[:, :, 1]], dim=2)
         return image.expand(-1, rows // len(image), -1, -1, -1).flatten(0, 1)
 
     def next_observation(
-        self, seen: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0
+        self, observation: Observation, ego: Float[Tensor, "rows 4"], time: int, sample: int = 0
     ) -> Observation:
-        """The image warped to where the ego then is; images tell no tracks."""
+        """The image warped to the ego's new pose; without tracks."""
         pose = self.pose[:, :, time].detach()
         pose = pose.expand(-1, len(ego) // len(pose), -1).flatten(0, 1)
         image = self._image(len(ego), time, sample)
         image = warp_image(image, pose, ego[:, :3].detach(), self.raster)
-        return seen.followed_by(image, None, ego)
+        return observation.followed_by(image, None, ego)
 
     def errors(self, target: Target) -> dict[str, Errors]:
-        """Of coverage, pixel by pixel, and of the flow in metres where there is one."""
+        """Errors of coverage per pixel, and of the flow in metres if there is one."""
         true = target.images
         if true is None:
             return {}
         vehicles, road = self.vehicles[:, 0], self.road[:, 0, :, true.road_step]
         one = vehicles.new_ones(1, 1, 1, 1)
-        found = {
+        errors = {
             "vehicles": Errors((vehicles - true.vehicles[:, None]).flatten(3), one),
             "road": Errors((road - true.road[:, None]).flatten(3), one),
         }
         if self.flow is not None:
             assert true.flow is not None
             assert true.flow_valid is not None
-            owner, pixel = self.flow.owner, self.flow.pixel
-            off = self.flow.metres - true.flow.flatten(3)[owner, :, :, pixel][:, None]
-            weight = true.flow_valid.flatten(2)[owner, :, pixel].to(off.dtype)
-            found["flow_m"] = Errors(off, weight[:, None, :, None])
-        return found
+            row, pixel = self.flow.batch_index, self.flow.pixel_index
+            error = self.flow.displacement_m - true.flow.flatten(3)[row, :, :, pixel][:, None]
+            weight = true.flow_valid.flatten(2)[row, :, pixel].to(error.dtype)
+            errors["flow_m"] = Errors(error, weight[:, None, :, None])
+        return errors
 
     def outlines(self, row: int, sample: int, time: int) -> Float[Tensor, "boxes 5"]:
-        """Runs of covered pixels, each a box along the view's direction."""
+        """Runs of covered pixels, each a box along the view's heading."""
         covered = (self.vehicles[row, 0, sample, time] > _COVERED).detach().cpu()
         padded = torch.nn.functional.pad(covered.T.int(), (1, 1)).diff(dim=1)
         column, first = (padded == 1).nonzero(as_tuple=True)
@@ -282,7 +282,7 @@ class OccupancyPrediction(Prediction):
         return torch.cat([placed, length[:, None], torch.full_like(length, size)[:, None]], dim=1)
 
     def at(self, time: int) -> OccupancyPrediction:
-        """One time alone."""
+        """The prediction at one time."""
         now = slice(time, time + 1)
         return OccupancyPrediction(
             self.pose[:, :, now], self.raster, self.vehicles[:, :, :, now], self.road[:, :, :, now],
@@ -291,7 +291,7 @@ class OccupancyPrediction(Prediction):
 
     @classmethod
     def concatenate(cls, parts: Sequence[OccupancyPrediction]) -> OccupancyPrediction:
-        """Several, one after the other in time."""
+        """Concatenates predictions in time."""
         flows = [part.flow for part in parts if part.flow is not None]
         return cls(
             torch.cat([part.pose for part in parts], dim=2),
@@ -304,19 +304,20 @@ class OccupancyPrediction(Prediction):
 
     @classmethod
     def interleave(cls, parts: Sequence[OccupancyPrediction], samples: int) -> OccupancyPrediction:
-        """So many samples of several predictions, which take turns."""
+        """Interleaves the samples of several predictions."""
         first, flows = parts[0], [part.flow for part in parts if part.flow is not None]
         roads = [part.road.expand(-1, -1, part.samples, *part.road.shape[3:]) for part in parts]
         return cls(
-            first.pose, first.raster, take_turns([part.vehicles for part in parts], 2, samples),
-            take_turns(roads, 2, samples),
+            first.pose, first.raster,
+            interleave_tensors([part.vehicles for part in parts], 2, samples),
+            interleave_tensors(roads, 2, samples),
             type(first.motion).interleave([part.motion for part in parts], samples),
             Flow.interleave(flows, samples) if flows else None,
         )  # fmt: skip
 
 
 class _Moments(torch.autograd.Function):
-    """The kernels; gradients reach offsets, masks and, where asked for, the images."""
+    """The compiled pass, differentiable with respect to offsets, masks and images."""
 
     @staticmethod
     def forward(ctx, offset, sizes, images, pixel_m):
@@ -339,7 +340,7 @@ class _Moments(torch.autograd.Function):
             occupancy_cpu.gradient, offset, sizes, images,
             (ctx.pixel_m, to_images.flatten(0, 1).numpy()),
             by_moments.contiguous(), to_offset, to_sizes,
-            # Paths that share images add to the same gradient, so one thread takes them all.
+            # Paths that share images accumulate into one gradient, so a single thread runs.
             one_part=asked and images.shape[1] < offset.shape[1],
         )  # fmt: skip
         return to_offset, to_sizes, to_images if asked else None, None

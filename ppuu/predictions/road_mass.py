@@ -1,4 +1,4 @@
-"""Lane lines and off-road area under masks, read from a map."""
+"""Lane lines and off-road area under masks, integrated over the road map."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from .mask import EgoMask, EgoPath, interval_mass
 def mapped_road_mass(
     road: LocalRoad, mask: EgoMask, ego: EgoPath, *channels: RoadChannel
 ) -> Float[Tensor, "batch candidates time masks"]:
-    """Square metres under masks: the map at the middles of a few cells, times each cell's weight.
+    """Area under masks, m2: a midpoint rule over cells, weighted by the mask's integral over each.
 
-    Across there are as many cells as lines ask for, along but two: a road hardly turns beside one
-    vehicle.  Gradients reach the ego and the masks' sizes.
+    Many cells across, to resolve lane lines; two along, since a road hardly bends over a vehicle's
+    length.  Differentiable with respect to the ego and the masks' sizes.
     """
     return road_masses(road, mask, ego, _numbers(channels, mask.sizes_m.shape[3]))
 
 
 @lru_cache(maxsize=64)
 def _numbers(channels: tuple[RoadChannel, ...], masks: int) -> Int[np.ndarray, " masks"]:
-    """Where in the map the channel of each mask is."""
+    """Index of each mask's channel in the map."""
     named = channels * masks if len(channels) == 1 else channels
     if len(named) != masks:
         raise ValueError(f"{len(channels)} channels for {masks} masks; give one, or one for each")
@@ -59,15 +59,15 @@ def road_masses(
     x, y, heading, _ = ego.states[..., None, None, None, :].unbind(-1)
     cos, sin = torch.cos(heading), torch.sin(heading)
     along, across = along[..., :, None], across[..., None, :]
-    covered = road.read(x + along * cos - across * sin, y + along * sin + across * cos)
-    lanes, offroad = covered.unbind(1)
+    channels = road.read(x + along * cos - across * sin, y + along * sin + across * cos)
+    lanes, offroad = channels.unbind(1)
     at_lanes = torch.as_tensor(numbers == 0, device=x.device)[:, None, None]
-    seen = torch.where(at_lanes, lanes, offroad)
-    return (seen * along_weight[..., :, None] * across_weight[..., None, :]).sum((-2, -1))
+    coverage = torch.where(at_lanes, lanes, offroad)
+    return (coverage * along_weight[..., :, None] * across_weight[..., None, :]).sum((-2, -1))
 
 
 def _cells(half: Tensor, ahead: Tensor, behind: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Middles of equal cells over a trapezoid's reach, and its integral over each."""
+    """Midpoints of equal cells over a trapezoid's support, and its integral over each."""
     extent = (2.0 * half + ahead + behind) / count
     number = torch.arange(count, device=half.device, dtype=half.dtype) + 0.5
     middle = number * extent[..., None] - (half + behind)[..., None]
@@ -78,7 +78,7 @@ def _cells(half: Tensor, ahead: Tensor, behind: Tensor, count: int) -> tuple[Ten
 
 
 class _RoadMass(torch.autograd.Function):
-    """The kernel; reading the map gives its slopes as well."""
+    """The compiled pass, which also computes the gradient with respect to the states."""
 
     @staticmethod
     def forward(ctx, states, sizes, road, numbers):

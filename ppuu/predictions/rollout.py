@@ -1,4 +1,4 @@
-"""The ego's path through predicted surroundings; what every cost is a function of."""
+"""Rollouts: paths of the ego through predicted surroundings, the input of every cost."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .mask import EgoPath
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """Paths of the ego, and what surrounds them.
+    """Paths of the ego and the predicted surroundings.
 
     Attributes:
         states: ``(batch, candidates, time, 4)`` ego states at the times of the prediction.
-        actions: ``(batch, candidates, time, 2)`` acceleration and curvature that led into each.
+        actions: ``(batch, candidates, time, 2)`` acceleration and curvature leading to each state.
         previous_action: ``(batch, candidates or 1, 2)`` the action before the first.
         size_m: ``(batch, 2)`` the ego's length and width.
         prediction: the surroundings.
-        step_s: seconds from one entry to the next.
-        value: ``(batch, candidates)`` what driving on from the last state is expected to cost, if
-            a value function was asked.
+        step_s: seconds between times.
+        value: ``(batch, candidates)`` expected cost after the last state, if there is a value
+            function.
     """
 
     states: Float[Tensor, "batch candidates time 4"]
@@ -38,10 +38,10 @@ class Rollout:
 
     @cached_property
     def ego(self) -> EgoPath:
-        """What masks ride on."""
+        """The paths as masks take them."""
         return EgoPath(self.states, self.size_m)
 
     @cached_property
     def lane_speed_mps(self) -> Float[Tensor, "batch candidates time"]:
-        """Of the lane the ego is in at each time; a constant."""
+        """Mean speed of traffic in the ego's lane at each time, without gradients."""
         return lane_speed_mps(self.prediction, self.ego)

@@ -1,4 +1,4 @@
-"""Samples of several predictions as one."""
+"""Interleaving samples of several predictions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import torch
 from torch import Tensor
 
 
-def take_turns(values: Sequence[Tensor], dim: int, samples: int) -> Tensor:
-    """Slices along a dimension of several tensors: the first of each, the second of each, …"""
+def interleave_tensors(values: Sequence[Tensor], dim: int, samples: int) -> Tensor:
+    """Slices along a dimension: the first of each tensor, then the second of each, …"""
     return torch.stack(list(values), dim=dim + 1).flatten(dim, dim + 1).narrow(dim, 0, samples)

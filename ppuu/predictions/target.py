@@ -1,4 +1,4 @@
-"""What really followed a history: what predictions are held against."""
+"""Targets: the recorded future that predictions are compared with."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _AWAY_M = 1e5
 
 @dataclass(frozen=True)
 class TargetConfig:
-    """What a model wants to be held against.
+    """Parts of the target that a model is trained and evaluated on.
 
     Attributes:
         tracks: states of the tracked vehicles.
-        images: vehicles and road as images, from the model's poses.
-        road_at_every_step: whether the road is wanted at every step; one, drawn at random, will
-            do where the model carries it along.
-        flow: how the pixels of the last image move.
+        images: vehicles and road as images, centred on the model's poses.
+        road_at_every_step: whether the road is drawn at every step; one random step is enough for
+            models that warp it.
+        flow: displacements of the last image's vehicle pixels.
     """
 
     tracks: bool = False
@@ -31,13 +31,13 @@ class TargetConfig:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What followed, at a model's steps, as far as it was wanted.
+    """The recorded future at a model's steps.
 
     Attributes:
         ego: ``(batch, time, 4)`` the ego's recorded states.
-        tracks: ``(batch, slots, time, 4)`` of the tracked vehicles.
-        valid: ``(batch, slots, time)`` where the recording has them.
-        images: what was to be seen.
+        tracks: ``(batch, slots, time, 4)`` states of the tracked vehicles.
+        valid: ``(batch, slots, time)`` which of them are recorded.
+        images: vehicles and road as images.
     """
 
     ego: Float[Tensor, "batch time 4"]
@@ -47,7 +47,7 @@ class Target:
 
     @property
     def placed_tracks(self) -> Float[Tensor, "batch slots time 4"]:
-        """The tracks; a vehicle without a recorded state is far from everything."""
+        """The tracks, with vehicles that are not recorded moved far away."""
         assert self.tracks is not None
         assert self.valid is not None
         states = self.tracks.clone()
@@ -55,7 +55,7 @@ class Target:
         return states
 
     def repeat(self, copies: int) -> Target:
-        """Every element of the batch ``copies`` times in a row; of tracks alone."""
+        """Every element of the batch ``copies`` times in a row; only without images."""
         assert self.images is None, "images are compared with one sample at a time"
         tensors = (self.ego, self.tracks, self.valid)
         return Target(*(t if t is None else t.repeat_interleave(copies, 0) for t in tensors))
@@ -63,14 +63,15 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class ImageTarget:
-    """What was to be seen from a model's image poses.
+    """The recorded future as images, centred on a model's poses.
 
     Attributes:
         vehicles: ``(batch, time, rows, columns)``.
         road: ``(batch, some, 2, rows, columns)`` at some of the steps.
-        road_step: ``(some,)`` which steps those are.
-        flow: ``(batch, time, 2, rows, columns)`` where each vehicle pixel of the last image went,
-            in metres; teaches models that carry pixels along what image errors alone teach slowly.
+        road_step: ``(some,)`` indices of those steps.
+        flow: ``(batch, time, 2, rows, columns)`` displacement of each vehicle pixel of the last
+            image in metres: a direct loss for models that warp pixels, which learn slowly from
+            image errors alone.
         flow_valid: ``(batch, time, rows, columns)`` where the flow is known.
     """
 

@@ -1,4 +1,4 @@
-"""How fast the vehicles of predicted images move."""
+"""Velocities of the vehicles in predicted images."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from torch import Tensor
 
 from ..perception.raster_image import RasterConfig
 from ..perception.splat import splat
-from .samples import take_turns
+from .samples import interleave_tensors
 
-_FAINT = 0.05
-"""Where less mass than this has arrived, the view's own speed decides."""
+_MIN_MASS = 0.05
+"""Added to the splatted mass, so that the velocity of empty pixels is that of the view."""
 SomeMotion = TypeVar("SomeMotion", bound="VehicleMotion")
 
 
 class VehicleMotion(ABC):
-    """Velocities, ahead and to the left, in the frame that each image is drawn in."""
+    """Velocities ahead and to the left, in the frame of each image."""
 
     @abstractmethod
     def momentum(
@@ -32,31 +32,31 @@ class VehicleMotion(ABC):
 
     @abstractmethod
     def at(self: SomeMotion, time: int) -> SomeMotion:
-        """One time alone."""
+        """The motion at one time."""
 
     @classmethod
     @abstractmethod
     def concatenate(cls: type[SomeMotion], parts: Sequence[SomeMotion]) -> SomeMotion:
-        """Several, one after the other in time."""
+        """Concatenates motions in time."""
 
     @classmethod
     @abstractmethod
     def interleave(cls: type[SomeMotion], parts: Sequence[SomeMotion], samples: int) -> SomeMotion:
-        """So many samples of several, which take turns."""
+        """Interleaves the samples of several motions, up to a number of samples."""
 
 
 @runtime_checkable
-class SeenSpeed(Protocol):
-    """A speed that is measured when somebody asks."""
+class SpeedEstimate(Protocol):
+    """A speed, which may be computed when it is first read."""
 
     @property
     def speed_mps(self) -> Float[Tensor, " batch"]:
-        """Of each element of the batch."""
+        """One speed per element of the batch."""
         ...
 
 
 class KnownSpeed(NamedTuple):
-    """A speed that needs no measuring.
+    """A speed that is known beforehand.
 
     Attributes:
         speed_mps: ``(batch,)``.
@@ -67,19 +67,19 @@ class KnownSpeed(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class UniformMotion(VehicleMotion):
-    """One speed, straight ahead, for all: painted images tell none, so what was seen last counts.
+    """One speed, straight ahead, for all vehicles, for models whose images have no velocities.
 
     Attributes:
-        seen: the speed.
+        speed: estimated from the history.
     """
 
-    seen: SeenSpeed
+    speed: SpeedEstimate
 
     def momentum(
         self, vehicles: Float[Tensor, "batch predicted samples time rows columns"]
     ) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
         """Coverage times the speed."""
-        ahead = vehicles * self.seen.speed_mps.view(-1, 1, 1, 1, 1, 1)
+        ahead = vehicles * self.speed.speed_mps.view(-1, 1, 1, 1, 1, 1)
         return torch.stack([ahead, torch.zeros_like(ahead)], dim=4)
 
     def at(self, time: int) -> UniformMotion:
@@ -98,93 +98,95 @@ class UniformMotion(VehicleMotion):
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnMotion(VehicleMotion):
-    """Momentum that is drawn when somebody asks.
+class RasterizedMotion(VehicleMotion):
+    """Momentum images that are rasterized when first read.
 
     Attributes:
-        draw: gives ``(batch, candidates or 1, samples, time, 2, rows, columns)``.
+        rasterize: returns ``(batch, candidates or 1, samples, time, 2, rows, columns)``.
     """
 
-    draw: Callable[[], Float[Tensor, "batch predicted samples time 2 rows columns"]]
+    rasterize: Callable[[], Float[Tensor, "batch predicted samples time 2 rows columns"]]
 
     @cached_property
-    def _drawn(self) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
-        with torch.enable_grad():  # whoever asks first: a later question may want gradients
-            return self.draw()
+    def _images(self) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
+        with torch.enable_grad():  # the first reader may need no gradients, a later one may
+            return self.rasterize()
 
     def momentum(
         self, vehicles: Float[Tensor, "batch predicted samples time rows columns"]
     ) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
-        """As drawn."""
-        return self._drawn
+        """The rasterized images."""
+        return self._images
 
-    def at(self, time: int) -> DrawnMotion:
-        """One time alone."""
-        return DrawnMotion(lambda: self._drawn[:, :, :, time : time + 1])
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[DrawnMotion]) -> DrawnMotion:
-        """Several, one after the other in time."""
-        return cls(lambda: torch.cat([part._drawn for part in parts], dim=3))
+    def at(self, time: int) -> RasterizedMotion:
+        """The motion at one time."""
+        return RasterizedMotion(lambda: self._images[:, :, :, time : time + 1])
 
     @classmethod
-    def interleave(cls, parts: Sequence[DrawnMotion], samples: int) -> DrawnMotion:
-        """So many samples of several, which take turns."""
-        return cls(lambda: take_turns([part._drawn for part in parts], 2, samples))
+    def concatenate(cls, parts: Sequence[RasterizedMotion]) -> RasterizedMotion:
+        """Concatenates motions in time."""
+        return cls(lambda: torch.cat([part._images for part in parts], dim=3))
+
+    @classmethod
+    def interleave(cls, parts: Sequence[RasterizedMotion], samples: int) -> RasterizedMotion:
+        """Interleaves the samples of several motions."""
+        return cls(lambda: interleave_tensors([part._images for part in parts], 2, samples))
 
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """Where pixels of the last image seen have moved; only those that show a vehicle.
+    """Displacements of the last observed image's pixels, of those that show a vehicle.
 
     Attributes:
-        owner: ``(points,)`` element of the batch.
-        pixel: ``(points,)`` row times columns plus column.
-        metres: ``(points, samples, time, 2)`` ahead and to the left.
+        batch_index: ``(points,)`` element of the batch.
+        pixel_index: ``(points,)`` row times columns plus column.
+        displacement_m: ``(points, samples, time, 2)`` ahead and to the left.
     """
 
-    owner: Int[Tensor, " points"]
-    pixel: Int[Tensor, " points"]
-    metres: Float[Tensor, "points samples time 2"]
+    batch_index: Int[Tensor, " points"]
+    pixel_index: Int[Tensor, " points"]
+    displacement_m: Float[Tensor, "points samples time 2"]
 
     def at(self, time: int) -> Flow:
-        """One time alone."""
-        return replace(self, metres=self.metres[:, :, time : time + 1])
+        """The flow at one time."""
+        return replace(self, displacement_m=self.displacement_m[:, :, time : time + 1])
 
     @classmethod
     def concatenate(cls, parts: Sequence[Flow]) -> Flow:
-        """Several, one after the other in time."""
-        return replace(parts[0], metres=torch.cat([part.metres for part in parts], dim=2))
+        """Concatenates flows in time."""
+        displacement_m = torch.cat([part.displacement_m for part in parts], dim=2)
+        return replace(parts[0], displacement_m=displacement_m)
 
     @classmethod
     def interleave(cls, parts: Sequence[Flow], samples: int) -> Flow:
-        """So many samples of several, which take turns."""
-        return replace(parts[0], metres=take_turns([part.metres for part in parts], 1, samples))
+        """Interleaves the samples of several flows."""
+        displacements = [part.displacement_m for part in parts]
+        return replace(parts[0], displacement_m=interleave_tensors(displacements, 1, samples))
 
-    def landed(
+    def splat(
         self, mass: Float[Tensor, "points samples time"], batch: int, raster: RasterConfig
     ) -> Float[Tensor, "batch samples time rows columns"]:
-        """Masses where the flow takes them, added up."""
-        samples, steps = self.metres.shape[1:3]
-        grid = raster.pixel_centres_m(mass.device, mass.dtype).flatten(0, 1)[self.pixel]
-        place = grid[:, None, None] + self.metres
+        """Images of the displaced points' masses."""
+        samples, steps = self.displacement_m.shape[1:3]
+        grid = raster.pixel_centres_m(mass.device, mass.dtype).flatten(0, 1)[self.pixel_index]
+        position = grid[:, None, None] + self.displacement_m
         copy = torch.arange(samples * steps, device=mass.device).view(samples, steps)
-        image = self.owner[:, None, None] * (samples * steps) + copy
-        landed = splat(
-            mass.flatten(), place[..., 0].flatten(), place[..., 1].flatten(), image.flatten(),
+        image = self.batch_index[:, None, None] * (samples * steps) + copy
+        images = splat(
+            mass.flatten(), position[..., 0].flatten(), position[..., 1].flatten(), image.flatten(),
             batch * samples * steps, raster,
         )  # fmt: skip
-        return landed.view(batch, samples, steps, raster.rows, raster.columns)
+        return images.view(batch, samples, steps, raster.rows, raster.columns)
 
 
 @dataclass(frozen=True, eq=False)
-class CarriedMotion(VehicleMotion):
-    """Pixels carried along have the velocity that carried them, on top of the view's own.
+class FlowMotion(VehicleMotion):
+    """Velocities of warped pixels: their mean velocity since the last image, plus the view's.
 
     Attributes:
-        flow: where they went.
-        mass: ``(points,)`` what each carries.
-        seconds: ``(time,)`` in which.
+        flow: their displacements.
+        mass: ``(points,)`` coverage of each pixel in the last image.
+        seconds: ``(time,)`` since the last image.
         speed_mps: ``(batch,)`` of the view, ahead.
         raster: size and scale of the images.
     """
@@ -198,27 +200,28 @@ class CarriedMotion(VehicleMotion):
     def momentum(
         self, vehicles: Float[Tensor, "batch predicted samples time rows columns"]
     ) -> Float[Tensor, "batch predicted samples time 2 rows columns"]:
-        """Coverage times the mean velocity of what landed there."""
-        velocity = self.flow.metres / self.seconds[:, None]
+        """Coverage times the mean velocity of the pixels splatted there."""
+        velocity = self.flow.displacement_m / self.seconds[:, None]
         mass = self.mass[:, None, None].expand(velocity.shape[:3])
-        batch, moving = len(self.speed_mps), []
-        total = self.flow.landed(mass, batch, self.raster) + _FAINT
+        batch, mean_velocity = len(self.speed_mps), []
+        total = self.flow.splat(mass, batch, self.raster) + _MIN_MASS
         for axis in range(2):
-            moving.append(self.flow.landed(mass * velocity[..., axis], batch, self.raster) / total)
-        moving[0] = moving[0] + self.speed_mps[:, None, None, None, None]
-        return vehicles[:, :, :, :, None] * torch.stack(moving, dim=3)[:, None]
+            momentum = self.flow.splat(mass * velocity[..., axis], batch, self.raster)
+            mean_velocity.append(momentum / total)
+        mean_velocity[0] = mean_velocity[0] + self.speed_mps[:, None, None, None, None]
+        return vehicles[:, :, :, :, None] * torch.stack(mean_velocity, dim=3)[:, None]
 
-    def at(self, time: int) -> CarriedMotion:
-        """One time alone."""
+    def at(self, time: int) -> FlowMotion:
+        """The motion at one time."""
         return replace(self, flow=self.flow.at(time), seconds=self.seconds[time : time + 1])
 
     @classmethod
-    def concatenate(cls, parts: Sequence[CarriedMotion]) -> CarriedMotion:
-        """Several, one after the other in time."""
+    def concatenate(cls, parts: Sequence[FlowMotion]) -> FlowMotion:
+        """Concatenates motions in time."""
         flow = Flow.concatenate([part.flow for part in parts])
         return replace(parts[0], flow=flow, seconds=torch.cat([part.seconds for part in parts]))
 
     @classmethod
-    def interleave(cls, parts: Sequence[CarriedMotion], samples: int) -> CarriedMotion:
-        """So many samples of several, which take turns."""
+    def interleave(cls, parts: Sequence[FlowMotion], samples: int) -> FlowMotion:
+        """Interleaves the samples of several motions."""
         return replace(parts[0], flow=Flow.interleave([part.flow for part in parts], samples))

@@ -1,29 +1,29 @@
-"""World models: one family a file, one interface (``base.WorldModel``)."""
+"""World models: one family per file, one interface (``base.WorldModel``)."""
 
-from .base import ModelConfig, ModelSpec, Predictor, WorldModel, posterior_noise
+from .base import ModelConfig, Predictor, WorldModel, posterior_noise
 from .cortexnet import CortexNetConfig, CortexNetWorldModel
 from .coupled import PAPER, CoupledConfig, CoupledWorldModel
 from .decoupled import DecoupledConfig, DecoupledWorldModel
 from .ensemble import Ensemble
-from .jepa import JepaConfig, JepaWorldModel
-from .latent import Latent
-from .recurrent import RecurrentConfig, RecurrentWorldModel
-from .references import (
+from .extrapolations import (
     ConstantAcceleration,
     ConstantVelocity,
     CopyLast,
+    Extrapolation,
     IdmRollForward,
-    Reference,
-    tracks_spec,
 )
+from .jepa import JepaConfig, JepaWorldModel
+from .latent import Latent
+from .latent_temperature import LatentTemperature
+from .recurrent import RecurrentConfig, RecurrentWorldModel
 from .replicas import DropoutReplicas, MemberReplicas, Replicas
-from .tempered import Tempered
+from .spec import ModelSpec, tracks_spec
 from .tokens import TokensConfig, TokensWorldModel
 
 WorldModelConfig = (
     TokensConfig | DecoupledConfig | RecurrentConfig | CortexNetConfig | CoupledConfig | JepaConfig
 )
-"""What can be trained; each config builds its model."""
+"""Configurations of the trainable models; each builds its model."""
 
 __all__ = [
     "PAPER",
@@ -38,19 +38,19 @@ __all__ = [
     "DecoupledWorldModel",
     "DropoutReplicas",
     "Ensemble",
+    "Extrapolation",
     "IdmRollForward",
     "JepaConfig",
     "JepaWorldModel",
     "Latent",
+    "LatentTemperature",
     "MemberReplicas",
     "ModelConfig",
     "ModelSpec",
     "Predictor",
     "RecurrentConfig",
     "RecurrentWorldModel",
-    "Reference",
     "Replicas",
-    "Tempered",
     "TokensConfig",
     "TokensWorldModel",
     "WorldModel",

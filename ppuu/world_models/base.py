@@ -1,67 +1,39 @@
-"""What every world model can do: begin from a history, advance, decode, and infer latents."""
+"""The interface of world models: begin from a history, advance, decode, and infer latents."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.constant_velocity_frame import constant_velocity_poses
 from ..perception.observation import Normalizer, Observation, ObservationConfig
-from ..perception.raster_image import RasterConfig
-from ..predictions import Prediction, Target, TargetConfig
+from ..predictions import Prediction, Target
 from ..runtime.errors import InputError
 from ..runtime.pytree import repeat
 from ..runtime.randomness import normal
 from .latent import Latent
+from .spec import HasSpec, ModelSpec
 
 if TYPE_CHECKING:
     from .replicas import Replicas
 
 Ego = Float[Tensor, "batch 4"] | None
-"""The ego's state at a step, for those who are told it."""
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """What a model is, for those who use it.
-
-    Attributes:
-        observation: the history it wants to see, and the size and scale of images.
-        frames_per_step: recorded frames a step.
-        dt_s: seconds between recorded frames.
-        conditioned_on_ego: whether what it predicts depends on the ego's path.  If not, one
-            prediction serves all candidates.
-        moves_ego: whether it moves the ego itself, instead of believing what it is told.
-        latent: width of the latent of a step.
-        latent_span: whether every step has a latent of its own, or the rollout one.
-        embedding: width of what ``embedding`` gives; 0 if the model gives none.
-        target: what it is held against when it learns.
-    """
-
-    observation: ObservationConfig
-    frames_per_step: int = 3
-    dt_s: float = 0.1
-    conditioned_on_ego: bool = False
-    moves_ego: bool = False
-    latent: int = 0
-    latent_span: Literal["step", "rollout"] = "step"
-    embedding: int = 0
-    target: TargetConfig = field(default_factory=TargetConfig)
+"""The ego's state at a step; None for models that are not conditioned on it."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the configurations of all world models have.
+    """Options that all world models have.
 
     Attributes:
-        observation: the history it sees.
-        frames_per_step: recorded frames one model step spans.
-        dt_s: seconds a recorded frame.
+        observation: the history that is the input.
+        frames_per_step: recorded frames per model step.
+        dt_s: seconds per recorded frame.
         latent: width of the latent of a step (PPUU: 32).
     """
 
@@ -73,22 +45,22 @@ class ModelConfig:
     def __post_init__(self):
         if self.frames_per_step < 1 or self.latent < 0 or not self.dt_s > 0:
             raise InputError(
-                f"a world model's frames_per_step {self.frames_per_step} and dt_s {self.dt_s} must "
-                f"be positive, latent {self.latent} not negative"
+                f"frames_per_step {self.frames_per_step} and dt_s {self.dt_s} of a world model "
+                f"must be positive, latent {self.latent} at least 0"
             )
 
     def spec(self, **more: Any) -> ModelSpec:
-        """What such a model is; further attributes as named."""
-        found: dict[str, Any] = {"latent": self.latent} | more
-        return ModelSpec(self.observation, self.frames_per_step, self.dt_s, **found)
+        """The spec of such a model, with further attributes."""
+        attributes: dict[str, Any] = {"latent": self.latent} | more
+        return ModelSpec(self.observation, self.frames_per_step, self.dt_s, **attributes)
 
 
 @dataclass(frozen=True)
 class DropoutConfig(ModelConfig):
-    """The same of models with dropout.
+    """Options that all world models with dropout have.
 
     Attributes:
-        dropout: probability, also for the replicas that measure uncertainty.
+        dropout: probability, also of the replicas for epistemic uncertainty.
     """
 
     dropout: float = 0.1
@@ -96,44 +68,16 @@ class DropoutConfig(ModelConfig):
     def __post_init__(self):
         super().__post_init__()
         if not 0.0 <= self.dropout < 1.0:
-            raise InputError(f"dropout {self.dropout} of a world model: from 0 to below 1")
+            raise InputError(
+                f"dropout {self.dropout} of a world model must be at least 0 and below 1"
+            )
 
 
-class Predictor(ABC):
-    """Predicts the surroundings; the kinematics (not this class) move the ego.
+class Predictor(HasSpec, ABC):
+    """Predicts the surroundings, in steps of ``frames_per_step`` recorded frames.
 
-    A predictor works in steps of ``frames_per_step`` recorded frames.
-
-    Attributes:
-        spec: what it is.
+    The ego is moved by the kinematics, not by this class, unless ``spec.moves_ego``.
     """
-
-    spec: ModelSpec
-
-    @property
-    def frames_per_step(self) -> int:
-        """Recorded frames a step."""
-        return self.spec.frames_per_step
-
-    @property
-    def dt_s(self) -> float:
-        """Seconds between recorded frames."""
-        return self.spec.dt_s
-
-    @property
-    def observation(self) -> ObservationConfig:
-        """The history it wants to see."""
-        return self.spec.observation
-
-    @property
-    def raster(self) -> RasterConfig:
-        """Size and scale of images."""
-        return self.observation.raster
-
-    @property
-    def step_s(self) -> float:
-        """Seconds a step."""
-        return self.frames_per_step * self.dt_s
 
     @abstractmethod
     def predict(
@@ -145,47 +89,47 @@ class Predictor(ABC):
         ego: Float[Tensor, "batch candidates time 4"] | None = None,
         shared: bool = False,
     ) -> Prediction:
-        """Samples of what follows each history.
+        """Samples of the future of each history.
 
         Args:
-            observation: the history.
-            steps: how far, in steps of the predictor.
-            samples: alternatives for each element; those without chance are all alike.
-            generator: of all chances.
-            ego: the ego's paths at the steps; only models conditioned on them need it.
-            shared: whether the same chances serve all histories, so that what one may expect does
-                not depend on who else is in the batch.
+            observation: the histories.
+            steps: number of steps of the predictor.
+            samples: futures of each history; deterministic predictors repeat one.
+            generator: of the noise.
+            ego: the ego's states at the steps; only for models conditioned on them.
+            shared: whether all histories share the noise, so that a prediction does not depend on
+                the rest of the batch.
         """
 
     def replicas(self, count: int, generator: torch.Generator) -> Replicas:
-        """A model whose samples are its replicas; see ``ppuu.world_models.replicas``.
+        """A model whose samples are replicas of this one; see ``ppuu.world_models.replicas``.
 
-        Its ``count`` says how many there are: of an ensemble no more than members.
+        Its ``count`` is the number of replicas; an ensemble has at most as many as members.
 
         Raises:
-            InputError: there is nothing that replicas could disagree about.
+            InputError: the predictor is not learned, so it has no replicas.
         """
         raise InputError(
-            f"{type(self).__name__} has learned nothing that replicas could disagree about; plan "
-            "with uncertainty_weight=0 or in a world model"
+            f"{type(self).__name__} is not a learned model, so it has no replicas to disagree; "
+            "plan with uncertainty_weight=0 or with a world model"
         )
 
     def image_poses(
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
-        """Where predictions are seen from: constant velocity, unless a model says otherwise."""
+        """Poses of predicted images; by default those of the constant-velocity frame."""
         steps = torch.arange(1, ego.shape[1] + 1, device=ego.device, dtype=ego.dtype)
-        return gliding_poses(observation.ego[:, -1], steps * self.step_s)
+        return constant_velocity_poses(observation.ego[:, -1], steps * self.step_s)
 
 
 class WorldModel(nn.Module, Predictor):
-    """A stochastic predictor that learns: begin from a history, advance step by step, decode.
+    """A learned stochastic predictor: begin from a history, advance step by step, decode.
 
     It is a pure function of the observation, of noise and, if it is conditioned on it, of the ego's
-    path.  Its state is a nest of tensors of its own making.
+    path.  Its state is a pytree of tensors.
 
     Attributes:
-        normalizer: statistics of the data, for models that want them.
+        normalizer: statistics of the data, for models that use them.
     """
 
     normalizer: Normalizer | None
@@ -196,15 +140,17 @@ class WorldModel(nn.Module, Predictor):
 
     @abstractmethod
     def begin(self, observation: Observation) -> Any:
-        """The state after seeing a history."""
+        """The state at the end of a history."""
 
     def embedding(self, state: Any) -> Float[Tensor, "batch features"]:
-        """What the model makes of the ego's situation, for a policy to decide upon.
+        """The embedding of the ego's situation, the input of embedding policies.
 
         Raises:
-            InputError: this kind of model gives none.
+            InputError: this kind of model has none.
         """
-        raise InputError(f"{type(self).__name__} has no embedding for a policy to look at")
+        raise InputError(
+            f"{type(self).__name__} has no embedding; choose another world model for the policy"
+        )
 
     @abstractmethod
     def advance(
@@ -213,37 +159,38 @@ class WorldModel(nn.Module, Predictor):
         """The state one step later, and the ego's.
 
         Args:
-            state: now.
-            ego: the ego's state then, which models that are not conditioned on it do not need.
+            state: the current state.
+            ego: the ego's next state; only for models conditioned on it.
             latent: of the step.
 
         Returns:
-            The next state, and the ego's as the model has moved it, or else as it was told.
+            The next state, and the ego's next state, as predicted if ``spec.moves_ego``, otherwise
+            as given.
         """
 
     def prepared(self, state: Any) -> Any:
-        """The state with what its prior, its posterior and the next step share, computed once."""
+        """The state with the features that prior, posterior and the next step share."""
         return state
 
     def prior(self, state: Any) -> Latent | None:
-        """What the history tells of the latent that comes next; None for the standard normal."""
+        """The prior of the next latent, given the past; None is the standard normal."""
         return None
 
     @abstractmethod
     def posterior(self, state: Any, target: Target, step: int) -> Latent:
-        """What the latent of a step must have been, given what followed."""
+        """The posterior of the latent of a step, given the future."""
 
-    def posterior_where(
-        self, asked: Bool[Tensor, " batch"], state: Any, target: Target, step: int
+    def masked_posterior(
+        self, mask: Bool[Tensor, " batch"], state: Any, target: Target, step: int
     ) -> Latent:
-        """``posterior`` of some elements; of the others anything, so that nothing need be done."""
+        """``posterior`` where the mask is set, arbitrary elsewhere, which may save computation."""
         return self.posterior(state, target, step)
 
     @abstractmethod
     def decode(self, states: list, observation: Observation, samples: int) -> Prediction:
-        """Several states in a row as surroundings.
+        """The prediction of consecutive states.
 
-        The states hold ``samples`` alternatives of each candidate of each element of the batch.
+        The states hold ``samples`` futures of each candidate of each element of the batch.
         """
 
     def noise(
@@ -255,14 +202,16 @@ class WorldModel(nn.Module, Predictor):
     def step(
         self, state: Any, ego: Ego, noise: Float[Tensor, "batch time latent"], number: int
     ) -> tuple[Any, Ego]:
-        """Advances by step ``number``, with the latent that the prior makes of standard noise.
+        """Advances by step ``number``, with the sample of the prior for standard normal noise.
 
-        A latent that is shared by all steps is always made of the noise of the first.
+        A latent that is shared by all steps uses the noise of the first.
         """
-        now = noise[:, number if self.spec.latent_span == "step" else 0]
+        step_noise = noise[:, number if self.spec.latent_span == "step" else 0]
         state = self.prepared(state)
         prior = self.prior(state)
-        return self.advance(state, ego, now if prior is None else prior.at(now))
+        return self.advance(
+            state, ego, step_noise if prior is None else prior.reparameterize(step_noise)
+        )
 
     def predict(
         self,
@@ -273,7 +222,7 @@ class WorldModel(nn.Module, Predictor):
         ego: Float[Tensor, "batch candidates time 4"] | None = None,
         shared: bool = False,
     ) -> Prediction:
-        """Rolls out from the prior, all samples in one batch."""
+        """Rolls out with latents from the prior, all samples in one batch."""
         like = observation.ego
         noise = self.noise(like, 1 if shared else len(like), samples, steps, generator)
         return self.rollout(observation, noise, ego)
@@ -284,12 +233,12 @@ class WorldModel(nn.Module, Predictor):
         noise: Float[Tensor, "some samples time latent"],
         ego: Float[Tensor, "batch candidates time 4"] | None = None,
     ) -> Prediction:
-        """What standard normal noise stands for.
+        """The prediction for given standard normal noise.
 
         Args:
             observation: the histories.
-            noise: of each history, or the same for all of them (``some`` is 1).
-            ego: the ego's paths; only models conditioned on them need it.
+            noise: of each history, or one for all of them (``some`` is 1).
+            ego: the ego's paths; only for models conditioned on them.
         """
         return self.rollout_from(self.begin(observation), observation, noise, ego)
 
@@ -300,26 +249,26 @@ class WorldModel(nn.Module, Predictor):
         noise: Float[Tensor, "some samples time latent"],
         ego: Float[Tensor, "batch candidates time 4"] | None = None,
     ) -> Prediction:
-        """The same from the state after the history, where that is known."""
+        """``rollout`` from the state at the end of the history."""
         batch, samples, steps = len(observation.ego), *noise.shape[1:3]
         if not self.spec.conditioned_on_ego:
             ego = None
         candidates = 1 if ego is None else ego.shape[1]
         rows = noise[:, None].expand(batch, candidates, -1, -1, -1).flatten(0, 2)
-        told = None if ego is None else ego.flatten(0, 1).repeat_interleave(samples, 0)
+        paths = None if ego is None else ego.flatten(0, 1).repeat_interleave(samples, 0)
         state, states = self.repeated(state, candidates, samples), []
         for number in range(steps):
-            then = None if told is None else told[:, number]
-            state, _ = self.step(state, then, rows, number)
+            next_ego = None if paths is None else paths[:, number]
+            state, _ = self.step(state, next_ego, rows, number)
             states.append(state)
         return self.decode(states, observation, samples)
 
     def repeated(self, state: Any, candidates: int, samples: int) -> Any:
-        """The state of every sample of every candidate, from that after the history."""
+        """The initial state, copied for every sample of every candidate."""
         return repeat(state, candidates * samples)
 
     def replicas(self, count: int, generator: torch.Generator) -> Replicas:
-        """The model with several dropout masks, one a replica."""
+        """The model with several dropout masks, one per replica."""
         from .replicas import DropoutReplicas
 
         return DropoutReplicas(self, count, generator)
@@ -328,17 +277,17 @@ class WorldModel(nn.Module, Predictor):
 def posterior_noise(
     model: WorldModel, observation: Observation, target: Target, generator: torch.Generator
 ) -> Float[Tensor, "batch time latent"]:
-    """The noise that stands for what really followed: samples of the posterior, step after step.
+    """Noise that reproduces the recorded future: samples of the posterior at each step.
 
-    Of a latent that lasts for the rollout it is the same at all steps.
+    A latent that lasts for the rollout has the same noise at all steps.
     """
-    state, noise, latent, now = model.begin(observation), [], None, None
+    state, noise, latent, step_noise = model.begin(observation), [], None, None
     for step in range(target.ego.shape[1]):
         state = model.prepared(state)
-        if latent is None or now is None or model.spec.latent_span == "step":
+        if latent is None or step_noise is None or model.spec.latent_span == "step":
             latent = model.posterior(state, target, step).sample(generator)
             prior = model.prior(state)
-            now = latent if prior is None else prior.noise(latent)
-        noise.append(now)
+            step_noise = latent if prior is None else prior.noise(latent)
+        noise.append(step_noise)
         state, _ = model.advance(state, target.ego[:, step], latent)
     return torch.stack(noise, dim=1)

@@ -1,17 +1,17 @@
-"""PPUU's forward model: images that follow the ego's actions, painted frame after frame.
+"""PPUU's forward model: an autoregressive model of images, conditioned on the ego's actions.
 
-Henaff, Canziani, LeCun (ICLR 2019), appendix A: images and states of the past, stacked, are encoded
-to features; an embedding of the action and one of a latent are added, a bottleneck mixes what is
-far apart, and a decoder paints the next image onto the last one, from where the ego then is.  The
-predicted images take their place in the history, and so on.
+Henaff, Canziani, LeCun (ICLR 2019), appendix A: the stacked images and states of the history are
+encoded to features; embeddings of the action and of a latent are added, a bottleneck mixes distant
+positions, and a decoder predicts the next image, centred on the ego's next pose, as a change of the
+last one.  The predicted image is appended to the history.
 
-The ego is moved by the network as well (``ego='model'``), or by the kinematics alone, as in
-"Separating the World and Ego Models" (2204.07184): CFM-KM, ``ego='kinematic'``.  With
-``action='state'`` the network is not told the action but the ego's next state, kinematically
-predicted (action-free).
+The network predicts the ego's motion as well (``ego='model'``), or the kinematics alone move it, as
+in "Separating the World and Ego Models" (2204.07184): CFM-KM, ``ego='kinematic'``.  With
+``action='state'`` the network is conditioned on the ego's kinematic next state instead of the
+action (action-free).
 
-Other than in PPUU, ego states are seen from the present pose, actions are those that lead to the
-next frame, and what the head predicts is the deviation from driving on at the present velocity.
+Unlike PPUU, ego states are relative to the current pose, actions are those that lead to the next
+frame, and the ego head predicts the deviation from constant velocity.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from ..geometry import to_local, to_world
 from ..kinematics import action_between
-from ..perception.constant_velocity_frame import SeenLaneSpeed
+from ..perception.constant_velocity_frame import LaneSpeedEstimate
 from ..perception.observation import Normalizer, Observation, ObservationConfig
 from ..perception.raster_image import CHANNELS, LANES, OFFROAD, VEHICLES
 from ..predictions import OccupancyPrediction, Target, TargetConfig, UniformMotion
@@ -34,91 +34,91 @@ from ..runtime.pytree import repeat
 from .base import DropoutConfig, Ego, WorldModel
 from .convolutions import Conv2d
 from .latent import Latent
-from .layers import Bottleneck, ImageDecoder, StateHead, feature_maps, image_encoder, perceptron
+from .layers import Bottleneck, ImageDecoder, StateHead, feature_size, image_encoder, mlp
 
-_FAINTEST = 1 / 255
-"""Coverage is remembered from image to image no closer to 0 or 1 than this."""
-_CHANGE_MPS2 = 1.0
-_TURN_RADPS = 0.05
-"""What drivers do, in order of magnitude: it scales the ego's motion, told or predicted."""
+_LOGIT_EPS = 1 / 255
+"""Coverage is clamped to this distance from 0 and 1 before its logit is taken."""
+_SCALE_MPS2 = 1.0
+_SCALE_RADPS = 0.05
+"""Typical acceleration and yaw rate of drivers, which scale the ego's motion."""
 
 
 @dataclass(frozen=True)
 class CoupledConfig(DropoutConfig):
-    """Size and kind of the coupled model (PPUU: 20 frames of stride 1, one frame a step).
+    """Size and kind of the coupled model (PPUU: 20 frames of stride 1, one frame per step).
 
     A latent of 0 makes it deterministic.
 
     Attributes:
-        features: maps at 1/8 of the resolution, and width of all linear layers (PPUU: 256); a
-            half and a quarter of it at 1/4 and 1/2.
-        ego: who moves the ego: the model, as in PPUU, or the kinematics.
-        action: what the model is told: the action, or the ego's next state.
-        repeats: how the last image enters the next one before the sigmoid: as logits, so that an
-            untrained model repeats it, or by value, as in PPUU, which has to learn that.
+        features: feature maps at 1/8 of the resolution, and width of all linear layers (PPUU:
+            256); a half and a quarter of it at 1/4 and 1/2.
+        ego: whether the model moves the ego, as in PPUU, or the kinematics.
+        action: condition of the model: the action, or the ego's next state.
+        residual: how the last image is added before the sigmoid: as logits, so that an untrained
+            model repeats it, or as values, as in PPUU, which does not.
     """
 
     observation: ObservationConfig = field(default_factory=lambda: ObservationConfig(6, 3))
     features: int = 64
     ego: Literal["model", "kinematic"] = "model"
     action: Literal["action", "state"] = "action"
-    repeats: Literal["logits", "values"] = "logits"
+    residual: Literal["logits", "values"] = "logits"
 
     def __post_init__(self):
         super().__post_init__()
         if self.features < 4 or self.features % 4:
-            raise InputError(f"features {self.features} must be a multiple of 4")
+            raise InputError(f"features {self.features} must be a positive multiple of 4")
 
     def build(self) -> CoupledWorldModel:
-        """A freshly initialised model."""
+        """A newly initialised model."""
         return CoupledWorldModel(self)
 
 
 PAPER = CoupledConfig(
-    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, repeats="values"
+    ObservationConfig(20, 1), frames_per_step=1, features=256, latent=32, residual="values"
 )
 """The published size."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Recorded:
-    """Recorded frames, shared by several elements of a batch in a row.
+class _RecordedImages:
+    """Images of histories, each shared by consecutive elements of the batch.
 
     Attributes:
-        images: three channels each, oldest first, in the precision of the network.
-        copies: how many elements share one history.
+        images: stacked, three channels each, oldest first, in the precision of the network.
+        copies: number of elements that share one history.
     """
 
     images: Float[Tensor, "clips stacked rows columns"]
     copies: int = 1
 
-    def repeat(self, copies: int) -> _Recorded:
-        """Every element so many times in a row."""
-        return _Recorded(self.images, self.copies * copies)
+    def repeat(self, copies: int) -> _RecordedImages:
+        """Every element of the batch ``copies`` times in a row."""
+        return _RecordedImages(self.images, self.copies * copies)
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """A history that grows at its end as it is predicted.
+    """A sliding window of recorded and predicted images.
 
     Attributes:
-        recorded: what was seen.
-        painted: images predicted since, as many as the history has, oldest first, in the same
-            precision.
-        image: the last of all.
-        ego: states at the last so many times.
-        features: of this history, once it is ``prepared``.
+        recorded: images of the history.
+        predicted: images after it, at most as many as the history has, oldest first, in the
+            same precision.
+        image: the last image.
+        ego: states at the times of the window.
+        features: encoding of the window, once ``prepared``.
     """
 
-    recorded: _Recorded
-    painted: tuple[Float[Tensor, "batch 3 rows columns"], ...]
+    recorded: _RecordedImages
+    predicted: tuple[Float[Tensor, "batch 3 rows columns"], ...]
     image: Float[Tensor, "batch 3 rows columns"]
     ego: Float[Tensor, "batch frames 4"]
     features: Float[Tensor, "batch features rows8 columns8"] | None = None
 
 
 class CoupledWorldModel(WorldModel):
-    """See the module's text.  At PPUU's size 15.6 million parameters, 11.8 if deterministic."""
+    """The coupled model.  At PPUU's size 15.6 million parameters, 11.8 if deterministic."""
 
     normalizer: Normalizer
 
@@ -130,66 +130,68 @@ class CoupledWorldModel(WorldModel):
             target=TargetConfig(images=True, road_at_every_step=True),
         )  # fmt: skip
         frames, width, dropout = config.observation.frames, config.features, config.dropout
-        self._size = feature_maps(self.raster)
+        self._size = feature_size(self.raster)
         everything = width * self._size[0] * self._size[1]
         self.normalizer = Normalizer(frames * 4 + 2)
-        self.see = image_encoder(frames * CHANNELS, width, dropout)
-        self.past = perceptron((frames * 4, width, width, everything), dropout)
-        told = 2 if config.action == "action" else 5
-        self.drive = perceptron((told, width, width, everything), dropout)
-        self.mix = Bottleneck(width, dropout, self._size)
-        self.paint = ImageDecoder(width, dropout, self.raster)
+        self.image_encoder = image_encoder(frames * CHANNELS, width, dropout)
+        self.ego_encoder = mlp((frames * 4, width, width, everything), dropout)
+        inputs = 2 if config.action == "action" else 5
+        self.action_encoder = mlp((inputs, width, width, everything), dropout)
+        self.bottleneck = Bottleneck(width, dropout, self._size)
+        self.image_decoder = ImageDecoder(width, dropout, self.raster)
         if self.spec.moves_ego:
-            self.move = StateHead(width, dropout, self._size, 4)
+            self.ego_head = StateHead(width, dropout, self._size, 4)
         if config.latent:
-            self.latent_in = nn.Linear(config.latent, everything)
-            self.witness = image_encoder(CHANNELS, width, dropout)
-            self.explain = perceptron((everything, width, width, 2 * config.latent), dropout)
+            self.latent_proj = nn.Linear(config.latent, everything)
+            self.posterior_encoder = image_encoder(CHANNELS, width, dropout)
+            self.posterior_head = mlp((everything, width, width, 2 * config.latent), dropout)
 
     def image_poses(
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
-        """Every image is drawn from where the ego then is."""
+        """Every image is centred on the ego's pose."""
         return ego[..., :3]
 
     def begin(self, observation: Observation) -> _State:
-        """The history as it is, and its features, once for all copies."""
+        """The history and its features, computed once for all copies."""
         recorded = observation.images.flatten(1, 2)
         if torch.is_autocast_enabled(recorded.device.type):
-            # Once and for all, instead of the whole stack at each step.
+            # Cast once instead of at each step.
             recorded = recorded.to(torch.get_autocast_dtype(recorded.device.type))
-        # Channels last: convolutions on a CPU are a third faster than with one image a channel.
-        recorded = _Recorded(recorded.contiguous(memory_format=torch.channels_last))
+        # Convolutions on a CPU are a third faster in channels last.
+        recorded = _RecordedImages(recorded.contiguous(memory_format=torch.channels_last))
         return self.prepared(_State(recorded, (), observation.images[:, -1], observation.ego))
 
     def prepared(self, state: _State) -> _State:
-        """With features of images and ego states, seen from the present pose."""
+        """With features of images and of ego states relative to the current pose."""
         if state.features is not None:
             return state
         path = to_local(state.ego, state.ego[:, -1:]).flatten(1)
-        features = self._seen(state.recorded, state.painted)
-        features = features + self._embedded(self.past, self.normalizer.path(path))
+        features = self._encode_images(state.recorded, state.predicted)
+        features = features + self._as_maps(self.ego_encoder, self.normalizer.path(path))
         return replace(state, features=features)
 
-    def _seen(
-        self, recorded: _Recorded, painted: tuple[Float[Tensor, "batch 3 rows columns"], ...]
+    def _encode_images(
+        self,
+        recorded: _RecordedImages,
+        predicted: tuple[Float[Tensor, "batch 3 rows columns"], ...],
     ) -> Float[Tensor, "batch features rows8 columns8"]:
-        """Of the images alone.
+        """Features of the images.
 
-        The first layer adds up over images: its share of recorded ones is the same for all copies
-        of a history, and no gradient is asked for towards them.  (So the encoder is never called as
-        a whole, and ``--loop.compile`` leaves it out.)
+        The first layer is a sum over images: the term of recorded ones is the same for all copies
+        of a history and needs no gradient.  (So the encoder is never called as a whole, and
+        ``--loop.compile`` does not compile it.)
         """
-        first, *others = self.see
+        first, *others = self.image_encoder
         assert isinstance(first, Conv2d)
         frames = self.config.observation.frames
-        left = CHANNELS * (frames - len(painted))
+        channels = CHANNELS * (frames - len(predicted))
         parts = []
-        if left:
-            part = first.of(recorded.images[:, -left:], slice(left))
+        if channels:
+            part = first.partial(recorded.images[:, -channels:], slice(channels))
             parts.append(repeat(part, recorded.copies))
-        if painted:
-            parts.append(first.of(torch.cat(painted, dim=1), slice(left, None)))
+        if predicted:
+            parts.append(first.partial(torch.cat(predicted, dim=1), slice(channels, None)))
         features = parts[0] if len(parts) == 1 else parts[0] + parts[1]
         if first.bias is not None:
             features = features + first.bias.to(features.dtype)[:, None, None]
@@ -200,109 +202,111 @@ class CoupledWorldModel(WorldModel):
     def advance(
         self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[_State, Ego]:
-        """Paints the next image.
+        """Predicts the next image.
 
-        Where the model moves the ego, gradients reach actions through the network.  Where the
-        kinematics do, they go through the masks that costs lay over the image (``decode``), and it
-        is told of the ego as of a constant: both ways together would count a metre twice.
+        If the model moves the ego, gradients reach actions through the network.  If the kinematics
+        do, gradients go through the masks of costs (``decode``) and the network's condition is
+        detached, since both paths together would count a displacement twice.
         """
-        assert ego is not None, "a coupled model has to be told where the ego goes"
+        assert ego is not None, "a coupled model needs the ego's next state"
         network_ego = ego if self.spec.moves_ego else ego.detach()
-        present = state.ego[:, -1]
-        features = self._known(state) + self._embedded(self.drive, self.told(present, network_ego))
+        current = state.ego[:, -1]
+        condition = self.action_features(current, network_ego)
+        features = self._features(state) + self._as_maps(self.action_encoder, condition)
         if self.config.latent:
-            features = features + self._embedded(self.latent_in, latent)
-        features = features + self.mix(features)
-        painted = self.paint(features)
-        if self.config.repeats == "logits":
-            image = torch.sigmoid(painted + torch.logit(state.image, eps=_FAINTEST))
-            # Where nothing is painted, an empty road stays empty instead of faint: a box is so
-            # many pixels that the faintest traffic under it would cost as much as a touch.
-            image = (image - _FAINTEST) / (1.0 - 2.0 * _FAINTEST)
-            # The gradient passes the clamp: what is not seen yet must be able to appear.
+            features = features + self._as_maps(self.latent_proj, latent)
+        features = features + self.bottleneck(features)
+        change = self.image_decoder(features)
+        if self.config.residual == "logits":
+            image = torch.sigmoid(change + torch.logit(state.image, eps=_LOGIT_EPS))
+            # Without a change, empty pixels stay exactly empty: a box covers so many pixels that
+            # the lowest coverage under it would cost as much as a contact.
+            image = (image - _LOGIT_EPS) / (1.0 - 2.0 * _LOGIT_EPS)
+            # A straight-through gradient: pixels at 0 must be able to increase.
             image = image + (image.clamp(0.0, 1.0) - image).detach()
         else:
-            image = torch.sigmoid(painted + state.image)
+            image = torch.sigmoid(change + state.image)
         if self.spec.moves_ego:
-            ego = network_ego = self.moved(present, self.move(features))
-        kept = self.config.observation.frames
-        painted = (*state.painted, image.to(state.recorded.images.dtype))[-kept:]
+            ego = network_ego = self.next_ego(current, self.ego_head(features))
+        frames = self.config.observation.frames
+        predicted = (*state.predicted, image.to(state.recorded.images.dtype))[-frames:]
         path = torch.cat([state.ego[:, 1:], network_ego[:, None]], dim=1)
-        return _State(state.recorded, painted, image, path), ego
+        return _State(state.recorded, predicted, image, path), ego
 
-    def _known(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
+    def _features(self, state: _State) -> Float[Tensor, "batch features rows8 columns8"]:
         features = self.prepared(state).features
         assert features is not None
         return features
 
-    def _embedded(self, layer: nn.Module, values: Float[Tensor, "batch numbers"]) -> Tensor:
+    def _as_maps(self, layer: nn.Module, values: Float[Tensor, "batch numbers"]) -> Tensor:
         return layer(values).unflatten(1, (-1, *self._size))
 
-    def told(
-        self, present: Float[Tensor, "batch 4"], then: Float[Tensor, "batch 4"]
-    ) -> Float[Tensor, "batch told"]:
-        """What the network is told about the ego's next step."""
+    def action_features(
+        self, current: Float[Tensor, "batch 4"], following: Float[Tensor, "batch 4"]
+    ) -> Float[Tensor, "batch features"]:
+        """The network's condition: the ego's action, or its next state, standardized."""
         if self.config.action == "action":
-            return self.normalizer.action(action_between(present, then, self.step_s))
-        ahead, left, turn, speed = to_local(then, present).unbind(-1)
-        glided, gained = present[:, 3] * self.step_s, speed - present[:, 3]
+            return self.normalizer.action(action_between(current, following, self.step_s))
+        ahead, left, turn, speed = to_local(following, current).unbind(-1)
+        expected, speed_change = current[:, 3] * self.step_s, speed - current[:, 3]
         metres, radians, mps = self._units
         return torch.stack(
             [
-                (ahead - glided) / metres,
+                (ahead - expected) / metres,
                 left / metres,
                 torch.sin(turn) / radians,
                 torch.cos(turn),
-                gained / mps,
+                speed_change / mps,
             ],
             dim=-1,
         )
 
     @property
     def _units(self) -> tuple[float, float, float]:
-        """Metres, radians and metres a second by which a step usually deviates from gliding."""
+        """Typical deviations of a step from constant velocity: metres, radians and m/s."""
         step = self.step_s
-        return 0.5 * _CHANGE_MPS2 * step**2, _TURN_RADPS * step, _CHANGE_MPS2 * step
+        return 0.5 * _SCALE_MPS2 * step**2, _SCALE_RADPS * step, _SCALE_MPS2 * step
 
-    def moved(
-        self, present: Float[Tensor, "batch 4"], change: Float[Tensor, "batch 4"]
+    def next_ego(
+        self, current: Float[Tensor, "batch 4"], change: Float[Tensor, "batch 4"]
     ) -> Float[Tensor, "batch 4"]:
-        """The ego a step later, given by how many units it deviates from gliding."""
+        """The ego's next state, given its standardized deviation from constant velocity."""
         metres, radians, mps = self._units
-        ahead, left, turn, gained = (change * change.new_tensor([metres, metres, radians, mps])
-                                     ).unbind(-1)  # fmt: skip
-        speed = present[:, 3]
-        after = [ahead + speed * self.step_s, left, turn, (speed + gained).clamp(min=0.0)]
-        return to_world(torch.stack(after, dim=-1), present)
+        deviation = change * change.new_tensor([metres, metres, radians, mps])
+        ahead, left, turn, speed_change = deviation.unbind(-1)
+        speed = current[:, 3]
+        local = [ahead + speed * self.step_s, left, turn, (speed + speed_change).clamp(min=0.0)]
+        return to_world(torch.stack(local, dim=-1), current)
 
     def posterior(self, state: _State, target: Target, step: int) -> Latent:
         """From the features before the step and the image after it."""
-        asked = torch.ones(len(state.ego), dtype=torch.bool, device=state.ego.device)
-        return self.posterior_where(asked, state, target, step)
+        mask = torch.ones(len(state.ego), dtype=torch.bool, device=state.ego.device)
+        return self.masked_posterior(mask, state, target, step)
 
-    def posterior_where(
-        self, asked: Bool[Tensor, " batch"], state: _State, target: Target, step: int
+    def masked_posterior(
+        self, mask: Bool[Tensor, " batch"], state: _State, target: Target, step: int
     ) -> Latent:
-        """Standard normal where nobody asks."""
+        """The standard normal where the mask is not set."""
         if not self.config.latent:
-            return Latent.standard(state.ego.new_zeros(len(asked), 0))
-        true, rows = target.images, asked.nonzero()[:, 0]
+            return Latent.standard(state.ego.new_zeros(len(mask), 0))
+        true, rows = target.images, mask.nonzero()[:, 0]
         assert true is not None
         lanes, offroad = true.road[rows, step].unbind(1)
-        seen = self.witness(torch.stack([lanes, true.vehicles[rows, step], offroad], dim=1))
-        told = self.explain((self._known(state)[rows] + seen).flatten(1))
-        return Latent.of(told.new_zeros(len(asked), told.shape[1]).index_copy(0, rows, told))
+        image = torch.stack([lanes, true.vehicles[rows, step], offroad], dim=1)
+        features = self._features(state)[rows] + self.posterior_encoder(image)
+        some = self.posterior_head(features.flatten(1))
+        return Latent.of(some.new_zeros(len(mask), some.shape[1]).index_copy(0, rows, some))
 
     def decode(
         self, states: list[_State], observation: Observation, samples: int
     ) -> OccupancyPrediction:
-        """The last image of each state, as seen from its own ego; the view's pose is the first's.
+        """The last image of each state, centred on the ego; poses are those of the first sample.
 
-        Where the network moves the ego, samples differ a little in where it is; masks are laid on
-        all of them as on the first, so each meets its own surroundings.
+        If the network moves the ego, its pose differs slightly between samples; masks have the same
+        position in each sample's image, so each sample keeps its own surroundings.
 
-        Where the kinematics move the ego, masks are shifted against the image: the gradient goes
-        from the ego's pose to them, the image's own pose is a constant.
+        If the kinematics move the ego, the image's pose is detached, so that the gradient of costs
+        with respect to the ego's pose goes through the masks' position.
         """
         images = torch.stack([state.image for state in states], dim=1)
         images = images.unflatten(0, (len(observation.ego), -1, samples))
@@ -313,5 +317,5 @@ class CoupledWorldModel(WorldModel):
             self.raster,
             images[:, :, :, :, VEHICLES],
             images[:, :, :, :, [LANES, OFFROAD]],
-            UniformMotion(SeenLaneSpeed(observation, self.observation, self.dt_s)),
+            UniformMotion(LaneSpeedEstimate(observation, self.observation, self.dt_s)),
         )

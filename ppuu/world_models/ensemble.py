@@ -1,4 +1,4 @@
-"""Several trained models as one: what they disagree about, none of them knows."""
+"""Ensembles of world models; the members' disagreement measures epistemic uncertainty."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from .replicas import MemberReplicas, Replicas
 
 
 class Ensemble(WorldModel):
-    """Models of one configuration, run side by side in one batch (``torch.func``, no loop).
+    """World models of one configuration, evaluated in one batch (``torch.func.vmap``).
 
-    Sample ``k`` is predicted by member ``k`` modulo their number, so an ensemble can stand wherever
-    a world model can.  Members are trained one by one; an ensemble is not.
+    Sample ``k`` is predicted by member ``k`` modulo their number, so an ensemble can replace any
+    world model.  Members are trained separately; an ensemble is not trained.
 
-    ``torch.func.vmap`` must know every operation of a model, as it does for those of this package.
-    For a few (the cell of a GRU) it has no batching rule and loops inside, at some cost in speed.
+    ``torch.func.vmap`` must support every operation of a model, as it does for those of this
+    package.  For a few (GRU cells) it has no batching rule and falls back to a slower loop.
 
     Args:
         models: at least two, of the same configuration.
 
     Raises:
-        InputError: fewer, or models of different configurations.
+        InputError: fewer than two models, or different configurations.
     """
 
     def __init__(self, models: Sequence[WorldModel]):
@@ -48,106 +48,107 @@ class Ensemble(WorldModel):
         if any(getattr(model, "config", None) != first.config for model in models):
             raise InputError("the members of an ensemble must have the same configuration")
         self.config, self.members = first.config, len(models)
-        # Members may give embeddings, each its own; the ensemble has none.
+        # Embeddings of the members are unrelated, so the ensemble has none.
         self.spec = replace(first.spec, embedding=0)
         calls = [Calls(model) for model in models]
         parameters, buffers = stack_module_state(calls)
-        # Module registries allow no dots in names; the pattern is kept out of them, since its own
-        # weights are never used.
+        # Names of parameters must not contain dots.  The template is not registered as a module,
+        # since its own weights are never used.
         self._names = list(parameters), list(buffers)
         self.weights = nn.ParameterList(parameters.values()).requires_grad_(False)
         for number, buffer in enumerate(buffers.values()):
             self.register_buffer(f"buffer_{number}", buffer)
-        self._pattern = (copy.deepcopy(calls[0]).to("meta"),)
+        self._template = (copy.deepcopy(calls[0]).to("meta"),)
         self.train(first.training)
 
     def train(self, mode: bool = True) -> Ensemble:
-        """With ``mode``, dropout differs between members and futures as well."""
-        self._pattern[0].train(mode)
+        """In training mode, dropout differs between members and samples as well."""
+        self._template[0].train(mode)
         return super().train(mode)
 
     def image_poses(
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
-        """As each member's."""
-        return self._pattern[0]("image_poses", observation, ego)
+        """Those of the members."""
+        return self._template[0]("image_poses", observation, ego)
 
     def begin(self, observation: Observation) -> _State:
-        """Each member's state."""
+        """The states of all members."""
         return self._each("begin", lambda call, _: call(observation), [], 1)[0]
 
     def repeated(self, state: _State, candidates: int, samples: int) -> _State:
-        """Shares samples among the members; where they do not come out even, some idle along."""
+        """Distributes samples over the members, padded to equal numbers."""
         copies = candidates * -(-samples // self.members)
         return self._each("begin", lambda _, own: repeat(own[0], copies), [state], samples)[0]
 
     def advance(
         self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[_State, Ego]:
-        """Every member advances the samples that are its own."""
+        """Every member advances its own samples."""
 
         def one(call: Callable, own: list) -> Any:
             return call(own[0], own[2] if len(own) > 2 else None, own[1])
 
-        return self._advanced("advance", one, state, latent, ego)
+        return self._advance_members("advance", one, state, latent, ego)
 
     def step(
         self, state: _State, ego: Ego, noise: Float[Tensor, "batch time latent"], number: int
     ) -> tuple[_State, Ego]:
-        """Every member makes latents of the noise by a prior of its own."""
+        """Every member samples its latents from its own prior."""
 
         def one(call: Callable, own: list) -> Any:
             return call(own[0], own[2] if len(own) > 2 else None, own[1][:, None], 0)
 
-        now = noise[:, number if self.spec.latent_span == "step" else 0]
-        return self._advanced("step", one, state, now, ego)
+        step_noise = noise[:, number if self.spec.latent_span == "step" else 0]
+        return self._advance_members("step", one, state, step_noise, ego)
 
-    def _advanced(
+    def _advance_members(
         self, method: str, use: Callable, state: _State, latent: Tensor, ego: Ego
     ) -> tuple[_State, Ego]:
-        given = [latent] if ego is None else [latent, ego]
-        own = [state, *(self._deal(value, state.copies) for value in given)]
-        found = self._each(method, use, own, state.copies)
-        state, moved = found[0], ego if len(found) < 2 else self._collected(found[1])
-        return state, moved
+        inputs = [latent] if ego is None else [latent, ego]
+        own = [state, *(self._scatter(value, state.copies) for value in inputs)]
+        results = self._each(method, use, own, state.copies)
+        return results[0], ego if len(results) < 2 else self._gather(results[1])
 
-    def _collected(self, told: _State) -> Float[Tensor, "batch 4"]:
-        """What the members say of their own samples, in the samples' order."""
-        (value,) = told.tensors
-        rounds = -(-told.copies // self.members)
+    def _gather(self, outputs: _State) -> Float[Tensor, "batch 4"]:
+        """The members' outputs for their own samples, in the order of the samples."""
+        (value,) = outputs.tensors
+        rounds = -(-outputs.copies // self.members)
         value = value.unflatten(1, (-1, rounds)).movedim(0, 2).flatten(1, 2)
-        return value[:, : told.copies].flatten(0, 1)
+        return value[:, : outputs.copies].flatten(0, 1)
 
     def posterior(self, state: _State, target: Target, step: int) -> Latent:
-        """Each member has latents of its own.
+        """Not available, since each member has latents of its own.
 
         Raises:
             InputError: always.
         """
         raise InputError(
-            "an ensemble has no posterior: each member infers latents of its own; ask one of them"
+            "an ensemble has no posterior, since each member has its own latents; use one model"
         )
 
     def replicas(self, count: int, generator: torch.Generator) -> Replicas:
-        """The members, so many of them as there are."""
+        """The members, at most as many as there are."""
         return MemberReplicas(self, min(count, self.members))
 
     def decode(self, states: list[_State], observation: Observation, samples: int) -> Prediction:
-        """All members' samples, taking turns."""
+        """The samples of all members, interleaved."""
         rounds = -(-samples // self.members)
-        (told,) = self._each(
+        (outputs,) = self._each(
             "decode", lambda call, own: call(own, observation, rounds), states, samples
         )
-        parts = [told.build([value[k] for value in told.tensors]) for k in range(self.members)]
+        parts = [
+            outputs.build([value[k] for value in outputs.tensors]) for k in range(self.members)
+        ]
         return type(parts[0]).interleave(parts, samples)
 
-    def _deal(self, values: Float[Tensor, "each last"], copies: int) -> Tensor:
-        """What belongs to each copy, given to the member that foresees it: members in front."""
+    def _scatter(self, values: Float[Tensor, "each last"], copies: int) -> Tensor:
+        """Distributes rows over the members that predict them; members are the first axis."""
         rounds = -(-copies // self.members)
         slot = torch.arange(rounds * self.members, device=values.device).clamp(max=copies - 1)
-        dealt = values.unflatten(0, (len(values) // copies, copies))[:, slot]
-        dealt = dealt.unflatten(1, (rounds, self.members)).movedim(2, 0)
-        return dealt.flatten(1, 2)
+        rows = values.unflatten(0, (len(values) // copies, copies))[:, slot]
+        rows = rows.unflatten(1, (rounds, self.members)).movedim(2, 0)
+        return rows.flatten(1, 2)
 
     def _each(
         self, method: str, use: Callable[[Callable, list], Any], own: list, copies: int
@@ -156,14 +157,14 @@ class Ensemble(WorldModel):
 
         Args:
             method: its name.
-            use: given the method of one member and its arguments, calls it.
-            own: states or tensors with members in front.
+            use: calls the method of one member, given the method and its arguments.
+            own: states or tensors whose first axis are the members.
             copies: samples of each element in the result.
 
         Returns:
-            What the method returned; several if it was a tuple.
+            The results, several if the method returns a tuple.
         """
-        kept: list = []
+        layout: list = []
 
         def one(parameters: dict, buffers: dict, tensors: list[list[Tensor]]) -> list[Tensor]:
             arguments = [
@@ -171,14 +172,14 @@ class Ensemble(WorldModel):
                 for value, parts in zip(own, tensors, strict=True)
             ]
             call = partial(self._call, (parameters, buffers), method)
-            told, found = use(call, arguments), []
-            results = told if isinstance(told, tuple) else (told,)
-            kept[:] = []
+            output, flat = use(call, arguments), []
+            results = output if isinstance(output, tuple) else (output,)
+            layout[:] = []
             for result in results:
-                first = len(found)
-                build = _take_apart(result, found)
-                kept.append((build, first, len(found)))
-            return found
+                first = len(flat)
+                build = _flatten(result, flat)
+                layout.append((build, first, len(flat)))
+            return flat
 
         names, buffer_names = self._names
         parameters = dict(zip(names, self.weights, strict=True))
@@ -189,19 +190,19 @@ class Ensemble(WorldModel):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
             results = torch.vmap(one, randomness="different")(parameters, buffers, tensors)
-        return [_State(results[a:b], build, copies) for build, a, b in kept if b > a]
+        return [_State(results[a:b], build, copies) for build, a, b in layout if b > a]
 
     def _call(self, weights: tuple[dict, dict], method: str, *arguments: Any) -> Any:
-        return functional_call(self._pattern[0], weights, (method, *arguments))
+        return functional_call(self._template[0], weights, (method, *arguments))
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """The members' states: their tensors, members in front, and how to build one of them.
+    """The states of all members, flattened.
 
     Attributes:
-        tensors: all of them.
-        build: from one member's tensors, its state.
+        tensors: their leaves; the first axis are the members.
+        build: from one member's leaves to its state.
         copies: samples of each element.
     """
 
@@ -210,22 +211,20 @@ class _State:
     copies: int
 
 
-def _take_apart(nest: Any, found: list[Tensor]) -> Callable[[list[Tensor]], Any]:
-    """Appends the tensors of a nest to ``found``; returns what builds it again from just those."""
-    tensors: list[Tensor] = []
+def _flatten(tree: Any, leaves: list[Tensor]) -> Callable[[list[Tensor]], Any]:
+    """Appends the tensors of a pytree to ``leaves``; returns the inverse function."""
 
-    def note(tensor: Tensor) -> Tensor:
-        tensors.append(tensor)
+    def append(tensor: Tensor) -> Tensor:
+        leaves.append(tensor)
         return tensor
 
-    mapped(nest, note, whole=Repeatable)
-    found.extend(tensors)
-    # The nest is built anew in the same order; its own tensors must not outlive the mapping.
-    empty = mapped(nest, _without_values, whole=Repeatable)
+    mapped(tree, append, whole=Repeatable)
+    # Tensors inside vmap must not outlive it, so only the structure is kept.
+    structure = mapped(tree, _without_values, whole=Repeatable)
 
     def build(parts: list[Tensor]) -> Any:
-        left = iter(parts)
-        return mapped(empty, lambda _: next(left), whole=Repeatable)
+        remaining = iter(parts)
+        return mapped(structure, lambda _: next(remaining), whole=Repeatable)
 
     return build
 

@@ -1,10 +1,10 @@
-"""A world model without pixels: embeddings of the surroundings predict embeddings.
+"""A joint-embedding predictive world model: predicts embeddings instead of pixels.
 
-What is encoded is a short stack of images in the gliding frame, with the road; what is predicted is
-the embedding of the stack that ends a step later.  The ego is no part of it: its motion is
-kinematics.  Embeddings learn from a regulariser (``ppuu.encoders.regularizers``), never from
-images.  A readout that is trained beside them, and whose gradient ends at the embeddings, turns
-them into maps of velocities that carry the last image along, so that costs can be computed.
+The encoder's input is a short stack of images in the constant-velocity frame, with the road; the
+predictor predicts the embedding of the stack that ends a step later.  The ego is not an input: it
+is moved by the kinematics.  Embeddings are trained by a regulariser
+(``ppuu.encoders.regularizers``), not by reconstruction.  For costs, a readout with a stopped
+gradient decodes them to velocity maps that warp the last image forward.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from ..encoders.regularizers import (
     VicRegConfig,
 )
 from ..perception.constant_velocity_frame import aligned_vehicles
-from ..perception.flow import seen_velocity
+from ..perception.flow import block_matching_flow
 from ..perception.observation import Observation
 from ..perception.raster_image import LANES, OFFROAD
 from ..predictions import OccupancyPrediction, Target, TargetConfig
 from ..runtime.errors import InputError
 from .base import Ego, ModelConfig, WorldModel
-from .carry import MAPS, carried_road, carry
-from .latent import Latent, posterior_head
+from .forward_warp import MAPS, forward_warp, warp_road
+from .latent import Latent, init_posterior
 
 _PATCHES = (8, 3)
-"""Of a distracting pattern."""
-_SPEED_MPS = 20.0
-"""Unit of the gliding frame's speed."""
+"""Rows and columns of a distractor pattern before interpolation."""
+_SPEED_SCALE_MPS = 20.0
+"""Scale of the speed input."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class JepaConfig(ModelConfig):
 
     Attributes:
         assembly: encoder and predictor.
-        regularizer: what the embeddings learn from.
-        readout: width of the maps between embeddings and velocities.
-        distraction: strength of a smooth pattern, another one for each history, that lies over all
-            images the encoder is shown of it: what fixed noise is to moving dots.
+        regularizer: prevents collapse of the embeddings.
+        readout: width of the readout's hidden layers.
+        distraction: amplitude of a smooth distractor pattern, constant over each history and
+            rollout and different between them, that is added to all of the encoder's inputs.
     """
 
     latent: int = 8
@@ -63,24 +63,24 @@ class JepaConfig(ModelConfig):
         super().__post_init__()
         if self.readout < 1 or self.distraction < 0:
             raise InputError(
-                f"a joint-embedding model's readout {self.readout} must be positive, distraction "
-                f"{self.distraction} not negative"
+                f"readout {self.readout} of a joint-embedding model must be at least 1, "
+                f"distraction {self.distraction} at least 0"
             )
 
     def build(self) -> JepaWorldModel:
-        """A freshly initialised model."""
+        """A newly initialised model."""
         return JepaWorldModel(self)
 
 
 @dataclass(frozen=True, eq=False)
 class JepaScene:
-    """What is seen of a history, and stays fixed over a rollout.
+    """A history in the constant-velocity frame; constant over a rollout.
 
     Attributes:
-        history: vehicles in the gliding frame.
-        road: lane lines and off-road area, as seen last.
-        speed_mps: of the gliding frame.
-        pattern: what lies over everything.
+        history: the vehicle channel.
+        road: lane lines and off-road area in the last image.
+        speed_mps: of the frame.
+        pattern: the distractor.
     """
 
     history: Float[Tensor, "batch frames rows columns"]
@@ -89,32 +89,34 @@ class JepaScene:
     pattern: Float[Tensor, "batch 1 rows columns"]
 
     @property
-    def shown(self) -> Float[Tensor, "batch channels rows columns"]:
-        """What the encoder is shown of the present."""
+    def encoder_input(self) -> Float[Tensor, "batch channels rows columns"]:
+        """The encoder's input at the end of the history."""
         return torch.cat([self.history, self.road], dim=1) + self.pattern
 
-    def begin(self, embedding: Float[Tensor, "batch features places_x places_y"]) -> JepaState:
-        """The state of a rollout that begins with this embedding of the present."""
+    def begin(
+        self, embedding: Float[Tensor, "batch features locations_x locations_y"]
+    ) -> JepaState:
+        """The initial state of a rollout, given the embedding of ``encoder_input``."""
         return JepaState(**vars(self), embedding=embedding, first=embedding, steps=0)
 
 
 @dataclass(frozen=True, eq=False)
 class JepaState(JepaScene):
-    """A scene's embedding on its way.
+    """The state of a rollout.
 
     Attributes:
-        embedding: of now.
-        first: of the present.
-        steps: from the present to now.
+        embedding: after the last step.
+        first: embedding at the end of the history.
+        steps: number of steps so far.
     """
 
-    embedding: Float[Tensor, "batch features places_x places_y"]
-    first: Float[Tensor, "batch features places_x places_y"]
+    embedding: Float[Tensor, "batch features locations_x locations_y"]
+    first: Float[Tensor, "batch features locations_x locations_y"]
     steps: int
 
 
 class JepaWorldModel(WorldModel):
-    """See the module's text."""
+    """The joint-embedding model described above."""
 
     def __init__(self, config: JepaConfig):
         super().__init__()
@@ -137,16 +139,16 @@ class JepaWorldModel(WorldModel):
         if isinstance(config.regularizer, UntrainedConfig):
             self.assembly.requires_grad_(False)
         self.inverse_motion = InverseMotion(features, grid)
-        self.explain = _Explain(features, grid, config.latent)
+        self.posterior_head = _PosteriorHead(features, grid, config.latent)
         self.readout = _Readout(features, grid, config.readout)
 
     def begin(self, observation: Observation) -> JepaState:
-        """Aligns the history in the gliding frame and encodes it."""
+        """Aligns the history in the constant-velocity frame and encodes it."""
         scene = self.scene(observation)
-        return scene.begin(self.assembly.encode(scene.shown))
+        return scene.begin(self.assembly.encode(scene.encoder_input))
 
     def scene(self, observation: Observation) -> JepaScene:
-        """The history in the gliding frame."""
+        """The history in the constant-velocity frame."""
         seconds_ago = self._seconds_ago(observation.ego)
         history = aligned_vehicles(observation, seconds_ago, self.raster)
         road = observation.images[:, -1, [LANES, OFFROAD]]
@@ -159,12 +161,12 @@ class JepaWorldModel(WorldModel):
     def _pattern(
         self, road: Float[Tensor, "batch 2 rows columns"], ego: Float[Tensor, "batch 4"]
     ) -> Float[Tensor, "batch 1 rows columns"]:
-        """Another one for each place that the ego can be at, and always the same there."""
+        """The distractor pattern, a deterministic function of the ego's position."""
         if not self.config.distraction:
             return torch.zeros_like(road[:, :1])
         patches = _PATCHES[0] * _PATCHES[1]
         number = torch.arange(1, patches + 1, device=road.device, dtype=road.dtype)
-        # The digits behind the point of a fast wave: as good as chance, but a function.
+        # A hash: the fractional part of a high-frequency wave.
         wave = (ego[:, 0:1] * 12.9898 + ego[:, 1:2] * 78.233 + number * 37.719).sin() * 43758.5453
         coarse = wave.frac().abs().view(-1, 1, *_PATCHES)
         return self.config.distraction * functional.interpolate(
@@ -174,69 +176,69 @@ class JepaWorldModel(WorldModel):
     def stacks(
         self, scene: JepaScene, vehicles: Float[Tensor, "batch time rows columns"]
     ) -> Float[Tensor, "batch time1 channels rows columns"]:
-        """What the encoder is shown at the present and at each time after it.
+        """The encoder's inputs at the end of the history and at each step after it.
 
-        The road is the last one seen, slid along: it does not move but for the gliding frame.
+        The road is that of the last image, warped by the motion of the frame.
 
         Args:
-            scene: the present.
-            vehicles: as seen from the gliding frame, step after step from the present.
+            scene: the history.
+            vehicles: the vehicle channel in the constant-velocity frame at each step.
         """
         frames = scene.history.shape[1]
-        film = torch.cat([scene.history, vehicles], dim=1)
-        windows = film.unfold(1, frames, 1).movedim(-1, 2)
-        seconds = torch.arange(windows.shape[1], device=film.device) * self.step_s
-        still = torch.zeros_like(scene.road)[:, None].expand(-1, len(seconds), -1, -1, -1)
-        road = carried_road(scene.road, still, seconds, scene.speed_mps, self.raster)
+        images = torch.cat([scene.history, vehicles], dim=1)
+        windows = images.unfold(1, frames, 1).movedim(-1, 2)
+        seconds = torch.arange(windows.shape[1], device=images.device) * self.step_s
+        no_motion = torch.zeros_like(scene.road)[:, None].expand(-1, len(seconds), -1, -1, -1)
+        road = warp_road(scene.road, no_motion, seconds, scene.speed_mps, self.raster)
         return torch.cat([windows, road], dim=2) + scene.pattern[:, None]
 
     def targets(
         self, scene: JepaScene, target: Target
-    ) -> Float[Tensor, "batch time1 features places_x places_y"]:
-        """Embeddings of the present and of what followed."""
+    ) -> Float[Tensor, "batch time1 features locations_x locations_y"]:
+        """Target embeddings at the end of the history and at each step after it."""
         assert target.images is not None
         return self.assembly.targets(self.stacks(scene, target.images.vehicles))
 
     def embedding(self, state: JepaState) -> Float[Tensor, "batch features"]:
-        """All places side by side."""
+        """The embedding, flattened."""
         return state.embedding.flatten(1)
 
     def advance(
         self, state: JepaState, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[JepaState, Ego]:
-        """The embedding one step later; the ego plays no part."""
-        ahead = self.assembly.predict(state.embedding, self.told(state, latent))
+        """The embedding one step later; ``ego`` is ignored."""
+        ahead = self.assembly.predict(state.embedding, self.condition(state, latent))
         return replace(state, embedding=ahead, steps=state.steps + 1), ego
 
-    def told(
+    def condition(
         self, state: JepaState, latent: Float[Tensor, "batch latent"]
     ) -> Float[Tensor, "batch inputs"]:
-        """What the predictor is told: the latent, and how fast the road slides by."""
-        return torch.cat([latent, state.speed_mps[:, None] / _SPEED_MPS], dim=1)
+        """The predictor's condition: the latent and the speed of the frame."""
+        return torch.cat([latent, state.speed_mps[:, None] / _SPEED_SCALE_MPS], dim=1)
 
     def posterior(self, state: JepaState, target: Target, step: int) -> Latent:
-        """From the embedding before the step and the target of what followed."""
+        """From the embedding before the step and the target embedding after it."""
         assert target.images is not None
-        then = self.stacks(state, target.images.vehicles[:, : step + 1])[:, -1:]
-        return self.explain(state.embedding, self.assembly.targets(then)[:, 0])
+        stack = self.stacks(state, target.images.vehicles[:, : step + 1])[:, -1:]
+        return self.posterior_head(state.embedding, self.assembly.targets(stack)[:, 0])
 
     def decode(
         self, states: list[JepaState], observation: Observation, samples: int
     ) -> OccupancyPrediction:
-        """Carries the last image along; all steps and samples in one batch."""
+        """Warps the last image forward; all steps and samples in one batch."""
         first = states[0].first.repeat_interleave(len(states), 0)
-        ahead = torch.stack([state.embedding for state in states], dim=1).flatten(0, 1)
-        maps = self.readout(first, ahead)
+        embedding = torch.stack([state.embedding for state in states], dim=1).flatten(0, 1)
+        maps = self.readout(first, embedding)
         maps = maps.unflatten(0, (len(observation.ego), samples, len(states)))
         seconds = maps.new_tensor([state.steps for state in states]) * self.step_s
-        # Only who wants pictures pays for the matching of images; embeddings do without.
+        # Block matching is only computed here, since embeddings alone do not need it.
         history = states[0].history[::samples]
-        seen = seen_velocity(history, self._seconds_ago(history), self.raster)
-        return carry(observation, seen, maps, seconds, self.raster)
+        flow = block_matching_flow(history, self._seconds_ago(history), self.raster)
+        return forward_warp(observation, flow, maps, seconds, self.raster)
 
 
-class _Explain(nn.Module):
-    """The latent of a step, from embeddings before and after it."""
+class _PosteriorHead(nn.Module):
+    """The posterior of a step's latent, given the embeddings before and after it."""
 
     def __init__(self, features: int, grid: tuple[int, int], latent: int):
         super().__init__()
@@ -245,7 +247,7 @@ class _Explain(nn.Module):
             return
         self.layers = nn.Sequential(
             nn.Conv2d(2 * features, 32, 1), nn.ReLU(), nn.Flatten(),
-            posterior_head(nn.Linear(32 * grid[0] * grid[1], 2 * latent)),
+            init_posterior(nn.Linear(32 * grid[0] * grid[1], 2 * latent)),
         )  # fmt: skip
 
     def forward(
@@ -253,25 +255,25 @@ class _Explain(nn.Module):
         before: Float[Tensor, "batch features rows columns"],
         after: Float[Tensor, "batch features rows columns"],
     ) -> Latent:
-        """A Gaussian; the encoder shall not be bent to make its own targets easy to tell."""
+        """A Gaussian; no gradient to the target, so that it is not made easy to infer."""
         if not self.latent:
-            nothing = before.new_zeros(len(before), 0)
-            return Latent(nothing, nothing)
+            empty = before.new_zeros(len(before), 0)
+            return Latent(empty, empty)
         return Latent.of(self.layers(torch.cat([before, after.detach()], dim=1)))
 
 
 class _Readout(nn.Module):
-    """From two embeddings to the maps of ``carry``; all 0 at first, which is constant velocity."""
+    """From two embeddings to the maps of ``forward_warp``; initialised to constant velocity."""
 
     def __init__(self, features: int, grid: tuple[int, int], width: int):
         super().__init__()
-        self._start = grid if grid != (1, 1) else (14, 6)
-        places = self._start[0] * self._start[1]
-        self.spread: nn.Module = nn.Conv2d(2 * features, width, 1)
+        self._size = grid if grid != (1, 1) else (14, 6)
+        locations = self._size[0] * self._size[1]
+        self.expand: nn.Module = nn.Conv2d(2 * features, width, 1)
         if grid == (1, 1):
-            self.spread = nn.Sequential(
-                nn.Flatten(), nn.Linear(2 * features, width * places),
-                nn.Unflatten(1, (width, *self._start)),
+            self.expand = nn.Sequential(
+                nn.Flatten(), nn.Linear(2 * features, width * locations),
+                nn.Unflatten(1, (width, *self._size)),
             )  # fmt: skip
         self.middle = nn.Conv2d(width, width, 3, 1, 1)
         self.last = nn.Conv2d(width, 2 * MAPS, 3, 1, 1)
@@ -281,9 +283,9 @@ class _Readout(nn.Module):
     def forward(
         self,
         first: Float[Tensor, "batch features rows columns"],
-        ahead: Float[Tensor, "batch features rows columns"],
+        later: Float[Tensor, "batch features rows columns"],
     ) -> Float[Tensor, "batch maps rows2 columns2"]:
-        """Two columns of maps for each column of places."""
-        hidden = functional.relu(self.spread(torch.cat([first, ahead], dim=1)))
+        """Two columns of maps for each column of locations."""
+        hidden = functional.relu(self.expand(torch.cat([first, later], dim=1)))
         maps = self.last(functional.relu(self.middle(hidden)))
         return maps.unflatten(1, (MAPS, 2)).movedim(2, -1).flatten(-2)

@@ -1,8 +1,9 @@
-"""The blocks PPUU's networks are built of, at any width: images down to features and up again.
+"""The blocks of PPUU's networks, at any width: image encoder and decoder, bottleneck, state head.
 
-For 117 x 24 pixels layer for layer as in the code published with Henaff et al. (2019), but for one
-fault (``Bottleneck``); at other sizes, maps that do not come out even are cut or padded at the end.
-Everywhere: leaky ReLU of slope 0.2, dropout before it, none after the last layer of a block.
+For 117 x 24 pixels layer by layer as in the code published with Henaff et al. (2019), except for
+one fault (``Bottleneck``); at other sizes, maps whose size is not a multiple of the stride are
+cropped or padded at the end.  Leaky ReLU of slope 0.2 and dropout before it everywhere except after
+the last layer of a block.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from ..perception.raster_image import RasterConfig
 from ..runtime.errors import InputError
 from .convolutions import Conv2d, ConvTranspose2d
 
-SMALLEST = RasterConfig(64, 24)
-"""A smaller raster has too few rows or columns left for the last convolutions."""
+MIN_RASTER = RasterConfig(64, 24)
+"""In a smaller raster the last convolutions have too few rows or columns."""
 _SLOPE = 0.2
 
 
-def feature_maps(raster: RasterConfig) -> tuple[int, int]:
-    """Rows and columns of the features of an image: an eighth, rounded down.
+def feature_size(raster: RasterConfig) -> tuple[int, int]:
+    """Rows and columns of the feature maps: an eighth of the raster's, rounded down.
 
     Raises:
         InputError: the raster is too small.
     """
-    if raster.rows < SMALLEST.rows or raster.columns < SMALLEST.columns:
+    if raster.rows < MIN_RASTER.rows or raster.columns < MIN_RASTER.columns:
         raise InputError(
             f"a raster of {raster.rows} x {raster.columns} pixels is too small for this world "
-            f"model; it needs at least {SMALLEST.rows} x {SMALLEST.columns}"
+            f"model; it needs at least {MIN_RASTER.rows} x {MIN_RASTER.columns}"
         )
     return raster.rows // 8, raster.columns // 8
 
@@ -41,23 +42,23 @@ def feature_maps(raster: RasterConfig) -> tuple[int, int]:
 def _activated(
     layers: Sequence[nn.Module], widths: Sequence[int], dropout: float, kind: type[Dropout]
 ) -> nn.Sequential:
-    """Layers with dropout of some kind and leaky ReLU between them, so many features each."""
+    """Layers with dropout and leaky ReLU between them."""
     parts: list[nn.Module] = []
     for layer, width in zip(layers[:-1], widths, strict=True):
-        # An activation in place needs no memory of its own.
+        # In place, to save memory.
         parts += [layer, kind(dropout, width), nn.LeakyReLU(_SLOPE, inplace=True)]
     return nn.Sequential(*parts, layers[-1])
 
 
 def image_encoder(channels: int, features: int, dropout: float) -> nn.Sequential:
-    """Three convolutions, each halving the resolution, to ``features`` maps."""
+    """Three convolutions of stride 2, to ``features`` maps."""
     widths = (channels, features // 4, features // 2, features)
     layers = [Conv2d(a, b, 4, 2, 1) for a, b in zip(widths, widths[1:], strict=False)]
     return _activated(layers, widths[1:-1], dropout, MapDropout)
 
 
-def perceptron(widths: Sequence[int], dropout: float) -> nn.Sequential:
-    """Linear layers."""
+def mlp(widths: Sequence[int], dropout: float) -> nn.Sequential:
+    """A multilayer perceptron."""
     layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
     return _activated(layers, widths[1:-1], dropout, Dropout)
 
@@ -80,16 +81,15 @@ class ImageDecoder(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch features rows8 columns8"]
     ) -> Float[Tensor, "batch 3 rows columns"]:
-        """Of any value; nothing is squashed."""
-        return _fitted(self.layers(features), self.size)
+        """The image before the output nonlinearity."""
+        return _crop_or_pad(self.layers(features), self.size)
 
 
 class Bottleneck(nn.Module):
-    """What PPUU calls its u-net: down to one vector and up again, so that every place hears all.
+    """PPUU's "u-net": down to one vector and up again, so that all positions interact.
 
-    In the published code the second convolution strides over the single column that the first has
-    left, and sees nothing but padding: the block adds a constant.  Here the same kernels keep two
-    columns.
+    In the published code the second convolution skips the only column that the first one leaves
+    and reads padding alone, so the block adds a constant.  Here the same kernels keep two columns.
     """
 
     def __init__(self, features: int, dropout: float, size: tuple[int, int]):
@@ -103,9 +103,9 @@ class Bottleneck(nn.Module):
             (features,), dropout, MapDropout,
         )  # fmt: skip
         with torch.no_grad():
-            middle = self.down(torch.zeros(1, features, *size))
-        self.middle = middle.shape[1:]
-        self.across = perceptron((middle.numel(), features, middle.numel()), dropout)
+            bottom = self.down(torch.zeros(1, features, *size))
+        self.bottom = bottom.shape[1:]
+        self.mlp = mlp((bottom.numel(), features, bottom.numel()), dropout)
         self.up = _activated(
             [
                 ConvTranspose2d(features, features, (4, 1), (2, 1), (1, 0)),
@@ -117,13 +117,13 @@ class Bottleneck(nn.Module):
     def forward(
         self, features: Float[Tensor, "batch features rows8 columns8"]
     ) -> Float[Tensor, "batch features rows8 columns8"]:
-        """What is to be added to the features."""
-        across = self.across(self.down(features).flatten(1)).unflatten(1, self.middle)
-        return _fitted(self.up(across), self.size)
+        """A residual to be added to the features."""
+        bottom = self.mlp(self.down(features).flatten(1)).unflatten(1, self.bottom)
+        return _crop_or_pad(self.up(bottom), self.size)
 
 
 class StateHead(nn.Module):
-    """Features down to a few numbers."""
+    """From features to a vector."""
 
     def __init__(self, features: int, dropout: float, size: tuple[int, int], numbers: int):
         super().__init__()
@@ -134,24 +134,24 @@ class StateHead(nn.Module):
             Conv2d(features, features, (4, 1), (2, 1)),
         )
         with torch.no_grad():
-            everything = maps(torch.zeros(1, features, *size)).numel()
+            width = maps(torch.zeros(1, features, *size)).numel()
         self.layers = nn.Sequential(
             maps,
             nn.Flatten(),
-            Dropout(dropout, everything),
+            Dropout(dropout, width),
             nn.LeakyReLU(_SLOPE, inplace=True),
-            perceptron((everything, features, features, numbers), dropout),
+            mlp((width, features, features, numbers), dropout),
         )
 
     def forward(
         self, features: Float[Tensor, "batch features rows8 columns8"]
     ) -> Float[Tensor, "batch numbers"]:
-        """Of any value."""
+        """The vector, without an output nonlinearity."""
         return self.layers(features)
 
 
-def _fitted(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut or padded at the end."""
+def _crop_or_pad(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Crops or pads maps at the end of each axis."""
     rows, columns = maps.shape[-2:]
     if (rows, columns) == size:
         return maps

@@ -1,4 +1,4 @@
-"""What a model does not know, apart from what cannot be known: the disagreement of replicas."""
+"""Replicas of a model, whose disagreement measures epistemic (not aleatoric) uncertainty."""
 
 from __future__ import annotations
 
@@ -18,29 +18,28 @@ from .latent import Latent
 
 
 class Replicas(WorldModel):
-    """A model whose samples are its replicas: they share the latents, so they differ only in what
-    they have learned.
+    """A model whose samples are its replicas: equal latents, different weights or dropout masks.
 
     Args:
         model: any; it is not changed.
-        count: replicas; so many samples must be asked for.
+        count: number of replicas, and of the samples of each prediction.
     """
 
     def __init__(self, model: WorldModel, count: int):
         super().__init__()
-        # Not registered, since it is another's.
+        # In a tuple, so that it is not registered as a submodule.
         self._model, self.count = (model,), count
         self.spec, self.normalizer = model.spec, model.normalizer
 
     @property
     def model(self) -> WorldModel:
-        """What is replicated."""
+        """The replicated model."""
         return self._model[0]
 
     def image_poses(
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
-        """As the model's."""
+        """As in the model."""
         return self.model.image_poses(observation, ego)
 
     def begin(self, observation: Observation) -> Any:
@@ -48,25 +47,27 @@ class Replicas(WorldModel):
         return self.model.begin(observation)
 
     def repeated(self, state: Any, candidates: int, samples: int) -> Any:
-        """As the model's.
+        """As in the model.
 
         Raises:
-            InputError: the samples are not the replicas.
+            InputError: another number of samples than replicas.
         """
         if samples != self.count:
-            raise InputError(f"{samples} samples of {self.count} replicas: ask for one of each")
+            raise InputError(
+                f"{samples} samples of {self.count} replicas: the numbers must be equal"
+            )
         return self.model.repeated(state, candidates, samples)
 
     def embedding(self, state: Any) -> Float[Tensor, "batch features"]:
-        """As the model's."""
+        """As in the model."""
         return self.model.embedding(state)
 
     def prior(self, state: Any) -> Latent | None:
-        """As the model's."""
+        """As in the model."""
         return self.model.prior(state)
 
     def posterior(self, state: Any, target: Target, step: int) -> Latent:
-        """As the model's."""
+        """As in the model."""
         return self.model.posterior(state, target, step)
 
     def noise(
@@ -77,21 +78,22 @@ class Replicas(WorldModel):
         return one.expand(-1, samples, -1, -1)
 
     def decode(self, states: list, observation: Observation, samples: int) -> Prediction:
-        """As the model's."""
+        """As in the model."""
         return self.model.decode(states, observation, samples)
 
 
 class DropoutReplicas(Replicas):
-    """One model with several dropout masks (Gal and Ghahramani, 2016), each the same for all rows
-    of a batch and all steps: a replica is a function.
+    """One model with several dropout masks (Gal and Ghahramani, 2016).
+
+    A replica has one mask for all rows of a batch and all steps, so it is a function.
 
     Args:
         model: any with ``Dropout`` layers.
-        count: replicas.
+        count: number of replicas.
         generator: of the masks.
 
     Raises:
-        InputError: nothing is dropped, so replicas would be alike.
+        InputError: the model has no dropout, so replicas would be equal.
     """
 
     def __init__(self, model: WorldModel, count: int, generator: torch.Generator):
@@ -104,15 +106,15 @@ class DropoutReplicas(Replicas):
         }
         if not layers:
             raise InputError(
-                f"{type(model).__name__} has no dropout, so its replicas would be alike; train "
-                "one with dropout, or take an ensemble"
+                f"{type(model).__name__} has no dropout, so its replicas would be equal; train "
+                "one with dropout, or use an ensemble"
             )
         self.masks = {f"{k}.keep": layer.masks(count, generator) for k, layer in layers.items()}
 
     def advance(
         self, state: Any, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[Any, Ego]:
-        """Each replica for itself; rows take turns."""
+        """Each replica advances its own rows, which are interleaved."""
         rounds = len(latent) // self.count
         masks = {name: mask.repeat(rounds, 1) for name, mask in self.masks.items()}
         return functional_call(self._calls[0], masks, ("advance", state, ego, latent))
@@ -121,24 +123,23 @@ class DropoutReplicas(Replicas):
 class MemberReplicas(Replicas):
     """The members of an ensemble.
 
-    To members that each learned a code of their own the same latent means different things; only
-    its mean, 0, is no message.
+    The members' latent spaces are unrelated, so only noise of 0, the mean, is comparable.
     """
 
     def noise(
         self, like: Tensor, batch: int, samples: int, steps: int, generator: torch.Generator
     ) -> Float[Tensor, "batch samples time latent"]:
-        """None."""
+        """Zeros."""
         return like.new_zeros(batch, samples, steps, self.spec.latent)
 
     def advance(
         self, state: Any, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[Any, Ego]:
-        """Each member for itself."""
+        """Each member advances its own samples."""
         return self.model.advance(state, ego, latent)
 
     def step(
         self, state: Any, ego: Ego, noise: Float[Tensor, "batch time latent"], number: int
     ) -> tuple[Any, Ego]:
-        """Every member makes latents of the noise by a prior of its own."""
+        """Every member samples its latents from its own prior."""
         return self.model.step(state, ego, noise, number)

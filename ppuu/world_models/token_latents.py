@@ -1,4 +1,4 @@
-"""How a scene's latent is made of one for all vehicles and one for each."""
+"""The latent of a scene: a part that all vehicles share, and a part for each vehicle."""
 
 from __future__ import annotations
 
@@ -9,62 +9,65 @@ from torch import Tensor
 from ..geometry import to_local
 from .latent import Latent
 
-MOMENTS = 5
-"""At so many times, evenly spread, a rollout's posterior looks at where a vehicle went."""
-WENT = 4
-"""Features of where it was at a time."""
+POSTERIOR_TIMES = 5
+"""Number of evenly spaced times at which a rollout's posterior reads the displacements."""
+DISPLACEMENT_FEATURES = 4
 
 
-def joined(
-    told: Float[Tensor, "batch tokens features"], here: Bool[Tensor, "batch tokens"], scene: int
+def merge_latents(
+    parameters: Float[Tensor, "batch tokens features"],
+    valid: Bool[Tensor, "batch tokens"],
+    shared: int,
 ) -> Latent:
-    """One Gaussian for a scene, from what each token tells of everybody's latent and of its own.
+    """One Gaussian per scene, from the parameters that each token predicts.
 
-    What is told of everybody's is averaged.  Of empty slots nothing is told: the standard normal,
-    which costs no divergence.
+    Parameters of the shared part are averaged over tokens.  Empty slots have the standard normal,
+    which adds no divergence.
 
     Args:
-        told: for each token means and logarithms of variances, everybody's latent first.
-        here: which tokens stand for a vehicle.
-        scene: width of everybody's latent.
+        parameters: for each token means and log-variances, those of the shared part first.
+        valid: which tokens stand for a vehicle.
+        shared: width of the shared part.
     """
-    there = here[..., None].to(told.dtype)
-    share = there / there.sum(1, keepdim=True).clamp(min=1.0)
-    parameters = [
-        torch.cat([(value[..., :scene] * share).sum(1), (value[..., scene:] * there).flatten(1)], 1)
-        for value in told.chunk(2, dim=-1)
+    weight = valid[..., None].to(parameters.dtype)
+    fraction = weight / weight.sum(1, keepdim=True).clamp(min=1.0)
+    merged = [
+        torch.cat(
+            [(value[..., :shared] * fraction).sum(1), (value[..., shared:] * weight).flatten(1)], 1
+        )
+        for value in parameters.chunk(2, dim=-1)
     ]
-    return Latent.of(torch.cat(parameters, dim=1))
+    return Latent.of(torch.cat(merged, dim=1))
 
 
-def dealt(
-    latent: Float[Tensor, "batch latent"], tokens: int, scene: int
+def split_latents(
+    latent: Float[Tensor, "batch latent"], tokens: int, shared: int
 ) -> Float[Tensor, "batch tokens features"]:
-    """What each vehicle gets of a scene's latent: everybody's and its own."""
-    shared = latent[:, None, :scene].expand(-1, tokens, -1)
-    return torch.cat([shared, latent[:, scene:].unflatten(1, (tokens, -1))], dim=-1)
+    """The latent of each token: the shared part and its own."""
+    common = latent[:, None, :shared].expand(-1, tokens, -1)
+    return torch.cat([common, latent[:, shared:].unflatten(1, (tokens, -1))], dim=-1)
 
 
-def went(
+def displacement_features(
     start: Float[Tensor, "batch tokens 4"],
-    then: Float[Tensor, "batch tokens time 4"],
-    known: Bool[Tensor, "batch tokens time"],
+    later: Float[Tensor, "batch tokens time 4"],
+    valid: Bool[Tensor, "batch tokens time"],
     seconds: Float[Tensor, " time"],
 ) -> Float[Tensor, "batch tokens features"]:
-    """Where vehicles went, seen from where they started, beside gliding on at constant velocity.
+    """Deviations of vehicles from constant velocity, in the frame of their start.
 
     Args:
         start: states at the beginning.
-        then: states later.
-        known: where those are recorded; features are 0 elsewhere.
-        seconds: how much later.
+        later: states afterwards.
+        valid: which of those are recorded; features are 0 elsewhere.
+        seconds: time since the start.
     """
-    x, y, turn, speed = to_local(then, start[:, :, None]).unbind(-1)
-    off = [x - start[..., 3:] * seconds, y, 4 * turn, speed - start[..., 3:]]
-    # As it is where it is little, its logarithm where it is much.
-    return (torch.asinh(torch.stack(off, dim=-1)) * known[..., None]).flatten(2)
+    x, y, turn, speed = to_local(later, start[:, :, None]).unbind(-1)
+    deviation = [x - start[..., 3:] * seconds, y, 4 * turn, speed - start[..., 3:]]
+    # Linear for small values, logarithmic for large ones.
+    return (torch.asinh(torch.stack(deviation, dim=-1)) * valid[..., None]).flatten(2)
 
 
-def moments(steps: int) -> list[int]:
-    """The steps a rollout's posterior looks at; the last one is among them."""
-    return [max(0, round(steps * (k + 1) / MOMENTS) - 1) for k in range(MOMENTS)]
+def posterior_steps(steps: int) -> list[int]:
+    """Indices of the steps that a rollout's posterior reads, including the last one."""
+    return [max(0, round(steps * (k + 1) / POSTERIOR_TIMES) - 1) for k in range(POSTERIOR_TIMES)]

@@ -1,13 +1,13 @@
-"""Vehicles as tokens: a small attention model of how everybody drives, drawn only when looked at.
+"""Vehicles as tokens: a recurrent attention model of traffic on tracks.
 
-Every vehicle near the ego is a token with a state of its own, kinematic and hidden.  Each step it
-looks at the others, chooses an acceleration and a curvature, and is moved by the same kinematics
-as the ego.  All features are relative (own past seen from the own present pose, others seen from
-oneself, the road beside oneself), so predictions turn and shift with the scene and do not depend
-on the order of the slots.  The ego's place is a token as well: what a driver there would do
-explains what those behind do; the futures stay independent of the ego's actions.
+Every vehicle near the ego is a token with a kinematic and a hidden state.  At each step it attends
+to its neighbours, predicts an acceleration and a curvature, and is moved by the same kinematics as
+the ego.  All features are relative to the vehicle (its history, its neighbours, the road beside
+it), so predictions are equivariant to translation and rotation of the scene and to permutation of
+the slots.  The ego is a token as well, driven by the model, so that vehicles behind it have a
+leader; predictions do not depend on the ego's actions.
 
-An untrained model predicts that accelerations fade within a second.
+An untrained model predicts that accelerations decay within a second.
 """
 
 from __future__ import annotations
@@ -24,30 +24,38 @@ from torch.nn import functional
 from ..encoders.dropout import Dropout
 from ..geometry import to_local
 from ..kinematics import step as kinematic_step
-from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.constant_velocity_frame import constant_velocity_poses
 from ..perception.observation import Observation, ObservationConfig
 from ..perception.relative_features import (
     PAIR_FEATURES,
     ROAD_FEATURES,
-    pairs,
-    present_action,
-    relative,
-    road_beside,
+    last_action,
+    pair_features,
+    relative_position,
+    road_features,
 )
 from ..predictions import BoxPrediction, Target, TargetConfig
 from ..recordings.tracks import Tracks
 from ..runtime.errors import InputError
 from .base import DropoutConfig, Ego, WorldModel
-from .latent import Latent, posterior_head, zero_head
-from .token_latents import MOMENTS, WENT, dealt, joined, moments, went
+from .latent import Latent, init_posterior, zero_init
+from .token_latents import (
+    DISPLACEMENT_FEATURES,
+    POSTERIOR_TIMES,
+    displacement_features,
+    merge_latents,
+    posterior_steps,
+    split_latents,
+)
 
 _AHEAD_M = (0.0, 15.0)
-"""Where a vehicle looks at the road."""
-_FADE_S = 1.0
-_LIMIT_MPS2, _LIMIT_RADPM = 6.0, 0.1
-_MOTION = 6
-_SIDEWAYS = 4.0
-"""Vehicles one lane further are as far as those four lane widths ahead."""
+"""Distances ahead of a vehicle at which the road is sampled."""
+_DECAY_S = 1.0
+"""Time constant with which an action decays if the action head predicts 0."""
+_MAX_MPS2, _MAX_RADPM = 6.0, 0.1
+_MOTION_FEATURES = 6
+_LATERAL_WEIGHT = 4.0
+"""Weight of lateral distance when the nearest neighbours are chosen."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +63,18 @@ class TokensConfig(DropoutConfig):
     """Size of the token model.
 
     Attributes:
-        observation: the history it sees; ``vehicles`` of it are tokens.
-        frames_per_step: recorded frames one model step spans.
-        dt_s: seconds a recorded frame.
-        hidden: width of a token.
-        pair: width of what one vehicle sees of another.
-        looks_at: how many of the others a vehicle looks at, the same ones over a rollout.
+        observation: the history; its ``vehicles`` are tokens.
+        frames_per_step: recorded frames per model step.
+        dt_s: seconds per recorded frame.
+        hidden: width of a token's hidden state.
+        pair: width of the features of a pair of vehicles.
+        neighbours: number of vehicles that a token attends to, the same ones over a rollout.
         heads: attention heads.
-        latent: width of a vehicle's own latent.
+        latent: width of each vehicle's own latent.
         scene_latent: width of the latent that all vehicles share.
-        latent_span: whether every step has latents of its own, or a rollout one set.
-        prior: of the latents: the standard normal, or learned from the hidden states.
-        dropout: probability, also for the replicas that measure uncertainty.
+        latent_span: one set of latents per step, or one per rollout.
+        prior: the standard normal, or learned from the hidden states.
+        dropout: probability, also of the replicas for epistemic uncertainty.
     """
 
     observation: ObservationConfig = field(
@@ -75,7 +83,7 @@ class TokensConfig(DropoutConfig):
     latent: int = 2
     hidden: int = 64
     pair: int = 32
-    looks_at: int = 8
+    neighbours: int = 8
     heads: int = 4
     scene_latent: int = 0
     latent_span: Literal["step", "rollout"] = "step"
@@ -88,37 +96,56 @@ class TokensConfig(DropoutConfig):
                 f"latent {self.latent} and scene_latent {self.scene_latent} of a token model must "
                 "not be negative, nor both 0"
             )
-        if min(self.hidden, self.pair, self.heads, self.looks_at) < 1:
-            raise InputError("sizes of a token model must be positive")
+        if min(self.hidden, self.pair, self.heads, self.neighbours) < 1:
+            raise InputError(
+                f"hidden {self.hidden}, pair {self.pair}, heads {self.heads} and neighbours "
+                f"{self.neighbours} of a token model must be at least 1"
+            )
         if self.observation.vehicles < 1:
-            raise InputError("a token model needs observation.vehicles of at least 1")
+            raise InputError(
+                f"observation.vehicles {self.observation.vehicles}: a token model needs at least 1"
+            )
         if self.pair % self.heads:
             raise InputError(f"pair {self.pair} must be a multiple of heads {self.heads}")
 
     def build(self) -> TokensWorldModel:
-        """A freshly initialised model."""
+        """A newly initialised model."""
         return TokensWorldModel(self)
 
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """Where the tokens are in a rollout; the ego's is the first."""
+    """The tokens of a rollout; the first is the ego's.
+
+    Attributes:
+        start: kinematic states at the end of the history.
+        now: kinematic states after the last step.
+        action: of the last step.
+        hidden: hidden states after the last step.
+        size_m: length and width.
+        neighbours: indices of the tokens that each attends to.
+        neighbour_valid: which of those stand for a vehicle.
+        valid: which tokens stand for a vehicle.
+        initial_hidden: hidden states at the end of the history.
+        road: features of the road beside each vehicle at the end of the history.
+        steps: number of steps so far.
+    """
 
     start: Float[Tensor, "batch tokens 4"]
     now: Float[Tensor, "batch tokens 4"]
     action: Float[Tensor, "batch tokens 2"]
     hidden: Float[Tensor, "batch tokens hidden"]
     size_m: Float[Tensor, "batch tokens 2"]
-    looks_at: Int[Tensor, "batch tokens seen"]
-    visible: Bool[Tensor, "batch tokens seen"]
-    here: Bool[Tensor, "batch tokens"]
-    past: Float[Tensor, "batch tokens hidden"]
+    neighbours: Int[Tensor, "batch tokens neighbours"]
+    neighbour_valid: Bool[Tensor, "batch tokens neighbours"]
+    valid: Bool[Tensor, "batch tokens"]
+    initial_hidden: Float[Tensor, "batch tokens hidden"]
     road: Float[Tensor, "batch tokens hidden"]
     steps: int
 
 
 class TokensWorldModel(WorldModel):
-    """See the module's text.  Default: 66,000 parameters."""
+    """The token model described above.  Default: 66,000 parameters."""
 
     def __init__(self, config: TokensConfig):
         super().__init__()
@@ -129,113 +156,128 @@ class TokensWorldModel(WorldModel):
             target=TargetConfig(tracks=True),
         )  # fmt: skip
         hidden, history = config.hidden, config.observation.frames * 6
-        looks = ROAD_FEATURES * len(_AHEAD_M)
-        self.past = nn.Sequential(
+        road = ROAD_FEATURES * len(_AHEAD_M)
+        self.history_encoder = nn.Sequential(
             nn.Linear(history + 2 + 1, hidden), nn.ReLU(), nn.Linear(hidden, hidden)
         )
-        self.look = nn.Sequential(nn.Linear(looks, hidden), nn.ReLU(), nn.Linear(hidden, hidden))
-        self.first = _Attention(config)
-        self.settle = nn.Linear(2 * hidden + config.pair, hidden)
+        self.road_encoder = nn.Sequential(
+            nn.Linear(road, hidden), nn.ReLU(), nn.Linear(hidden, hidden)
+        )
+        self.history_attention = _Attention(config)
+        self.fuse = nn.Linear(2 * hidden + config.pair, hidden)
         self.attention = _Attention(config)
         width = config.scene_latent + config.latent
-        self.cell = nn.GRUCell(config.pair + _MOTION + width, hidden)
+        self.gru = nn.GRUCell(config.pair + _MOTION_FEATURES + width, hidden)
         self.dropout = Dropout(config.dropout, config.pair)
-        self.drive = nn.Sequential(
-            nn.Linear(2 * hidden, hidden), nn.ReLU(), zero_head(nn.Linear(hidden, 2))
+        self.action_head = nn.Sequential(
+            nn.Linear(2 * hidden, hidden), nn.ReLU(), zero_init(nn.Linear(hidden, 2))
         )
-        self.explain = nn.Sequential(
-            nn.Linear(hidden + WENT * (MOMENTS if config.latent_span == "rollout" else 1), hidden),
+        times = POSTERIOR_TIMES if config.latent_span == "rollout" else 1
+        self.posterior_head = nn.Sequential(
+            nn.Linear(hidden + DISPLACEMENT_FEATURES * times, hidden),
             nn.ReLU(),
-            posterior_head(nn.Linear(hidden, 2 * width)),
+            init_posterior(nn.Linear(hidden, 2 * width)),
         )
         learned = config.prior == "learned"
-        self.expect = zero_head(nn.Linear(hidden, 2 * width)) if learned else None
+        self.prior_head = zero_init(nn.Linear(hidden, 2 * width)) if learned else None
 
     def begin(self, observation: Observation) -> _State:
-        """Every vehicle's past as it sees it itself, the road beside it, and its neighbours."""
+        """Encodes every vehicle's history in its own frame, its road and its neighbours."""
         tracks = _with_ego(observation)
         assert observation.road is not None
-        start, here = tracks.now, tracks.here
-        past = to_local(tracks.states, start[:, :, None])
-        x, y, turn, speed = past.unbind(-1)
-        seen = tracks.present
-        shown = torch.stack(
+        start, valid = tracks.now, tracks.here
+        local = to_local(tracks.states, start[:, :, None])
+        x, y, turn, speed = local.unbind(-1)
+        history = torch.stack(
             [x / 10, y, turn.sin() * 4, turn.cos() - 1, (speed - speed[..., -1:]) / 3,
              torch.ones_like(x)], dim=-1,
-        ) * seen[..., None]  # fmt: skip
-        own = [shown.flatten(2), tracks.size_m / 5, start[..., 3:] / 10]
-        hidden = functional.relu(self.past(torch.cat(own, dim=-1)))
-        road = self.look(road_beside(observation.road, start, _AHEAD_M))
-        looks_at, visible = _looked_at(start, here, self.config.looks_at)
-        message = self.first(hidden, start, tracks.size_m, looks_at, visible)
-        hidden = functional.relu(self.settle(torch.cat([hidden, road, message], dim=-1)))
-        action = present_action(tracks, self.config.observation.stride * self.dt_s)
+        ) * tracks.present[..., None]  # fmt: skip
+        features = [history.flatten(2), tracks.size_m / 5, start[..., 3:] / 10]
+        hidden = functional.relu(self.history_encoder(torch.cat(features, dim=-1)))
+        road = self.road_encoder(road_features(observation.road, start, _AHEAD_M))
+        neighbours, neighbour_valid = _nearest(start, valid, self.config.neighbours)
+        message = self.history_attention(hidden, start, tracks.size_m, neighbours, neighbour_valid)
+        hidden = functional.relu(self.fuse(torch.cat([hidden, road, message], dim=-1)))
+        action = last_action(tracks, self.config.observation.stride * self.dt_s)
         return _State(
-            start, start, action, hidden, tracks.size_m, looks_at, visible, here, hidden, road, 0
+            start,
+            start,
+            action,
+            hidden,
+            tracks.size_m,
+            neighbours,
+            neighbour_valid,
+            valid,
+            hidden,
+            road,
+            0,
         )
 
     def embedding(self, state: _State) -> Float[Tensor, "batch features"]:
-        """Of the token in the ego's place, and the road beside it."""
+        """The hidden state of the ego's token, and features of the road beside it."""
         return torch.cat([state.hidden[:, 0], state.road[:, 0]], dim=1)
 
     def advance(
         self, state: _State, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[_State, Ego]:
-        """Everybody looks, decides and drives for one step; the real ego plays no part."""
+        """One step of attention, recurrence and kinematics; ``ego`` is ignored."""
         message = self.attention(
-            state.hidden, state.now, state.size_m, state.looks_at, state.visible
+            state.hidden, state.now, state.size_m, state.neighbours, state.neighbour_valid
         )
         moved = to_local(state.now, state.start)
         motion = torch.stack(
             [moved[..., 0] / 30, moved[..., 1], moved[..., 2] * 4, state.now[..., 3] / 10,
              state.action[..., 0] / 3, state.action[..., 1] * 50], dim=-1,
         )  # fmt: skip
-        latent = dealt(latent, state.here.shape[1], self.config.scene_latent)
-        entering = torch.cat([self.dropout(message), motion, latent], dim=-1)
-        hidden = self.cell(entering.flatten(0, 1), state.hidden.flatten(0, 1))
+        latent = split_latents(latent, state.valid.shape[1], self.config.scene_latent)
+        inputs = torch.cat([self.dropout(message), motion, latent], dim=-1)
+        hidden = self.gru(inputs.flatten(0, 1), state.hidden.flatten(0, 1))
         hidden = hidden.view_as(state.hidden)
-        choice = self.drive(torch.cat([hidden, state.road], dim=-1))
-        fade = math.exp(-self.step_s / _FADE_S)
-        limit = choice.new_tensor([_LIMIT_MPS2, _LIMIT_RADPM])
-        scale = choice.new_tensor([1.0, 0.01])
-        action = fade * state.action + choice * scale
+        change = self.action_head(torch.cat([hidden, state.road], dim=-1))
+        decay = math.exp(-self.step_s / _DECAY_S)
+        limit = change.new_tensor([_MAX_MPS2, _MAX_RADPM])
+        scale = change.new_tensor([1.0, 0.01])
+        action = decay * state.action + change * scale
         action = torch.minimum(torch.maximum(action, -limit), limit)
         now = kinematic_step(state.now, action, self.step_s)
         state = replace(state, now=now, action=action, hidden=hidden, steps=state.steps + 1)
         return state, ego
 
     def prior(self, state: _State) -> Latent | None:
-        """From each token's hidden state; of a rollout's latents, from that after the history."""
-        if self.expect is None:
+        """From each token's hidden state, for rollout latents that at the end of the history."""
+        if self.prior_head is None:
             return None
-        hidden = state.hidden if self.spec.latent_span == "step" else state.past
-        return joined(self.expect(hidden), state.here, self.config.scene_latent)
+        hidden = state.hidden if self.spec.latent_span == "step" else state.initial_hidden
+        return merge_latents(self.prior_head(hidden), state.valid, self.config.scene_latent)
 
     def posterior(self, state: _State, target: Target, step: int) -> Latent:
-        """From each token's hidden state and where its vehicle went, in a step or all of them."""
+        """From each token's hidden state and displacement, over one step or the rollout."""
         assert target.tracks is not None
         assert target.valid is not None
         tracks = torch.cat([target.ego[:, None], target.tracks], dim=1)
-        known = functional.pad(target.valid, (0, 0, 1, 0), value=True)
+        valid = functional.pad(target.valid, (0, 0, 1, 0), value=True)
         if self.spec.latent_span == "step":
             start, hidden, before, steps = state.now, state.hidden, step, [step]
         else:
-            start, hidden, before, steps = state.start, state.past, 0, moments(known.shape[2])
+            start, hidden, before = state.start, state.initial_hidden, 0
+            steps = posterior_steps(valid.shape[2])
         seconds = self.step_s * torch.tensor([s + 1 - before for s in steps], device=start.device)
-        seen = went(start, tracks[:, :, steps], known[:, :, steps], seconds)
-        told = self.explain(torch.cat([hidden, seen], dim=-1))
-        return joined(told, state.here, self.config.scene_latent)
+        displacement = displacement_features(
+            start, tracks[:, :, steps], valid[:, :, steps], seconds
+        )
+        parameters = self.posterior_head(torch.cat([hidden, displacement], dim=-1))
+        return merge_latents(parameters, state.valid, self.config.scene_latent)
 
     def decode(self, states: list[_State], observation: Observation, samples: int) -> BoxPrediction:
-        """The others' states; the token in the ego's place stays untold."""
+        """The vehicles' states, without the ego's token."""
         assert observation.tracks is not None
         assert observation.road is not None
-        told = torch.stack([state.now[:, 1:] for state in states], dim=1)
-        seconds = told.new_tensor([state.steps for state in states]) * self.step_s
+        vehicles = torch.stack([state.now[:, 1:] for state in states], dim=1)
+        seconds = vehicles.new_tensor([state.steps for state in states]) * self.step_s
         return BoxPrediction(
-            gliding_poses(observation.ego[:, -1], seconds)[:, None],
+            constant_velocity_poses(observation.ego[:, -1], seconds)[:, None],
             self.raster,
-            told.unflatten(0, (-1, 1, samples)),
+            vehicles.unflatten(0, (-1, 1, samples)),
             observation.tracks.size_m,
             observation.tracks.here,
             observation.road,
@@ -243,65 +285,65 @@ class TokensWorldModel(WorldModel):
 
 
 class _Attention(nn.Module):
-    """What each vehicle takes from the others: additive attention over relative geometry."""
+    """Additive attention (Bahdanau et al., 2015) to neighbours, with relative geometry."""
 
     def __init__(self, config: TokensConfig):
         super().__init__()
         self.heads = config.heads
         self.geometry = nn.Linear(PAIR_FEATURES, config.pair)
-        self.other = nn.Linear(config.hidden, config.pair, bias=False)
-        self.self = nn.Linear(config.hidden, config.pair, bias=False)
-        self.weigh = nn.Linear(config.pair, config.heads)
+        self.key = nn.Linear(config.hidden, config.pair, bias=False)
+        self.query = nn.Linear(config.hidden, config.pair, bias=False)
+        self.attention_logits = nn.Linear(config.pair, config.heads)
 
     def forward(
         self,
         hidden: Float[Tensor, "batch tokens hidden"],
         states: Float[Tensor, "batch tokens 4"],
         size_m: Float[Tensor, "batch tokens 2"],
-        looks_at: Int[Tensor, "batch tokens seen"],
-        visible: Bool[Tensor, "batch tokens seen"],
+        neighbours: Int[Tensor, "batch tokens neighbours"],
+        neighbour_valid: Bool[Tensor, "batch tokens neighbours"],
     ) -> Float[Tensor, "batch tokens pair"]:
-        """A message for each token; zero for who is alone."""
-        seen = pairs(states, _of(states, looks_at), size_m, _of(size_m, looks_at))
-        other = _of(self.other(hidden), looks_at)
-        seen = functional.relu(self.geometry(seen) + other + self.self(hidden)[:, :, None])
-        weight = self.weigh(seen).masked_fill(~visible[..., None], -1e4).softmax(2)
-        weight = weight * visible[..., None]
-        by_head = seen.unflatten(-1, (self.heads, -1))
+        """A message for each token; zero without neighbours."""
+        geometry = pair_features(
+            states, _gather(states, neighbours), size_m, _gather(size_m, neighbours)
+        )
+        key = _gather(self.key(hidden), neighbours)
+        value = functional.relu(self.geometry(geometry) + key + self.query(hidden)[:, :, None])
+        mask = neighbour_valid[..., None]
+        weight = self.attention_logits(value).masked_fill(~mask, -1e4).softmax(2) * mask
+        by_head = value.unflatten(-1, (self.heads, -1))
         return (weight[..., None] * by_head).sum(2).flatten(2)
 
 
-def _of(
-    values: Float[Tensor, "batch tokens features"], looks_at: Int[Tensor, "batch tokens seen"]
-) -> Float[Tensor, "batch tokens seen features"]:
-    """The values of those each token looks at."""
+def _gather(
+    values: Float[Tensor, "batch tokens features"], index: Int[Tensor, "batch tokens neighbours"]
+) -> Float[Tensor, "batch tokens neighbours features"]:
+    """The values of each token's neighbours."""
     first = torch.arange(len(values), device=values.device)[:, None, None] * values.shape[1]
-    return (
-        values.flatten(0, 1).index_select(0, (looks_at + first).flatten()).view(*looks_at.shape, -1)
-    )
+    return values.flatten(0, 1).index_select(0, (index + first).flatten()).view(*index.shape, -1)
 
 
-def _looked_at(
-    states: Float[Tensor, "batch tokens 4"], here: Bool[Tensor, "batch tokens"], count: int
-) -> tuple[Int[Tensor, "batch tokens seen"], Bool[Tensor, "batch tokens seen"]]:
-    """Whom each token looks at: the nearest, sideways counting more, and who of them is there."""
-    ahead, left = relative(states[:, :, None], states[:, None])
-    apart = ahead.square() + (_SIDEWAYS * left).square()
-    blind = ~here[:, None] | torch.eye(here.shape[1], dtype=torch.bool, device=here.device)
-    apart = apart.masked_fill(blind, torch.inf)
-    apart, nearest = apart.topk(min(count, here.shape[1] - 1), dim=2, largest=False)
-    return nearest, apart.isfinite()
+def _nearest(
+    states: Float[Tensor, "batch tokens 4"], valid: Bool[Tensor, "batch tokens"], count: int
+) -> tuple[Int[Tensor, "batch tokens neighbours"], Bool[Tensor, "batch tokens neighbours"]]:
+    """Indices of each token's nearest neighbours, and which of those stand for a vehicle."""
+    ahead, left = relative_position(states[:, :, None], states[:, None])
+    distance = ahead.square() + (_LATERAL_WEIGHT * left).square()
+    itself = torch.eye(valid.shape[1], dtype=torch.bool, device=valid.device)
+    distance = distance.masked_fill(~valid[:, None] | itself, torch.inf)
+    distance, index = distance.topk(min(count, valid.shape[1] - 1), dim=2, largest=False)
+    return index, distance.isfinite()
 
 
 def _with_ego(observation: Observation) -> Tracks:
-    """The ego in front of its neighbours."""
+    """The tracks with the ego as the first vehicle."""
     tracks = observation.tracks
     assert tracks is not None
-    there = torch.ones_like(tracks.present[:, :1])
-    nobody = torch.full_like(tracks.vehicle[:, :1], -1)
+    ego_valid = torch.ones_like(tracks.present[:, :1])
+    ego_number = torch.full_like(tracks.vehicle[:, :1], -1)
     return Tracks(
         torch.cat([observation.ego[:, None], tracks.states], dim=1),
-        torch.cat([there, tracks.present], dim=1),
+        torch.cat([ego_valid, tracks.present], dim=1),
         torch.cat([observation.size_m[:, None], tracks.size_m], dim=1),
-        torch.cat([nobody, tracks.vehicle], dim=1),
+        torch.cat([ego_number, tracks.vehicle], dim=1),
     )

@@ -82,14 +82,14 @@ def test_no_action_in_constant_traffic_is_the_human(track):
 class Accelerate(NoAction):
     """Full throttle, wherever that leads."""
 
-    def act(self, observation, surroundings):
+    def act(self, observation, privileged_state):
         return torch.tensor([[6.0, 0.0]]).expand(len(observation.ego), -1)
 
 
 class Steer(NoAction):
     """Off the road."""
 
-    def act(self, observation, surroundings):
+    def act(self, observation, privileged_state):
         return torch.tensor([[0.0, 0.02]]).expand(len(observation.ego), -1)
 
 

@@ -196,7 +196,7 @@ def test_images_drawn_elsewhere_are_brought_to_the_same_poses(clips):
         vehicles=clips.draw_vehicles(clip, ahead, pose)[:, None, None],
         road=clips.draw_road(clip, pose)[:, None, None],
     )
-    moved = OccupancyPrediction.drawn(told, truth.poses)
+    moved = OccupancyPrediction.rasterize(told, truth.poses)
     torch.testing.assert_close(
         moved.vehicles[..., 2:-2, :], truth.images.vehicles[..., 2:-2, :], atol=1e-3, rtol=0
     )
@@ -252,7 +252,7 @@ def test_costs_are_of_images_whatever_was_predicted(clips):
     truth = GroundTruth.after(clips, clip, Oracle(clips), STEPS)
     model = ConstantVelocity(tracks_spec(SEEING))
     told = model.predict(clip.observation, STEPS, 1, torch.Generator())
-    images = OccupancyPrediction.drawn(told, truth.poses)
+    images = OccupancyPrediction.rasterize(told, truth.poses)
     costs = costs_along(replace(truth.rollout, prediction=images))
     wrong = (costs - costs_along(truth.rollout)).abs()[:, 0]
     torch.testing.assert_close(measure(told, truth)["cost_error"], wrong)

@@ -20,7 +20,7 @@ from ppuu.loading.policy_names import policy_by_name
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import NoAction, RecordedHuman
 from ppuu.policies.plan_snapshot import PlanSnapshot
-from ppuu.predictions import DrawnMotion, OccupancyPrediction
+from ppuu.predictions import OccupancyPrediction, RasterizedMotion
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
@@ -144,10 +144,10 @@ def test_costs_are_read_off_the_true_scene(track):
 class Straight(NoAction):
     """Offers a plan: straight ahead, two points."""
 
-    def act(self, observation, surroundings):
+    def act(self, observation, privileged_state):
         ego = observation.ego[:, -1]
         self.path_m = torch.stack([ego[:, :2], ego[:, :2] + 10.0], dim=1)
-        return super().act(observation, surroundings)
+        return super().act(observation, privileged_state)
 
     def planned_path_m(self):
         return self.path_m
@@ -376,7 +376,7 @@ def test_predicted_images_are_shown_as_runs_of_pixels():
     vehicles[0, 0, 0, 2, 10:17, 4] = 1.0
     road = torch.zeros(1, 1, 1, 3, 2, raster.rows, raster.columns)
     pose = torch.tensor([[[[5.0, 2.0, 0.0]] * 3]])
-    motion = DrawnMotion(lambda: torch.zeros(1, 1, 1, 3, 2, raster.rows, raster.columns))
+    motion = RasterizedMotion(lambda: torch.zeros(1, 1, 1, 3, 2, raster.rows, raster.columns))
     prediction = OccupancyPrediction(pose, raster, vehicles, road, motion)
     start = torch.tensor([5.0, 2.0])
     snapshot = PlanSnapshot.take(torch.zeros(1, 3, 2), torch.zeros(1), start, prediction, 0)

@@ -64,10 +64,10 @@ def test_a_gif_shows_costs_and_numbers(file, tmp_path):
 class Straight(NoAction):
     """Offers a plan."""
 
-    def act(self, observation, surroundings):
+    def act(self, observation, privileged_state):
         ego = observation.ego[:, -1]
         self.path_m = torch.stack([ego[:, :2], ego[:, :2] + torch.tensor([25.0, 0.0])], 1)
-        return super().act(observation, surroundings)
+        return super().act(observation, privileged_state)
 
     def planned_path_m(self):
         return self.path_m

@@ -65,7 +65,7 @@ def driven_starts(
     keep = _overlaps(arrived)
     keep[::copies] = True
     driven = torch.where(keep[:, None, None], own, driven)
-    starts = observe(scene, clips.road_map, seen, ego, frame, driven=driven)
+    starts = observe(scene, clips.road_map, seen, ego, frame, ego_states=driven)
     recorded = later.previous_action.repeat_interleave(copies, 0)
     return later, starts, torch.where(keep[:, None], recorded, drive.actions.flatten(0, 1)[:, -1])
 

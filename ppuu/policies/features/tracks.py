@@ -16,7 +16,12 @@ from torch.nn import functional
 
 from ...geometry import to_local
 from ...perception.observation import Observation, ObservationConfig
-from ...perception.relative_features import PAIR_FEATURES, ROAD_FEATURES, pairs, road_beside
+from ...perception.relative_features import (
+    PAIR_FEATURES,
+    ROAD_FEATURES,
+    pair_features,
+    road_features,
+)
 from ...runtime.errors import InputError
 
 _AHEAD_M = (0.0, 12.0, 30.0)
@@ -81,7 +86,7 @@ class TrackFeatures(nn.Module):
         assert tracks is not None
         assert road is not None
         own = functional.relu(self.own(ego))
-        beside = functional.relu(self.road(road_beside(road, now, _AHEAD_M)[:, 0]))
+        beside = functional.relu(self.road(road_features(road, now, _AHEAD_M)[:, 0]))
         past = to_local(tracks.states, tracks.now[:, :, None])
         x, y, turn, speed = past.unbind(-1)
         shown = torch.stack(
@@ -89,7 +94,7 @@ class TrackFeatures(nn.Module):
         )
         shown = (shown * tracks.present[..., None]).flatten(2)
         size = observation.size_m[:, None]
-        seen = pairs(now, tracks.now[:, None], size, tracks.size_m[:, None])[:, 0]
+        seen = pair_features(now, tracks.now[:, None], size, tracks.size_m[:, None])[:, 0]
         seen = torch.cat([seen, shown, tracks.size_m / 5], dim=-1)
         mind = self.mind(torch.cat([own, beside], dim=-1))
         each = functional.relu(self.other(seen) + mind[:, None])

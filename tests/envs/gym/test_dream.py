@@ -41,7 +41,7 @@ def save_model(folder, config=MODEL, moody=False) -> str:
     torch.manual_seed(0)
     model = config.build()
     if moody:
-        last = model.drive if isinstance(config, TokensConfig) else model.change
+        last = model.action_head if isinstance(config, TokensConfig) else model.motion_change_head
         torch.nn.init.normal_(last[-1].weight, std=0.3)
     weights = model.state_dict()
     saved = Checkpoint("world_model", {"model": to_json(config)}, weights, 0, {})

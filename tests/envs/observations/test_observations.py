@@ -199,7 +199,7 @@ def test_the_vector_environment_equals_single_ones(others):
         ({"lidar": {"beams": 0}}, "0 beams"),
         ({"lidar": {"range_m": "far"}}, "lidar.range_m: 'far' is not of type float"),
         ({"neighbours": {"range_m": -1.0}}, "neighbours.range_m is -1.0"),
-        ({"image": {"rows": 0}}, "sizes must be positive"),
+        ({"image": {"rows": 0}}, "must be positive"),
         ({"image": {"channels": ["lane"]}}, "'lane' is not one of lanes, vehicles"),
         ({"image": {"channels": []}}, "channels: none"),
         ({"image": {"channels": ["ego", "ego"]}}, "each once"),

@@ -39,7 +39,7 @@ class Brakes(Policy):
     def __init__(self):
         self.decided = []
 
-    def act(self, observation, surroundings):
+    def act(self, observation, privileged_state):
         self.decided.append(len(observation.ego))
         return observation.ego.new_tensor([[-1.0, 0.0]]).expand(len(observation.ego), 2)
 
@@ -73,8 +73,8 @@ def test_each_driver_decides_once_in_three_frames():
 class Keeps(Policy):
     """Remembers what it was shown."""
 
-    def act(self, observation, surroundings):
-        self.shown, self.surroundings = observation, surroundings
+    def act(self, observation, privileged_state):
+        self.shown, self.privileged_state = observation, privileged_state
         return observation.ego.new_zeros(len(observation.ego), 2)
 
 
@@ -100,8 +100,8 @@ def test_each_driver_sees_what_an_ego_would_see():
     assert (apart.flatten(1).amax(1) < 2e-4).float().mean() > 0.5
     assert torch.equal(keeps.shown.tracks.here[chosen], true.tracks.here)
     torch.testing.assert_close(keeps.shown.tracks.now[chosen], true.tracks.now)
-    around = keeps.surroundings
-    assert torch.equal(around.visible[chosen].sum(1), torch.full((len(chosen),), len(vehicle)))
+    around = keeps.privileged_state
+    assert torch.equal(around.valid[chosen].sum(1), torch.full((len(chosen),), len(vehicle)))
 
 
 def test_a_batch_is_its_episodes_and_goes_on_where_it_was_saved():

@@ -17,7 +17,7 @@ from tests.helpers import dense_recording
 from tests.rollouts import tiny_clips
 
 SEEN = ObservationConfig(3, 1)
-MODEL = CoupledConfig(SEEN, frames_per_step=1, features=8, latent=3, dropout=0.0, repeats="values")
+MODEL = CoupledConfig(SEEN, frames_per_step=1, features=8, latent=3, dropout=0.0, residual="values")
 CONFIG = UnrollConfig(steps=3, replicas=2)
 
 

@@ -23,7 +23,7 @@ from tests.rollouts import tiny_clips
 from tests.runs import saved_world_model
 
 SMALL = CoupledConfig(
-    ObservationConfig(3, 1, RasterConfig(64, 24)), 1, features=16, latent=4, repeats="values"
+    ObservationConfig(3, 1, RasterConfig(64, 24)), 1, features=16, latent=4, residual="values"
 )
 TOKENS = TokensConfig(ObservationConfig(3, 3, vehicles=6), hidden=8, pair=8)
 STEPS = 5
@@ -74,7 +74,7 @@ def test_the_originals_way_learns_the_same(case, monkeypatch):
 def test_its_z_dropout_is_for_the_whole_batch(case):
     model, observation, target, _ = case
     seen = []
-    model.explain.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    model.posterior_head.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
     config, generator = WorldModelLossConfig(latent_dropout=0.5), torch.Generator().manual_seed(0)
     for _ in range(4):
         original.loss(model, observation, target, config, generator)

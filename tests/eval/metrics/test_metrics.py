@@ -283,7 +283,7 @@ def test_the_whole_log_of_a_drive(track):
 class Brake(NoAction):
     """To a stop."""
 
-    def act(self, observation, surroundings):
+    def act(self, observation, privileged_state):
         return torch.tensor([[-6.0, 0.0]]).expand(len(observation.ego), -1)
 
 

@@ -37,10 +37,10 @@ class Script(NoAction):
     def __init__(self, *rows):
         self.rows = rows
 
-    def act(self, observation, surroundings):
-        action = torch.zeros(len(surroundings.frame), 2)
+    def act(self, observation, privileged_state):
+        action = torch.zeros(len(privileged_state.frame), 2)
         for first, values in self.rows:
-            action[surroundings.frame >= first] = torch.tensor(values)
+            action[privileged_state.frame >= first] = torch.tensor(values)
         return action
 
 

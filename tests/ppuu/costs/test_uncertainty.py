@@ -6,7 +6,7 @@ import torch
 
 from ppuu.costs import Contact, DrivingCost, DrivingCostConfig, Proximity, Uncertainty
 from ppuu.perception.raster_image import RasterConfig
-from ppuu.predictions import DrawnMotion, OccupancyPrediction
+from ppuu.predictions import OccupancyPrediction, RasterizedMotion
 from tests.rollouts import crowd, random_images
 
 SMALL = DrivingCostConfig(proximity=Proximity(weight=0.1), contact=Contact(weight=0.1))
@@ -26,7 +26,7 @@ def expert_paths(rows=200, replicas=5, time=3):
     rollout = random_images(rows, samples=replicas, time=time, raster=RasterConfig(4, 2))
     prediction = OccupancyPrediction(
         rollout.prediction.pose.float(), RasterConfig(4, 2), images,
-        torch.zeros(rows, 1, 1, time, 2, 4, 2), DrawnMotion(lambda: images[:, :, :, :, None]),
+        torch.zeros(rows, 1, 1, time, 2, 4, 2), RasterizedMotion(lambda: images[:, :, :, :, None]),
     )  # fmt: skip
     return replace(rollout, prediction=prediction), costs, images
 

@@ -319,7 +319,7 @@ def test_experts_set_the_scale(model, clip):
 
 
 def test_imitation_by_hand(policy, clip):
-    policy.normalizer.action_deviation.copy_(torch.tensor([2.0, 0.01]))
+    policy.normalizer.action_std.copy_(torch.tensor([2.0, 0.01]))
     target = clip.actions[:, 0] + 0.1
     terms = imitation_loss(policy, clip.observation, target)
     error = (policy(clip.observation) - target).detach()

@@ -26,7 +26,7 @@ def world():
     return scene, RoadMap.build([r.road for r in recordings], CONFIG.raster)
 
 
-def test_observations_are_what_was_seen_frame_by_frame(world):
+def test_observations_are_drawn_frame_by_frame(world):
     scene, roads = world
     ego = torch.tensor([3, 10, 24])
     frame = torch.tensor([9, 30, 40 + 20])
@@ -61,7 +61,7 @@ def test_one_stride_later(world):
     torch.testing.assert_close(followed.ego, later.ego)
 
 
-def test_features_do_not_tell_the_site():
+def test_features_do_not_depend_on_the_site():
     generator = torch.Generator().manual_seed(0)
     ego = torch.randn(5, 4, 4, generator=generator, dtype=torch.float64) * 3
     origin = torch.tensor([200.0, -300.0, 2.0], dtype=torch.float64)
@@ -85,17 +85,15 @@ def test_features_by_hand():
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)
 
 
-def test_the_normaliser_takes_statistics_and_keeps_floors():
+def test_the_normalizer_computes_statistics_with_floors():
     generator = torch.Generator().manual_seed(0)
     actions = torch.randn(4000, 2, generator=generator) * torch.tensor([2.0, 0.0])
     features = torch.randn(4000, 3, generator=generator) * torch.tensor([5.0, 0.0, 1.0]) + 7.0
     normalizer = Normalizer(3)
     normalizer.fit(actions, features)
+    torch.testing.assert_close(normalizer.action_std, torch.tensor([2.0, 1e-4]), rtol=0.05, atol=0)
     torch.testing.assert_close(
-        normalizer.action_deviation, torch.tensor([2.0, 1e-4]), rtol=0.05, atol=0
-    )
-    torch.testing.assert_close(
-        normalizer.ego_deviation, torch.tensor([5.0, 1e-2, 1.0]), rtol=0.05, atol=0
+        normalizer.ego_std, torch.tensor([5.0, 1e-2, 1.0]), rtol=0.05, atol=0
     )
     normal = normalizer.ego(features)
     torch.testing.assert_close(normal.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
@@ -103,7 +101,7 @@ def test_the_normaliser_takes_statistics_and_keeps_floors():
     far = normalizer.ego(torch.tensor([[1e6, -1e6, 7.0]]))
     assert far[0, :2].tolist() == [10.0, -10.0]
     normalizer.fit(torch.zeros(10, 2), features[:10])
-    torch.testing.assert_close(normalizer.action_deviation, torch.tensor([0.05, 1e-4]))
+    torch.testing.assert_close(normalizer.action_std, torch.tensor([0.05, 1e-4]))
     # A checkpoint carries them.
     again = Normalizer(3)
     again.load_state_dict(normalizer.state_dict())
@@ -112,5 +110,5 @@ def test_the_normaliser_takes_statistics_and_keeps_floors():
 
 @pytest.mark.parametrize("wrong", [{"frames": 1}, {"stride": 0}])
 def test_motion_needs_two_frames(wrong):
-    with pytest.raises(InputError, match="two frames"):
+    with pytest.raises(InputError, match="at least 2 frames"):
         ObservationConfig(**wrong)

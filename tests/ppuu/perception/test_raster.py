@@ -239,15 +239,15 @@ def test_beyond_the_grid_all_is_off_road(straight):
     assert torch.equal(on(straight, (50.0, 1.85)), torch.tensor([[0.0, 0.0]]))
 
 
-def test_nowhere_is_no_place_on_the_road(straight):
+def test_a_non_finite_position_is_off_road(straight):
     """Neither nonsense nor a read beyond the grid."""
     nowhere = on(straight, (float("nan"), 3.0), (3.0, float("nan")), (50.0, 1.85))
     assert nowhere[:2].isnan().all()
     assert not nowhere[2].isnan().any()
 
 
-def test_nothing_is_drawn_from_nowhere(straight):
-    """The compiled loops would look far beyond the grid."""
+def test_a_non_finite_pose_is_refused(straight):
+    """The compiled loops would read outside the grid."""
     pose, road = torch.tensor([[9.0, 3.0, 0.0], [9.0, float("nan"), 0.0]]), torch.zeros(2).long()
     boxes = torch.zeros(2, 1, 5)
     with pytest.raises(InputError, match="nan"):

@@ -1,4 +1,4 @@
-"""Carrying pixels: mass is conserved, and splatting is the adjoint of bilinear sampling."""
+"""Splatting conserves mass and is the adjoint of bilinear sampling."""
 
 import torch
 
@@ -28,7 +28,7 @@ def test_mass_inside_is_conserved():
     torch.testing.assert_close(found, expected)
 
 
-def test_mass_outside_is_lost():
+def test_mass_outside_is_dropped():
     far = torch.tensor([50.0, -50.0, 0.0, 0.0])
     side = torch.tensor([0.0, 0.0, 50.0, -50.0])
     canvas = splat(torch.ones(4), far, side, torch.zeros(4, dtype=torch.int64), 1, CONFIG)

@@ -1,4 +1,4 @@
-"""Noise on tracks: how much, on what, and decided by whom."""
+"""Noise on tracks: its distribution and its seed."""
 
 import pytest
 import torch
@@ -17,13 +17,13 @@ def tracks(batch=400, slots=8, frames=4, speed_mps=10.0):
     return Tracks(states, there, torch.ones(batch, slots, 2), torch.arange(slots).repeat(batch, 1))
 
 
-def blurred(seed=0, noise=NOISE, **given):
+def noise_of(seed=0, noise=NOISE, **given):
     exact = tracks(**given)
-    return noise.blurred(exact, torch.Generator().manual_seed(seed)).states - exact.states
+    return noise.add_noise(exact, torch.Generator().manual_seed(seed)).states - exact.states
 
 
-def test_deviations_are_a_share_between_none_and_all():
-    error = blurred()
+def test_standard_deviations_are_a_random_fraction():
+    error = noise_of()
     whole = torch.tensor([0.1, 0.1, 0.01, 0.3])
     share = error.flatten(1, 2).std(1) / whole
     # Evenly between 0 and 1, and the same for all four quantities of a scene.
@@ -33,23 +33,23 @@ def test_deviations_are_a_share_between_none_and_all():
     torch.testing.assert_close(error.mean((0, 1, 2)), torch.zeros(4), atol=0.01, rtol=0)
 
 
-def test_errors_have_no_memory():
-    error = blurred(batch=2000)[..., 0]
+def test_noise_is_independent_over_time():
+    error = noise_of(batch=2000)[..., 0]
     assert torch.corrcoef(error.flatten(0, 1).T).fill_diagonal_(0).abs().max() < 0.05
 
 
-def test_the_seed_decides_and_nothing_is_nothing():
-    assert torch.equal(blurred(1), blurred(1))
-    assert not torch.equal(blurred(1), blurred(2))
+def test_noise_depends_on_the_seed_and_zero_changes_nothing():
+    assert torch.equal(noise_of(1), noise_of(1))
+    assert not torch.equal(noise_of(1), noise_of(2))
     exact = tracks()
-    assert TrackNoise().blurred(exact, torch.Generator()) is exact
+    assert TrackNoise().add_noise(exact, torch.Generator()) is exact
 
 
-def test_who_stands_does_not_reverse():
-    error = blurred(speed_mps=0.0)[..., 3]
+def test_standing_vehicles_do_not_reverse():
+    error = noise_of(speed_mps=0.0)[..., 3]
     assert error.min() == 0 < error.max()
 
 
-def test_noise_is_not_negative():
+def test_negative_noise_is_refused():
     with pytest.raises(InputError, match="speed_mps -1"):
         TrackNoise(speed_mps=-1.0)

@@ -8,9 +8,9 @@ import torch
 from ppuu.geometry import to_world
 from ppuu.kinematics import step
 from ppuu.perception.observation import Observation
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
-from ppuu.perception.surroundings import Surroundings
 from ppuu.policies import NetworkPolicyConfig, NoAction, RecordedHuman, StraightIdm
 from ppuu.policies.features import PixelsConfig
 from ppuu.recordings.road import Road
@@ -30,7 +30,7 @@ def looking_at(ego, boxes=(), speeds=(), scene=None, frame=0):
     speeds = torch.tensor([list(speeds) or [0.0]])
     road_map = RoadMap.build([Road.straight(400.0, 3, 3.7, start_m=-100.0)], RasterConfig())
     observation = Observation(torch.zeros(1, 1, 3, 1, 1), ego[:, None], torch.tensor([SIZE]))
-    return observation, Surroundings(
+    return observation, PrivilegedState(
         scene, torch.tensor([0]), torch.tensor([frame]), boxes, speeds, visible, road_map
     )
 
@@ -53,8 +53,8 @@ def behind(gap, speed, leader_speed, lateral=0.0, idm=None, origin=None):
 
 
 def test_no_action():
-    observation, surroundings = looking_at((1.0, 2.0, 0.3, 9.0))
-    assert NoAction().act(observation, surroundings).tolist() == [[0.0, 0.0]]
+    observation, privileged_state = looking_at((1.0, 2.0, 0.3, 9.0))
+    assert NoAction().act(observation, privileged_state).tolist() == [[0.0, 0.0]]
 
 
 def test_the_human_follows_its_track():
@@ -64,8 +64,8 @@ def test_the_human_follows_its_track():
     scene = Scene.build([recording])
     policy, ego = RecordedHuman(), scene.states[:1]
     for frame in range(59):
-        observation, surroundings = looking_at(ego[0].tolist(), scene=scene, frame=frame)
-        ego = step(ego, policy.act(observation, surroundings), scene.dt_s)
+        observation, privileged_state = looking_at(ego[0].tolist(), scene=scene, frame=frame)
+        ego = step(ego, policy.act(observation, privileged_state), scene.dt_s)
         assert (ego[0, :2] - scene.states[frame + 1, :2]).norm() < 0.02
 
 
@@ -99,9 +99,9 @@ def test_idm_ignores_who_is_not_ahead():
 
 def test_idm_takes_the_nearest_and_skips_empty_slots():
     boxes = [(0.0, 0.0, 0.0, *SIZE), (40.0, 0.0, 0.0, *SIZE), (20.0, 0.0, 0.0, *SIZE)]
-    observation, surroundings = looking_at((0.0, 0.0, 0.0, 10.0), boxes, [0.0, 10.0, 3.0])
-    surroundings.visible[0, 0] = False
-    found = float(StraightIdm().act(observation, surroundings)[0, 0])
+    observation, privileged_state = looking_at((0.0, 0.0, 0.0, 10.0), boxes, [0.0, 10.0, 3.0])
+    privileged_state.valid[0, 0] = False
+    found = float(StraightIdm().act(observation, privileged_state)[0, 0])
     assert found == pytest.approx(behind(15.5, 10.0, 3.0))
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.perception.observation import ObservationConfig
-from ppuu.perception.surroundings import Surroundings
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.policies import Policy
 from ppuu.policies.device import DevicePolicy, to_device
 from ppuu.runtime.pytree import moved
@@ -63,7 +63,7 @@ def seen():
     clips = tiny_clips([dense_recording()], config=SEEN)
     clip = clips.batch(torch.tensor([0, 700]))
     others = clips.scene.neighbours(clip.frame, clip.ego)
-    around = Surroundings(
+    around = PrivilegedState(
         clips.scene, clip.ego, clip.frame, others.boxes, others.speed_mps, others.present,
         clips.road_map,
     )  # fmt: skip
@@ -122,7 +122,7 @@ class Watching(nn.Module, Policy):
         self.maps = []
         self.observation = SEEN
 
-    def act(self, observation, surroundings):
+    def act(self, observation, privileged_state):
         self.maps.append(observation.road.road_map)
         return torch.zeros(len(observation.ego), 2)
 

@@ -131,7 +131,7 @@ def drawn_action():
 def test_a_gaussian_s_surprise_is_its_negative_log_likelihood(observation):
     policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=1)
     deviation = torch.tensor([0.8, 0.01])
-    policy.normalizer.action_deviation.copy_(deviation)
+    policy.normalizer.action_std.copy_(deviation)
     action = drawn_action() * deviation
     told = policy.head.last(policy._thought(observation)).detach()
     mean = torch.tanh(told[:, 1:3]) * largest(observation)
@@ -183,7 +183,7 @@ def test_a_mixture_draws_its_components_by_their_weights(observation):
         policy.head.last.bias.copy_(
             torch.tensor([math.log(3.0), 0.0, 0.5, -4, -4, 0.0, 0.0, -0.5, -4, -4])
         )
-    policy.normalizer.action_deviation.copy_(torch.tensor([1.0, 1e-4]))
+    policy.normalizer.action_std.copy_(torch.tensor([1.0, 1e-4]))
     generator = torch.Generator().manual_seed(0)
     drawn = torch.stack([policy(observation, generator).detach() for _ in range(200)])
     assert (drawn[..., 1] > 0).float().mean() == pytest.approx(0.75, abs=0.05)

@@ -8,9 +8,9 @@ import torch
 from ppuu.costs import DrivingCost
 from ppuu.kinematics import ActionBounds, rollout, step
 from ppuu.perception.observation import ObservationConfig, observe
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
-from ppuu.perception.surroundings import Surroundings
 from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner, Planner
 from ppuu.planners.base import value_and_gradient
 from ppuu.policies import NetworkPolicyConfig
@@ -41,7 +41,7 @@ def situation(recording, egos, frame, seen=SEEN):
     scene, roads = Scene.build([recording]), RoadMap.build([recording.road], seen.raster)
     ego, frame = torch.tensor(egos), torch.full((len(egos),), frame)
     others = scene.neighbours(frame, ego)
-    truth = Surroundings(
+    truth = PrivilegedState(
         scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
     )  # fmt: skip
     return observe(scene, roads, seen, ego, frame), truth
@@ -62,7 +62,7 @@ def dense():
 def tokens(seed=0, dropout=0.1):
     torch.manual_seed(seed)
     model = TokensConfig(SEEN, hidden=8, pair=4, heads=1, dropout=dropout).build()
-    torch.nn.init.normal_(model.drive[-1].weight, std=0.3)
+    torch.nn.init.normal_(model.action_head[-1].weight, std=0.3)
     return ModelSource(model.requires_grad_(False).eval())
 
 
@@ -117,9 +117,9 @@ def cost_of(source, seen, config, candidates=3):
 def test_a_plan_costs_what_its_drive_costs(dense, merge):
     """One sample: the driving cost of each path, one by one, discounted and averaged."""
     config = PlanningConfig(steps=5, discount=0.9, merge=merge, samples=2)
-    found, actions = cost_of(RecordedSource(SEEN), dense, config)
+    found, actions = cost_of(RecordedSource(tracks_spec(SEEN)), dense, config)
     observation, truth = dense
-    predict = RecordedSource(SEEN).predict(observation, truth, 5, 1, torch.Generator())
+    predict = RecordedSource(tracks_spec(SEEN)).predict(observation, truth, 5, 1, torch.Generator())
     cost = DrivingCost(config.cost)
     for candidate in range(3):
         physical = actions[:, candidate : candidate + 1] * ActionBounds().largest(actions)
@@ -163,7 +163,7 @@ def test_uncertainty_costs_where_replicas_disagree(dense):
     with pytest.raises(InputError, match="has no dropout, so its replicas would be alike"):
         cost_of(tokens(dropout=0.0), dense, PlanningConfig(uncertainty_weight=2.0))
     with pytest.raises(InputError, match="learned nothing"):
-        cost_of(RecordedSource(SEEN), dense, PlanningConfig(uncertainty_weight=1.0))
+        cost_of(RecordedSource(tracks_spec(SEEN)), dense, PlanningConfig(uncertainty_weight=1.0))
 
 
 def test_uncertainty_is_a_function_of_the_actions_in_a_coupled_model_too(dense):
@@ -186,7 +186,7 @@ def test_uncertainty_is_a_function_of_the_actions_in_a_coupled_model_too(dense):
 @pytest.mark.parametrize("name", PLANNERS)
 @pytest.mark.parametrize("kind", ["recorded", "tokens"])
 def test_every_planner_lowers_the_cost_with_every_source(dense, name, kind):
-    source = RecordedSource(SEEN) if kind == "recorded" else tokens()
+    source = RecordedSource(tracks_spec(SEEN)) if kind == "recorded" else tokens()
     policy = PlanningPolicy(source, PlanningConfig(PLANNERS[name], steps=4, samples=2))
     action = policy.act(*dense)
     assert (action.abs() <= torch.tensor([6.0, 0.065])).all()
@@ -354,7 +354,7 @@ def test_who_stands_among_moving_traffic_pulls_away():
     cars = [Car(0.0, 1, 0.0), Car(30.0, 1, 9.0), Car(-30.0, 0, 9.0), Car(40.0, 2, 9.0)]
     observation, truth = situation(straight_recording(cars), [0], 9)
     config = PlanningConfig(GradientPlanner(iterations=8), starts=1)
-    policy = PlanningPolicy(RecordedSource(SEEN), config)
+    policy = PlanningPolicy(RecordedSource(tracks_spec(SEEN)), config)
     ego = observation.ego[:, -1]
     assert ego[0, 3] == 0
     first = policy.act(observation, truth)
@@ -364,7 +364,7 @@ def test_who_stands_among_moving_traffic_pulls_away():
 
 
 def test_a_reset_episode_is_a_new_one(dense):
-    used, fresh = (PlanningPolicy(RecordedSource(SEEN), FAST) for _ in range(2))
+    used, fresh = (PlanningPolicy(RecordedSource(tracks_spec(SEEN)), FAST) for _ in range(2))
     first = fresh.act(*dense)
     used.act(*dense)
     second = used.act(*dense)
@@ -377,7 +377,7 @@ def test_a_reset_episode_is_a_new_one(dense):
 
 def test_between_plans_the_last_one_is_followed(dense):
     counting = Counting(FAST.planner)
-    policy = PlanningPolicy(RecordedSource(SEEN), PlanningConfig(counting))
+    policy = PlanningPolicy(RecordedSource(tracks_spec(SEEN)), PlanningConfig(counting))
     actions = [policy.act(*dense) for _ in range(3)]
     assert counting.batches == [4]
     plan = policy.decision.plan.actions * torch.tensor([6.0, 0.065])
@@ -401,7 +401,9 @@ def test_the_next_search_begins_with_the_rest_of_the_plan(dense):
             starts.append(first[:, 0])
             return FAST.planner.plan(cost, first, generator, deadline_s)
 
-    policy = PlanningPolicy(RecordedSource(SEEN), PlanningConfig(Telling(), replan_every=6))
+    policy = PlanningPolicy(
+        RecordedSource(tracks_spec(SEEN)), PlanningConfig(Telling(), replan_every=6)
+    )
     for _ in range(6):
         policy.act(*dense)
     plan = policy.decision.plan.actions
@@ -412,7 +414,7 @@ def test_the_next_search_begins_with_the_rest_of_the_plan(dense):
 
 
 def test_who_starts_anew_does_not_change_what_was_decided(dense):
-    policy = PlanningPolicy(RecordedSource(SEEN), FAST)
+    policy = PlanningPolicy(RecordedSource(tracks_spec(SEEN)), FAST)
     action = policy.act(*dense)
     plan = policy.decision.plan.actions
     before = [value.clone() for value in (action, plan, policy.planned_path_m())]
@@ -422,7 +424,7 @@ def test_who_starts_anew_does_not_change_what_was_decided(dense):
 
 
 def test_a_source_of_another_frame_rate_is_refused(dense):
-    policy = PlanningPolicy(RecordedSource(SEEN, dt_s=0.2), FAST)
+    policy = PlanningPolicy(RecordedSource(tracks_spec(SEEN, dt_s=0.2)), FAST)
     with pytest.raises(InputError, match=r"0.1 s between .* works with 0.2 s"):
         policy.act(*dense)
 
@@ -446,7 +448,7 @@ def test_a_standing_queue_is_not_run_into():
 
 
 def test_time_budget_and_path_for_pictures(dense):
-    policy = PlanningPolicy(RecordedSource(SEEN), replace(FAST, deadline_s=0.0))
+    policy = PlanningPolicy(RecordedSource(tracks_spec(SEEN)), replace(FAST, deadline_s=0.0))
     assert policy.planned_path_m() is None and policy.plan_snapshots() == {}
     policy.act(*dense)
     assert len(policy.decision.plan.cost_by_iteration) == 2
@@ -497,7 +499,9 @@ def test_a_policys_own_drive_is_where_a_search_begins(dense):
     observation, truth = dense
     policy, planner = driver(), Listening()
     config = PlanningConfig(planner, steps=5)
-    PlanningPolicy(source := RecordedSource(SEEN), config, policy).act(observation, truth)
+    PlanningPolicy(source := RecordedSource(tracks_spec(SEEN)), config, policy).act(
+        observation, truth
+    )
     assert planner.starts.shape[1] == 1 + config.starts
     plain = Listening()
     PlanningPolicy(source, replace(config, planner=plain)).act(observation, truth)

@@ -158,7 +158,7 @@ def test_gradients_do_not_depend_on_how_states_lie_in_memory(order):
 
 
 def test_candidates_share_one_prediction():
-    """Which is as if each had a copy of it."""
+    """As if each had a copy of it."""
     rollout = crowd(rows=3, candidates=4)
     mask = random_masks(rollout.ego)
     prediction = rollout.prediction
@@ -352,7 +352,7 @@ def test_without_images_the_next_observation_draws_none():
 
 
 def test_errors_along_and_across_the_true_heading_by_hand():
-    """One vehicle beside the ego, one 60 m away, one whose truth is not known."""
+    """One vehicle beside the ego, one 60 m away, one without a target."""
     heading = torch.tensor([0.0, 0.5 * math.pi, 1.0])
     true = torch.zeros(1, 3, 1, 4)
     true[0, :, 0, 0] = torch.tensor([0.0, 60.0, 7.0])
@@ -383,7 +383,7 @@ def test_errors_along_and_across_the_true_heading_by_hand():
     assert (states.grad[..., 2, :] == 0).all()
 
 
-def test_errors_of_nothing_known_are_nought():
+def test_errors_without_a_target_are_zero():
     rollout = crowd()
     tracks = torch.zeros(3, 6, 2, 4)
     nothing = Target(torch.zeros(3, 2, 4), tracks, torch.zeros(3, 6, 2, dtype=torch.bool))
@@ -440,7 +440,7 @@ def test_times_one_by_one_make_the_whole():
 
 
 @pytest.mark.parametrize("count", [2, 5, 6])
-def test_samples_of_several_predictions_take_turns(count):
+def test_samples_of_several_predictions_are_interleaved(count):
     one, other = crowd(samples=3).prediction, crowd(samples=3, seed=0).prediction
     other = replace(other, states=other.states + 1000.0)
     found = BoxPrediction.interleave([one, other], count)

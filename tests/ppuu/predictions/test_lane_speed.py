@@ -1,4 +1,4 @@
-"""The speed of the ego's lane: momentum over mass, and what is known from further away."""
+"""The speed of the ego's lane: momentum over mass, with the wider section as a prior."""
 
 import math
 from dataclasses import replace
@@ -25,9 +25,9 @@ def speed(*vehicles, drawn=False, ego=(0.0, 0.0, 0.0, OWN), dtype=torch.float64)
 
 
 def drawn_towards(prior, momentum, mass):
-    """What is known from further away counts as little mass."""
-    little = lane_speed._LITTLE_M2
-    return (momentum + little * prior) / (mass + little)
+    """The prior speed counts as a small mass."""
+    weight = lane_speed._PRIOR_MASS_M2
+    return (momentum + weight * prior) / (mass + weight)
 
 
 @pytest.mark.parametrize("drawn", [False, True], ids=["boxes", "images"])
@@ -43,14 +43,14 @@ def test_by_hand(drawn):
 
 
 @pytest.mark.parametrize("drawn", [False, True], ids=["boxes", "images"])
-def test_in_an_empty_lane_the_lanes_beside_it_count(drawn):
+def test_an_empty_lane_has_the_speed_of_adjacent_lanes(drawn):
     found = speed((5.0, LANE_M, 0.0, 5.0), (-3.0, -LANE_M, 0.0, 5.0), drawn=drawn)
     assert found == pytest.approx(drawn_towards(OWN, 10 * AREA, 2 * AREA), abs=0.05)
     assert found == pytest.approx(5.0, abs=0.5)
 
 
 @pytest.mark.parametrize("drawn", [False, True], ids=["boxes", "images"])
-def test_where_nothing_is_near_it_is_the_egos_own(drawn):
+def test_without_vehicles_it_is_the_egos_speed(drawn):
     assert speed(drawn=drawn) == pytest.approx(OWN)
     assert speed((60.0, 0.0, 0.0, 2.0), drawn=drawn) == pytest.approx(OWN)
 
@@ -64,7 +64,7 @@ def test_vehicles_in_the_egos_lane_count_more_than_those_beside_it():
 
 
 @pytest.mark.parametrize("drawn", [False, True], ids=["boxes", "images"])
-def test_a_vehicle_that_leaves_the_lane_leaves_it_smoothly(drawn):
+def test_it_is_continuous_when_a_vehicle_leaves_the_lane(drawn):
     """No step of 10 cm changes the speed by more than a tenth of what there is to change."""
     y = torch.linspace(0.0, 9.0, 91).tolist()
     rollout = rollout_among(
@@ -78,7 +78,7 @@ def test_a_vehicle_that_leaves_the_lane_leaves_it_smoothly(drawn):
     assert found.diff().max() < 0.7
 
 
-def test_a_vehicle_that_falls_back_leaves_it_smoothly():
+def test_it_is_continuous_when_a_vehicle_falls_back():
     x = torch.linspace(5.0, 30.0, 251).tolist()
     rollout = rollout_among(
         [(0.0, 0.0, 0.0, *CAR)], [(ahead, 0.0, 0.0, OWN) for ahead in x], speed_mps=[3.0]
@@ -89,13 +89,13 @@ def test_a_vehicle_that_falls_back_leaves_it_smoothly():
     assert found.diff().max() < 0.7
 
 
-def test_oncoming_vehicles_count_backwards_and_those_across_not_at_all():
+def test_oncoming_vehicles_count_negatively_and_crossing_ones_not():
     assert speed((5.0, 0.0, math.pi, 5.0)) < 0
     crossing = speed((5.0, 0.0, 0.5 * math.pi, 5.0))
     assert crossing == pytest.approx(drawn_towards(drawn_towards(OWN, 0, AREA), 0, AREA), abs=0.1)
 
 
-def test_the_lane_is_the_one_the_ego_is_in_then():
+def test_the_lane_is_that_of_the_ego_at_each_time():
     """A path from behind the slow vehicle to behind the fast one."""
     rollout = rollout_among(
         [(9.0, 0.0, 0.0, *CAR), (9.0, LANE_M, 0.0, *CAR)],
@@ -116,12 +116,12 @@ def test_samples_are_averaged_and_candidates_are_not():
     assert (found[:, 0] - found[:, 1]).abs().max() > 0.1
 
 
-def test_it_is_a_constant():
+def test_it_has_no_gradient():
     rollout = crowd()
     states = rollout.states.clone().requires_grad_()
     assert not replace(rollout, states=states).lane_speed_mps.requires_grad
 
 
-def test_of_single_precision_it_is_the_same():
+def test_single_precision_gives_the_same():
     scene = ((8.0, 0.3, 0.1, 6.0), (-9.0, 2.0, 0.0, 8.0), (1.0, LANE_M, 0.0, 11.0))
     assert speed(*scene, dtype=torch.float32) == pytest.approx(speed(*scene), abs=1e-4)

@@ -12,12 +12,12 @@ from ppuu.perception.raster_image import VEHICLES, RasterConfig
 from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.perception.vehicle_raster import draw_boxes
 from ppuu.predictions import (
-    DrawnMotion,
     EgoMask,
     EgoPath,
     Flow,
     ImageTarget,
     OccupancyPrediction,
+    RasterizedMotion,
     Target,
 )
 from ppuu.recordings.tracks import Tracks
@@ -34,7 +34,7 @@ def momentum_of(prediction):
 
 
 def questions(prediction, mask, ego):
-    """Everything that is asked of images, by name."""
+    """The queries of images, by name."""
     return {
         "mass": prediction.vehicle_mass(mask, ego),
         "momentum": prediction.vehicle_momentum(mask, ego),
@@ -87,7 +87,7 @@ def test_masses_are_linear_in_the_images():
     mask = random_masks(rollout.ego)
     mixed = OccupancyPrediction(
         one.pose, one.raster, 2 * one.vehicles - 3 * two.vehicles, 2 * one.road - 3 * two.road,
-        DrawnMotion(lambda: 2 * momentum_of(one) - 3 * momentum_of(two)),
+        RasterizedMotion(lambda: 2 * momentum_of(one) - 3 * momentum_of(two)),
     )  # fmt: skip
     found = questions(mixed, mask, rollout.ego)
     first = questions(one, mask, rollout.ego)
@@ -129,7 +129,7 @@ def test_gradients_by_the_ego_the_masks_and_the_images(question, own):
         if question == "vehicle_mass":
             return replace(prediction, vehicles=image).vehicle_mass(mask, ego)
         if question == "vehicle_momentum":
-            moving = replace(prediction, motion=DrawnMotion(lambda: image))
+            moving = replace(prediction, motion=RasterizedMotion(lambda: image))
             return moving.vehicle_momentum(mask, ego)
         return replace(prediction, road=image).road_mass(mask, ego, "offroad")
 
@@ -172,7 +172,7 @@ def test_candidates_share_one_prediction():
     own = OccupancyPrediction(
         prediction.pose.expand(-1, 4, -1, -1), prediction.raster,
         prediction.vehicles.expand(-1, 4, *[-1] * 4), prediction.road.expand(-1, 4, *[-1] * 5),
-        DrawnMotion(lambda: momentum),
+        RasterizedMotion(lambda: momentum),
     )  # fmt: skip
     shared, copied = (questions(one, mask, rollout.ego) for one in (prediction, own))
     assert shared["mass"].shape == (2, 4, 3, 2, 3)
@@ -191,7 +191,7 @@ def test_a_row_does_not_depend_on_the_others(dtype):
         one = slice(row, row + 1)
         alone = OccupancyPrediction(
             prediction.pose[one], prediction.raster, prediction.vehicles[one],
-            prediction.road[one], DrawnMotion(lambda one=one: momentum[one]),
+            prediction.road[one], RasterizedMotion(lambda one=one: momentum[one]),
         )  # fmt: skip
         ego = EgoPath(rollout.states[one], rollout.size_m[one])
         found = questions(alone, EgoMask.from_sizes(mask.sizes_m[one]), ego)
@@ -230,7 +230,7 @@ def street(**more):
     """Boxes on a road, and the same drawn from where the ego is."""
     rollout = crowd(road=ROAD, raster=TINY, **more)
     poses = rollout.states[:, 0, :, :3]
-    return rollout, OccupancyPrediction.drawn(rollout.prediction, poses)
+    return rollout, OccupancyPrediction.rasterize(rollout.prediction, poses)
 
 
 def test_what_is_drawn_shows_the_prediction():
@@ -276,7 +276,7 @@ def test_images_from_elsewhere_are_warped():
 
 
 def test_velocities_turn_with_the_view():
-    """From a view to the left, what went ahead goes to the right."""
+    """In a view rotated to the left, motion ahead becomes motion to the right."""
     rollout = random_images(rows=1, time=1, samples=2, raster=RasterConfig(9, 9))
     prediction, momentum = rollout.prediction, momentum_of(rollout.prediction)
     shift = torch.tensor([[[0.0, 0.0, 0.5 * math.pi]]], dtype=torch.float64)
@@ -397,7 +397,7 @@ def test_outlines_are_runs_of_covered_pixels():
     pose = torch.tensor([[[[10.0, 20.0, 0.7]]]])
     prediction = OccupancyPrediction(
         pose, raster, image[:, None, None, None], torch.zeros(1, 1, 1, 1, 2, 20, 8),
-        DrawnMotion(lambda: torch.zeros(1, 1, 1, 1, 2, 20, 8)),
+        RasterizedMotion(lambda: torch.zeros(1, 1, 1, 1, 2, 20, 8)),
     )  # fmt: skip
     found = prediction.outlines(0, 0, 0)
     local = to_local(found, pose[0, 0])

@@ -154,7 +154,7 @@ def test_each_mask_looks_at_its_own_channel(drawn, dtype):
     rollout = crowd(rows=4, candidates=2, dtype=dtype, road=ROAD)
     rollout = as_images(rollout, 0.5) if drawn else rollout
     mask, ego = random_masks(rollout.ego), rollout.ego
-    each = mask.each()
+    each = mask.unbind()
     channels = [CHANNELS[number % 2] for number in range(len(each))]
     assert len(set(channels)) == 2
     together = rollout.prediction.road_mass(mask, ego, *channels)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ppuu.perception.raster_image import RasterConfig
-from ppuu.predictions import CarriedMotion, DrawnMotion, Flow, UniformMotion
+from ppuu.predictions import Flow, FlowMotion, RasterizedMotion, UniformMotion
 
 RASTER = RasterConfig(12, 6, 1.0)
 BATCH, SAMPLES, TIME = 2, 3, 4
@@ -56,9 +56,9 @@ class Drawing:
 
 def test_momentum_is_drawn_once_and_only_if_it_is_asked_for():
     draw = Drawing()
-    motion = DrawnMotion(draw)
+    motion = RasterizedMotion(draw)
     late = [motion.at(time) for time in range(TIME)]
-    whole = DrawnMotion.concatenate(late)
+    whole = RasterizedMotion.concatenate(late)
     assert draw.calls == 0
     for asked in (motion, whole, motion):
         torch.testing.assert_close(asked.momentum(covered()), draw.drawn)
@@ -66,9 +66,9 @@ def test_momentum_is_drawn_once_and_only_if_it_is_asked_for():
     assert draw.calls == 1
 
 
-def test_drawn_samples_take_turns():
+def test_rasterized_samples_are_interleaved():
     draws = Drawing(0), Drawing(1)
-    found = DrawnMotion.interleave([DrawnMotion(draw) for draw in draws], 5)
+    found = RasterizedMotion.interleave([RasterizedMotion(draw) for draw in draws], 5)
     assert [draw.calls for draw in draws] == [0, 0]
     momentum = found.momentum(covered(samples=5))
     assert momentum.shape[2] == 5
@@ -84,15 +84,13 @@ def carried(metres=None, samples=1, seconds=(2.0,), speed=(5.0, 1.0), mass=(1.0,
         metres = torch.tensor([[3.0, 1.0], [-2.0, 0.0]])
         metres = metres[:, None, None].expand(2, samples, len(seconds), 2)
     flow = Flow(torch.tensor([0, 1]), pixel, metres)
-    return CarriedMotion(
-        flow, torch.tensor(mass), torch.tensor(seconds), torch.tensor(speed), RASTER
-    )
+    return FlowMotion(flow, torch.tensor(mass), torch.tensor(seconds), torch.tensor(speed), RASTER)
 
 
 def test_flow_lands_where_it_says():
     """Whole pixels ahead are rows up, whole pixels to the left columns down."""
     motion = carried(mass=(0.5, 1.0))
-    landed = motion.flow.landed(motion.mass[:, None, None], BATCH, RASTER)
+    landed = motion.flow.splat(motion.mass[:, None, None], BATCH, RASTER)
     expected = torch.zeros(BATCH, 1, 1, 12, 6)
     expected[0, 0, 0, 6 - 3, 2 - 1], expected[1, 0, 0, 8 + 2, 4] = 0.5, 1.0
     torch.testing.assert_close(landed, expected)
@@ -103,7 +101,7 @@ def test_masses_that_land_together_add_up():
         torch.zeros(2, dtype=torch.int64), torch.tensor([40, 40 - 6]),
         torch.tensor([[[[1.5, 0.0]]], [[[0.5, 0.0]]]]),
     )  # fmt: skip
-    landed = flow.landed(torch.tensor([0.6, 0.2])[:, None, None], 1, RASTER)
+    landed = flow.splat(torch.tensor([0.6, 0.2])[:, None, None], 1, RASTER)
     assert float(landed.sum()) == pytest.approx(0.8)
     # Both halfway between the same two pixels, so in equal parts.
     torch.testing.assert_close(
@@ -142,12 +140,12 @@ def test_times_one_by_one_make_the_whole():
     for time, part in enumerate(parts):
         now = vehicles[:, :, :, time : time + 1]
         torch.testing.assert_close(part.momentum(now), whole[:, :, :, time : time + 1])
-    torch.testing.assert_close(CarriedMotion.concatenate(parts).momentum(vehicles), whole)
+    torch.testing.assert_close(FlowMotion.concatenate(parts).momentum(vehicles), whole)
 
 
 def test_carried_samples_take_turns():
     motions, vehicles = (random_carried(0), random_carried(1)), covered(5)
-    found = CarriedMotion.interleave(motions, 5).momentum(vehicles)
+    found = FlowMotion.interleave(motions, 5).momentum(vehicles)
     for sample in range(5):
         part = motions[sample % 2].momentum(vehicles[:, :, [sample] * SAMPLES])
         torch.testing.assert_close(found[:, :, sample], part[:, :, sample // 2])

@@ -108,7 +108,7 @@ def test_a_convolution_adds_up_over_channels(bfloat16):
     torch.manual_seed(0)
     layer, values = Conv2d(9, 8, 4, 2, 1), torch.randn(2, 9, 20, 12)
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        parts = [layer.of(values[:, part], part) for part in (slice(3), slice(3, None))]
+        parts = [layer.partial(values[:, part], part) for part in (slice(3), slice(3, None))]
         whole = layer(values)
     assert parts[0].dtype == whole.dtype
     assert layer.bias is not None

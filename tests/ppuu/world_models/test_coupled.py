@@ -26,7 +26,7 @@ KINDS = {
     "coupled": CONFIG,
     "kinematic": dataclasses.replace(CONFIG, ego="kinematic"),
     "action-free": dataclasses.replace(CONFIG, ego="kinematic", action="state"),
-    "deterministic": dataclasses.replace(CONFIG, latent=0, repeats="values"),
+    "deterministic": dataclasses.replace(CONFIG, latent=0, residual="values"),
 }
 STEPS = 3
 BATCH = 3
@@ -44,7 +44,7 @@ def built(config, seed=0):
     model = config.build().eval()
     model.normalizer.action_mean.fill_(0.3)  # no action of these clips is zero, then
     with torch.no_grad():
-        for part in (model.paint, model.drive):
+        for part in (model.image_decoder, model.action_encoder):
             for weight in part.parameters():
                 weight.mul_(2.0)
     return model
@@ -95,7 +95,7 @@ def test_predictions_have_the_shapes_and_poses_of_their_kind(model, batch):
     if not model.spec.moves_ego:
         torch.testing.assert_close(prediction.pose[:, 0], poses)
     else:
-        # The head is untrained: what it adds to gliding on is small.
+        # The head is untrained: its deviation from constant velocity is small.
         assert 0 < (prediction.pose[:, 0] - poses)[..., :2].abs().max() < 2.0
 
 
@@ -122,7 +122,7 @@ def test_images_follow_the_ego(model, batch):
     other = rollout(clip.observation.ego[:, -1], actions, 0.1)[:, None, 2::3]
     here, there = predicted(model, clip), predicted(model, clip, path=other)
     assert (here.vehicles - there.vehicles).abs().max() > 1e-3
-    with pytest.raises(AssertionError, match="where the ego goes"):
+    with pytest.raises(AssertionError, match="needs the ego's next state"):
         model.predict(clip.observation, 1, 1, seeded())
 
 
@@ -243,14 +243,14 @@ def test_the_gradient_of_a_cost_reaches_the_actions(model, batch):
         assert not driven.prediction.vehicles.requires_grad
 
 
-def test_the_speed_seen_is_that_of_the_lane_whatever_the_ego_does():
+def test_the_estimated_speed_is_that_of_the_lane():
     """Ego at 6 m/s, 10 m/s ahead and behind, 3 m/s beside; alone it is the ego's own."""
     cars = [Car(0.0, 1, 6.0), Car(16.0, 1, 10.0), Car(-20.0, 1, 10.0), Car(8.0, 0, 3.0)]
     for some, speed in ((cars, 10.0), (cars[:1], 6.0)):
         clips = tiny_clips([straight_recording(some)], config=ObservationConfig(4, 3))
         clip = clips.batch((clips.ego == 0).nonzero()[:1, 0])
         model = CoupledConfig(ObservationConfig(4, 3), features=8).build().eval()
-        seen = predicted(model, clip).motion.seen.speed_mps
+        seen = predicted(model, clip).motion.speed.speed_mps
         torch.testing.assert_close(seen, torch.full((1,), speed), atol=0.5, rtol=0)
 
 
@@ -274,7 +274,7 @@ def test_masks_are_shifted_only_where_the_kinematics_move_the_ego(kind, batch):
 def test_an_action_free_model_is_not_told_the_action(batch, monkeypatch):
     _, clip = batch
     model = built(KINDS["action-free"])
-    assert model.drive[0].in_features == 5
+    assert model.action_encoder[0].in_features == 5
 
     def refuse(*_):
         raise RuntimeError("asked for the action")
@@ -285,7 +285,7 @@ def test_an_action_free_model_is_not_told_the_action(batch, monkeypatch):
         predicted(built(KINDS["kinematic"]), clip)
     # At standstill, where curvature means nothing, it is still told of a turn.
     present = torch.tensor([[3.0, 1.0, 0.2, 0.0]])
-    told = model.told(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
+    told = model.action_features(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
     torch.testing.assert_close(told, torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]]), atol=2e-4, rtol=0)
 
 
@@ -297,9 +297,9 @@ def test_the_model_is_told_the_action_that_was_driven(batch):
     present = torch.tensor([[5.0, 1.0, 3.1, 8.0]]).expand(3, 4)
     then = rollout(present, actions[:, None].expand(-1, 3, -1), 0.1)[:, -1]
     torch.testing.assert_close(action_between(present, then, 0.3), actions, atol=1e-5, rtol=1e-3)
-    mean, deviation = model.normalizer.action_mean, model.normalizer.action_deviation
+    mean, deviation = model.normalizer.action_mean, model.normalizer.action_std
     torch.testing.assert_close(
-        model.told(present, then), (actions - mean) / deviation, atol=1e-2, rtol=1e-2
+        model.action_features(present, then), (actions - mean) / deviation, atol=1e-2, rtol=1e-2
     )
 
 
@@ -308,12 +308,14 @@ def test_a_history_is_encoded_once_for_all_samples(batch, monkeypatch, training)
     _, clip = batch
     model = built(CONFIG).train(training)
     rows, pixels = [], []
-    model.see[-1].register_forward_hook(lambda _, inputs, output: rows.append(len(output)))
-    of = Conv2d.of
+    model.image_encoder[-1].register_forward_hook(
+        lambda _, inputs, output: rows.append(len(output))
+    )
+    partial = Conv2d.partial
 
     def counted(layer, values, channels):
         pixels.append((len(values), values.shape[1] // CHANNELS))
-        return of(layer, values, channels)
+        return partial(layer, values, channels)
 
     monkeypatch.setattr(Conv2d, "of", counted)
     predicted(model, clip, samples=5)
@@ -412,7 +414,7 @@ def test_with_z_dropout_the_posterior_is_not_listened_to(batch):
     terms = loss_of(model, clips, clip, latent_dropout=1.0)
     assert terms.named["divergence"] == 0
     terms.total.backward()
-    for part in (model.witness, model.explain):
+    for part in (model.posterior_encoder, model.posterior_head):
         assert all(weight.grad is None or (weight.grad == 0).all() for weight in part.parameters())
     assert loss_of(model, clips, clip, latent_dropout=0.0).named["divergence"] > 0
 
@@ -446,7 +448,7 @@ def test_an_untrained_model_repeats_the_last_image(batch):
 def test_where_nothing_is_painted_nothing_appears_but_could(batch):
     _, clip = batch
     model = CONFIG.build().eval()
-    *_, last = model.paint.modules()
+    *_, last = model.image_decoder.modules()
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     vehicles = predicted(model, clip, samples=1).vehicles[:, 0, 0]
@@ -498,7 +500,7 @@ def test_a_resumed_run_is_an_uninterrupted_one(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"latent": -1}, "latent -1 not negative"),
+        ({"latent": -1}, "latent -1 at least 0"),
         ({"frames_per_step": 0}, "must be positive"),
         ({"dropout": 1.0}, "dropout 1.0"),
         ({"features": 10}, "multiple of 4"),

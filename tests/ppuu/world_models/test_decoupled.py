@@ -1,4 +1,4 @@
-"""The decoupled world model: what it predicts untrained, what it ignores, and that it learns."""
+"""The decoupled world model: predictions without training, invariances, and training."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from torch import distributions
 
 from ppuu.geometry import to_world
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
-from ppuu.perception.flow import seen_velocity
+from ppuu.perception.flow import block_matching_flow
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap, draw_road
@@ -22,16 +22,16 @@ from tests.rollouts import TINY_MODEL, tiny_clips
 
 DT_S = 0.1
 RASTER = RasterConfig()
-SEEN_AHEAD_MPS = 0.35
-SEEN_LEFT_MPS = 0.15
-"""How exactly block matching sees a car's velocity; measured 0.23 and 0.09 m/s at worst over the
-cases below."""
-CARRIED_OVERLAP = 0.8
+FLOW_AHEAD_MPS = 0.35
+FLOW_LEFT_MPS = 0.15
+"""Tolerances of block matching; the largest measured errors of the cases below are 0.23 and
+0.09 m/s."""
+WARPED_OVERLAP = 0.8
 """Soft overlap of predicted and true image after 0.9 s; measured 0.89 and more."""
 
 
-HAZE = 0.03
-"""Most that an untrained model paints where newcomers may come from."""
+MAX_ENTERING = 0.03
+"""Largest coverage of entering vehicles that an untrained model predicts."""
 
 
 def seeded(seed=0):
@@ -53,14 +53,14 @@ VELOCITIES = [(0.0, 0.0), (3.0, 0.0), (-5.0, 0.0), (6.5, 0.5), (-1.3, -1.0), (0.
 
 @pytest.mark.parametrize("velocity", VELOCITIES)
 @pytest.mark.parametrize("at", [(10.0, 0.0), (-12.3, 3.8), (0.2, -3.7)])
-def test_block_matching_sees_the_velocity(velocity, at):
+def test_block_matching_measures_the_velocity(velocity, at):
     ago = torch.tensor([0.9, 0.6, 0.3, 0.0])
     images = moving_car(*velocity, at, (-ago).tolist())[None]
-    seen = seen_velocity(images, ago, RASTER)[0]
+    seen = block_matching_flow(images, ago, RASTER)[0]
     weight = images[0, -1]
     mean = (seen * weight).sum((1, 2)) / weight.sum()
-    assert mean[0] == pytest.approx(velocity[0], abs=SEEN_AHEAD_MPS)
-    assert mean[1] == pytest.approx(velocity[1], abs=SEEN_LEFT_MPS)
+    assert mean[0] == pytest.approx(velocity[0], abs=FLOW_AHEAD_MPS)
+    assert mean[1] == pytest.approx(velocity[1], abs=FLOW_LEFT_MPS)
     # Where nothing is near, nothing moves.
     assert seen[:, weight.flip(0) > 0.5].abs().max() < 0.1 or abs(at[0]) < 5
 
@@ -115,8 +115,8 @@ def test_an_untrained_model_keeps_velocities(untrained):
         ]
     )
     # Newcomers are painted faintly wherever they might have come from by then.
-    carried = torch.where(vehicles < HAZE, 0.0, vehicles)
-    assert overlap(carried, truth).min() > CARRIED_OVERLAP
+    carried = torch.where(vehicles < MAX_ENTERING, 0.0, vehicles)
+    assert overlap(carried, truth).min() > WARPED_OVERLAP
     # What stands still in the picture would have missed.
     still = observation.images[0, -1, 1].expand_as(truth)
     assert overlap(still, truth)[-1] < 0.6
@@ -126,15 +126,15 @@ def test_an_untrained_model_keeps_velocities(untrained):
 
 
 def test_an_empty_road_stays_empty(untrained):
-    """Newcomers come from the edges, and faintly before training; inside there is none."""
+    """Entering vehicles are near the edges only, with low coverage before training."""
     observation = observation_of(12.0, [], untrained.config.observation)
     vehicles = untrained.predict(observation, 3, 1, seeded()).vehicles[0, 0, 0]
-    assert vehicles.max() < HAZE
+    assert vehicles.max() < MAX_ENTERING
     # Within 0.9 s none gets further in than 10 m along the road and 3 m across it.
     assert (vehicles[:, 17:-17, 5:-5] == 0).all()
 
 
-def test_images_are_drawn_in_the_gliding_frame(untrained):
+def test_images_are_in_the_constant_velocity_frame(untrained):
     observation = observation_of(12.0, [(10.0, 0.0, 12.0, 0.0)], untrained.config.observation)
     prediction = untrained.predict(observation, 4, 1, seeded())
     seconds = 0.3 * torch.arange(1, 5)
@@ -144,8 +144,8 @@ def test_images_are_drawn_in_the_gliding_frame(untrained):
     torch.testing.assert_close(untrained.image_poses(observation, path)[0], expected)
 
 
-def test_the_road_slides_by(untrained):
-    """A road that ends ahead, and lanes that shift: seen from where the gliding frame will be."""
+def test_the_road_is_warped(untrained):
+    """A road that ends ahead, and lanes that shift: seen from the constant-velocity frame."""
 
     # The right lane ends 20 m ahead of the ego, the left one begins 10 m behind.
     def lane(start, end, right_edge):
@@ -181,9 +181,9 @@ def test_the_prediction_does_not_depend_on_the_site():
 
 
 def perturbed(model, scale=0.3):
-    """Weights as after some training: no head is zero any more."""
+    """Weights as after some training: no head is zero."""
     with torch.no_grad():
-        for head in (model.present, model.change):
+        for head in (model.initial_motion_head, model.motion_change_head):
             head[-1].weight.normal_(0, scale, generator=torch.Generator().manual_seed(1))
     return model
 
@@ -213,7 +213,7 @@ def test_the_prediction_does_not_depend_on_the_ego(tiny, batch):
     assert not tiny.spec.conditioned_on_ego
 
 
-def test_the_seed_decides_and_latents_matter(tiny, batch):
+def test_samples_depend_on_seed_and_latents(tiny, batch):
     _, clip = batch
 
     def predicted(seed, model=tiny):
@@ -297,7 +297,7 @@ def test_divergence_is_that_of_torch():
     torch.testing.assert_close(sample.std(0), normal.scale[0], atol=0.08, rtol=0)
 
 
-def test_the_posterior_looks_at_what_followed(tiny, batch):
+def test_the_posterior_reads_the_target(tiny, batch):
     clips, clip = batch
     state = tiny.begin(clip.observation)
     target = clips.target(clip, tiny, 3)

@@ -86,7 +86,7 @@ def test_replicas_share_their_latents(case):
 
 
 def test_replicas_are_the_members_without_noise(case):
-    """To each of them another latent means something else; only its mean is no message."""
+    """Latent spaces of the members are unrelated; only the mean is comparable."""
     models, observation, key = case
     generator = torch.Generator().manual_seed(3)
     replicas = Ensemble(models).replicas(3, generator)
@@ -98,7 +98,7 @@ def test_replicas_are_the_members_without_noise(case):
         torch.testing.assert_close(told[:, :, k], alone[:, :, 0], atol=5e-4, rtol=1e-4)
 
 
-def test_members_must_fit():
+def test_members_must_have_one_configuration():
     models = members(TOKENS, 2)
     with pytest.raises(InputError, match="at least two"):
         Ensemble(models[:1])
@@ -106,7 +106,7 @@ def test_members_must_fit():
         Ensemble([models[0], PIXELS.build()])
 
 
-def test_an_ensemble_knows_what_a_model_knows():
+def test_an_ensemble_has_the_models_spec():
     models = members(TOKENS, 2)
     together = Ensemble(models)
     # But for the embedding: each member has one of its own.

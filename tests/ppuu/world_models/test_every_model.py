@@ -1,4 +1,4 @@
-"""What all world models promise: rows apart, steps that add up, latents that can be turned."""
+"""Properties of all world models: independent rows, composable steps, adversarial latents."""
 
 import copy
 from dataclasses import replace
@@ -17,7 +17,7 @@ from ppuu.world_models import (
     CopyLast,
     Ensemble,
     IdmRollForward,
-    Tempered,
+    LatentTemperature,
 )
 from tests.models import CONFIGS, ENSEMBLES, STEPS, case_of, contents, seeded
 
@@ -32,7 +32,7 @@ def case(request):
 
 
 def assert_same(found, expected, atol=1e-9):
-    """All that two predictions hold."""
+    """All tensors of two predictions are equal."""
     found, expected = contents(found), contents(expected)
     assert found.keys() == expected.keys()
     for name, value in found.items():
@@ -40,14 +40,14 @@ def assert_same(found, expected, atol=1e-9):
 
 
 def shared(predictor, case):
-    """A prediction whose chances serve all histories."""
+    """A prediction with noise that all histories share."""
     return predictor.predict(
         case.clip.observation, STEPS, SAMPLES, seeded(), case.paths, shared=True
     )
 
 
 def rows_apart(predictor, case):
-    """Whether each row is predicted as if it were alone."""
+    """Each row is predicted as if it were alone."""
     together = contents(shared(predictor, case))
     for row in range(len(case.paths)):
         for name, alone in contents(shared(predictor, case.rows(torch.tensor([row])))).items():
@@ -55,22 +55,22 @@ def rows_apart(predictor, case):
             torch.testing.assert_close(alone, expected, rtol=0, atol=1e-9, msg=name)
 
 
-def test_with_shared_chances_a_row_does_not_depend_on_the_others(case):
+def test_with_shared_noise_a_row_does_not_depend_on_the_others(case):
     rows_apart(case.model, case)
 
 
-def test_nor_does_it_at_another_temperature(case):
-    rows_apart(Tempered(case.model, 0.5), case)
+def test_rows_are_independent_at_any_temperature(case):
+    rows_apart(LatentTemperature(case.model, 0.5), case)
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
-def test_nor_does_an_extrapolation(reference):
+def test_rows_of_an_extrapolation_are_independent(reference):
     case = case_of("tokens")
     rows_apart(reference(case.model.spec), case)
 
 
-def test_chances_of_their_own_differ_from_row_to_row(case):
-    """Equal histories then meet unequal samples, and meet equal ones if chances are shared."""
+def test_independent_noise_differs_between_rows(case):
+    """Equal histories have different samples, and equal ones if noise is shared."""
     twice = case.rows(torch.tensor([1, 1]))
     for share in (False, True):
         told = contents(
@@ -100,7 +100,7 @@ def stepwise(case, noise):
         else:
             now = rows[:, number if model.spec.latent_span == "step" else 0]
             prior = model.prior(state)
-            latent = now if prior is None else prior.at(now)
+            latent = now if prior is None else prior.reparameterize(now)
             state, ego = model.advance(state, told[:, number], latent)
         states.append(state)
         egos.append(ego)
@@ -121,7 +121,7 @@ def test_a_rollout_is_begin_advance_and_decode(case):
         assert_same(whole.at(number), part)
 
 
-def test_a_rollout_may_begin_from_a_state_that_is_known(case):
+def test_a_rollout_can_begin_from_a_state(case):
     noise, observation = case.noise(SAMPLES), case.clip.observation
     begun = case.model.begin(observation)
     for _ in range(2):  # and leaves it as it was
@@ -129,7 +129,7 @@ def test_a_rollout_may_begin_from_a_state_that_is_known(case):
         assert_same(again, case.model.rollout(observation, noise, case.paths), atol=0)
 
 
-def test_the_ego_is_moved_by_models_that_say_so_and_else_believed(case):
+def test_only_models_that_move_the_ego_change_it(case):
     noise = case.noise(SAMPLES)
     _, egos, told = stepwise(case, noise)
     assert torch.equal(egos, told) != case.model.spec.moves_ego

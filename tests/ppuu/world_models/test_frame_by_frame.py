@@ -37,7 +37,7 @@ def config(request):
 
 @pytest.fixture
 def model(config):
-    """As after some training: nothing is zero any more."""
+    """As after some training: nothing is zero."""
     torch.manual_seed(0)
     model = config.build().eval()
     with torch.no_grad():
@@ -58,14 +58,14 @@ def test_an_untrained_recurrent_model_keeps_velocities(batch):
     _, clip = batch
     torch.manual_seed(0)
     fresh = CONFIGS["recurrent"].build().eval()
-    moved = fresh.predict(clip.observation, STEPS, 1, seeded()).flow.metres
+    moved = fresh.predict(clip.observation, STEPS, 1, seeded()).flow.displacement_m
     ratio = moved / moved[:, :, :1]
     expected = torch.arange(1.0, STEPS + 1)[:, None].expand(-1, 2)
     torch.testing.assert_close(ratio[:, 0].nanmean(0), expected)
 
 
 def test_a_sample_depends_on_its_own_noise_alone(model, batch):
-    """Neither other clips, other samples, nor the ego's path have a part in it."""
+    """Not on other clips, other samples or the ego's path."""
     _, clip = batch
     seen, count = clip.observation, len(clip.ego)
     noise = torch.randn(count, 2, STEPS, model.spec.latent)
@@ -81,7 +81,7 @@ def test_a_sample_depends_on_its_own_noise_alone(model, batch):
     assert ((together >= 0) & (together <= 1)).all()
 
 
-def test_a_picture_is_decoded_wherever_one_is_wanted(model, batch):
+def test_images_can_be_decoded_at_any_step(model, batch):
     _, clip = batch
     noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent)
     whole = model.rollout(clip.observation, noise)

@@ -1,4 +1,4 @@
-"""The joint-embedding world model: what it encodes, what depends on what, and that it learns."""
+"""The joint-embedding world model: encoding, dependencies, gradients and training."""
 
 import dataclasses
 
@@ -17,9 +17,9 @@ from ppuu.encoders.regularizers import (
 )
 from ppuu.encoders.telemetry import FAILURES
 from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
-from ppuu.perception.flow import seen_velocity
+from ppuu.perception.flow import block_matching_flow
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.road_map import RoadMap
-from ppuu.perception.surroundings import Surroundings
 from ppuu.planners import CemPlanner, GradientPlanner
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
 from ppuu.prediction_sources import ModelSource
@@ -61,8 +61,8 @@ def loss_of(data, model, config=None):
     return jepa_loss(model, data[1].observation, target_of(data, model), config, seeded())
 
 
-def test_the_encoder_is_shown_what_will_be_seen(data):
-    """Windows of true images, and a road that slides as it is drawn; away from the edges."""
+def test_encoder_inputs_are_windows_of_true_images(data):
+    """And the warped road equals the drawn one, away from the edges."""
     clips, clip = data
     model = model_of()
     target = target_of(data, model)
@@ -78,7 +78,7 @@ def test_the_encoder_is_shown_what_will_be_seen(data):
     assert (stacks[:, 1:, frames:] - road).abs().mean() < 0.02
 
 
-def test_a_distraction_stays_for_a_sequence_and_is_all_that_differs(data):
+def test_a_distractor_is_constant_over_a_sequence_and_is_all_that_differs(data):
     model = model_of(dataclasses.replace(TINY, distraction=0.7)).eval()
     target, observation = target_of(data, model), data[1].observation
     state, other = model.begin(observation), model_of().eval().begin(observation)
@@ -92,7 +92,7 @@ def test_a_distraction_stays_for_a_sequence_and_is_all_that_differs(data):
     assert torch.equal(state.road, other.road)
 
 
-def test_a_distraction_is_a_function_of_the_place(data):
+def test_a_distractor_is_a_function_of_the_position(data):
     model, observation = model_of(dataclasses.replace(TINY, distraction=0.7)), data[1].observation
     pattern = model.scene(observation).pattern
     assert torch.equal(pattern, model.scene(observation).pattern)
@@ -121,16 +121,16 @@ def test_training_begins_with_the_first_of_all_embeddings(data, momentum):
     assert torch.equal(seen[0].predicted[:, 0], seen[0].online[:, 0])
 
 
-def test_untrained_it_predicts_the_velocities_seen(data):
+def test_an_untrained_model_predicts_the_measured_flow(data):
     model, observation = model_of().eval(), data[1].observation
     flow = model.predict(observation, 2, 1, seeded()).flow
-    state, owner, pixel = model.begin(observation), flow.owner, flow.pixel
+    state, owner, pixel = model.begin(observation), flow.batch_index, flow.pixel_index
     ago = TINY_OBSERVATION.lags(state.history.device) * TINY.dt_s
-    seen = seen_velocity(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
-    torch.testing.assert_close(flow.metres[:, 0, 1], 2 * model.step_s * seen)
+    seen = block_matching_flow(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
+    torch.testing.assert_close(flow.displacement_m[:, 0, 1], 2 * model.step_s * seen)
 
 
-def test_the_ego_plays_no_part(data):
+def test_the_ego_is_ignored(data):
     model, observation = model_of().eval(), data[1].observation
     noise = torch.randn(len(observation.ego), 1, 2, 3)
     away = torch.full((len(observation.ego), 1, 2, 4), 7.0)
@@ -197,7 +197,10 @@ def test_the_posterior_is_that_of_the_true_embedding(data):
     model = model_of().eval()
     target, state = target_of(data, model), model.begin(data[1].observation)
     targets = model.targets(state, target)
-    ours, theirs = model.posterior(state, target, 2), model.explain(state.embedding, targets[:, 3])
+    ours, theirs = (
+        model.posterior(state, target, 2),
+        model.posterior_head(state.embedding, targets[:, 3]),
+    )
     torch.testing.assert_close(ours.mean, theirs.mean, rtol=1e-3, atol=1e-4)
     noise = posterior_noise(model, data[1].observation, target, seeded())
     assert noise.shape == (8, STEPS, 3)
@@ -234,7 +237,7 @@ def test_a_few_updates_lower_the_loss(data, regularizer):
 
 @pytest.mark.parametrize("latent", [0, 3])
 @pytest.mark.parametrize("head", [MapHead(6), VectorHead(6)], ids=["map", "vector"])
-def test_every_shape_is_told_about_itself_and_comes_back_from_json(data, latent, head):
+def test_every_configuration_builds_and_survives_json(data, latent, head):
     assembly = dataclasses.replace(ASSEMBLY, head=head, target_momentum=0.9, projector=7)
     config = dataclasses.replace(TINY, latent=latent, assembly=assembly)
     assert from_json(WorldModelConfig, to_json(config)) == config
@@ -295,22 +298,22 @@ def test_inverse_motion_counts_only_where_something_is_seen():
     [GradientPlanner(iterations=3), CemPlanner(candidates=16, iterations=2, elites=4)],
     ids=lambda planner: type(planner).__name__,
 )
-def test_one_can_plan_in_it(data, planner):
-    """A plan costs no more than any start, and disagreement between replicas has a price."""
+def test_planning_in_it(data, planner):
+    """A plan costs no more than any start, and disagreement between replicas is penalized."""
     model = model_of().requires_grad_(False).eval()
     torch.nn.init.normal_(model.readout.last.weight, std=0.2)
     clips, clip = data
     roads, some = RoadMap.build([clips.recordings[0].road], model.raster), torch.arange(2)
     observation, ego, frame = clip.observation.take(some), clip.ego[some], clip.frame[some]
     others = clips.scene.neighbours(frame, ego)
-    surroundings = Surroundings(
+    privileged_state = PrivilegedState(
         clips.scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
     )
     costs = {}
     for weight in (0.0, 2.0):
         config = PlanningConfig(planner, steps=3, samples=2, starts=2, uncertainty_weight=weight)
         policy = PlanningPolicy(ModelSource(model), config)
-        policy.act(observation, surroundings)
+        policy.act(observation, privileged_state)
         plan, cost = policy.decision.plan, policy.decision.cost
         still = torch.zeros(len(observation.ego), 1, 3, 2)
         costs[weight] = cost(still)

@@ -1,4 +1,4 @@
-"""PPUU's blocks: the published layers and no other, and features that fit any raster."""
+"""PPUU's blocks: the published layers, at any size of raster."""
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from ppuu.world_models.layers import (
     Bottleneck,
     ImageDecoder,
     StateHead,
-    feature_maps,
+    feature_size,
     image_encoder,
-    perceptron,
+    mlp,
 )
 
 
@@ -21,12 +21,12 @@ def weights(module):
 
 def test_the_blocks_have_the_published_layers():
     """Weights counted by hand from the published table: kernels x in x out, and a bias each."""
-    size = feature_maps(RasterConfig())
+    size = feature_size(RasterConfig())
     assert size == (14, 3)
     cases = [
         (image_encoder(60, 256, 0.1), 16 * (60 * 64 + 64 * 128 + 128 * 256) + 64 + 128 + 256),
         (image_encoder(3, 256, 0.1), 16 * (3 * 64 + 64 * 128 + 128 * 256) + 64 + 128 + 256),
-        (perceptron((80, 256, 256, 10752), 0.1), 81 * 256 + 257 * 256 + 257 * 10752),
+        (mlp((80, 256, 256, 10752), 0.1), 81 * 256 + 257 * 256 + 257 * 10752),
         (Bottleneck(256, 0.1, size),
          256 * 256 * (16 + 4 + 4 + 12) + 4 * 256 + 1537 * 256 + 257 * 1536),
         (ImageDecoder(256, 0.1, RasterConfig()),
@@ -41,7 +41,7 @@ def test_the_blocks_have_the_published_layers():
 @pytest.mark.parametrize("rows, columns", [(117, 24), (64, 24), (95, 31), (100, 40)])
 def test_features_go_down_and_up_again_at_any_raster(rows, columns):
     raster = RasterConfig(rows, columns)
-    size = feature_maps(raster)
+    size = feature_size(raster)
     seen = image_encoder(3, 8, 0.0)(torch.rand(2, 3, rows, columns))
     assert seen.shape == (2, 8, *size)
     assert Bottleneck(8, 0.0, size)(seen).shape == seen.shape
@@ -49,7 +49,7 @@ def test_features_go_down_and_up_again_at_any_raster(rows, columns):
     assert StateHead(8, 0.0, size, 4)(seen).shape == (2, 4)
 
 
-def test_the_bottleneck_lets_every_place_hear_every_other():
+def test_the_bottleneck_connects_all_positions():
     torch.manual_seed(0)
     block = Bottleneck(8, 0.0, (14, 3)).double()
     seen = torch.randn(1, 8, 14, 3, dtype=torch.float64, requires_grad=True)
@@ -60,7 +60,7 @@ def test_the_bottleneck_lets_every_place_hear_every_other():
 
 
 def test_dropout_is_everywhere_but_after_the_last_layer():
-    block = perceptron((4, 64, 64, 3), 0.5)
+    block = mlp((4, 64, 64, 3), 0.5)
     values = torch.randn(5, 4)
     assert not torch.equal(block(values), block(values))
     block.eval()
@@ -70,4 +70,4 @@ def test_dropout_is_everywhere_but_after_the_last_layer():
 
 def test_a_raster_that_is_too_small_is_refused():
     with pytest.raises(InputError, match=r"40 x 24 pixels is too small.*64 x 24"):
-        feature_maps(RasterConfig(40, 24))
+        feature_size(RasterConfig(40, 24))

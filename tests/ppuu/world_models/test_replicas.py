@@ -1,4 +1,4 @@
-"""Replicas: one function each, the same for all rows of a batch; the model stays as it was."""
+"""Replicas: each is one function for all rows of a batch; the model is not changed."""
 
 import copy
 from dataclasses import replace
@@ -21,7 +21,7 @@ def case(request):
 
 
 def predicted(case, seed=0, count=COUNT, shared=True):
-    """What replicas predict, and they themselves."""
+    """The replicas and their predictions."""
     generator = seeded(seed)
     replicas = case.model.replicas(count, generator)
     return replicas.predict(
@@ -30,13 +30,13 @@ def predicted(case, seed=0, count=COUNT, shared=True):
 
 
 def apart(prediction):
-    """How far replicas are from each other, at most."""
+    """The largest difference between replicas."""
     tensors = contents(prediction)
     return tensors["states" if "states" in tensors else "vehicles"].var(2).max()
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_the_model_stays_as_it_was(case, training):
+def test_the_model_is_not_changed(case, training):
     model = copy.deepcopy(case.model).train(training)
     modes = [module.training for module in model.modules()]
     before = copy.deepcopy(dict(model.state_dict()) | dict(model.named_buffers()))
@@ -54,7 +54,7 @@ def test_the_model_stays_as_it_was(case, training):
     assert replicas.spec == model.spec
 
 
-def test_equal_rows_meet_equal_predictions(case):
+def test_equal_rows_have_equal_predictions(case):
     twice = torch.tensor([0, 0, 1, 1, 2, 2])
     for name, told in contents(predicted(case.rows(twice))).items():
         torch.testing.assert_close(told[::2], told[1::2], rtol=0, atol=1e-12, msg=name)
@@ -68,7 +68,7 @@ def test_a_row_does_not_depend_on_the_others(case):
             torch.testing.assert_close(alone, expected, rtol=0, atol=1e-9, msg=name)
 
 
-def test_they_differ_and_the_seed_decides(case):
+def test_they_differ_and_depend_on_the_seed(case):
     first, again, other = (predicted(case, seed) for seed in (0, 0, 1))
     assert apart(first) > 1e-8
     key = "states" if "states" in contents(first) else "vehicles"
@@ -96,12 +96,12 @@ def test_without_dropout_there_are_none(name):
     else:
         config = replace(config, dropout=0.0)
     model = model_like_trained(config)
-    with pytest.raises(InputError, match="has no dropout, so its replicas would be alike"):
+    with pytest.raises(InputError, match="has no dropout, so its replicas would be equal"):
         model.replicas(COUNT, seeded())
 
 
-def test_every_replica_is_asked_for(case):
-    """Another number of samples would mix up whose mask is whose."""
+def test_the_number_of_samples_must_be_that_of_replicas(case):
+    """Another number of samples would assign masks to the wrong rows."""
     replicas = case.model.replicas(2, seeded())
     with pytest.raises(InputError, match="3 samples of 2 replicas"):
         replicas.predict(case.clip.observation, STEPS, 3, seeded(), case.paths)
@@ -109,7 +109,7 @@ def test_every_replica_is_asked_for(case):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_replica_is_the_model_under_one_mask(name):
-    """The same for all rows, candidates and steps, from a history seen without."""
+    """The same for all rows, candidates and steps; the history is encoded without a mask."""
     case, observation = case_of(name), case_of(name).clip.observation
     replicas = case.model.replicas(COUNT, seeded())
     assert isinstance(replicas, DropoutReplicas)
@@ -129,7 +129,7 @@ def test_a_replica_is_the_model_under_one_mask(name):
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
-def test_those_of_an_ensemble_are_its_members(name):
+def test_replicas_of_an_ensemble_are_its_members(name):
     case = case_of(name)
     replicas = case.model.replicas(COUNT, seeded())
     assert isinstance(replicas, MemberReplicas)
@@ -143,7 +143,7 @@ def test_those_of_an_ensemble_are_its_members(name):
             torch.testing.assert_close(told[key][:, :, k], alone[key][:, :, 0], rtol=0, atol=1e-9)
 
 
-def test_what_has_learned_nothing_has_none():
-    with pytest.raises(InputError, match="ConstantVelocity has learned nothing") as error:
+def test_extrapolations_have_none():
+    with pytest.raises(InputError, match="ConstantVelocity is not a learned model") as error:
         ConstantVelocity().replicas(2, seeded())
     assert "\n" not in str(error.value)

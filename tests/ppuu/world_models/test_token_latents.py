@@ -1,4 +1,4 @@
-"""Latents of scenes and vehicles: how they are dealt, what they may not do, what priors mean."""
+"""Latents of scenes and vehicles: merging, splitting, locality and priors."""
 
 from dataclasses import replace
 
@@ -10,7 +10,13 @@ from ppuu.geometry import to_world
 from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Latent, TokensConfig, posterior_noise
-from ppuu.world_models.token_latents import MOMENTS, dealt, joined, moments, went
+from ppuu.world_models.token_latents import (
+    POSTERIOR_TIMES,
+    displacement_features,
+    merge_latents,
+    posterior_steps,
+    split_latents,
+)
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, tiny_clips
 
@@ -61,44 +67,46 @@ def test_divergence_is_that_of_torch():
 def test_noise_stands_for_a_sample():
     latent = Latent(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 2.0]]))
     noise = torch.tensor([[0.5, -1.0]])
-    torch.testing.assert_close(latent.at(noise), torch.tensor([[1.5, -2.0 - torch.e]]))
+    torch.testing.assert_close(latent.reparameterize(noise), torch.tensor([[1.5, -2.0 - torch.e]]))
     assert not latent.detach().mean.requires_grad
 
 
-def test_a_scene_is_put_together_and_dealt_out():
-    told = torch.arange(12.0).view(1, 2, 6)  # two tokens; means and logarithms of 1 + 2 latents
-    here = torch.tensor([[True, True]])
-    latent = joined(told, here, scene=1)
+def test_latents_are_merged_and_split():
+    parameters = torch.arange(12.0).view(
+        1, 2, 6
+    )  # two tokens; means and log-variances of 1 + 2 latents
+    valid = torch.tensor([[True, True]])
+    latent = merge_latents(parameters, valid, shared=1)
     torch.testing.assert_close(latent.mean, torch.tensor([[3.0, 1, 2, 7, 8]]))
-    given = dealt(latent.mean, 2, scene=1)
-    torch.testing.assert_close(given, torch.tensor([[[3.0, 1, 2], [3.0, 7, 8]]]))
-    # Of an empty slot nothing is told, which costs nothing; nor does it speak for the scene.
-    alone = joined(told, torch.tensor([[True, False]]), scene=1)
-    torch.testing.assert_close(alone.mean, torch.tensor([[0.0, 1, 2, 0, 0]]))
-    torch.testing.assert_close(alone.log_variance, torch.tensor([[3.0, 4, 4, 0, 0]]))
-    one = joined(told[:, :1], here[:, :1], scene=1)
-    torch.testing.assert_close(alone.divergence(), one.divergence())
+    split = split_latents(latent.mean, 2, shared=1)
+    torch.testing.assert_close(split, torch.tensor([[[3.0, 1, 2], [3.0, 7, 8]]]))
+    # An empty slot has the standard normal, and no part in the shared latent.
+    one_vehicle = merge_latents(parameters, torch.tensor([[True, False]]), shared=1)
+    torch.testing.assert_close(one_vehicle.mean, torch.tensor([[0.0, 1, 2, 0, 0]]))
+    torch.testing.assert_close(one_vehicle.log_variance, torch.tensor([[3.0, 4, 4, 0, 0]]))
+    one = merge_latents(parameters[:, :1], valid[:, :1], shared=1)
+    torch.testing.assert_close(one_vehicle.divergence(), one.divergence())
 
 
-def test_who_glides_on_went_nowhere():
+def test_constant_velocity_has_no_displacement():
     start = torch.tensor([[[100.0, 50.0, 0.3, 12.0]]])
     seconds = torch.tensor([0.3, 3.0])
     ahead = torch.stack([12.0 * seconds, 0 * seconds, 0 * seconds, 0 * seconds + 12.0], -1)
     then = to_world(ahead, start[0])[None, None]
     known = torch.ones(1, 1, 2, dtype=torch.bool)
-    torch.testing.assert_close(went(start, then, known, seconds), torch.zeros(1, 1, 8), atol=1e-4,
-                               rtol=0)  # fmt: skip
-    # A decimetre to the left is a decimetre, wherever on earth and whichever way it goes.
+    features = displacement_features(start, then, known, seconds)
+    torch.testing.assert_close(features, torch.zeros(1, 1, 8), atol=1e-4, rtol=0)
+    # A decimetre to the left is 0.1 at any position and heading.
     aside = to_world(ahead + torch.tensor([0.0, 0.1, 0.0, 0.0]), start[0])[None, None]
-    seen = went(start, aside, known, seconds)[0, 0]
+    seen = displacement_features(start, aside, known, seconds)[0, 0]
     torch.testing.assert_close(seen[[1, 5]], torch.tensor([0.1, 0.1]), atol=1e-3, rtol=0)
-    assert (went(start, aside, ~known, seconds) == 0).all()
+    assert (displacement_features(start, aside, ~known, seconds) == 0).all()
 
 
 @pytest.mark.parametrize("steps", [1, 4, 10, 17])
-def test_moments_end_with_the_last(steps):
-    looked_at = moments(steps)
-    assert len(looked_at) == MOMENTS
+def test_posterior_steps_end_with_the_last(steps):
+    looked_at = posterior_steps(steps)
+    assert len(looked_at) == POSTERIOR_TIMES
     assert looked_at == sorted(looked_at)
     assert looked_at[0] >= 0 and looked_at[-1] == steps - 1
 
@@ -112,7 +120,7 @@ def test_noise_becomes_latents_through_the_prior(model, batch):
     for step in range(STEPS):
         if latent is None or model.spec.latent_span == "step":
             prior = model.prior(state)
-            latent = noise[:, 0, step] if prior is None else prior.at(noise[:, 0, step])
+            latent = noise[:, 0, step] if prior is None else prior.reparameterize(noise[:, 0, step])
         state, _ = model.advance(state, None, latent)
         torch.testing.assert_close(predicted[:, step], state.now[:, 1:])
 
@@ -136,8 +144,8 @@ def test_an_untrained_prior_is_the_standard_normal(batch):
     assert fixed.prior(fixed.begin(clip.observation)) is None
 
 
-def test_the_scene_moves_all_and_a_vehicle_itself_first(batch):
-    """Everybody's latent reaches all at the first step, one's own only oneself."""
+def test_the_shared_latent_moves_all_and_its_own_one_vehicle(batch):
+    """The shared latent affects all vehicles in the first step, a vehicle's own only itself."""
     _, clip = batch
     model = perturbed(CONFIGS["rollout-standard"])
     here = clip.observation.tracks.here
@@ -154,7 +162,7 @@ def test_the_scene_moves_all_and_a_vehicle_itself_first(batch):
     assert own[:, 0].all() and not own[:, 1:].any()
 
 
-def test_the_posterior_of_a_rollout_sees_all_of_it(model, batch):
+def test_the_posterior_of_a_rollout_reads_all_of_it(model, batch):
     clips, clip = batch
     target = clips.target(clip, model, STEPS)
     late = replace(target, tracks=target.tracks.clone())
@@ -172,7 +180,7 @@ def test_some_latent_is_needed(sizes):
         replace(SMALL, **sizes)
 
 
-def test_a_latent_for_the_scene_alone_will_do(batch):
+def test_a_shared_latent_alone_is_possible(batch):
     _, clip = batch
     model = perturbed(replace(SMALL, latent=0, scene_latent=3))
     assert model.spec.latent == 3
@@ -181,7 +189,7 @@ def test_a_latent_for_the_scene_alone_will_do(batch):
     assert (states[:, 0] - states[:, 1])[here].abs().max() > 0
 
 
-def test_noise_that_explains_retraces_the_posteriors_rollout(model, batch):
+def test_posterior_noise_reproduces_the_posteriors_rollout(model, batch):
     clips, clip = batch
     target = clips.target(clip, model, STEPS)
     noise = posterior_noise(model, clip.observation, target, torch.Generator().manual_seed(3))

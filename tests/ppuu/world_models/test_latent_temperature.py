@@ -1,11 +1,11 @@
-"""Samples at other temperatures."""
+"""Sampling latents at a temperature."""
 
 import pytest
 import torch
 
 from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError
-from ppuu.world_models import Tempered, TokensConfig
+from ppuu.world_models import LatentTemperature, TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY, tiny_clips
 
@@ -29,14 +29,14 @@ def predicted(model, clip, samples):
 
 
 def spread(model, temperature, clip):
-    states = predicted(Tempered(model, temperature), clip, 64).states
+    states = predicted(LatentTemperature(model, temperature), clip, 64).states
     return states[:, 0, ..., :2].std(1)[:, -1][clip.observation.tracks.here].mean()
 
 
-def test_at_one_it_is_the_model_itself(case):
+def test_temperature_one_is_the_model(case):
     model, clip = case
     own = predicted(model, clip, 2).states
-    torch.testing.assert_close(predicted(Tempered(model, 1.0), clip, 2).states, own)
+    torch.testing.assert_close(predicted(LatentTemperature(model, 1.0), clip, 2).states, own)
 
 
 def test_the_spread_grows_with_the_temperature(case):
@@ -49,7 +49,7 @@ def test_the_spread_grows_with_the_temperature(case):
 
 def test_it_predicts_as_its_model_does(case):
     model, clip = case
-    tempered = Tempered(model, 0.5)
+    tempered = LatentTemperature(model, 0.5)
     for name in ("spec", "observation", "dt_s", "step_s", "frames_per_step", "raster"):
         assert getattr(tempered, name) == getattr(model, name)
     ego = torch.randn(len(clip.ego), STEPS, 4)
@@ -57,6 +57,6 @@ def test_it_predicts_as_its_model_does(case):
     torch.testing.assert_close(here, there)
 
 
-def test_there_is_nothing_below_zero(case):
+def test_a_negative_temperature_is_refused(case):
     with pytest.raises(InputError, match=r"temperature -0\.5"):
-        Tempered(case[0], -0.5)
+        LatentTemperature(case[0], -0.5)

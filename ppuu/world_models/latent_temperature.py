@@ -1,4 +1,4 @@
-"""Samples closer to the most likely future than the prior's are."""
+"""Sampling latents at a temperature."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..runtime.errors import InputError
 from .base import Predictor, WorldModel
 
 
-class Tempered(Predictor):
-    """A world model whose noise is scaled: 1 is the prior, 0 the most likely future alone.
+class LatentTemperature(Predictor):
+    """A world model whose latent noise is scaled: 1 samples the prior, 0 takes its mean.
 
-    Samples of a calibrated model lie as far from its mean as the truth does, every vehicle on its
-    own, so the best of few for a whole scene may be worse than the mean.  Closer ones give up
-    honest spread for that.
+    Samples of a calibrated model are as far from its mean as the recorded future, independently
+    for each vehicle, so for a whole scene the best of a few samples may be worse than the mean.  A
+    temperature below 1 trades calibration for accuracy.
 
     Args:
         model: any.
-        temperature: standard deviations of the noise that latents are made of.
+        temperature: standard deviation of the noise.
 
     Raises:
         InputError: the temperature is negative or not finite.
@@ -31,13 +31,13 @@ class Tempered(Predictor):
 
     def __init__(self, model: WorldModel, temperature: float):
         if not 0.0 <= temperature < math.inf:
-            raise InputError(f"temperature {temperature}: must be finite and not negative")
+            raise InputError(f"temperature {temperature} must be finite and at least 0")
         self.model, self.temperature, self.spec = model, temperature, model.spec
 
     def image_poses(
         self, observation: Observation, ego: Float[Tensor, "batch time 4"]
     ) -> Float[Tensor, "batch time 3"]:
-        """As the model's."""
+        """Those of the model."""
         return self.model.image_poses(observation, ego)
 
     def predict(
@@ -49,7 +49,7 @@ class Tempered(Predictor):
         ego: Float[Tensor, "batch candidates time 4"] | None = None,
         shared: bool = False,
     ) -> Prediction:
-        """Of scaled noise."""
+        """Samples from scaled noise."""
         like = observation.ego
         noise = self.model.noise(like, 1 if shared else len(like), samples, steps, generator)
         return self.model.rollout(observation, self.temperature * noise, ego)

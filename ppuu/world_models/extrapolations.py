@@ -1,7 +1,6 @@
-"""Predictors without learning: what a world model has to beat.
+"""Baseline predictors without learning: extrapolations of tracks.
 
-All of them redraw the tracked vehicles, so they know true sizes and velocities, which a model of
-pixels has to see for itself.
+They read true sizes and velocities from the tracks, which models of pixels have to estimate.
 """
 
 from __future__ import annotations
@@ -18,26 +17,20 @@ from ..driving.gaps import bumper_gap_m
 from ..driving.idm import IdmParameters, unlimited_idm_acceleration
 from ..geometry import to_local, wrap_angle
 from ..kinematics import step as kinematic_step
-from ..perception.constant_velocity_frame import gliding_poses
+from ..perception.constant_velocity_frame import constant_velocity_poses
 from ..perception.observation import Observation, ObservationConfig
-from ..predictions import BoxPrediction, TargetConfig
+from ..predictions import BoxPrediction
 from ..recordings.tracks import Tracks
-from .base import ModelSpec, Predictor
-
-
-def tracks_spec(
-    observation: ObservationConfig, frames_per_step: int = 3, dt_s: float = 0.1
-) -> ModelSpec:
-    """What a predictor of tracks is."""
-    return ModelSpec(observation, frames_per_step, dt_s, target=TargetConfig(tracks=True))
+from .base import Predictor
+from .spec import ModelSpec, tracks_spec
 
 
 @dataclass(frozen=True)
-class Reference(Predictor):
-    """A predictor that extrapolates tracks, the same future each time.
+class Extrapolation(Predictor):
+    """A deterministic predictor that extrapolates tracks.
 
     Attributes:
-        spec: the history it wants to see, and its step.
+        spec: the history that is the input, and the step.
     """
 
     spec: ModelSpec = field(
@@ -48,7 +41,7 @@ class Reference(Predictor):
     def extrapolate(
         self, observation: Observation, tracks: Tracks, seconds: Float[Tensor, " time"]
     ) -> Float[Tensor, "batch time slots 4"]:
-        """States of all vehicles at times from now."""
+        """States of all vehicles at times after the history."""
 
     def predict(
         self,
@@ -59,14 +52,14 @@ class Reference(Predictor):
         ego: Float[Tensor, "batch candidates time 4"] | None = None,
         shared: bool = False,
     ) -> BoxPrediction:
-        """The same future ``samples`` times."""
+        """One future, repeated ``samples`` times."""
         tracks = observation.tracks
         assert tracks is not None
         assert observation.road is not None
         seconds = torch.arange(1, steps + 1, device=observation.ego.device) * self.step_s
         states = self.extrapolate(observation, tracks, seconds)
         return BoxPrediction(
-            gliding_poses(observation.ego[:, -1], seconds)[:, None],
+            constant_velocity_poses(observation.ego[:, -1], seconds)[:, None],
             self.raster,
             states[:, None, None].expand(-1, -1, samples, -1, -1, -1),
             tracks.size_m,
@@ -75,20 +68,20 @@ class Reference(Predictor):
         )
 
 
-class CopyLast(Reference):
-    """The last image, again and again: everybody keeps his place in the gliding frame."""
+class CopyLast(Extrapolation):
+    """The last image at all times: vehicles keep their position in the constant-velocity frame."""
 
     def extrapolate(
         self, observation: Observation, tracks: Tracks, seconds: Float[Tensor, " time"]
     ) -> Float[Tensor, "batch time slots 4"]:
-        """The present, carried along at the ego's present velocity."""
+        """The last states, moved at the ego's velocity."""
         ego = observation.ego[:, -1]
-        glided = gliding_poses(ego, seconds)[:, :, None] - ego[:, None, None, :3]
-        return tracks.now[:, None] + functional.pad(glided, (0, 1))
+        offset = constant_velocity_poses(ego, seconds)[:, :, None] - ego[:, None, None, :3]
+        return tracks.now[:, None] + functional.pad(offset, (0, 1))
 
 
-class ConstantVelocity(Reference):
-    """Everybody keeps speed and heading."""
+class ConstantVelocity(Extrapolation):
+    """Vehicles keep speed and heading."""
 
     def extrapolate(
         self, observation: Observation, tracks: Tracks, seconds: Float[Tensor, " time"]
@@ -97,51 +90,52 @@ class ConstantVelocity(Reference):
         return _along_heading(tracks.now, tracks.now[:, None, :, 3] * seconds[:, None], None)
 
 
-class ConstantAcceleration(Reference):
-    """Everybody keeps heading and acceleration, the latter over the last 0.3 s of the history.
+class ConstantAcceleration(Extrapolation):
+    """Vehicles keep heading and acceleration, as measured over the history's last interval.
 
-    Nobody reverses: braking ends at standstill.
+    Braking ends at standstill.
     """
 
     def extrapolate(
         self, observation: Observation, tracks: Tracks, seconds: Float[Tensor, " time"]
     ) -> Float[Tensor, "batch time slots 4"]:
-        """Parabolas along straight lines."""
+        """Constant acceleration along straight lines."""
         interval = self.observation.stride * self.dt_s
-        gained = tracks.now[..., 3] - tracks.states[:, :, -2, 3]
-        acceleration = torch.where(tracks.present[:, :, -2], gained / interval, 0.0)[:, None]
+        change = tracks.now[..., 3] - tracks.states[:, :, -2, 3]
+        acceleration = torch.where(tracks.present[:, :, -2], change / interval, 0.0)[:, None]
         speed = tracks.now[:, None, :, 3]
         time = seconds[:, None]
-        stopping = torch.where(
+        time_to_stop = torch.where(
             acceleration < 0, speed / acceleration.abs().clamp(min=1e-6), torch.inf
         )
-        moving = torch.minimum(time, stopping)
-        way = speed * moving + 0.5 * acceleration * moving.square()
-        return _along_heading(tracks.now, way, (speed + acceleration * moving).clamp(min=0.0))
+        moving = torch.minimum(time, time_to_stop)
+        distance_m = speed * moving + 0.5 * acceleration * moving.square()
+        speed = (speed + acceleration * moving).clamp(min=0.0)
+        return _along_heading(tracks.now, distance_m, speed)
 
 
 def _along_heading(
     now: Float[Tensor, "batch slots 4"],
-    way_m: Float[Tensor, "batch time slots"],
+    distance_m: Float[Tensor, "batch time slots"],
     speed_mps: Float[Tensor, "batch time slots"] | None,
 ) -> Float[Tensor, "batch time slots 4"]:
-    x, y, heading, speed = (value[:, None].expand_as(way_m) for value in now.unbind(-1))
+    x, y, heading, speed = (value[:, None].expand_as(distance_m) for value in now.unbind(-1))
     speed = speed if speed_mps is None else speed_mps
     return torch.stack(
-        [x + way_m * heading.cos(), y + way_m * heading.sin(), heading, speed], dim=-1
+        [x + distance_m * heading.cos(), y + distance_m * heading.sin(), heading, speed], dim=-1
     )
 
 
 @dataclass(frozen=True)
-class IdmRollForward(Reference):
-    """Everybody follows by the Intelligent Driver Model (Treiber et al., 2000), in his lane.
+class IdmRollForward(Extrapolation):
+    """Vehicles follow their leaders by the Intelligent Driver Model (Treiber et al., 2000).
 
-    Who is ahead in the own corridor is found anew at each step, the ego's place (keeping its
-    velocity) included; nobody steers.
+    The leader, the next vehicle in a straight corridor ahead, is determined at each step; it can
+    be the ego, which keeps its velocity.  Vehicles do not steer.
 
     Attributes:
         headway_s, standstill_gap_m, acceleration_mps2, braking_mps2, desired_gain: the model's
-            constants; the desired speed is the present one times ``desired_gain`` plus 2 m/s.
+            constants; the desired speed is the last one times ``desired_gain`` plus 2 m/s.
     """
 
     headway_s: float = 1.0
@@ -153,20 +147,20 @@ class IdmRollForward(Reference):
     def extrapolate(
         self, observation: Observation, tracks: Tracks, seconds: Float[Tensor, " time"]
     ) -> Float[Tensor, "batch time slots 4"]:
-        """Step by step, all at once."""
+        """Integrates the accelerations step by step."""
         ego = observation.ego[:, -1:]
         states = torch.cat([ego, tracks.now], dim=1)
         size = torch.cat([observation.size_m[:, None], tracks.size_m], dim=1)
-        here = torch.cat([torch.ones_like(tracks.here[:, :1]), tracks.here], dim=1)
+        valid = torch.cat([torch.ones_like(tracks.here[:, :1]), tracks.here], dim=1)
         desired = self.desired_gain * states[..., 3] + 2.0
-        told = []
+        predicted = []
         for _ in seconds:
-            acceleration = self._follow(states, size, here, desired)
-            acceleration[:, 0] = 0.0  # the ego's place keeps its velocity
+            acceleration = self._follow(states, size, valid, desired)
+            acceleration[:, 0] = 0.0  # the ego keeps its velocity
             action = torch.stack([acceleration, torch.zeros_like(acceleration)], dim=-1)
             states = kinematic_step(states, action, self.step_s)
-            told.append(states[:, 1:])
-        return torch.stack(told, dim=1)
+            predicted.append(states[:, 1:])
+        return torch.stack(predicted, dim=1)
 
     def _follow(
         self,

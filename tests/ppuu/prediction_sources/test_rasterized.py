@@ -1,0 +1,89 @@
+"""Another source's predictions as images in the constant-velocity frame."""
+
+import pytest
+import torch
+
+from ppuu.costs import DrivingCost
+from ppuu.kinematics import rollout
+from ppuu.perception.constant_velocity_frame import constant_velocity_poses
+from ppuu.policies.planning import PlanningConfig, PlanningPolicy
+from ppuu.prediction_sources import ModelSource, RasterizedSource, RecordedSource
+from ppuu.predictions import OccupancyPrediction, Rollout
+from ppuu.world_models import ConstantVelocity, tracks_spec
+from tests.helpers import Car, straight_recording
+from tests.ppuu.policies.test_planning import SEEN, situation
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Two egos, the first behind a slower car."""
+    cars = [Car(0.0, 0, 10.0), Car(17.0, 0, 5.0), Car(5.0, 1, 9.0)]
+    return situation(straight_recording(cars), [0, 2], 9)
+
+
+def function_of(source, seen):
+    """The source's prediction function."""
+    return source.predict(*seen, STEPS, 1, torch.Generator().manual_seed(0))
+
+
+def drive(function, observation, candidates=3):
+    """Paths of random actions, and the prediction for them."""
+    generator = torch.Generator().manual_seed(0)
+    actions = torch.rand(2, candidates, STEPS, 2, generator=generator) - 0.5
+    actions = actions * torch.tensor([1.0, 0.01])
+    start = observation.ego[:, None, -1].expand(-1, candidates, -1)
+    states = rollout(start, actions, 0.1, held=3)
+    size, before = observation.size_m, torch.zeros(2, 1, 2)
+    return Rollout(states, actions, before, size, function(states, actions), 0.3)
+
+
+def test_images_are_in_the_constant_velocity_frame_for_all_candidates(seen):
+    observation, _ = seen
+    function = function_of(RasterizedSource(RecordedSource(tracks_spec(SEEN))), seen)
+    prediction = drive(function, observation).prediction
+    assert isinstance(prediction, OccupancyPrediction)
+    poses = constant_velocity_poses(observation.ego[:, -1], 0.3 * torch.arange(1, STEPS + 1))
+    torch.testing.assert_close(prediction.pose[:, 0], poses)
+    boxes = drive(function_of(RecordedSource(tracks_spec(SEEN)), seen), observation).prediction
+    torch.testing.assert_close(prediction.vehicles, boxes.vehicle_images(poses))
+    torch.testing.assert_close(prediction.road, boxes.road_images(poses))
+    assert prediction.vehicles.shape[:4] == (2, 1, 1, STEPS)
+    assert prediction.vehicles.sum() > 50
+    # Drawn once, whatever the candidates.
+    assert drive(function, observation, candidates=5).prediction is prediction
+
+
+def test_rasterized_vehicles_keep_their_speed(seen):
+    """Behind a slower car the lane is slower, from images as from boxes."""
+    observation, _ = seen
+    drawn, boxes = (
+        drive(function_of(source, seen), observation)
+        for source in (
+            RasterizedSource(RecordedSource(tracks_spec(SEEN))),
+            RecordedSource(tracks_spec(SEEN)),
+        )
+    )
+    torch.testing.assert_close(drawn.lane_speed_mps, boxes.lane_speed_mps, atol=0.15, rtol=0)
+    assert (drawn.lane_speed_mps[0, :, -1] < 7.0).all()
+
+
+@pytest.mark.parametrize(
+    "source", [RecordedSource(tracks_spec(SEEN)), ModelSource(ConstantVelocity(tracks_spec(SEEN)))]
+)
+def test_costs_of_images_and_boxes_agree(seen, source):
+    observation, _ = seen
+    drawn, boxes = (
+        DrivingCost().evaluate(drive(function_of(kind, seen), observation)).total
+        for kind in (RasterizedSource(source), source)
+    )
+    torch.testing.assert_close(drawn, boxes, atol=0.05, rtol=0.1)
+    assert boxes.max() > 0.2
+
+
+def test_a_planner_brakes_for_rasterized_vehicles(seen):
+    policy = PlanningPolicy(
+        RasterizedSource(RecordedSource(tracks_spec(SEEN))), PlanningConfig(steps=8)
+    )
+    assert policy.act(*seen)[0, 0] < -0.3
