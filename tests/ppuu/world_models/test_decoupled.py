@@ -280,7 +280,7 @@ def test_in_training_samples_of_the_same_noise_differ_by_dropout_alone(tiny, bat
     # The history is encoded without dropout: all start from one state.
     first, second = tiny.begin(clip.observation), tiny.begin(clip.observation)
     torch.testing.assert_close(first.features, second.features)
-    torch.testing.assert_close(first.motion, second.motion)
+    torch.testing.assert_close(first.initial_motion, second.initial_motion)
 
 
 def test_divergence_is_that_of_torch():
