@@ -7,8 +7,9 @@ from ppuu.costs import DrivingCost
 from ppuu.kinematics import rollout
 from ppuu.perception.constant_velocity_frame import constant_velocity_poses
 from ppuu.policies.planning import PlanningConfig, PlanningPolicy
-from ppuu.prediction_sources import ModelSource, RasterizedSource, RecordedSource
+from ppuu.prediction_sources import ModelSource, RasterizedSource, RecordedSource, SimulatorSource
 from ppuu.predictions import OccupancyPrediction, Rollout
+from ppuu.runtime.errors import InputError
 from ppuu.world_models import ConstantVelocity, tracks_spec
 from tests.helpers import Car, straight_recording
 from tests.ppuu.policies.test_planning import SEEN, situation
@@ -87,3 +88,15 @@ def test_a_planner_brakes_for_rasterized_vehicles(seen):
         RasterizedSource(RecordedSource(tracks_spec(SEEN))), PlanningConfig(steps=8)
     )
     assert policy.act(*seen)[0, 0] < -0.3
+
+
+def test_predictions_that_depend_on_the_ego_are_refused():
+    with pytest.raises(InputError, match="SimulatorSource depends on the ego's path"):
+        RasterizedSource(SimulatorSource())
+
+
+def test_the_spec_is_that_of_the_source():
+    source = RecordedSource(tracks_spec(SEEN, frames_per_step=2))
+    rasterized = RasterizedSource(source)
+    assert rasterized.spec is source.spec
+    assert (rasterized.frames_per_step, rasterized.step_s) == (2, 0.2)
