@@ -54,7 +54,7 @@ class SimulatorSource(PredictionSource):
         probe, tracks = privileged_state.traffic_probe, observation.tracks
         if probe is None:
             raise InputError(
-                "the world 'simulator' needs a simulator of the traffic, which only commands such as "
+                "the world 'simulator' needs a simulator of the traffic, which only commands like "
                 "eval.closed_loop have; choose 'recorded' or a world model"
             )
         assert tracks is not None
