@@ -162,7 +162,7 @@ def test_uncertainty_costs_where_replicas_disagree(dense):
     assert (priced >= free).all() and (priced - free).max() > 1e-2
     with pytest.raises(InputError, match="has no dropout, so its replicas would be equal"):
         cost_of(tokens(dropout=0.0), dense, PlanningConfig(uncertainty_weight=2.0))
-    with pytest.raises(InputError, match="learned nothing"):
+    with pytest.raises(InputError, match="is not a learned model"):
         cost_of(RecordedSource(tracks_spec(SEEN)), dense, PlanningConfig(uncertainty_weight=1.0))
 
 
