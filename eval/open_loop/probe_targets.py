@@ -56,7 +56,7 @@ class TargetReader:
     ) -> Float[Tensor, "batch time targets"]:
         """Values in the order of ``KINDS``, NaN where there is nothing to read.
 
-        Neighbours are those of the gliding frame, which the embeddings are about: the nearest ahead
+        Neighbours are relative to the constant-velocity frame, as embeddings are: the nearest ahead
         and behind within each band one lane wide.
 
         Args:

@@ -54,8 +54,8 @@ class SimulatorSource(PredictionSource):
         probe, tracks = privileged_state.traffic_probe, observation.tracks
         if probe is None:
             raise InputError(
-                "the world 'simulator' can only be planned in by the ego of eval.closed_loop and "
-                "its like; choose 'recorded' or a world model"
+                "the world 'simulator' needs a simulator of the traffic, which only commands like "
+                "eval.closed_loop have; choose 'recorded' or a world model"
             )
         assert tracks is not None
         frames = self.frames_per_step

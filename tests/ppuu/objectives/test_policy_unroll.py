@@ -314,7 +314,7 @@ def test_experts_set_the_scale(model, clip):
     assert told.amax() > 0
     of_predictions = Uncertainty(STEPS, of_predictions=True)
     assert variances(model, of_predictions)[:, 1].amax() > 0
-    with pytest.raises(InputError, match="has no dropout, so its replicas would be alike"):
+    with pytest.raises(InputError, match="has no dropout, so its replicas would be equal"):
         variances(built(dropout=0.0), of_predictions)
 
 

@@ -66,14 +66,14 @@ def test_features_do_not_depend_on_the_site():
     ego = torch.randn(5, 4, 4, generator=generator, dtype=torch.float64) * 3
     origin = torch.tensor([200.0, -300.0, 2.0], dtype=torch.float64)
     images, size = torch.zeros(5, 4, 3, 2, 2), torch.rand(5, 2, dtype=torch.float64)
-    here = Observation(images, ego, size).ego_features
-    there = Observation(images, to_world(ego, origin), size).ego_features
-    torch.testing.assert_close(here, there)
-    assert here.shape == (5, 18)
+    original = Observation(images, ego, size).ego_features
+    transformed = Observation(images, to_world(ego, origin), size).ego_features
+    torch.testing.assert_close(original, transformed)
+    assert original.shape == (5, 18)
     # The present: no displacement, no turn, its speed; then the size.
-    torch.testing.assert_close(here[:, 12:15], torch.zeros(5, 3, dtype=torch.float64))
-    torch.testing.assert_close(here[:, 15], ego[:, -1, 3])
-    torch.testing.assert_close(here[:, 16:], size)
+    torch.testing.assert_close(original[:, 12:15], torch.zeros(5, 3, dtype=torch.float64))
+    torch.testing.assert_close(original[:, 15], ego[:, -1, 3])
+    torch.testing.assert_close(original[:, 16:], size)
 
 
 def test_features_by_hand():

@@ -123,24 +123,24 @@ def test_what_is_not_visible_leaves_no_trace():
 def test_moving_by_whole_pixels_moves_the_image():
     boxes = traffic()
     moved = boxes + torch.tensor([3 * PIXEL, -2 * PIXEL, 0, 0, 0])
-    here = draw_boxes(boxes, everything(boxes), CONFIG)
-    there = draw_boxes(moved, everything(boxes), CONFIG)
+    original = draw_boxes(boxes, everything(boxes), CONFIG)
+    transformed = draw_boxes(moved, everything(boxes), CONFIG)
     # Ahead is up, and to the right is to the right.
-    torch.testing.assert_close(there[:, :-3, 2:], here[:, 3:, :-2], atol=1e-4, rtol=0)
+    torch.testing.assert_close(transformed[:, :-3, 2:], original[:, 3:, :-2], atol=1e-4, rtol=0)
 
 
 def test_mirrored_traffic_is_a_mirrored_image():
     boxes = traffic()
     mirrored = boxes * torch.tensor([1.0, -1.0, -1.0, 1.0, 1.0])
-    here = draw_boxes(boxes, everything(boxes), CONFIG)
-    there = draw_boxes(mirrored, everything(boxes), CONFIG)
-    torch.testing.assert_close(there, here.flip(-1), atol=1e-5, rtol=0)
+    original = draw_boxes(boxes, everything(boxes), CONFIG)
+    transformed = draw_boxes(mirrored, everything(boxes), CONFIG)
+    torch.testing.assert_close(transformed, original.flip(-1), atol=1e-5, rtol=0)
 
 
 def test_a_forked_process_can_draw():
     """As vector environments and data loaders fork after the parent has drawn."""
     boxes = traffic(64)
-    here = draw_boxes(boxes, everything(boxes), CONFIG)
+    original = draw_boxes(boxes, everything(boxes), CONFIG)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
 
@@ -149,20 +149,20 @@ def test_a_forked_process_can_draw():
 
     process = context.Process(target=child)
     process.start()
-    there = queue.get(timeout=60)
+    from_child = queue.get(timeout=60)
     process.join()
-    np.testing.assert_array_equal(there, here.numpy())
+    np.testing.assert_array_equal(from_child, original.numpy())
 
 
 def test_the_image_turns_with_the_ego():
     boxes = traffic()
     pose = torch.tensor([[3.0, -2.0, 0.4]]).expand(len(boxes), -1)
     motion = torch.tensor([[120.0, 45.0, -2.1]]).expand(len(boxes), -1)
-    here = draw_vehicles(pose, boxes, everything(boxes), CONFIG)
-    elsewhere = draw_vehicles(
+    original = draw_vehicles(pose, boxes, everything(boxes), CONFIG)
+    transformed = draw_vehicles(
         to_world(pose, motion), to_world(boxes, motion[:, None]), everything(boxes), CONFIG
     )
-    torch.testing.assert_close(elsewhere, here, atol=2e-4, rtol=0)
+    torch.testing.assert_close(transformed, original, atol=2e-4, rtol=0)
 
 
 def test_gradients_of_boxes():

@@ -23,9 +23,9 @@ def random_points(count=200, inside=False, seed=0):
 
 def test_mass_inside_is_conserved():
     mass, ahead, left, image = random_points(inside=True)
-    found = splat(mass, ahead, left, image, IMAGES, CONFIG).sum((1, 2))
+    result = splat(mass, ahead, left, image, IMAGES, CONFIG).sum((1, 2))
     expected = torch.stack([mass[image == k].sum() for k in range(IMAGES)])
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_mass_outside_is_dropped():
@@ -39,9 +39,9 @@ def test_splatting_is_the_adjoint_of_sampling():
     mass, ahead, left, image = random_points()
     generator = torch.Generator().manual_seed(1)
     other = torch.randn(IMAGES, CONFIG.rows, CONFIG.columns, generator=generator).double()
-    there = (splat(mass, ahead, left, image, IMAGES, CONFIG) * other).sum()
-    seen = sample(other[image][:, None], ahead[:, None, None], left[:, None, None], CONFIG)
-    torch.testing.assert_close(there, (mass * seen[:, 0, 0, 0]).sum())
+    splat_product = (splat(mass, ahead, left, image, IMAGES, CONFIG) * other).sum()
+    samples = sample(other[image][:, None], ahead[:, None, None], left[:, None, None], CONFIG)
+    torch.testing.assert_close(splat_product, (mass * samples[:, 0, 0, 0]).sum())
 
 
 def test_no_displacement_changes_nothing():

@@ -13,12 +13,12 @@ NOISE = TrackNoise(position_m=0.1, heading_rad=0.01, speed_mps=0.3)
 def tracks(batch=400, slots=8, frames=4, speed_mps=10.0):
     states = torch.zeros(batch, slots, frames, 4)
     states[..., 3] = speed_mps
-    there = torch.ones(batch, slots, frames, dtype=torch.bool)
-    return Tracks(states, there, torch.ones(batch, slots, 2), torch.arange(slots).repeat(batch, 1))
+    valid = torch.ones(batch, slots, frames, dtype=torch.bool)
+    return Tracks(states, valid, torch.ones(batch, slots, 2), torch.arange(slots).repeat(batch, 1))
 
 
-def noise_of(seed=0, noise=NOISE, **given):
-    exact = tracks(**given)
+def noise_of(seed=0, noise=NOISE, **values):
+    exact = tracks(**values)
     return noise.add_noise(exact, torch.Generator().manual_seed(seed)).states - exact.states
 
 

@@ -160,9 +160,9 @@ def test_uncertainty_costs_where_replicas_disagree(dense):
     free, _ = cost_of(tokens(), dense, PlanningConfig())
     priced, _ = cost_of(tokens(), dense, PlanningConfig(uncertainty_weight=2.0))
     assert (priced >= free).all() and (priced - free).max() > 1e-2
-    with pytest.raises(InputError, match="has no dropout, so its replicas would be alike"):
+    with pytest.raises(InputError, match="has no dropout, so its replicas would be equal"):
         cost_of(tokens(dropout=0.0), dense, PlanningConfig(uncertainty_weight=2.0))
-    with pytest.raises(InputError, match="learned nothing"):
+    with pytest.raises(InputError, match="is not a learned model"):
         cost_of(RecordedSource(tracks_spec(SEEN)), dense, PlanningConfig(uncertainty_weight=1.0))
 
 

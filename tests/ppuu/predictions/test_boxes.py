@@ -22,9 +22,9 @@ QUESTIONS = ["vehicle_mass", "vehicle_momentum"]
 CAR = (4.5, 1.8)
 
 
-def asked(rollout, mask, question="vehicle_mass"):
-    found = getattr(rollout.prediction, question)(mask, rollout.ego)
-    return torch.stack(found, dim=-1) if question == "vehicle_moments" else found
+def query(rollout, mask, question="vehicle_mass"):
+    result = getattr(rollout.prediction, question)(mask, rollout.ego)
+    return torch.stack(result, dim=-1) if question == "vehicle_moments" else result
 
 
 def one_box_each(count, turn, sizes_m, seed=0):
@@ -50,12 +50,12 @@ def relative_errors(turn, sizes_m, count=250):
     """Of the masses under random masks, in units of the boxes' areas."""
     rollout, boxes = one_box_each(count, turn, sizes_m)
     mask = random_masks(rollout.ego, masks=1)
-    found = asked(rollout, mask).flatten()
+    result = query(rollout, mask).flatten()
     expected = torch.tensor(
         [exact_mass(box, sizes) for box, sizes in zip(boxes, mask.sizes_m[:, 0, 0, 0], strict=True)]
     ).double()
     assert (expected > 1.0).sum() > 20
-    return (found - expected) / boxes[:, 3:].prod(1)
+    return (result - expected) / boxes[:, 3:].prod(1)
 
 
 CARS, LORRIES = ((3.8, 1.6), (5.2, 2.1)), ((8.0, 2.3), (16.0, 2.6))
@@ -79,15 +79,15 @@ def test_masses_of_turned_boxes_are_exact_to_a_share_of_their_area(sizes_m, turn
 def test_a_box_wholly_under_the_mask_weighs_its_area(turn):
     rollout = rollout_among([(1.0, -0.3, turn, *CAR)])
     mask = EgoMask.of(rollout.ego, 6.0, 1.0, 1.0, 6.0, 1.0)
-    assert float(asked(rollout, mask)) == pytest.approx(4.5 * 1.8, abs=1e-12)
+    assert float(query(rollout, mask)) == pytest.approx(4.5 * 1.8, abs=1e-12)
 
 
 def test_masses_add_up_over_boxes():
     boxes = [(2.0, 1.0, 0.2, *CAR), (-4.0, -1.0, 0.1, *CAR), (2.5, 1.2, 0.0, *CAR)]
     mask = random_masks(rollout_among().ego)
-    alone = sum(asked(rollout_among([box]), mask) for box in boxes)
-    torch.testing.assert_close(asked(rollout_among(boxes), mask), alone)
-    assert (asked(rollout_among(), mask) == 0).all()
+    alone = sum(query(rollout_among([box]), mask) for box in boxes)
+    torch.testing.assert_close(query(rollout_among(boxes), mask), alone)
+    assert (query(rollout_among(), mask) == 0).all()
 
 
 def test_momentum_is_mass_times_speed_along_the_egos_heading():
@@ -95,7 +95,7 @@ def test_momentum_is_mass_times_speed_along_the_egos_heading():
     mask = random_masks(rollout_among().ego)
     for turn, share in ((0.0, 1.0), (math.pi, -1.0), (0.5 * math.pi, 0.0), (0.3, math.cos(0.3))):
         rollout = rollout_among([(*generic[:2], turn, *CAR)], speed_mps=[7.0])
-        mass, momentum = (asked(rollout, mask, question) for question in QUESTIONS)
+        mass, momentum = (query(rollout, mask, question) for question in QUESTIONS)
         torch.testing.assert_close(momentum, 7.0 * share * mass)
         assert (mass > 0.1).any()
 
@@ -110,7 +110,7 @@ def test_gradients_by_the_ego_the_masks_and_the_boxes(question, own):
 
     def value(states, sizes, boxes):
         prediction = replace(rollout.prediction, states=boxes)
-        return asked(
+        return query(
             replace(rollout, states=states, prediction=prediction),
             EgoMask.from_sizes(sizes),
             question,
@@ -125,8 +125,8 @@ def test_boxes_of_float32_get_gradients_too():
     rollout = crowd()
     states = rollout.prediction.states.clone().requires_grad_()
     moved = replace(rollout, prediction=replace(rollout.prediction, states=states))
-    mass = asked(moved, random_masks(rollout.ego))
-    torch.testing.assert_close(mass, asked(rollout, random_masks(rollout.ego)))
+    mass = query(moved, random_masks(rollout.ego))
+    torch.testing.assert_close(mass, query(rollout, random_masks(rollout.ego)))
     mass.sum().backward()
     assert states.grad.abs().max() > 0.1
 
@@ -152,7 +152,7 @@ def test_gradients_do_not_depend_on_how_states_lie_in_memory(order):
     gradients = []
     for states in (rollout.states, rollout.states.permute(order).contiguous().permute(order)):
         states = states.detach().requires_grad_()
-        mass = asked(replace(rollout, states=states), mask)
+        mass = query(replace(rollout, states=states), mask)
         gradients.append(torch.autograd.grad(mass.square().sum(), states)[0])
     torch.testing.assert_close(*gradients, atol=0, rtol=0)
 
@@ -169,9 +169,9 @@ def test_candidates_share_one_prediction():
     )
     own = replace(rollout, prediction=copied)
     for question in QUESTIONS:
-        shared = asked(rollout, mask, question)
+        shared = query(rollout, mask, question)
         assert shared.shape == (3, 4, 2, 2, 3)
-        torch.testing.assert_close(shared, asked(own, mask, question), atol=0, rtol=0)
+        torch.testing.assert_close(shared, query(own, mask, question), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["compiled", "tensors"])
@@ -180,7 +180,7 @@ def test_a_row_does_not_depend_on_the_others(dtype):
     mask = random_masks(rollout.ego)
     prediction = rollout.prediction
     for question in QUESTIONS:
-        together = asked(rollout, mask, question)
+        together = query(rollout, mask, question)
         for row in range(6):
             one = slice(row, row + 1)
             alone = replace(
@@ -188,8 +188,8 @@ def test_a_row_does_not_depend_on_the_others(dtype):
                 valid=prediction.valid[one], pose=prediction.pose[one],
             )  # fmt: skip
             ego = EgoPath(rollout.states[one], rollout.size_m[one])
-            found = getattr(alone, question)(EgoMask.from_sizes(mask.sizes_m[one]), ego)
-            torch.testing.assert_close(found[0], together[row], atol=1e-12, rtol=0)
+            result = getattr(alone, question)(EgoMask.from_sizes(mask.sizes_m[one]), ego)
+            torch.testing.assert_close(result[0], together[row], atol=1e-12, rtol=0)
 
 
 def test_the_order_of_slots_does_not_matter():
@@ -203,8 +203,8 @@ def test_the_order_of_slots_does_not_matter():
     )
     mask = random_masks(rollout.ego)
     for question in QUESTIONS:
-        found = asked(replace(rollout, prediction=shuffled), mask, question)
-        torch.testing.assert_close(found, asked(rollout, mask, question))
+        result = query(replace(rollout, prediction=shuffled), mask, question)
+        torch.testing.assert_close(result, query(rollout, mask, question))
     torch.testing.assert_close(shuffled.disagreement(), rollout.prediction.disagreement())
 
 
@@ -217,8 +217,8 @@ def test_free_slots_weigh_nothing_whatever_they_hold(dtype):
     other = replace(prediction, states=torch.where(free, 104.0, prediction.states))
     mask = random_masks(rollout.ego)
     for question in QUESTIONS:
-        found = asked(replace(rollout, prediction=other), mask, question)
-        torch.testing.assert_close(found, asked(rollout, mask, question), atol=0, rtol=0)
+        result = query(replace(rollout, prediction=other), mask, question)
+        torch.testing.assert_close(result, query(rollout, mask, question), atol=0, rtol=0)
     torch.testing.assert_close(other.disagreement(), prediction.disagreement())
 
 
@@ -237,7 +237,7 @@ def test_moving_and_turning_the_world_changes_nothing():
     )
     mask = random_masks(rollout.ego)
     for question in QUESTIONS:
-        torch.testing.assert_close(asked(moved, mask, question), asked(rollout, mask, question))
+        torch.testing.assert_close(query(moved, mask, question), query(rollout, mask, question))
     torch.testing.assert_close(moved.prediction.disagreement(), prediction.disagreement())
     torch.testing.assert_close(
         moved.prediction.outside_view_m(moved.ego), prediction.outside_view_m(rollout.ego)
@@ -253,10 +253,10 @@ def test_replicas_disagree_by_their_variance_in_square_metres():
     states.requires_grad_()
     valid = torch.tensor([[True, True, False]])
     prediction = replace(rollout.prediction, states=states, valid=valid)
-    found = prediction.disagreement()
-    assert found.shape == (1, 1, 1)
-    assert float(found.detach()) == pytest.approx(0.5 * (2.0 + 0.5))
-    found.sum().backward()
+    result = prediction.disagreement()
+    assert result.shape == (1, 1, 1)
+    assert float(result.detach()) == pytest.approx(0.5 * (2.0 + 0.5))
+    result.sum().backward()
     assert states.grad[0, 0, 1, 0, 0, 0] == pytest.approx(1.0)
     nothing_there = replace(prediction, valid=torch.zeros_like(valid))
     assert float(nothing_there.disagreement().detach()) == 0.0
@@ -295,14 +295,14 @@ def test_momentum_images_are_coverage_times_velocity_seen_from_the_pose():
     rollout = rollout_among([(6.0, 1.0, 0.4, *CAR)], speed_mps=[5.0], dtype=torch.float32)
     poses = torch.tensor([[[0.5, 0.2, 0.1]]])
     cover = rollout.prediction.vehicle_images(poses)
-    found = rollout.prediction.vehicle_momentum_images(poses)
+    result = rollout.prediction.vehicle_momentum_images(poses)
     ahead, left = 5.0 * math.cos(0.4 - 0.1), 5.0 * math.sin(0.4 - 0.1)
     assert cover.sum() > 10
-    torch.testing.assert_close(found[:, :, :, :, 0], ahead * cover, atol=1e-5, rtol=0)
-    torch.testing.assert_close(found[:, :, :, :, 1], left * cover, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result[:, :, :, :, 0], ahead * cover, atol=1e-5, rtol=0)
+    torch.testing.assert_close(result[:, :, :, :, 1], left * cover, atol=1e-5, rtol=0)
 
 
-def seen(batch=2, slots=6, raster=TINY, images=True) -> Observation:
+def make_observation(batch=2, slots=6, raster=TINY, images=True) -> Observation:
     """Some history."""
     generator = torch.Generator().manual_seed(3)
     rows, columns = (raster.rows, raster.columns) if images else (0, 0)
@@ -322,7 +322,7 @@ def seen(batch=2, slots=6, raster=TINY, images=True) -> Observation:
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
 def test_the_next_observation_shows_the_boxes_from_the_ego(own):
     rollout = crowd(rows=2, candidates=3, own=own, road=ROAD, raster=TINY)
-    prediction, history = rollout.prediction, seen().repeat(3)
+    prediction, history = rollout.prediction, make_observation().repeat(3)
     ego = rollout.states[:, :, 1].flatten(0, 1).requires_grad_()
     then = prediction.next_observation(history, ego, time=1, sample=1)
     states = prediction.states[:, :, 1, 1].expand(-1, 3, -1, -1).flatten(0, 1)
@@ -346,7 +346,9 @@ def test_the_next_observation_shows_the_boxes_from_the_ego(own):
 
 def test_without_images_the_next_observation_draws_none():
     rollout = crowd(rows=2, raster=TINY)
-    then = rollout.prediction.next_observation(seen(images=False), rollout.states[:, 0, 0], time=0)
+    then = rollout.prediction.next_observation(
+        make_observation(images=False), rollout.states[:, 0, 0], time=0
+    )
     assert then.images.shape == (2, 3, 3, 0, 0)
     torch.testing.assert_close(then.tracks.now, rollout.prediction.states[:, 0, 0, 0])
 
@@ -366,9 +368,9 @@ def test_errors_along_and_across_the_true_heading_by_hand():
     prediction = replace(rollout.prediction, states=states)
     valid = torch.tensor([[[True], [True], [False]]])
     target = Target(torch.zeros(1, 1, 4), true, valid)
-    found = prediction.errors(target)
-    assert set(found) == {"along_m", "across_m"}
-    along, across = found["along_m"], found["across_m"]
+    result = prediction.errors(target)
+    assert set(result) == {"along_m", "across_m"}
+    along, across = result["along_m"], result["across_m"]
     assert along.value.shape == (1, 2, 1, 3)
     torch.testing.assert_close(along.value[0, 0, 0, :2], torch.tensor([1.0, 0.5]))
     torch.testing.assert_close(across.value[0, 0, 0, :2], torch.tensor([0.5, -1.0]))
@@ -399,27 +401,27 @@ def test_errors_turn_with_the_vehicles():
     tracks = truth.prediction.states[:, 0, 0].transpose(1, 2)
     ego = truth.states[:, 0]
     valid = torch.ones(tracks.shape[:3], dtype=torch.bool)
-    here = rollout.prediction.errors(Target(ego, tracks, valid))
+    original = rollout.prediction.errors(Target(ego, tracks, valid))
     origin = torch.tensor([30.0, -20.0, 1.3], dtype=torch.float64)
     moved = replace(rollout.prediction, states=to_world(rollout.prediction.states, origin))
     target = Target(to_world(ego, origin), to_world(tracks, origin), valid)
-    there = moved.errors(target)
+    transformed = moved.errors(target)
     off = rollout.prediction.states[:, 0, ..., :2] - tracks.transpose(1, 2)[:, None, ..., :2]
     own = rotate(off, -tracks.transpose(1, 2)[:, None, ..., 2])
     for number, name in enumerate(("along_m", "across_m")):
-        torch.testing.assert_close(here[name].value, own[..., number])
-        torch.testing.assert_close(there[name].value, here[name].value)
-        torch.testing.assert_close(there[name].weight, here[name].weight)
+        torch.testing.assert_close(original[name].value, own[..., number])
+        torch.testing.assert_close(transformed[name].value, original[name].value)
+        torch.testing.assert_close(transformed[name].weight, original[name].weight)
 
 
 def test_outlines_are_the_boxes():
     rollout = crowd(rows=2, samples=2, time=2)
     prediction = rollout.prediction
-    found = prediction.outlines(1, 1, 0)
+    result = prediction.outlines(1, 1, 0)
     valid = prediction.valid[1]
-    assert found.shape == (int(valid.sum()), 5)
-    torch.testing.assert_close(found[:, :3], prediction.states[1, 0, 1, 0, valid, :3])
-    torch.testing.assert_close(found[:, 3:], prediction.size_m[1, valid])
+    assert result.shape == (int(valid.sum()), 5)
+    torch.testing.assert_close(result[:, :3], prediction.states[1, 0, 1, 0, valid, :3])
+    torch.testing.assert_close(result[:, 3:], prediction.size_m[1, valid])
 
 
 def test_times_one_by_one_make_the_whole():
@@ -433,9 +435,9 @@ def test_times_one_by_one_make_the_whole():
     for time, part in enumerate(parts):
         now = slice(time, time + 1)
         ego = EgoPath(rollout.states[:, :, now], rollout.size_m)
-        found = part.vehicle_momentum(EgoMask.from_sizes(mask.sizes_m[:, :, now]), ego)
+        result = part.vehicle_momentum(EgoMask.from_sizes(mask.sizes_m[:, :, now]), ego)
         torch.testing.assert_close(
-            found, asked(rollout, mask, "vehicle_momentum")[:, :, :, now], atol=0, rtol=0
+            result, query(rollout, mask, "vehicle_momentum")[:, :, :, now], atol=0, rtol=0
         )
 
 
@@ -443,11 +445,11 @@ def test_times_one_by_one_make_the_whole():
 def test_samples_of_several_predictions_are_interleaved(count):
     one, other = crowd(samples=3).prediction, crowd(samples=3, seed=0).prediction
     other = replace(other, states=other.states + 1000.0)
-    found = BoxPrediction.interleave([one, other], count)
-    assert found.samples == count
+    result = BoxPrediction.interleave([one, other], count)
+    assert result.samples == count
     for sample in range(count):
         expected = (one, other)[sample % 2].states[:, :, sample // 2]
-        torch.testing.assert_close(found.states[:, :, sample], expected)
+        torch.testing.assert_close(result.states[:, :, sample], expected)
 
 
 def test_metres_outside_the_view_by_hand():

@@ -34,19 +34,19 @@ def drawn_towards(prior, momentum, mass):
 def test_by_hand(drawn):
     """6 and 8 m/s in the ego's lane, 11 m/s beside it, 30 m/s far ahead."""
     beside = drawn_towards(OWN, (6 + 8 + 11) * AREA, 3 * AREA)
-    found = speed(
+    result = speed(
         (8.0, 0.3, 0.0, 6.0), (-9.0, -0.2, 0.0, 8.0), (1.0, LANE_M, 0.0, 11.0),
         (60.0, 0.0, 0.0, 30.0), drawn=drawn,
     )  # fmt: skip
-    assert found == pytest.approx(drawn_towards(beside, (6 + 8) * AREA, 2 * AREA), abs=0.02)
-    assert found == pytest.approx(7.0, abs=0.25)
+    assert result == pytest.approx(drawn_towards(beside, (6 + 8) * AREA, 2 * AREA), abs=0.02)
+    assert result == pytest.approx(7.0, abs=0.25)
 
 
 @pytest.mark.parametrize("drawn", [False, True], ids=["boxes", "images"])
 def test_an_empty_lane_has_the_speed_of_adjacent_lanes(drawn):
-    found = speed((5.0, LANE_M, 0.0, 5.0), (-3.0, -LANE_M, 0.0, 5.0), drawn=drawn)
-    assert found == pytest.approx(drawn_towards(OWN, 10 * AREA, 2 * AREA), abs=0.05)
-    assert found == pytest.approx(5.0, abs=0.5)
+    result = speed((5.0, LANE_M, 0.0, 5.0), (-3.0, -LANE_M, 0.0, 5.0), drawn=drawn)
+    assert result == pytest.approx(drawn_towards(OWN, 10 * AREA, 2 * AREA), abs=0.05)
+    assert result == pytest.approx(5.0, abs=0.5)
 
 
 @pytest.mark.parametrize("drawn", [False, True], ids=["boxes", "images"])
@@ -71,11 +71,11 @@ def test_it_is_continuous_when_a_vehicle_leaves_the_lane(drawn):
         [(9.0, 0.0, 0.0, *CAR)], [(0.0, -left, 0.0, OWN) for left in y], speed_mps=[3.0],
         drawn=drawn,
     )  # fmt: skip
-    found = rollout.lane_speed_mps.flatten()
-    assert found[0] == pytest.approx(3.0, abs=0.2)
-    assert found[-1] == pytest.approx(OWN)
-    assert (found.diff() > -1e-3).all()
-    assert found.diff().max() < 0.7
+    result = rollout.lane_speed_mps.flatten()
+    assert result[0] == pytest.approx(3.0, abs=0.2)
+    assert result[-1] == pytest.approx(OWN)
+    assert (result.diff() > -1e-3).all()
+    assert result.diff().max() < 0.7
 
 
 def test_it_is_continuous_when_a_vehicle_falls_back():
@@ -83,10 +83,10 @@ def test_it_is_continuous_when_a_vehicle_falls_back():
     rollout = rollout_among(
         [(0.0, 0.0, 0.0, *CAR)], [(ahead, 0.0, 0.0, OWN) for ahead in x], speed_mps=[3.0]
     )
-    found = rollout.lane_speed_mps.flatten()
-    assert found[0] < 3.2 and found[-1] == OWN
-    assert (found.diff() >= 0).all()
-    assert found.diff().max() < 0.7
+    result = rollout.lane_speed_mps.flatten()
+    assert result[0] < 3.2 and result[-1] == OWN
+    assert (result.diff() >= 0).all()
+    assert result.diff().max() < 0.7
 
 
 def test_oncoming_vehicles_count_negatively_and_crossing_ones_not():
@@ -102,18 +102,18 @@ def test_the_lane_is_that_of_the_ego_at_each_time():
         [(0.0, 0.0, 0.0, OWN), (0.0, 0.5 * LANE_M, 0.0, OWN), (0.0, LANE_M, 0.0, OWN)],
         speed_mps=[4.0, 14.0],
     )
-    found = rollout.lane_speed_mps.flatten()
-    assert found[0] < 5 and found[2] > 13
-    assert found[1] == pytest.approx(9.0, abs=0.2)
+    result = rollout.lane_speed_mps.flatten()
+    assert result[0] < 5 and result[2] > 13
+    assert result[1] == pytest.approx(9.0, abs=0.2)
 
 
 def test_samples_are_averaged_and_candidates_are_not():
     rollout = crowd(rows=3, candidates=4, samples=5, time=2)
-    found = lane_speed_mps(rollout.prediction, rollout.ego)
-    assert found.shape == (3, 4, 2)
+    result = lane_speed_mps(rollout.prediction, rollout.ego)
+    assert result.shape == (3, 4, 2)
     again = rollout.prediction.interleave([rollout.prediction] * 2, 10)
-    torch.testing.assert_close(lane_speed_mps(again, rollout.ego), found)
-    assert (found[:, 0] - found[:, 1]).abs().max() > 0.1
+    torch.testing.assert_close(lane_speed_mps(again, rollout.ego), result)
+    assert (result[:, 0] - result[:, 1]).abs().max() > 0.1
 
 
 def test_it_has_no_gradient():

@@ -43,9 +43,9 @@ def test_gradients_at_the_corners_are_the_heights_there(half):
     centre, extent = (0.5 * (ends[1:] + ends[:-1])).requires_grad_(), ends[1:] - ends[:-1]
     sizes = [torch.full_like(extent, size) for size in (half, 2.0, 1.0)]
     mass = interval_mass(centre, extent, *sizes)
-    (found,) = torch.autograd.grad(mass.sum(), centre)
+    (result,) = torch.autograd.grad(mass.sum(), centre)
     heights = trapezoid(ends.numpy(), half, 2.0, 1.0)
-    torch.testing.assert_close(found, torch.from_numpy(heights[1:] - heights[:-1]))
+    torch.testing.assert_close(result, torch.from_numpy(heights[1:] - heights[:-1]))
 
 
 def test_an_edge_without_a_fade_has_finite_masses_and_gradients():

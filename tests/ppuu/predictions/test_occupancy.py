@@ -52,7 +52,7 @@ def test_masses_are_sums_over_all_pixels(dtype):
     grid = SMALL.pixel_centres_m(dtype=dtype)
     flat = torch.cat([grid, torch.zeros_like(grid[..., :1])], -1)
     momentum = momentum_of(prediction)
-    found = questions(prediction, mask, rollout.ego)
+    result = questions(prediction, mask, rollout.ego)
     for b in range(2):
         world = to_world(flat, prediction.pose[b, 0, 0])
         own = to_local(world, rollout.states[b, 0, 0, :3])
@@ -77,7 +77,7 @@ def test_masses_are_sums_over_all_pixels(dtype):
             for name, image in images.items():
                 expected = (weight * image).sum((-2, -1))
                 torch.testing.assert_close(
-                    found[name][b, 0, :, 0, m], expected, atol=1e-4, rtol=1e-4
+                    result[name][b, 0, :, 0, m], expected, atol=1e-4, rtol=1e-4
                 )
 
 
@@ -89,25 +89,25 @@ def test_masses_are_linear_in_the_images():
         one.pose, one.raster, 2 * one.vehicles - 3 * two.vehicles, 2 * one.road - 3 * two.road,
         RasterizedMotion(lambda: 2 * momentum_of(one) - 3 * momentum_of(two)),
     )  # fmt: skip
-    found = questions(mixed, mask, rollout.ego)
+    result = questions(mixed, mask, rollout.ego)
     first = questions(one, mask, rollout.ego)
     second = questions(replace(two, pose=one.pose), mask, rollout.ego)
-    for name in found:
-        torch.testing.assert_close(found[name], 2 * first[name] - 3 * second[name])
+    for name in result:
+        torch.testing.assert_close(result[name], 2 * first[name] - 3 * second[name])
 
 
 def test_an_empty_image_weighs_nothing():
     rollout = rollout_among(drawn=True)
-    found = questions(rollout.prediction, random_masks(rollout.ego), rollout.ego)
-    assert all((value == 0).all() for value in found.values())
+    result = questions(rollout.prediction, random_masks(rollout.ego), rollout.ego)
+    assert all((value == 0).all() for value in result.values())
 
 
 def test_a_drawn_box_under_the_mask_weighs_its_area():
     rollout = rollout_among([(1.0, -0.3, 0.0, 4.5, 1.8)], speed_mps=[6.0], drawn=True)
     mask = EgoMask.of(rollout.ego, 6.0, 1.0, 1.0, 3.0, 1.0)
-    found = questions(rollout.prediction, mask, rollout.ego)
-    assert float(found["mass"]) == pytest.approx(4.5 * 1.8, abs=1e-9)
-    assert float(found["momentum"]) == pytest.approx(4.5 * 1.8 * 6.0, abs=1e-9)
+    result = questions(rollout.prediction, mask, rollout.ego)
+    assert float(result["mass"]) == pytest.approx(4.5 * 1.8, abs=1e-9)
+    assert float(result["momentum"]) == pytest.approx(4.5 * 1.8 * 6.0, abs=1e-9)
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
@@ -148,8 +148,8 @@ def test_an_ego_outside_the_images_meets_nothing(far):
         prediction = replace(rollout.prediction, vehicles=images)
         return prediction.vehicle_mass(mask, EgoPath(states, rollout.size_m))
 
-    for found in value_and_gradients(value, (away, rollout.prediction.vehicles)):
-        assert (found == 0).all()
+    for result in value_and_gradients(value, (away, rollout.prediction.vehicles)):
+        assert (result == 0).all()
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 4, 3), (1, 0, 2, 3, 4)])
@@ -157,10 +157,10 @@ def test_gradients_do_not_depend_on_how_masks_lie_in_memory(order):
     rollout = random_images(rows=3, candidates=2, dtype=torch.float32)
     sizes = random_masks(rollout.ego).sizes_m
     gradients = []
-    for given in (sizes, sizes.permute(order).contiguous().permute(order)):
-        given = given.detach().requires_grad_()
-        mass = rollout.prediction.vehicle_mass(EgoMask.from_sizes(given), rollout.ego)
-        gradients.append(torch.autograd.grad(mass.square().sum(), given)[0])
+    for values in (sizes, sizes.permute(order).contiguous().permute(order)):
+        values = values.detach().requires_grad_()
+        mass = rollout.prediction.vehicle_mass(EgoMask.from_sizes(values), rollout.ego)
+        gradients.append(torch.autograd.grad(mass.square().sum(), values)[0])
     torch.testing.assert_close(*gradients, atol=0, rtol=0)
 
 
@@ -194,9 +194,9 @@ def test_a_row_does_not_depend_on_the_others(dtype):
             prediction.road[one], RasterizedMotion(lambda one=one: momentum[one]),
         )  # fmt: skip
         ego = EgoPath(rollout.states[one], rollout.size_m[one])
-        found = questions(alone, EgoMask.from_sizes(mask.sizes_m[one]), ego)
-        for name in found:
-            torch.testing.assert_close(found[name][0], together[name][row], atol=1e-11, rtol=0)
+        result = questions(alone, EgoMask.from_sizes(mask.sizes_m[one]), ego)
+        for name in result:
+            torch.testing.assert_close(result[name][0], together[name][row], atol=1e-11, rtol=0)
 
 
 def test_moving_and_turning_the_world_changes_nothing():
@@ -205,21 +205,21 @@ def test_moving_and_turning_the_world_changes_nothing():
     prediction, mask = rollout.prediction, random_masks(rollout.ego)
     moved = replace(prediction, pose=to_world(prediction.pose, origin))
     ego = EgoPath(to_world(rollout.states, origin), rollout.size_m)
-    here, there = questions(prediction, mask, rollout.ego), questions(moved, mask, ego)
-    for name in here:
-        torch.testing.assert_close(here[name], there[name])
+    original, transformed = questions(prediction, mask, rollout.ego), questions(moved, mask, ego)
+    for name in original:
+        torch.testing.assert_close(original[name], transformed[name])
     torch.testing.assert_close(prediction.outside_view_m(rollout.ego), moved.outside_view_m(ego))
 
 
 def test_replicas_disagree_by_the_variance_of_their_pixels():
     rollout = random_images(samples=4)
     vehicles = rollout.prediction.vehicles.clone().requires_grad_()
-    found = replace(rollout.prediction, vehicles=vehicles).disagreement()
+    result = replace(rollout.prediction, vehicles=vehicles).disagreement()
     mean = vehicles.mean(2, keepdim=True)
     expected = ((vehicles - mean) ** 2).sum(2) / 3
-    torch.testing.assert_close(found, expected.mean((-2, -1)))
-    assert found.shape == (2, 1, 2)
-    found.sum().backward()
+    torch.testing.assert_close(result, expected.mean((-2, -1)))
+    assert result.shape == (2, 1, 2)
+    result.sum().backward()
     assert vehicles.grad.abs().max() > 0
 
 
@@ -268,9 +268,9 @@ def test_images_from_elsewhere_are_warped():
     torch.testing.assert_close(vehicles[..., 3:, 2:], prediction.vehicles[..., :-3, :-2])
     torch.testing.assert_close(moving[..., 3:, 2:], momentum_of(prediction)[..., :-3, :-2])
     torch.testing.assert_close(road[..., 3:, 2:], prediction.road[..., :-3, :-2])
-    for found in (vehicles, moving):
-        torch.testing.assert_close(found[..., :3, :], torch.zeros_like(found[..., :3, :]))
-        torch.testing.assert_close(found[..., :2], torch.zeros_like(found[..., :2]))
+    for result in (vehicles, moving):
+        torch.testing.assert_close(result[..., :3, :], torch.zeros_like(result[..., :3, :]))
+        torch.testing.assert_close(result[..., :2], torch.zeros_like(result[..., :2]))
     edge = prediction.road[..., :1, :-2].expand(*road.shape[:-2], 3, -1)
     torch.testing.assert_close(road[..., :3, 2:], edge)
 
@@ -289,7 +289,7 @@ def test_velocities_turn_with_the_view():
     torch.testing.assert_close(moving[..., 1, :, :], -turned[..., 0, :, :])
 
 
-def seen(batch=3, slots=6) -> Observation:
+def make_observation(batch=3, slots=6) -> Observation:
     generator = torch.Generator().manual_seed(3)
     return Observation(
         torch.rand(batch, 3, 3, TINY.rows, TINY.columns, generator=generator),
@@ -310,7 +310,7 @@ def test_the_next_observation_is_the_one_of_the_boxes_that_were_drawn():
     for time in range(2):
         ego = rollout.states[:, 0, time]
         by_boxes, by_images = (
-            kind.next_observation(seen(), ego, time, sample=1)
+            kind.next_observation(make_observation(), ego, time, sample=1)
             for kind in (rollout.prediction, drawn)
         )
         assert by_images.images[:, -1, VEHICLES].sum() > 10
@@ -325,7 +325,7 @@ def test_each_candidate_sees_the_images_from_where_it_is(own):
     rollout = random_images(candidates=3, own=own, raster=TINY, dtype=torch.float32)
     prediction = rollout.prediction
     ego = rollout.states[:, :, 1].flatten(0, 1).requires_grad_()
-    history = seen(batch=2).repeat(3)
+    history = make_observation(batch=2).repeat(3)
     then = prediction.next_observation(history, ego, time=1, sample=2)
     torch.testing.assert_close(then.ego[:, -1], ego)
     torch.testing.assert_close(then.images[:, :2], history.images[:, 1:])
@@ -352,16 +352,16 @@ def test_errors_of_coverage_by_hand():
     step = torch.tensor([2, 0])
     images = ImageTarget(truth.vehicles[:, 0, 0], truth.road[:, 0, 0, step], step)
     target = Target(rollout.states[:, 0], images=images)
-    found = prediction.errors(target)
-    assert set(found) == {"vehicles", "road"}
+    result = prediction.errors(target)
+    assert set(result) == {"vehicles", "road"}
     expected = prediction.vehicles[:, 0] - truth.vehicles[:, 0, :1]
-    torch.testing.assert_close(found["vehicles"].value, expected.flatten(3))
-    torch.testing.assert_close(found["vehicles"].mean(), expected.mean())
-    squared = found["vehicles"].value.square()
-    torch.testing.assert_close(found["vehicles"].mean(squared), expected.square().mean())
+    torch.testing.assert_close(result["vehicles"].value, expected.flatten(3))
+    torch.testing.assert_close(result["vehicles"].mean(), expected.mean())
+    squared = result["vehicles"].value.square()
+    torch.testing.assert_close(result["vehicles"].mean(squared), expected.square().mean())
     expected = prediction.road[:, 0, :, [2, 0]] - truth.road[:, 0, :1, [2, 0]]
-    torch.testing.assert_close(found["road"].value, expected.flatten(3))
-    torch.testing.assert_close(found["road"].mean(), expected.mean())
+    torch.testing.assert_close(result["road"].value, expected.flatten(3))
+    torch.testing.assert_close(result["road"].mean(), expected.mean())
     assert prediction.errors(Target(rollout.states[:, 0])) == {}
 
 
@@ -399,8 +399,8 @@ def test_outlines_are_runs_of_covered_pixels():
         pose, raster, image[:, None, None, None], torch.zeros(1, 1, 1, 1, 2, 20, 8),
         RasterizedMotion(lambda: torch.zeros(1, 1, 1, 1, 2, 20, 8)),
     )  # fmt: skip
-    found = prediction.outlines(0, 0, 0)
-    local = to_local(found, pose[0, 0])
+    result = prediction.outlines(0, 0, 0)
+    local = to_local(result, pose[0, 0])
     expected = torch.tensor(
         [
             [3.0, 1.5, 0.0, 4.0, 1.0], [3.0, 0.5, 0.0, 4.0, 1.0],
@@ -425,20 +425,20 @@ def test_times_one_by_one_make_the_whole():
         for time, part in enumerate(parts):
             now = slice(time, time + 1)
             ego = EgoPath(rollout.states[:, :, now], rollout.size_m)
-            found = questions(part, EgoMask.from_sizes(mask.sizes_m[:, :, now]), ego)[name]
-            torch.testing.assert_close(found, together[name][:, :, :, now])
+            result = questions(part, EgoMask.from_sizes(mask.sizes_m[:, :, now]), ego)[name]
+            torch.testing.assert_close(result, together[name][:, :, :, now])
 
 
 def test_samples_of_several_predictions_take_turns():
     one, other = random_images(samples=3).prediction, random_images(samples=3, seed=1).prediction
-    found = OccupancyPrediction.interleave([one, other], 5)
-    assert found.samples == 5
+    result = OccupancyPrediction.interleave([one, other], 5)
+    assert result.samples == 5
     for sample in range(5):
         part = (one, other)[sample % 2]
-        torch.testing.assert_close(found.vehicles[:, :, sample], part.vehicles[:, :, sample // 2])
-        torch.testing.assert_close(found.road[:, :, sample], part.road[:, :, sample // 2])
+        torch.testing.assert_close(result.vehicles[:, :, sample], part.vehicles[:, :, sample // 2])
+        torch.testing.assert_close(result.road[:, :, sample], part.road[:, :, sample // 2])
         torch.testing.assert_close(
-            momentum_of(found)[:, :, sample], momentum_of(part)[:, :, sample // 2]
+            momentum_of(result)[:, :, sample], momentum_of(part)[:, :, sample // 2]
         )
 
 

@@ -31,12 +31,12 @@ def masks(ego: EgoPath) -> EgoMask:
 
 def differences(rollout, reference, question="vehicle_mass"):
     """Root mean squares over a scene, mask by mask, for each size of a pixel."""
-    found = []
+    result = []
     for pixel_m in PIXELS_M:
         drawn = as_images(rollout, pixel_m)
         masses = getattr(drawn.prediction, question)(masks(drawn.ego), drawn.ego)
-        found.append((masses - reference).square().mean((0, 1, 2, 3)).sqrt())
-    return torch.stack(found)
+        result.append((masses - reference).square().mean((0, 1, 2, 3)).sqrt())
+    return torch.stack(result)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -44,9 +44,9 @@ def test_masses_of_images_converge_to_those_of_boxes(question):
     """To second order: half the pixel, a quarter of the difference."""
     rollout = spaced()
     reference = getattr(rollout.prediction, question)(masks(rollout.ego), rollout.ego)
-    found = differences(rollout, reference, question)
-    assert (found[0] < 0.06 * reference.abs().mean((0, 1, 2, 3))).all()
-    ratios = found[:-1] / found[1:]
+    result = differences(rollout, reference, question)
+    assert (result[0] < 0.06 * reference.abs().mean((0, 1, 2, 3))).all()
+    ratios = result[:-1] / result[1:]
     assert ((ratios > 3.3) & (ratios < 5.0)).all()
 
 
@@ -61,9 +61,9 @@ def test_masses_of_images_converge_to_the_exact_ones_of_turned_boxes():
             for number in range(2):
                 sizes = mask.sizes_m[b, c, t, number].tolist()
                 reference[b, c, 0, t, number] += exact_mass(own, sizes)
-    found = differences(rollout, reference)
-    assert (found[0] < 0.06 * reference.mean((0, 1, 2, 3))).all()
-    ratios = found[:-1] / found[1:]
+    result = differences(rollout, reference)
+    assert (result[0] < 0.06 * reference.mean((0, 1, 2, 3))).all()
+    ratios = result[:-1] / result[1:]
     assert (ratios > 2.8).all()
     boxes = prediction.vehicle_mass(mask, rollout.ego) - reference
     assert (boxes.square().mean((0, 1, 2, 3)).sqrt() < 0.01 * reference.mean((0, 1, 2, 3))).all()

@@ -48,28 +48,28 @@ def masses(channel, y, sizes, heading=0.0, turn=0.0, origin=(0.0, 0.0), **more):
 
 def test_area_off_the_road_by_hand():
     """On the road none, far off it the mask's whole area, astride the edge half of it."""
-    found = masses("offroad", [1.5 * LANE_M, -30.0, 0.0], (2.25, 0.5, 0.5, 0.9, 0.5))
+    result = masses("offroad", [1.5 * LANE_M, -30.0, 0.0], (2.25, 0.5, 0.5, 0.9, 0.5))
     area = (4.5 + 0.5) * (1.8 + 0.5)
-    assert found[0] == 0
-    assert float(found[1]) == pytest.approx(area, rel=1e-6)
-    assert float(found[2]) == pytest.approx(0.5 * area, abs=NODE_M * (4.5 + 0.5))
+    assert result[0] == 0
+    assert float(result[1]) == pytest.approx(area, rel=1e-6)
+    assert float(result[2]) == pytest.approx(0.5 * area, abs=NODE_M * (4.5 + 0.5))
 
 
 def test_the_further_off_the_road_the_more():
     y = torch.linspace(2.5, -2.5, 21).tolist()
-    found = masses("offroad", y, (2.25, 0.5, 0.5, 0.9, 0.5))
-    assert (found.diff() >= 0).all()
-    assert found[0] == 0 and found[-1] > 10
+    result = masses("offroad", y, (2.25, 0.5, 0.5, 0.9, 0.5))
+    assert (result.diff() >= 0).all()
+    assert result[0] == 0 and result[-1] > 10
 
 
 def test_the_area_of_a_line_by_hand():
     """Alone under the mask it is as long as the mask and as wide as lines are."""
     assert (masses("lanes", [0.5 * LANE_M, -30.0], (2.0, 1.0, 3.0, 0.8, 0.4)) == 0).all()
     y = (LANE_M + torch.linspace(-0.5, 0.5, 31)).tolist()
-    found = masses("lanes", y, (2.0, 1.0, 3.0, 1.2, 0.4))
+    result = masses("lanes", y, (2.0, 1.0, 3.0, 1.2, 0.4))
     expected = (4.0 + 2.0) * LINE_WIDTH_M
-    assert float(found.mean()) == pytest.approx(expected, rel=0.01)
-    torch.testing.assert_close(found, torch.full_like(found, expected), atol=0, rtol=0.06)
+    assert float(result.mean()) == pytest.approx(expected, rel=0.01)
+    torch.testing.assert_close(result, torch.full_like(result, expected), atol=0, rtol=0.06)
 
 
 @pytest.mark.parametrize("metres_per_pixel", [1.0, LANE_M / 6, 0.3, 0.2])
@@ -81,9 +81,9 @@ def test_lines_are_equally_wide_at_every_pixel_size(metres_per_pixel, drawn):
     )
     shift = LANE_M * ((torch.arange(50) + 0.5) / 50 - 0.5)
     sizes = (2.25, 0.5, 0.5, 0.0, 0.5 * LANE_M)
-    found = masses("lanes", (1.5 * LANE_M + shift).tolist(), sizes, raster=raster, drawn=drawn)
+    result = masses("lanes", (1.5 * LANE_M + shift).tolist(), sizes, raster=raster, drawn=drawn)
     area = (4.5 + 0.5) * 0.5 * LANE_M
-    assert float(found.mean()) == pytest.approx(area * LINE_WIDTH_M / LANE_M, rel=0.01)
+    assert float(result.mean()) == pytest.approx(area * LINE_WIDTH_M / LANE_M, rel=0.01)
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -92,11 +92,11 @@ def test_a_road_that_lies_elsewhere_weighs_the_same(channel, heading):
     """Up to the grid that it is stored on."""
     y = torch.linspace(-2.0, 13.0, 40).tolist()
     sizes = (2.25, 0.5, 0.5, 0.9, 0.95)
-    here = masses(channel, y, sizes, heading)
-    there = masses(channel, y, sizes, heading, turn=0.6, origin=(7.3, -2.1))
-    assert here.max() > 1
-    assert (here - there).abs().max() < NODE_M * (4.5 + 0.5)
-    assert float((here - there).mean()) == pytest.approx(0.0, abs=0.05)
+    original = masses(channel, y, sizes, heading)
+    transformed = masses(channel, y, sizes, heading, turn=0.6, origin=(7.3, -2.1))
+    assert original.max() > 1
+    assert (original - transformed).abs().max() < NODE_M * (4.5 + 0.5)
+    assert float((original - transformed).mean()) == pytest.approx(0.0, abs=0.05)
 
 
 @pytest.mark.parametrize("channel", CHANNELS)

@@ -25,11 +25,11 @@ def covered(samples=SAMPLES, time=TIME, predicted=1, seed=0):
 
 def test_uniform_motion_is_straight_ahead_at_the_seen_speed():
     motion, vehicles = UniformMotion(Seen(torch.tensor([7.0, 3.0]))), covered(predicted=2)
-    found = motion.momentum(vehicles)
-    assert found.shape == (BATCH, 2, SAMPLES, TIME, 2, 12, 6)
-    torch.testing.assert_close(found[0, ..., 0, :, :], 7.0 * vehicles[0])
-    torch.testing.assert_close(found[1, ..., 0, :, :], 3.0 * vehicles[1])
-    assert (found[..., 1, :, :] == 0).all()
+    result = motion.momentum(vehicles)
+    assert result.shape == (BATCH, 2, SAMPLES, TIME, 2, 12, 6)
+    torch.testing.assert_close(result[0, ..., 0, :, :], 7.0 * vehicles[0])
+    torch.testing.assert_close(result[1, ..., 0, :, :], 3.0 * vehicles[1])
+    assert (result[..., 1, :, :] == 0).all()
 
 
 def test_uniform_motion_is_the_same_at_all_times_and_in_all_samples():
@@ -60,17 +60,17 @@ def test_momentum_is_drawn_once_and_only_if_it_is_asked_for():
     late = [motion.at(time) for time in range(TIME)]
     whole = RasterizedMotion.concatenate(late)
     assert draw.calls == 0
-    for asked in (motion, whole, motion):
-        torch.testing.assert_close(asked.momentum(covered()), draw.drawn)
+    for one in (motion, whole, motion):
+        torch.testing.assert_close(one.momentum(covered()), draw.drawn)
     torch.testing.assert_close(late[2].momentum(covered(time=1)), draw.drawn[:, :, :, 2:3])
     assert draw.calls == 1
 
 
 def test_rasterized_samples_are_interleaved():
     draws = Drawing(0), Drawing(1)
-    found = RasterizedMotion.interleave([RasterizedMotion(draw) for draw in draws], 5)
+    result = RasterizedMotion.interleave([RasterizedMotion(draw) for draw in draws], 5)
     assert [draw.calls for draw in draws] == [0, 0]
-    momentum = found.momentum(covered(samples=5))
+    momentum = result.momentum(covered(samples=5))
     assert momentum.shape[2] == 5
     for sample in range(5):
         expected = draws[sample % 2].drawn[:, :, sample // 2]
@@ -115,16 +115,16 @@ def test_carried_pixels_have_the_velocity_that_carried_them():
     vehicles = torch.zeros(BATCH, 1, 1, 1, 12, 6)
     vehicles[0, 0, 0, 0, 3, 1], vehicles[1, 0, 0, 0, 10, 4] = 0.5, 1.0
     vehicles[0, 0, 0, 0, 11, 5] = 1.0  # where nothing was carried to
-    found = motion.momentum(vehicles)
-    assert found.shape == (BATCH, 1, 1, 1, 2, 12, 6)
+    result = motion.momentum(vehicles)
+    assert result.shape == (BATCH, 1, 1, 1, 2, 12, 6)
     # 3 m ahead and 1 m to the left in 2 s; then 2 m back.
-    first, second = found[0, 0, 0, 0, :, 3, 1], found[1, 0, 0, 0, :, 10, 4]
+    first, second = result[0, 0, 0, 0, :, 3, 1], result[1, 0, 0, 0, :, 10, 4]
     torch.testing.assert_close(first, 0.5 * torch.tensor([5.0 + 1.5, 0.5]), atol=0, rtol=0.06)
     torch.testing.assert_close(second, torch.tensor([1.0 - 1.0, 0.0]), atol=0.06, rtol=0)
     # Elsewhere the view's own speed decides.
-    torch.testing.assert_close(found[0, 0, 0, 0, :, 11, 5], torch.tensor([5.0, 0.0]))
-    found[0, 0, 0, 0, :, 3, 1] = found[1, 0, 0, 0, :, 10, 4] = found[0, 0, 0, 0, :, 11, 5] = 0.0
-    assert (found == 0).all()
+    torch.testing.assert_close(result[0, 0, 0, 0, :, 11, 5], torch.tensor([5.0, 0.0]))
+    result[0, 0, 0, 0, :, 3, 1] = result[1, 0, 0, 0, :, 10, 4] = result[0, 0, 0, 0, :, 11, 5] = 0.0
+    assert (result == 0).all()
 
 
 def random_carried(seed=0, samples=SAMPLES):
@@ -145,10 +145,10 @@ def test_times_one_by_one_make_the_whole():
 
 def test_carried_samples_take_turns():
     motions, vehicles = (random_carried(0), random_carried(1)), covered(5)
-    found = FlowMotion.interleave(motions, 5).momentum(vehicles)
+    result = FlowMotion.interleave(motions, 5).momentum(vehicles)
     for sample in range(5):
         part = motions[sample % 2].momentum(vehicles[:, :, [sample] * SAMPLES])
-        torch.testing.assert_close(found[:, :, sample], part[:, :, sample // 2])
+        torch.testing.assert_close(result[:, :, sample], part[:, :, sample // 2])
 
 
 def test_gradients_reach_the_flow():

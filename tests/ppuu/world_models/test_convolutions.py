@@ -43,18 +43,18 @@ def passes(layer, values, bfloat16):
 
 def test_in_single_precision_they_are_torchs_own(pair):
     fast, plain, values = pair
-    for found, expected in zip(
+    for result, expected in zip(
         passes(fast, values, False), passes(plain, values, False), strict=True
     ):
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+        torch.testing.assert_close(result, expected, rtol=0, atol=0)
 
 
 def test_in_bfloat16_they_differ_by_rounding_alone(pair):
     fast, plain, values = pair
     exact = passes(plain, values, False)
-    for found, expected in zip(passes(fast, values, True), exact, strict=True):
-        assert found.shape == expected.shape
-        assert (found.float() - expected).abs().max() < ROUNDING * expected.abs().max()
+    for result, expected in zip(passes(fast, values, True), exact, strict=True):
+        assert result.shape == expected.shape
+        assert (result.float() - expected).abs().max() < ROUNDING * expected.abs().max()
     learnt = passes(fast, values, True)[0]
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(fast(values), learnt)
@@ -99,8 +99,8 @@ def test_gradients_map_over_members(pair):
     together = torch.autograd.grad(torch.vmap(activated)(members).square().sum(), leaves)
     alone = [activated({name: p[k] for name, p in members.items()}) for k in range(2)]
     apart = torch.autograd.grad(sum(result.square().sum() for result in alone), leaves)
-    for found, expected in zip(together, apart, strict=True):
-        assert (found - expected).abs().max() < ROUNDING * expected.abs().max()
+    for actual, expected in zip(together, apart, strict=True):
+        assert (actual - expected).abs().max() < ROUNDING * expected.abs().max()
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

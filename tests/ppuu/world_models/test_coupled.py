@@ -78,7 +78,7 @@ def test_at_its_published_size_it_has_the_published_weights():
     """15.63 and 11.78 million are counted from the published code; exact sums by hand."""
     assert parameters() == 15_633_543
     assert parameters(latent=0) == 11_784_839
-    # Without the head that moves the ego, and with five numbers told instead of two.
+    # Without the head that moves the ego, and with five numbers as condition instead of two.
     assert parameters(ego="kinematic") == 15_633_543 - 1_509_380
     assert parameters(ego="kinematic", action="state") == 15_633_543 - 1_509_380 + 3 * 256
 
@@ -120,8 +120,8 @@ def test_images_follow_the_ego(model, batch):
     _, clip = batch
     actions = torch.tensor([-4.0, 0.02]).expand(BATCH, 3 * STEPS, 2)
     other = rollout(clip.observation.ego[:, -1], actions, 0.1)[:, None, 2::3]
-    here, there = predicted(model, clip), predicted(model, clip, path=other)
-    assert (here.vehicles - there.vehicles).abs().max() > 1e-3
+    original, transformed = predicted(model, clip), predicted(model, clip, path=other)
+    assert (original.vehicles - transformed.vehicles).abs().max() > 1e-3
     with pytest.raises(AssertionError, match="needs the ego's next state"):
         model.predict(clip.observation, 1, 1, seeded())
 
@@ -129,17 +129,17 @@ def test_images_follow_the_ego(model, batch):
 def test_the_prediction_does_not_depend_on_the_site(model, batch):
     _, clip = batch
     model.double()
-    seen = dataclasses.replace(
+    observation = dataclasses.replace(
         clip.observation,
         **{key: getattr(clip.observation, key).double() for key in ("images", "ego", "size_m")},
     )
     moved = torch.tensor([300.0, -20.0, 2.0], dtype=torch.float64)
-    there = dataclasses.replace(seen, ego=to_world(seen.ego, moved))
+    transformed = dataclasses.replace(observation, ego=to_world(observation.ego, moved))
     path = path_of(clip).double()
     torch.manual_seed(0)
     noise = torch.randn(BATCH, 2, STEPS, model.spec.latent, dtype=torch.float64)
-    first = model.rollout(seen, noise, path)
-    second = model.rollout(there, noise, to_world(path, moved))
+    first = model.rollout(observation, noise, path)
+    second = model.rollout(transformed, noise, to_world(path, moved))
     torch.testing.assert_close(first.vehicles, second.vehicles)
     torch.testing.assert_close(first.road, second.road)
     expected = to_world(first.pose, moved)
@@ -189,16 +189,16 @@ def test_a_state_is_a_history_and_so_is_what_was_predicted(model, batch):
     latents = torch.randn(BATCH, 2, model.spec.latent)
     path = path_of(clip)[:, 0]
     state, ego = model.advance(model.begin(clip.observation), path[:, 0], latents[:, 0])
-    told = model.decode([state], clip.observation, 1)
-    lanes, offroad = told.road[:, 0, 0, 0].unbind(1)
-    image = torch.stack([lanes, told.vehicles[:, 0, 0, 0], offroad], dim=1)
-    seen = dataclasses.replace(
+    prediction = model.decode([state], clip.observation, 1)
+    lanes, offroad = prediction.road[:, 0, 0, 0].unbind(1)
+    image = torch.stack([lanes, prediction.vehicles[:, 0, 0, 0], offroad], dim=1)
+    observation = dataclasses.replace(
         clip.observation,
         images=torch.cat([clip.observation.images[:, 1:], image[:, None]], dim=1),
         ego=torch.cat([clip.observation.ego[:, 1:], ego[:, None]], dim=1),
     )
     later, _ = model.advance(state, path[:, 1], latents[:, 1])
-    again, _ = model.advance(model.begin(seen), path[:, 1], latents[:, 1])
+    again, _ = model.advance(model.begin(observation), path[:, 1], latents[:, 1])
     torch.testing.assert_close(later.image, again.image)
     torch.testing.assert_close(later.ego, again.ego)
 
@@ -250,8 +250,8 @@ def test_the_estimated_speed_is_that_of_the_lane():
         clips = tiny_clips([straight_recording(some)], config=ObservationConfig(4, 3))
         clip = clips.batch((clips.ego == 0).nonzero()[:1, 0])
         model = CoupledConfig(ObservationConfig(4, 3), features=8).build().eval()
-        seen = predicted(model, clip).motion.speed.speed_mps
-        torch.testing.assert_close(seen, torch.full((1,), speed), atol=0.5, rtol=0)
+        estimate = predicted(model, clip).motion.speed.speed_mps
+        torch.testing.assert_close(estimate, torch.full((1,), speed), atol=0.5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["coupled", "kinematic"])
@@ -283,10 +283,11 @@ def test_an_action_free_model_is_not_told_the_action(batch, monkeypatch):
     predicted(model, clip)
     with pytest.raises(RuntimeError, match="asked for the action"):
         predicted(built(KINDS["kinematic"]), clip)
-    # At standstill, where curvature means nothing, it is still told of a turn.
+    # At standstill, where curvature is undefined, a turn is still an input.
     present = torch.tensor([[3.0, 1.0, 0.2, 0.0]])
-    told = model.action_features(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
-    torch.testing.assert_close(told, torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]]), atol=2e-4, rtol=0)
+    features = model.action_features(present, present + torch.tensor([0.0, 0.0, 0.015, 0.0]))
+    expected = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]])
+    torch.testing.assert_close(features, expected, atol=2e-4, rtol=0)
 
 
 def test_the_model_is_told_the_action_that_was_driven(batch):
@@ -346,16 +347,16 @@ def test_an_ensemble_is_its_members(batch):
     together, steps = Ensemble(models), CONFIG.observation.frames + 2  # nothing recorded is left
     path = path_of(clip).repeat(1, 1, 2, 1)[:, :, :steps]
     noise = torch.randn(BATCH, 2, steps, together.spec.latent)
-    told, moved = together.rollout(clip.observation, noise, path), []
+    prediction, moved = together.rollout(clip.observation, noise, path), []
     for k, one in enumerate(models):
         alone = one.rollout(clip.observation, noise[:, k : k + 1], path)
         torch.testing.assert_close(
-            told.vehicles[:, :, k], alone.vehicles[:, :, 0], atol=1e-4, rtol=1e-4
+            prediction.vehicles[:, :, k], alone.vehicles[:, :, 0], atol=1e-4, rtol=1e-4
         )
         _, ego = one.advance(one.begin(clip.observation), path[:, 0, 0], noise[:, k, 0])
         moved.append(ego)
     torch.testing.assert_close(
-        told.pose, models[0].rollout(clip.observation, noise[:, :1], path).pose
+        prediction.pose, models[0].rollout(clip.observation, noise[:, :1], path).pose
     )
     state = together.repeated(together.begin(clip.observation), 1, 2)
     then = path[:, 0, 0].repeat_interleave(2, 0)
@@ -370,11 +371,11 @@ def test_candidates_of_an_ensemble_are_those_of_its_members(batch):
     models = [built(CONFIG, seed).requires_grad_(False) for seed in range(2)]
     paths = torch.cat([path_of(clip), path_of(clip) + torch.tensor([0.5, 0.2, 0.01, 1.0])], dim=1)
     noise = torch.randn(BATCH, 3, STEPS, CONFIG.latent)
-    told = Ensemble(models).rollout(clip.observation, noise, paths).vehicles
-    assert told.shape[:4] == (BATCH, 2, 3, STEPS)
+    prediction = Ensemble(models).rollout(clip.observation, noise, paths).vehicles
+    assert prediction.shape[:4] == (BATCH, 2, 3, STEPS)
     for k in range(3):
         alone = models[k % 2].rollout(clip.observation, noise[:, k : k + 1], paths).vehicles
-        torch.testing.assert_close(told[:, :, k], alone[:, :, 0], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(prediction[:, :, k], alone[:, :, 0], atol=1e-4, rtol=1e-4)
 
 
 def loss_of(model, clips, clip, latent_dropout=0.5, generator=None):
@@ -423,14 +424,14 @@ def test_the_posterior_looks_at_all_of_the_next_image(batch):
     clips, clip = batch
     model = built(CONFIG)
     target, state = clips.target(clip, model, STEPS), model.begin(clip.observation)
-    seen = model.posterior(state, target, 1).mean
+    posterior_mean = model.posterior(state, target, 1).mean
     for key in ("vehicles", "road"):
         other = getattr(target.images, key).clone()
         other[:, 1] = 0.5
         changed = dataclasses.replace(
             target, images=dataclasses.replace(target.images, **{key: other})
         )
-        assert (model.posterior(state, changed, 1).mean - seen).abs().max() > 1e-4
+        assert (model.posterior(state, changed, 1).mean - posterior_mean).abs().max() > 1e-4
         torch.testing.assert_close(
             model.posterior(state, changed, 0).mean, model.posterior(state, target, 0).mean
         )
@@ -452,9 +453,9 @@ def test_where_nothing_is_painted_nothing_appears_but_could(batch):
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     vehicles = predicted(model, clip, samples=1).vehicles[:, 0, 0]
-    seen = clip.observation.images[:, -1, 1]
-    empty = seen == 0
-    torch.testing.assert_close(vehicles[:, -1].detach(), seen, atol=2e-2, rtol=0)
+    last = clip.observation.images[:, -1, 1]
+    empty = last == 0
+    torch.testing.assert_close(vehicles[:, -1].detach(), last, atol=2e-2, rtol=0)
     assert vehicles[:, -1][empty].max() < 1e-6
     vehicles[:, 0][empty].sum().backward()
     assert last.bias.grad is not None and last.bias.grad[1] > 0

@@ -56,13 +56,13 @@ VELOCITIES = [(0.0, 0.0), (3.0, 0.0), (-5.0, 0.0), (6.5, 0.5), (-1.3, -1.0), (0.
 def test_block_matching_measures_the_velocity(velocity, at):
     ago = torch.tensor([0.9, 0.6, 0.3, 0.0])
     images = moving_car(*velocity, at, (-ago).tolist())[None]
-    seen = block_matching_flow(images, ago, RASTER)[0]
+    flow = block_matching_flow(images, ago, RASTER)[0]
     weight = images[0, -1]
-    mean = (seen * weight).sum((1, 2)) / weight.sum()
+    mean = (flow * weight).sum((1, 2)) / weight.sum()
     assert mean[0] == pytest.approx(velocity[0], abs=FLOW_AHEAD_MPS)
     assert mean[1] == pytest.approx(velocity[1], abs=FLOW_LEFT_MPS)
     # Where nothing is near, nothing moves.
-    assert seen[:, weight.flip(0) > 0.5].abs().max() < 0.1 or abs(at[0]) < 5
+    assert flow[:, weight.flip(0) > 0.5].abs().max() < 0.1 or abs(at[0]) < 5
 
 
 def observation_of(ego_mps, cars, config: ObservationConfig, road=None, heading=0.0):
@@ -159,8 +159,8 @@ def test_the_road_is_warped(untrained):
     truth = draw_road(prediction.pose[0, 0], torch.zeros(4, dtype=torch.int64), roads, RASTER)
     # Beyond the front edge the model cannot know: rows that were seen.
     for step in range(4):
-        seen = int(10.0 * 0.3 * (step + 1) / RASTER.metres_per_pixel) + 2
-        difference = (prediction.road[0, 0, 0, step, :, seen:] - truth[step, :, seen:]).abs()
+        first = int(10.0 * 0.3 * (step + 1) / RASTER.metres_per_pixel) + 2
+        difference = (prediction.road[0, 0, 0, step, :, first:] - truth[step, :, first:]).abs()
         assert difference.mean() < 0.01
         assert difference.max() < 0.6
     unmoved = (observation.images[0, -1][[0, 2]] - truth[-1]).abs()[:, 10:].mean()
@@ -175,9 +175,9 @@ def test_the_prediction_does_not_depend_on_the_site():
         observation, ego=to_world(observation.ego, torch.tensor([30.0, -20.0, 1.0]))
     )
     noise = torch.randn(1, 2, 3, model.spec.latent)
-    here, there = model.rollout(observation, noise), model.rollout(moved, noise)
-    torch.testing.assert_close(here.vehicles, there.vehicles, atol=2e-3, rtol=0)
-    torch.testing.assert_close(here.road, there.road, atol=2e-3, rtol=0)
+    original, transformed = model.rollout(observation, noise), model.rollout(moved, noise)
+    torch.testing.assert_close(original.vehicles, transformed.vehicles, atol=2e-3, rtol=0)
+    torch.testing.assert_close(original.road, transformed.road, atol=2e-3, rtol=0)
 
 
 def perturbed(model, scale=0.3):
@@ -280,7 +280,7 @@ def test_in_training_samples_of_the_same_noise_differ_by_dropout_alone(tiny, bat
     # The history is encoded without dropout: all start from one state.
     first, second = tiny.begin(clip.observation), tiny.begin(clip.observation)
     torch.testing.assert_close(first.features, second.features)
-    torch.testing.assert_close(first.motion, second.motion)
+    torch.testing.assert_close(first.initial_motion, second.initial_motion)
 
 
 def test_divergence_is_that_of_torch():

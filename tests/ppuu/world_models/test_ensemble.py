@@ -19,14 +19,14 @@ STEPS = 3
 
 def members(config, count=3):
     """Models that differ."""
-    found = []
+    result = []
     for seed in range(count):
         torch.manual_seed(seed)
         model = config.build().eval().requires_grad_(False)
         for weight in model.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-        found.append(model)
-    return found
+        result.append(model)
+    return result
 
 
 EXPECTANT = replace(TOKENS, scene_latent=1, latent_span="rollout", prior="learned")
@@ -48,24 +48,26 @@ def test_an_ensemble_is_a_loop_over_its_members(case, samples):
     models, observation, key = case
     together = Ensemble(models)
     noise = torch.randn(len(observation.ego), samples, STEPS, together.spec.latent)
-    told = together.rollout(observation, noise)
-    assert told.samples == samples
-    assert getattr(told, key).shape[:4] == (len(observation.ego), 1, samples, STEPS)
+    prediction = together.rollout(observation, noise)
+    assert prediction.samples == samples
+    assert getattr(prediction, key).shape[:4] == (len(observation.ego), 1, samples, STEPS)
 
     def alone(member, k):
         return models[member].rollout(observation, noise[:, k : k + 1])
 
     for k in range(samples):
-        one = getattr(told, key)[:, 0, k]
+        one = getattr(prediction, key)[:, 0, k]
         expected = getattr(alone(k % 3, k), key)[:, 0, 0]
         torch.testing.assert_close(one, expected, atol=5e-4, rtol=1e-4)
         # … and no other member's.
         assert (one - getattr(alone((k + 1) % 3, k), key)[:, 0, 0]).abs().max() > 0.01
-    torch.testing.assert_close(told.pose, alone(0, 0).pose)
+    torch.testing.assert_close(prediction.pose, alone(0, 0).pose)
     if key == "vehicles":  # each sample has the road of its own member
         for k in range(samples):
             road = alone(k % 3, k).road
-            torch.testing.assert_close(told.road[:, :, k], road[:, :, 0], atol=1e-3, rtol=1e-3)
+            torch.testing.assert_close(
+                prediction.road[:, :, k], road[:, :, 0], atol=1e-3, rtol=1e-3
+            )
 
 
 def test_replicas_share_their_latents(case):
@@ -91,11 +93,11 @@ def test_replicas_are_the_members_without_noise(case):
     generator = torch.Generator().manual_seed(3)
     replicas = Ensemble(models).replicas(3, generator)
     assert isinstance(replicas, MemberReplicas)
-    told = getattr(replicas.predict(observation, STEPS, 3, generator), key)
+    prediction = getattr(replicas.predict(observation, STEPS, 3, generator), key)
     silence = torch.zeros(len(observation.ego), 1, STEPS, models[0].spec.latent)
     for k, model in enumerate(models):
         alone = getattr(model.rollout(observation, silence), key)
-        torch.testing.assert_close(told[:, :, k], alone[:, :, 0], atol=5e-4, rtol=1e-4)
+        torch.testing.assert_close(prediction[:, :, k], alone[:, :, 0], atol=5e-4, rtol=1e-4)
 
 
 def test_members_must_have_one_configuration():

@@ -31,11 +31,11 @@ def case(request):
     return case_of(request.param)
 
 
-def assert_same(found, expected, atol=1e-9):
+def assert_same(result, expected, atol=1e-9):
     """All tensors of two predictions are equal."""
-    found, expected = contents(found), contents(expected)
-    assert found.keys() == expected.keys()
-    for name, value in found.items():
+    result, expected = contents(result), contents(expected)
+    assert result.keys() == expected.keys()
+    for name, value in result.items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=atol, msg=name)
 
 
@@ -73,13 +73,13 @@ def test_independent_noise_differs_between_rows(case):
     """Equal histories have different samples, and equal ones if noise is shared."""
     twice = case.rows(torch.tensor([1, 1]))
     for share in (False, True):
-        told = contents(
+        prediction = contents(
             case.model.predict(
                 twice.clip.observation, STEPS, SAMPLES, seeded(), twice.paths, shared=share
             )
         )
-        key = "states" if "states" in told else "vehicles"
-        apart = (told[key][0] - told[key][1]).abs().max()
+        key = "states" if "states" in prediction else "vehicles"
+        apart = (prediction[key][0] - prediction[key][1]).abs().max()
         assert apart < 1e-12 if share else apart > 1e-4
 
 
@@ -91,20 +91,20 @@ def stepwise(case, noise):
     """The states of a rollout, and where the egos are at each, by one step after the other."""
     model, samples, candidates = case.model, noise.shape[1], candidates_of(case)
     rows = noise[:, None].expand(-1, candidates, -1, -1, -1).flatten(0, 2)
-    told = case.paths[:, :candidates].flatten(0, 1).repeat_interleave(samples, 0)
+    path = case.paths[:, :candidates].flatten(0, 1).repeat_interleave(samples, 0)
     state = model.repeated(model.begin(case.clip.observation), candidates, samples)
     states, egos = [], []
     for number in range(STEPS):
         if isinstance(model, Ensemble):  # each member has a prior of its own
-            state, ego = model.step(state, told[:, number], rows, number)
+            state, ego = model.step(state, path[:, number], rows, number)
         else:
             now = rows[:, number if model.spec.latent_span == "step" else 0]
             prior = model.prior(state)
             latent = now if prior is None else prior.reparameterize(now)
-            state, ego = model.advance(state, told[:, number], latent)
+            state, ego = model.advance(state, path[:, number], latent)
         states.append(state)
         egos.append(ego)
-    return states, torch.stack(egos, dim=1), told
+    return states, torch.stack(egos, dim=1), path
 
 
 def test_a_rollout_is_begin_advance_and_decode(case):
@@ -131,8 +131,8 @@ def test_a_rollout_can_begin_from_a_state(case):
 
 def test_only_models_that_move_the_ego_change_it(case):
     noise = case.noise(SAMPLES)
-    _, egos, told = stepwise(case, noise)
-    assert torch.equal(egos, told) != case.model.spec.moves_ego
+    _, egos, path = stepwise(case, noise)
+    assert torch.equal(egos, path) != case.model.spec.moves_ego
     if case.model.spec.conditioned_on_ego:
         whole = case.model.rollout(case.clip.observation, noise, case.paths)
         first = egos.unflatten(0, (len(case.paths), -1, SAMPLES))[:, :, 0, :, :3]
@@ -157,12 +157,14 @@ def test_an_ensemble_has_no_posterior_and_says_so_in_one_line(name):
 
 def driven(case, begun=1):
     """The recorded drive, from so many beginnings of each history."""
-    seen = repeat(case.clip.observation, begun)
+    observation = repeat(case.clip.observation, begun)
     path = case.paths[:, :1].expand(-1, begun, -1, -1)
     prediction = case.model.rollout(case.clip.observation, case.noise(1), path)
     actions = case.clip.actions[:, None, 2 : 3 * STEPS : 3].expand(-1, begun, -1, -1)
     before = case.clip.previous_action[:, None].expand(-1, begun, -1)
-    return Rollout(path, actions, before, seen.size_m[::begun], prediction, case.model.step_s)
+    return Rollout(
+        path, actions, before, observation.size_m[::begun], prediction, case.model.step_s
+    )
 
 
 def danger(case, noise):

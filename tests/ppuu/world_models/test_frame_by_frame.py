@@ -67,11 +67,11 @@ def test_an_untrained_recurrent_model_keeps_velocities(batch):
 def test_a_sample_depends_on_its_own_noise_alone(model, batch):
     """Not on other clips, other samples or the ego's path."""
     _, clip = batch
-    seen, count = clip.observation, len(clip.ego)
+    observation, count = clip.observation, len(clip.ego)
     noise = torch.randn(count, 2, STEPS, model.spec.latent)
-    together = model.rollout(seen, noise, torch.randn(count, 1, STEPS, 4)).vehicles[:, 0]
+    together = model.rollout(observation, noise, torch.randn(count, 1, STEPS, 4)).vehicles[:, 0]
     for element in range(count):
-        one = seen.take(torch.tensor([element]))
+        one = observation.take(torch.tensor([element]))
         for sample in range(2):
             alone = model.rollout(one, noise[element, sample][None, None])
             torch.testing.assert_close(
@@ -96,22 +96,22 @@ def test_images_can_be_decoded_at_any_step(model, batch):
 
 def test_nothing_depends_on_the_site(model, batch):
     _, clip = batch
-    seen = clip.observation
-    moved = replace(seen, ego=to_world(seen.ego, torch.tensor([30.0, -20.0, 1.0])))
+    observation = clip.observation
+    moved = replace(observation, ego=to_world(observation.ego, torch.tensor([30.0, -20.0, 1.0])))
     noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent)
-    here, there = (model.rollout(s, noise).vehicles for s in (seen, moved))
-    torch.testing.assert_close(here, there, atol=5e-3, rtol=0)
+    original, transformed = (model.rollout(s, noise).vehicles for s in (observation, moved))
+    torch.testing.assert_close(original, transformed, atol=5e-3, rtol=0)
 
 
 def test_every_frame_of_the_history_counts(model, batch):
     _, clip = batch
-    seen = clip.observation
+    observation = clip.observation
     noise = torch.zeros(len(clip.ego), 1, 1, model.spec.latent)
-    predicted = model.rollout(seen, noise).vehicles
+    predicted = model.rollout(observation, noise).vehicles
     for frame in range(TINY_OBSERVATION.frames):
-        images = seen.images.clone()
+        images = observation.images.clone()
         images[:, frame] = images[:, frame].flip(-1)
-        other = model.rollout(replace(seen, images=images), noise).vehicles
+        other = model.rollout(replace(observation, images=images), noise).vehicles
         assert (predicted - other).abs().max() > 1e-4, frame
 
 

@@ -115,10 +115,12 @@ def test_training_begins_with_the_first_of_all_embeddings(data, momentum):
     """Encoded by itself, a norm over the batch would make it another one."""
     assembly = dataclasses.replace(TINY.assembly, norm="batch", target_momentum=momentum)
     model = model_of(dataclasses.replace(TINY, assembly=assembly)).train()
-    seen = []
-    model.regularizer.register_forward_hook(lambda module, given, made: seen.append(given[0]))
+    inputs = []
+    model.regularizer.register_forward_hook(
+        lambda module, arguments, output: inputs.append(arguments[0])
+    )
     loss_of(data, model)
-    assert torch.equal(seen[0].predicted[:, 0], seen[0].online[:, 0])
+    assert torch.equal(inputs[0].predicted[:, 0], inputs[0].online[:, 0])
 
 
 def test_an_untrained_model_predicts_the_measured_flow(data):
@@ -126,8 +128,8 @@ def test_an_untrained_model_predicts_the_measured_flow(data):
     flow = model.predict(observation, 2, 1, seeded()).flow
     state, owner, pixel = model.begin(observation), flow.batch_index, flow.pixel_index
     ago = TINY_OBSERVATION.lags(state.history.device) * TINY.dt_s
-    seen = block_matching_flow(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
-    torch.testing.assert_close(flow.displacement_m[:, 0, 1], 2 * model.step_s * seen)
+    velocity = block_matching_flow(state.history, ago, model.raster).flatten(2)[owner, :, pixel]
+    torch.testing.assert_close(flow.displacement_m[:, 0, 1], 2 * model.step_s * velocity)
 
 
 def test_the_ego_is_ignored(data):

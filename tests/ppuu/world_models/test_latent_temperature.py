@@ -53,8 +53,8 @@ def test_it_predicts_as_its_model_does(case):
     for name in ("spec", "observation", "dt_s", "step_s", "frames_per_step", "raster"):
         assert getattr(tempered, name) == getattr(model, name)
     ego = torch.randn(len(clip.ego), STEPS, 4)
-    here, there = (m.image_poses(clip.observation, ego) for m in (tempered, model))
-    torch.testing.assert_close(here, there)
+    poses, expected = (m.image_poses(clip.observation, ego) for m in (tempered, model))
+    torch.testing.assert_close(poses, expected)
 
 
 def test_a_negative_temperature_is_refused(case):

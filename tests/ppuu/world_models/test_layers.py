@@ -42,20 +42,20 @@ def test_the_blocks_have_the_published_layers():
 def test_features_go_down_and_up_again_at_any_raster(rows, columns):
     raster = RasterConfig(rows, columns)
     size = feature_size(raster)
-    seen = image_encoder(3, 8, 0.0)(torch.rand(2, 3, rows, columns))
-    assert seen.shape == (2, 8, *size)
-    assert Bottleneck(8, 0.0, size)(seen).shape == seen.shape
-    assert ImageDecoder(8, 0.0, raster)(seen).shape == (2, 3, rows, columns)
-    assert StateHead(8, 0.0, size, 4)(seen).shape == (2, 4)
+    features = image_encoder(3, 8, 0.0)(torch.rand(2, 3, rows, columns))
+    assert features.shape == (2, 8, *size)
+    assert Bottleneck(8, 0.0, size)(features).shape == features.shape
+    assert ImageDecoder(8, 0.0, raster)(features).shape == (2, 3, rows, columns)
+    assert StateHead(8, 0.0, size, 4)(features).shape == (2, 4)
 
 
 def test_the_bottleneck_connects_all_positions():
     torch.manual_seed(0)
     block = Bottleneck(8, 0.0, (14, 3)).double()
-    seen = torch.randn(1, 8, 14, 3, dtype=torch.float64, requires_grad=True)
-    told = block(seen)[0].sum(0)
-    for place in (told[0, 0], told[13, 2]):
-        (gradient,) = torch.autograd.grad(place, seen, retain_graph=True)
+    features = torch.randn(1, 8, 14, 3, dtype=torch.float64, requires_grad=True)
+    output = block(features)[0].sum(0)
+    for place in (output[0, 0], output[13, 2]):
+        (gradient,) = torch.autograd.grad(place, features, retain_graph=True)
         assert (gradient[0].abs().sum(0) > 0).all()
 
 

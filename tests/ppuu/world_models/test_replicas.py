@@ -56,8 +56,8 @@ def test_the_model_is_not_changed(case, training):
 
 def test_equal_rows_have_equal_predictions(case):
     twice = torch.tensor([0, 0, 1, 1, 2, 2])
-    for name, told in contents(predicted(case.rows(twice))).items():
-        torch.testing.assert_close(told[::2], told[1::2], rtol=0, atol=1e-12, msg=name)
+    for name, prediction in contents(predicted(case.rows(twice))).items():
+        torch.testing.assert_close(prediction[::2], prediction[1::2], rtol=0, atol=1e-12, msg=name)
 
 
 def test_a_row_does_not_depend_on_the_others(case):
@@ -72,10 +72,10 @@ def test_they_differ_and_depend_on_the_seed(case):
     first, again, other = (predicted(case, seed) for seed in (0, 0, 1))
     assert apart(first) > 1e-8
     key = "states" if "states" in contents(first) else "vehicles"
-    told, repeated, different = (contents(one)[key] for one in (first, again, other))
-    assert torch.equal(told, repeated)
+    prediction, repeated, different = (contents(one)[key] for one in (first, again, other))
+    assert torch.equal(prediction, repeated)
     # The members of an ensemble are what they are.
-    assert torch.equal(told, different) == isinstance(case.model, Ensemble)
+    assert torch.equal(prediction, different) == isinstance(case.model, Ensemble)
 
 
 def test_they_share_the_noise(case):
@@ -114,7 +114,9 @@ def test_a_replica_is_the_model_under_one_mask(name):
     replicas = case.model.replicas(COUNT, seeded())
     assert isinstance(replicas, DropoutReplicas)
     noise = case.noise(1)
-    told = contents(replicas.rollout(observation, noise.expand(-1, COUNT, -1, -1), case.paths))
+    prediction = contents(
+        replicas.rollout(observation, noise.expand(-1, COUNT, -1, -1), case.paths)
+    )
     for k in range(COUNT):
         masked = copy.deepcopy(case.model)
         for layer, module in masked.named_modules():
@@ -124,8 +126,10 @@ def test_a_replica_is_the_model_under_one_mask(name):
                 assert (kept == 1.0 / (1.0 - module.probability)).all()
         state = case.model.begin(observation)
         alone = contents(masked.rollout_from(state, observation, noise, case.paths))
-        for key in {"states", "vehicles", "momentum"} & told.keys():
-            torch.testing.assert_close(told[key][:, :, k], alone[key][:, :, 0], rtol=0, atol=1e-9)
+        for key in {"states", "vehicles", "momentum"} & prediction.keys():
+            torch.testing.assert_close(
+                prediction[key][:, :, k], alone[key][:, :, 0], rtol=0, atol=1e-9
+            )
 
 
 @pytest.mark.parametrize("name", ENSEMBLES)
@@ -134,13 +138,15 @@ def test_replicas_of_an_ensemble_are_its_members(name):
     replicas = case.model.replicas(COUNT, seeded())
     assert isinstance(replicas, MemberReplicas)
     assert replicas.count == 2  # there are no more different ones
-    told = contents(predicted(case))
+    prediction = contents(predicted(case))
     members = [model_like_trained(CONFIGS[ENSEMBLES[name]], seed).double() for seed in range(2)]
     for k, model in enumerate(members):
         silence = torch.zeros_like(case.noise(1))
         alone = contents(model.rollout(case.clip.observation, silence, case.paths))
-        for key in {"states", "vehicles"} & told.keys():
-            torch.testing.assert_close(told[key][:, :, k], alone[key][:, :, 0], rtol=0, atol=1e-9)
+        for key in {"states", "vehicles"} & prediction.keys():
+            torch.testing.assert_close(
+                prediction[key][:, :, k], alone[key][:, :, 0], rtol=0, atol=1e-9
+            )
 
 
 def test_extrapolations_have_none():

@@ -93,14 +93,14 @@ def test_constant_velocity_has_no_displacement():
     seconds = torch.tensor([0.3, 3.0])
     ahead = torch.stack([12.0 * seconds, 0 * seconds, 0 * seconds, 0 * seconds + 12.0], -1)
     then = to_world(ahead, start[0])[None, None]
-    known = torch.ones(1, 1, 2, dtype=torch.bool)
-    features = displacement_features(start, then, known, seconds)
+    valid = torch.ones(1, 1, 2, dtype=torch.bool)
+    features = displacement_features(start, then, valid, seconds)
     torch.testing.assert_close(features, torch.zeros(1, 1, 8), atol=1e-4, rtol=0)
     # A decimetre to the left is 0.1 at any position and heading.
     aside = to_world(ahead + torch.tensor([0.0, 0.1, 0.0, 0.0]), start[0])[None, None]
-    seen = displacement_features(start, aside, known, seconds)[0, 0]
-    torch.testing.assert_close(seen[[1, 5]], torch.tensor([0.1, 0.1]), atol=1e-3, rtol=0)
-    assert (displacement_features(start, aside, ~known, seconds) == 0).all()
+    displacement = displacement_features(start, aside, valid, seconds)[0, 0]
+    torch.testing.assert_close(displacement[[1, 5]], torch.tensor([0.1, 0.1]), atol=1e-3, rtol=0)
+    assert (displacement_features(start, aside, ~valid, seconds) == 0).all()
 
 
 @pytest.mark.parametrize("steps", [1, 4, 10, 17])
@@ -130,7 +130,7 @@ def test_later_noise_is_for_latents_of_steps_alone(model, batch):
     noise = torch.randn(len(clip.ego), 1, STEPS, model.spec.latent)
     other = noise.clone()
     other[:, :, 1:] += 1.0
-    one, two = (model.rollout(clip.observation, given).states for given in (noise, other))
+    one, two = (model.rollout(clip.observation, one_noise).states for one_noise in (noise, other))
     assert torch.equal(one, two) == (model.spec.latent_span == "rollout")
     torch.testing.assert_close(one[:, :, :, 0], two[:, :, :, 0])
 
@@ -148,7 +148,7 @@ def test_the_shared_latent_moves_all_and_its_own_one_vehicle(batch):
     """The shared latent affects all vehicles in the first step, a vehicle's own only itself."""
     _, clip = batch
     model = perturbed(CONFIGS["rollout-standard"])
-    here = clip.observation.tracks.here
+    valid = clip.observation.tracks.here
 
     def moved(which):
         noise = torch.zeros(2, len(clip.ego), 1, 1, model.spec.latent)
@@ -156,7 +156,7 @@ def test_the_shared_latent_moves_all_and_its_own_one_vehicle(batch):
         a, b = (model.rollout(clip.observation, n).states[:, 0, 0, 0] for n in noise)
         return (a - b).abs().amax(-1) > 0
 
-    assert moved(0)[here].all()
+    assert moved(0)[valid].all()
     # The ego's latents come first; this one is the first neighbour's.
     own = moved(SMALL.scene_latent + SMALL.latent)
     assert own[:, 0].all() and not own[:, 1:].any()
@@ -185,8 +185,8 @@ def test_a_shared_latent_alone_is_possible(batch):
     model = perturbed(replace(SMALL, latent=0, scene_latent=3))
     assert model.spec.latent == 3
     states = model.predict(clip.observation, 2, 2, torch.Generator().manual_seed(0)).states[:, 0]
-    here = clip.observation.tracks.here[:, None].expand(-1, 2, -1)
-    assert (states[:, 0] - states[:, 1])[here].abs().max() > 0
+    valid = clip.observation.tracks.here[:, None].expand(-1, 2, -1)
+    assert (states[:, 0] - states[:, 1])[valid].abs().max() > 0
 
 
 def test_posterior_noise_reproduces_the_posteriors_rollout(model, batch):
