@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from data.toys.rooms import SIDE, Layout, RoomsConfig, draw_rooms, draw_tasks, moved, picture
 from ppuu.encoders import Assembly, AssemblyConfig
+from ppuu.encoders.linear_probe import least_squares_probe
 from ppuu.loading.runs import weights_hash
 from ppuu.planners import PLANNERS, CostFunction
 from ppuu.runtime.checkpoint import Checkpoint
@@ -28,7 +29,10 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, read_json, written_whole
 from ppuu.runtime.provenance import source_commit
 
-from .reports.results import Row, format_table, over_seeds, rate, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
+from .statistics.intervals import over_seeds, rate
+from .statistics.metric import Row
 
 TOLERANCES = {"near": 4.5 / 65, "exact": 1.41 / 65}
 """As shares of the side: eb_jepa's 4.5 of 65 pixels, and PLDM's 1.41."""
@@ -167,19 +171,16 @@ def outcome(
 
 @torch.no_grad()
 def position_error(model: Assembly, rooms: RoomsConfig) -> float:
-    """Root mean square error of a linear reading of places from predicted embeddings, in sides."""
+    """Root mean square error of positions by a linear probe of predicted embeddings, in sides."""
 
-    def looked_at(seed: int) -> tuple[Tensor, Tensor]:
-        seen = draw_rooms(rooms, 1024, torch.Generator().manual_seed(seed))
-        states = model.unroll(model.encode(seen.images[:, 0]), seen.actions).flatten(2)
-        states = torch.cat([states, torch.ones_like(states[..., :1])], -1)
-        return states.flatten(0, 1).double(), seen.positions.flatten(0, 1).double()
+    def embeddings_and_positions(seed: int) -> tuple[Tensor, Tensor]:
+        walks = draw_rooms(rooms, 1024, torch.Generator().manual_seed(seed))
+        states = model.unroll(model.encode(walks.images[:, 0]), walks.actions).flatten(2)
+        return states.flatten(0, 1), walks.positions.flatten(0, 1).double()
 
-    states, places = looked_at(_SEED + 1)
-    ridge = 1e-6 * len(states) * torch.eye(states.shape[1], dtype=states.dtype)
-    probe = torch.linalg.solve(states.mT @ states + ridge, states.mT @ places)
-    states, places = looked_at(_SEED + 2)
-    return (states @ probe - places).square().mean().sqrt().item()
+    probe = least_squares_probe(*embeddings_and_positions(_SEED + 1))
+    states, positions = embeddings_and_positions(_SEED + 2)
+    return (probe(states) - positions).square().mean().sqrt().item()
 
 
 def judged(where: Path, protocol: Protocol) -> dict[str, Any]:
@@ -293,7 +294,7 @@ def main(runs: Path, json: Path | None = None, protocol: Protocol = Protocol()) 
     require_alike(runs, found)
     rooms = from_json(RoomsConfig, found[0]["training"]["rooms"], f"{where[0]}: rooms")
     rows = table([*found, *references(rooms, protocol)])
-    sys.stdout.write(format_table(rows) + "\n")
+    sys.stdout.write(text_table(rows) + "\n")
     if json is not None:
         config = {
             "runs": str(runs), "protocol": asdict(protocol), "tolerances": TOLERANCES,

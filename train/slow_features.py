@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from data.toys.dots import SIDE, Dots, DotsConfig, draw_dots
 from ppuu.encoders import Assembly, AssemblyConfig, ConvConfig, GruConfig, VectorHead
+from ppuu.encoders.linear_probe import least_squares_probe
 from ppuu.encoders.regularizers import (
     InfoNceConfig,
     InverseDynamics,
@@ -55,7 +56,6 @@ TASKS = {
     "three-dots": DotsConfig(task="three"),
 }
 _PROBE_SEED = 10**6
-_RIDGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -200,32 +200,30 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
     """
     model, method = learner.assembly.eval(), learner.method
 
-    def looked_at(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    def embeddings_and_positions(count: int, seed: int) -> tuple[Tensor, Tensor]:
         generator, parts = torch.Generator().manual_seed(seed), []
         for batch in torch.arange(count).split(256):
             seen = shown(method, task, len(batch), generator)
             states = model.unroll(model.encode(seen.images[:, 0]), seen.actions).flatten(2)
-            one = torch.ones_like(states[..., :1])
-            parts.append((torch.cat([states, one], -1).double(), seen.positions.double()))
-        states, places = zip(*parts, strict=True)
-        return torch.cat(states), torch.cat(places)
+            parts.append((states, seen.positions.double()))
+        states, positions = zip(*parts, strict=True)
+        return torch.cat(states), torch.cat(positions)
 
-    states, places = looked_at(study.probe_sequences, _PROBE_SEED)
-    flat, answer = states.flatten(0, 1), places.flatten(2).flatten(0, 1)
-    ridge = _RIDGE * len(flat) * torch.eye(flat.shape[1], dtype=flat.dtype)
-    probe = torch.linalg.solve(flat.mT @ flat + ridge, flat.mT @ answer)
-    states, places = looked_at(study.test_sequences, _PROBE_SEED + 1)
-    wrong = ((states @ probe).view_as(places) - places).square()
-    middle = answer.mean(0).view(places.shape[2:])
+    states, positions = embeddings_and_positions(study.probe_sequences, _PROBE_SEED)
+    targets = positions.flatten(2).flatten(0, 1)
+    probe = least_squares_probe(states.flatten(0, 1), targets)
+    states, positions = embeddings_and_positions(study.test_sequences, _PROBE_SEED + 1)
+    error = (probe(states.flatten(0, 1)).view_as(positions) - positions).square()
+    mean = targets.mean(0).view(positions.shape[2:])
     return {
-        "rmse": wrong.mean((0, 1, 3)).sqrt().tolist(),
-        "by_time": wrong.mean((0, 2, 3)).sqrt().tolist(),
-        "centre": (places - middle).square().mean((0, 1, 3)).sqrt().tolist(),
-        **_told(learner, task),
+        "rmse": error.mean((0, 1, 3)).sqrt().tolist(),
+        "by_time": error.mean((0, 2, 3)).sqrt().tolist(),
+        "centre": (positions - mean).square().mean((0, 1, 3)).sqrt().tolist(),
+        **_telemetry(learner, task),
     }
 
 
-def _told(learner: Learner, task: DotsConfig) -> dict[str, Any]:
+def _telemetry(learner: Learner, task: DotsConfig) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(_PROBE_SEED + 2)
     seen = shown(learner.method, task, 256, generator)
     values = assembly_telemetry(learner.assembly, seen.images, seen.actions)
