@@ -14,7 +14,10 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, read_json
 
-from .reports.results import Row, format_table, over_seeds, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
+from .statistics.intervals import over_seeds
+from .statistics.metric import Row
 
 DOTS = ("action dot", "random dot", "stationary dot")
 
@@ -64,7 +67,7 @@ def main(cells: Path, json: Path | None = None) -> None:
                 "study in a folder of its own, and tables elsewhere"
             )
     rows = table(found)
-    sys.stdout.write(format_table(rows) + "\n")
+    sys.stdout.write(text_table(rows) + "\n")
     if json is not None:
         config = {
             "cells": str(cells),

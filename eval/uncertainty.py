@@ -30,8 +30,11 @@ from ppuu.world_models import WorldModel
 
 from .driving.drivers import labels, runs_by_label
 from .open_loop.held_out import held_out
-from .reports.results import Metric, Row, format_table, write_results
-from .statistics.clustered import clustered_means, clustered_rank_correlation, ranks_of
+from .reports.results import write_results
+from .reports.tables import text_table
+from .statistics.clustered import clustered_means
+from .statistics.metric import Metric, Row
+from .statistics.rank_correlation import centred_ranks, clustered_rank_correlation
 
 EXPERT = "recorded human"
 _NEAR = 1e-3
@@ -175,7 +178,7 @@ def _ranks(
     """Ranks within each step, of those who count: that values grow with the horizon is no merit."""
     ranks = np.zeros_like(values, dtype=float)
     for step, some in enumerate(among.T):
-        ranks[some, step] = ranks_of(values[some, step])
+        ranks[some, step] = centred_ranks(values[some, step])
     return ranks[among]
 
 
@@ -240,7 +243,7 @@ def main(
         generator.manual_seed(seed)
         seen = judged(driver, model, held.clips, index, uncertainty, config, generator)
         rows.append(row(name, seen, cluster))
-    print(format_table(rows))
+    print(text_table(rows))
     if json is not None:
         settings: Mapping = {
             "world_model": {name: str(path) for name, path in runs.items()}, **held.identity,
