@@ -74,7 +74,8 @@ def divergence(
     a: Float[np.ndarray, "*batch bins"], b: Float[np.ndarray, "*batch bins"]
 ) -> Float[np.ndarray, "*batch"]:
     """Jensen-Shannon divergence of two histograms in bits: 0 if alike, 1 without a common bin."""
-    return jensenshannon(_shares(a), _shares(b), base=2, axis=-1) ** 2
+    distance = jensenshannon(_shares(a), _shares(b), base=2, axis=-1)  # type: ignore[call-arg]
+    return distance**2
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from .metric import Metric
 
 LEVEL = 0.95
 RESAMPLES = 2000
-_Z = stats.norm.isf(0.5 * (1.0 - LEVEL))
+_Z = float(stats.norm.isf(0.5 * (1.0 - LEVEL)))
 _RESAMPLED_AT_ONCE = 1_000_000
 """Numbers drawn at once, to bound the memory."""
 

@@ -17,7 +17,7 @@ def exact_mcnemar(only_first: int, only_second: int) -> float:
     McNemar, 1947, with the binomial distribution in place of its approximation.
     """
     discordant = only_first + only_second
-    return stats.binomtest(only_first, discordant).pvalue if discordant else 1.0
+    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
 def paired(

@@ -27,7 +27,7 @@ def clustered_rank_correlation(
     sums = np.zeros((len(members), columns.shape[1]))
     np.add.at(sums, place, columns)
     resampled = _correlation(resampling_weights(len(members)) @ sums)
-    value = float(stats.spearmanr(one, other).statistic)
+    value = float(stats.spearmanr(one, other)[0])
     return percentile_interval(value, resampled, len(members))
 
 

@@ -12,13 +12,13 @@ from ppuu.objectives import (
     StartConfig,
     UnrollConfig,
     expert_path_loss,
-    expert_variances,
     imitation_loss,
     policy_loss,
     predicted_traffic,
     unroll_noise,
     varied_starts,
 )
+from ppuu.objectives.policy_unroll import expert_variances
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.warp import warp
