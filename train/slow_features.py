@@ -45,7 +45,7 @@ Method = Literal[
     "random", "vicreg", "simclr", "reconstruction", "inverse-dynamics", "supervised",
     "vicreg-temporal", "simclr-within", "vicreg-inverse-dynamics", "vicreg-differences",
 ]  # fmt: skip
-"""What is trained; the last four are counter-measures."""
+"""Training objectives; the last four are counter-measures."""
 
 TASKS = {
     "clean": DotsConfig(),
@@ -69,7 +69,7 @@ class Study:
         channels: of the encoder.
         features: of the embedding.
         vicreg, simclr: the objectives.
-        probe_sequences, test_sequences: for the linear probe, and to judge it.
+        probe_sequences, test_sequences: to fit and to test the linear probe.
     """
 
     updates: int = 400
@@ -124,9 +124,9 @@ class Learner(nn.Module):
             self.position = nn.Linear(study.features, 2 * dots)
 
     def forward(self, seen: Dots) -> Float[Tensor, ""]:
-        """What to lower."""
+        """The loss."""
         if self.painter is None and self.position is None:
-            return self._compared(seen)
+            return self._contrast(seen)
         model = self.assembly
         states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
         if self.painter is not None:
@@ -135,8 +135,8 @@ class Learner(nn.Module):
         assert self.position is not None
         return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
 
-    def _compared(self, seen: Dots) -> Float[Tensor, ""]:
-        """Of embeddings with those of other times and sequences."""
+    def _contrast(self, seen: Dots) -> Float[Tensor, ""]:
+        """Losses that compare embeddings with those of other times and sequences."""
         model = self.assembly
         # Encoded once, all times together: the norm over the batch makes no difference, then.
         targets = model.targets(seen.images)
@@ -163,7 +163,7 @@ def _regularizer(method: Method, study: Study) -> RegularizerConfig | None:
 
 
 def shown(method: Method, task: DotsConfig, batch: int, generator: torch.Generator) -> Dots:
-    """Sequences as a method sees them: with ``differences``, what each image changes in the last.
+    """Sequences as a method observes them: with ``differences``, of each image from the last.
 
     A pattern that stays cancels, and so does a dot that stands still.
     """
@@ -196,7 +196,7 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
 
     Returns:
         ``rmse``: of each dot's coordinates, over all times, in sides of the image; ``by_time``:
-        likewise, over all dots; ``centre``: of always answering with the mean place; and telemetry.
+        likewise, over all dots; ``centre``: of the mean position as a constant; and diagnostics.
     """
     model, method = learner.assembly.eval(), learner.method
 
@@ -287,12 +287,12 @@ def _cell(out: Path, name: str, task: DotsConfig, method: Method, study: Study, 
     began = time.process_time()
     learner = trained(method, task, study, seed)
     seconds = {"train_cpu_s": round(time.process_time() - began, 2)}
-    found = probed(learner, task, study)
+    scores = probed(learner, task, study)
     with written_whole(path) as temporary:
-        content = identity | found | seconds | {"commit": source_commit()}
+        content = identity | scores | seconds | {"commit": source_commit()}
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-    errors = " ".join(f"{error:.3f}" for error in found["rmse"])
-    warned = f"; warning: {', '.join(found['warnings'])}" if found["warnings"] else ""
+    errors = " ".join(f"{error:.3f}" for error in scores["rmse"])
+    warned = f"; warning: {', '.join(scores['warnings'])}" if scores["warnings"] else ""
     sys.stdout.write(f"{path.stem}: {errors} ({seconds['train_cpu_s']:.0f} s{warned})\n")
     sys.stdout.flush()
 
