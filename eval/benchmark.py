@@ -20,7 +20,8 @@ from .benchmarks.policies import PoliciesBenchmark
 from .benchmarks.raster import RasterBenchmark
 from .benchmarks.simulator import SimulatorBenchmark
 from .benchmarks.world_models import WorldModelsBenchmark
-from .reports.results import format_table, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
 
 Benchmark = (
     Annotated[SimulatorBenchmark, tyro.conf.subcommand("simulator")]
@@ -47,7 +48,7 @@ def main(benchmark: Benchmark, json: Path | None = None) -> None:
     """
     check_output(json)
     rows = benchmark.run()
-    sys.stdout.write(format_table(rows) + "\n")
+    sys.stdout.write(text_table(rows) + "\n")
     if json is not None:
         write_results(json, "eval.benchmark", asdict(benchmark), rows)
 

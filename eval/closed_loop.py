@@ -35,12 +35,15 @@ from .metrics.distributions import distances
 from .metrics.drives import Drives
 from .metrics.headway import headway
 from .metrics.lanes import lane_keeping
-from .metrics.paired import paired
 from .metrics.progress import progress
 from .metrics.recorder import Recorder
 from .metrics.safety import safety
 from .protocols.ppuu import PpuuEpisode, score_ppuu, short_row_ppuu
-from .reports.results import Metric, Row, format_table, mean, rate, ratio, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
+from .statistics.intervals import mean, rate, ratio
+from .statistics.metric import Metric, Row
+from .statistics.paired import paired
 
 HUMAN = "human"
 SLOTS = {"sumo": 8}
@@ -369,7 +372,7 @@ def main(
         rows, comparisons, episodes = score(drivers, others, tracks, slots, limit)
         digest = track.scenarios.digest
         tables = [[short_row(row) for row in rows], [driving_row(row) for row in rows], comparisons]
-    print("\n\n".join(format_table(table) for table in tables if table))
+    print("\n\n".join(text_table(table) for table in tables if table))
     if json is not None:
         # First, since whoever finds the table expects the episodes beside it.
         write_episodes(json.with_suffix(".episodes.csv"), episodes)

@@ -15,6 +15,9 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
+from .reports.tables import Column, markdown_table, percent
+from .statistics.metric import Row
+
 _FASTEST_MPS = 30.0
 """End of the pictures' colour scale."""
 
@@ -27,23 +30,27 @@ def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
         recordings: the same, in the same order.
     """
     drivers = [row["name"] for row in results[0]["rows"]]
-    head = ["recording", "vehicles at a time", "speed, m/s", "gap, m", "episodes", *drivers]
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1)]
+    rows: list[Row] = []
     for result, recording in zip(results, recordings, strict=True):
-        gap_m = np.median(following(recording, range(recording.road.lanes)).gap_m)
+        gaps = following(recording, range(recording.road.lanes)).gap_m
         success = [row["success"] for row in result["rows"]]
-        lines.append([
-            recording.name,
-            f"{recording.rows / recording.frames:.0f}",
-            f"{recording.speed_mps.mean():.1f}",
-            f"{gap_m:.1f}",
-            str(success[0]["n"]),
-            *(
-                f"{100 * s['value']:.0f} [{100 * s['low']:.0f}, {100 * s['high']:.0f}]"
-                for s in success
-            ),
-        ])  # fmt: skip
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        rows.append({
+            "recording": recording.name,
+            "vehicles": recording.rows / recording.frames,
+            "speed_mps": float(recording.speed_mps.mean()),
+            "gap_m": float(np.median(gaps)),
+            "episodes": success[0]["n"],
+            **dict(zip(drivers, success, strict=True)),
+        })  # fmt: skip
+    columns = [
+        Column("recording"),
+        Column("vehicles", "vehicles at a time", digits=0),
+        Column("speed_mps", "speed, m/s", digits=1),
+        Column("gap_m", "gap, m", digits=1),
+        Column("episodes"),
+        *percent(*drivers, digits=0),
+    ]
+    return markdown_table(rows, columns)
 
 
 def draw(recording: Recording, path: Path) -> None:

@@ -19,7 +19,10 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
-from .reports.results import Metric, Row, format_table, mean, over_seeds, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
+from .statistics.intervals import mean, over_seeds
+from .statistics.metric import Metric, Row
 from .studies.pipeline import Step, carry_out, require_runnable
 from .table import SUCCESSES, tabulate
 
@@ -416,9 +419,9 @@ def main(
     with written_whole(out / "table.md") as temporary:
         temporary.write_text(markdown(found))
     sys.stdout.write(
-        format_table(found)
+        text_table(found)
         + "\n\n"
-        + format_table(differences)
+        + text_table(differences)
         + f"\n\n{out / 'table.json'}\n{out / 'table.md'}\n"
     )
 

@@ -1,4 +1,4 @@
-"""``python -m eval.probe``: what a world model's embeddings know, and for how long."""
+"""``python -m eval.probe``: information in a world model's embeddings, and for how long."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from data.clips.clips import Clips
 from data.splits import Split
+from ppuu.encoders.linear_probe import Probe, linear_probe
 from ppuu.loading.runs import load_world_model
 from ppuu.recordings.lanes import LaneField
 from ppuu.runtime.command import run
@@ -28,17 +29,20 @@ from ppuu.world_models import WorldModel
 from .driving.drivers import runs_by_label
 from .open_loop.held_out import HeldOut, held_out
 from .open_loop.metrics import step_at
+from .open_loop.mlp_probe import mlp_probe
 from .open_loop.probe_targets import KINDS, TargetReader
-from .open_loop.probes import Reader, linear_probe, mlp_probe
-from .reports.results import Row, format_table, over_seeds, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
+from .statistics.intervals import over_seeds
+from .statistics.metric import Row
 
 HORIZONS_S = (0.0, 1.0, 2.0, 3.0)
 _BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """Embeddings along rollouts, and what they should tell.
+class ProbeData:
+    """Embeddings along rollouts, and the targets of probes.
 
     Attributes:
         embeddings: ``(clips, time, features)`` of the present and each predicted step.
@@ -50,8 +54,8 @@ class Seen:
 
 
 @torch.no_grad()
-def seen(model: WorldModel, clips: Clips, index: Tensor, steps: int) -> Seen:
-    """Unrolls a model from each clip's present; what is left to chance takes its mean, 0."""
+def probe_data(model: WorldModel, clips: Clips, index: Tensor, steps: int) -> ProbeData:
+    """Unrolls a model from each clip's present, with latents at their prior's mean, 0."""
     reader = TargetReader(
         clips.scene, LaneField.build([recording.road for recording in clips.recordings])
     )
@@ -62,54 +66,53 @@ def seen(model: WorldModel, clips: Clips, index: Tensor, steps: int) -> Seen:
         clip = clips.batch(part, images=model.observation.images)
         state = model.begin(clip.observation)
         states = [model.embedding(state)]
-        still = torch.zeros(len(part), steps, model.spec.latent)
+        latents = torch.zeros(len(part), steps, model.spec.latent)
         for step in range(steps):
             ego = clip.future[:, ahead[step + 1] - 1]
-            state, _ = model.step(state, ego, still, step)
+            state, _ = model.step(state, ego, latents, step)
             states.append(model.embedding(state))
         embeddings.append(torch.stack(states, dim=1))
         targets.append(reader.at(clip, number * model.step_s, ahead, model.dt_s))
-    return Seen(torch.cat(embeddings), torch.cat(targets))
+    return ProbeData(torch.cat(embeddings), torch.cat(targets))
 
 
-def explained(reader: Reader, found: Seen) -> Float[np.ndarray, "time1 targets"]:
-    """Share of each target's variance that is read right: at each time, and over all times."""
-    clips, times = found.targets.shape[:2]
-    read = reader(found.embeddings.flatten(0, 1)).view_as(found.targets)
-    return shares(read, found.targets)
+def probe_scores(probe: Probe, data: ProbeData) -> Float[np.ndarray, "time1 targets"]:
+    """R² of a probe for each target: at each time, and over all times."""
+    prediction = probe(data.embeddings.flatten(0, 1)).view_as(data.targets)
+    return r2_scores(prediction, data.targets)
 
 
-def shares(
-    read: Float[Tensor, "clips time targets"], true: Float[Tensor, "clips time targets"]
+def r2_scores(
+    prediction: Float[Tensor, "clips time targets"], true: Float[Tensor, "clips time targets"]
 ) -> Float[np.ndarray, "time1 targets"]:
-    """One less squared errors in units of the squared deviations; the last row is over all times.
+    """Coefficients of determination; the last row is over all times.
 
-    What does not vary by more than a thousandth has no share: NaN.
+    NaN for targets that do not vary by more than a thousandth.
     """
-    known = true.isfinite() & read.isfinite()
-    wrong = torch.where(known, (read - true).square(), 0.0)
+    known = true.isfinite() & prediction.isfinite()
+    error = torch.where(known, (prediction - true).square(), 0.0)
     count = known.sum(0)
     mean = torch.where(known, true, 0.0).sum(0) / count
     all_mean = torch.where(known, true, 0.0).sum((0, 1)) / count.sum(0)
-    apart = torch.where(known, (true - mean).square(), 0.0).sum(0)
-    all_apart = torch.where(known, (true - all_mean).square(), 0.0).sum((0, 1))
-    by_time = 1.0 - wrong.sum(0) / apart.masked_fill(apart < 1e-6 * count, torch.nan)
-    flat = all_apart < 1e-6 * count.sum(0)
-    overall = 1.0 - wrong.sum((0, 1)) / all_apart.masked_fill(flat, torch.nan)
+    total = torch.where(known, (true - mean).square(), 0.0).sum(0)
+    all_total = torch.where(known, (true - all_mean).square(), 0.0).sum((0, 1))
+    by_time = 1.0 - error.sum(0) / total.masked_fill(total < 1e-6 * count, torch.nan)
+    constant = all_total < 1e-6 * count.sum(0)
+    overall = 1.0 - error.sum((0, 1)) / all_total.masked_fill(constant, torch.nan)
     return torch.cat([by_time, overall[None]]).numpy()
 
 
 def rows_of(
-    name: str, probe: str, found: Sequence[Float[np.ndarray, "time1 targets"]], step_s: float
+    name: str, probe: str, scores: Sequence[Float[np.ndarray, "time1 targets"]], step_s: float
 ) -> list[Row]:
-    """A row for each kind of factor and for each target, seeds together.
+    """A row for each kind of target and for each target, seeds together.
 
     Args:
-        name, probe: of the model and its reader.
-        found: of ``shares``, one a seed.
+        name, probe: of the model and of the probe.
+        scores: of ``r2_scores``, one a seed.
         step_s: seconds from one time to the next.
     """
-    values, kinds = np.stack(found), np.array(list(KINDS.values()))
+    values, kinds = np.stack(scores), np.array(list(KINDS.values()))
     at = {f"r2_{s:g}s": 0 if s == 0 else step_at(s, step_s) + 1 for s in HORIZONS_S}
     at = {key: time for key, time in at.items() if time < values.shape[1] - 1} | {"r2": -1}
     rows: list[Row] = []
@@ -124,44 +127,44 @@ def rows_of(
 
 
 @dataclass(frozen=True, eq=False)
-class Exam:
-    """What probes learn from and are judged on.
+class ProbeStudy:
+    """The clips that probes are trained and tested on.
 
     Attributes:
-        learn, judge: clips of two splits.
+        training, test: clips of two splits.
         probe_clips, clips: how many of each.
         steps: of the model, to predict.
-        seeds: how many probes.
+        seeds: number of probes.
     """
 
-    learn: HeldOut
-    judge: HeldOut
+    training: HeldOut
+    test: HeldOut
     probe_clips: int
     clips: int
     steps: int
     seeds: int
 
     def rows(self, name: str, model: WorldModel) -> list[Row]:
-        """All rows of one model; each seed draws its own clips to learn from."""
-        index = self.judge.chosen(self.clips, 0)
-        test = seen(model, self.judge.clips, index, self.steps)
-        found: dict[str, list] = {"linear": [], "mlp": []}
+        """All rows of one model; each seed draws its own training clips."""
+        index = self.test.draw(self.clips, 0)
+        test = probe_data(model, self.test.clips, index, self.steps)
+        scores: dict[str, list] = {"linear": [], "mlp": []}
         for seed in range(self.seeds):
             seed_everything(seed)
-            # In order, so that the last of them, which settle the ridge, are of other drivers.
-            index = self.learn.chosen(self.probe_clips, seed).sort().values
-            part = seen(model, self.learn.clips, index, self.steps)
+            # In order, so that the last of them, which choose the ridge, are of other drivers.
+            index = self.training.draw(self.probe_clips, seed).sort().values
+            part = probe_data(model, self.training.clips, index, self.steps)
             flat = part.embeddings.flatten(0, 1), part.targets.flatten(0, 1)
-            found["linear"].append(explained(linear_probe(*flat), test))
-            found["mlp"].append(explained(mlp_probe(*flat, seed), test))
-        rows = [row for key in found for row in rows_of(name, key, found[key], model.step_s)]
+            scores["linear"].append(probe_scores(linear_probe(*flat), test))
+            scores["mlp"].append(probe_scores(mlp_probe(*flat, seed), test))
+        rows = [row for key in scores for row in rows_of(name, key, scores[key], model.step_s)]
         return rows + unchanged(test.targets, model.step_s)
 
 
 def unchanged(targets: Float[Tensor, "clips time targets"], step_s: float) -> list[Row]:
-    """What one knows of later times from the present's true values alone."""
+    """R² of the present's true values as a prediction of later ones."""
     return rows_of(
-        "unchanged", "truth", [shares(targets[:, :1].expand_as(targets), targets)], step_s
+        "unchanged", "truth", [r2_scores(targets[:, :1].expand_as(targets), targets)], step_s
     )
 
 
@@ -177,31 +180,31 @@ def main(
     seeds: int = 3,
     untrained: bool = False,
 ) -> None:
-    """Reads neighbours, lanes and own motion from predicted embeddings.
+    """Probes predicted embeddings for neighbours, lanes and the ego's own motion.
 
-    One probe, shared by all times, learns on the training split of the recordings to read frozen
-    embeddings of the present and of each predicted step; the shares of variance that it explains
-    on another split are reported, fast, slow and own factors apart, for each horizon.  Linear
-    says what is accessible, an MLP what is present.  ``unchanged`` is the present's truth, kept.
+    One probe, shared by all times, is trained on the training split of the recordings, on frozen
+    embeddings of the present and of each predicted step; R² on another split is reported for fast,
+    slow and own targets and for each horizon.  A linear probe finds what is linearly accessible, an
+    MLP what is present.  ``unchanged`` predicts the true values of the present for all times.
 
     Args:
         world_model: run directories, of models that have embeddings.
         recordings: files written by data.generate or data.prepare.
-        json: where to write the table; a part of it is printed either way.
-        split: what the probe is judged on, val or test; it learns on train.
-        split_manifest: file of data.splits that says what belongs to the splits; by time without.
-        probe_clips: clips to learn from.
-        clips: clips to judge on.
+        json: where to write the results; a part of them is printed either way.
+        split: what the probe is tested on, val or test; it is trained on train.
+        split_manifest: file of data.splits that defines the splits (default: by time).
+        probe_clips: number of clips to train on.
+        clips: number of clips to test on.
         horizon_s: how far to predict.
         seeds: probes, each with its own clips and weights; intervals are over them.
-        untrained: judge the same networks with random weights, too.
+        untrained: probe the same networks with random weights, too.
     """
     if min(clips, probe_clips, seeds) < 1 or not horizon_s > 0:
         raise InputError("--clips, --probe-clips, --seeds and --horizon-s must be positive")
     if split not in ("val", "test"):
         raise InputError(
-            f"--split {split}: probes learn on train; judge them on val or "
-            "test, of data.splits if the recordings are short"
+            f"--split {split}: probes are trained on train; test them on val or test, of "
+            "data.splits if the recordings are short"
         )
     check_output(json)
     began = time.monotonic()
@@ -213,35 +216,35 @@ def main(
     first = next(iter(models.values()))
     # A frame more than the horizon, so that the last acceleration is known.
     steps = max(1, round(horizon_s / first.step_s))
-    learn, judge = (
+    training, test = (
         held_out(list(models.values()), runs, recordings, part, split_manifest, steps + 1)
         for part in ("train", split)
     )
-    exam, rows = Exam(learn, judge, probe_clips, clips, steps, seeds), []
+    study, rows = ProbeStudy(training, test, probe_clips, clips, steps, seeds), []
     for name, model in models.items():
-        rows += exam.rows(name, model)
+        rows += study.rows(name, model)
         if untrained:
-            rows += exam.rows(f"{name} untrained", _fresh(model))
+            rows += study.rows(f"{name} untrained", _untrained(model))
     rows = list({(row["name"], row["probe"], row["target"]): row for row in rows}.values())
-    sys.stdout.write(format_table([row for row in rows if "kind" not in row]) + "\n")
+    sys.stdout.write(text_table([row for row in rows if "kind" not in row]) + "\n")
     if json is not None:
         config: Mapping[str, Any] = {
             "world_model": {name: str(path) for name, path in runs.items()},
-            **judge.identity,
-            "seen_in_training": judge.seen,
+            **test.identity,
+            "seen_in_training": test.seen_in_training,
             "probe_clips": probe_clips, "clips": clips, "seeds": seeds,
             "horizon_s": steps * first.step_s, "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
         write_results(json, "eval.probe", config, rows)
 
 
-def _fresh(model: WorldModel) -> WorldModel:
+def _untrained(model: WorldModel) -> WorldModel:
     """The same network before training; a normaliser keeps its statistics."""
     seed_everything(0)
-    fresh = model.config.build()  # type: ignore[attr-defined]
+    untrained = model.config.build()  # type: ignore[attr-defined]
     if model.normalizer is not None:
-        fresh.normalizer.load_state_dict(model.normalizer.state_dict())
-    return fresh.requires_grad_(False).eval()
+        untrained.normalizer.load_state_dict(model.normalizer.state_dict())
+    return untrained.requires_grad_(False).eval()
 
 
 if __name__ == "__main__":

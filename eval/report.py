@@ -16,20 +16,26 @@ from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
-from .open_loop.__main__ import SHOWN, SHOWN_S
 from .open_loop.held_out import held_out
-from .reports.film_strip import film_strips
-from .reports.html import STYLE, figure_bytes, inline, results_table
+from .open_loop.summary import PRINTED_COLUMNS
+from .reports.html import STYLE, figure_bytes, inline
+from .reports.prediction_strips import prediction_strips
+from .reports.tables import html_table, percent, plain
 
-_COLUMNS = (
-    "success", "arrived", "collision", "collision_front", "collision_rear", "collision_side",
-    "offroad", "timeout", "distance_m", "mean_speed_mps",
+_OUTCOMES = (
+    *percent(
+        "success", "arrived", "collision", "collision_front", "collision_rear", "collision_side",
+        "offroad", "timeout",
+    ),
+    *plain("distance_m", "mean_speed_mps", digits=1),
 )  # fmt: skip
 
 _DRIVING = (
-    "success_alt", "progress", "ttc_below_1_5_s", "headway_below_1_s", "comfortable", "in_lane",
-    "lane_offset_m", "speed_wasserstein_mps", "gap_wasserstein_m",
-)  # fmt: skip
+    *percent(
+        "success_alt", "progress", "ttc_below_1_5_s", "headway_below_1_s", "comfortable", "in_lane"
+    ),
+    *plain("lane_offset_m", "speed_wasserstein_mps", "gap_wasserstein_m", digits=1),
+)
 
 
 def training_curves(runs: Sequence[Path]) -> bytes:
@@ -37,9 +43,9 @@ def training_curves(runs: Sequence[Path]) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.1 * len(runs), 2.6))
-    for place, directory in enumerate(runs):
+    for number, directory in enumerate(runs, start=1):
         lines = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
-        axes = figure.add_subplot(1, len(runs), place + 1)
+        axes = figure.add_subplot(1, len(runs), number)
         steps, losses = [e["step"] for e in lines], np.array([e["loss"] for e in lines])
         axes.plot(steps, losses, color="#9db4c8", linewidth=0.9)
         smooth = [losses[max(0, k - 4) : k + 1].mean() for k in range(len(losses))]
@@ -52,12 +58,12 @@ def training_curves(runs: Sequence[Path]) -> bytes:
     return figure_bytes(figure)
 
 
-def foreseen(world_model: Path, recording: Path, seed: int, clips_shown: int = 2) -> bytes:
-    """A PNG: what followed some clips, a sampled future of each, and the difference."""
+def predicted_futures(world_model: Path, recording: Path, seed: int, clips: int = 2) -> bytes:
+    """A PNG: the true future of some clips, a sampled one of each, and the difference."""
     model = load_world_model(world_model)
     held = held_out([model], {}, [recording], "all", None, 10)
     seed_everything(seed)
-    return film_strips({"foreseen": model}, held.clips, held.chosen(clips_shown, seed), 10)
+    return prediction_strips({"predicted": model}, held.clips, held.draw(clips, seed), 10)
 
 
 def main(
@@ -66,7 +72,7 @@ def main(
     out: Path,
     seed: int = 3,
 ) -> None:
-    """Writes the page: results, training curves, a film strip of futures, videos.
+    """Writes the page: results, training curves, a film strip of predictions, videos.
 
     Args:
         run_directory: what eval.demo leaves: results.json, open_loop.json, runs, videos.
@@ -85,7 +91,7 @@ def main(
         if (run_directory / name / "log.jsonl").is_file()
     ]
     curves = inline(training_curves(runs), "image/png")
-    strip = inline(foreseen(run_directory / "world-model", recording, seed), "image/png")
+    strip = inline(predicted_futures(run_directory / "world-model", recording, seed), "image/png")
     videos = "".join(
         f"<figure><video controls muted loop preload='metadata' "
         f"src='{inline(path.read_bytes(), 'video/webm')}'></video>"
@@ -93,7 +99,6 @@ def main(
         "line to reach green.</figcaption></figure>"
         for path in sorted(run_directory.glob("*.webm"))
     )
-    columns = [f"{measure}_{seconds:g}s" for measure in SHOWN for seconds in SHOWN_S]
     hardware = results["hardware"]
     machine = f"{hardware['processor']}, {hardware['cores']} cores, torch {hardware['torch']}"
     episodes = results["rows"][0]["success"]["n"]
@@ -104,26 +109,26 @@ def main(
 <p class="lead">Synthetic dense traffic; {episodes} held-out scenarios; the others replay their
 recording and do not react. Commit <code>{html.escape(results["commit"])}</code>;
 {html.escape(machine)}.</p>
-<h2>Who gets through</h2>
-{results_table(results["rows"], _COLUMNS)}
+<h2>Success</h2>
+{html_table(results["rows"], _OUTCOMES)}
 <p>Per cent of episodes with 95&nbsp;% Wilson intervals; metres and metres a second with bootstrap
-intervals. Success: 215&nbsp;m without touching anybody and without leaving the road.</p>
+intervals. Success: 215&nbsp;m without a collision and without leaving the road.</p>
 <h2>How they drive</h2>
-{results_table(results["rows"], _DRIVING)}
-<p>Success where nobody ran into the ego from behind; progress beside the human's, per cent; shares
-of the time with less than 1.5&nbsp;s to a collision, with less than 1&nbsp;s to the leader, and in
-a lane; episodes within nuPlan's bounds of comfort; distances (1-Wasserstein) of speeds and gaps
-from the humans'.</p>
+{html_table(results["rows"], _DRIVING)}
+<p>Success where no vehicle ran into the ego from behind; progress beside the human's, per cent;
+fractions of the time with less than 1.5&nbsp;s to a collision, with less than 1&nbsp;s to the
+leader, and in a lane; episodes within nuPlan's bounds of comfort; 1-Wasserstein distances of speeds
+and gaps from those of human drivers.</p>
 <h2>Driving</h2>{videos}
-<h2>What the world model foresees</h2>
+<h2>Predictions of the world model</h2>
 <figure><img src="{strip}" alt="film strip of true and predicted futures">
 <figcaption>Forward is up; lanes red, vehicles green, off-road blue; in the difference, blue what
-was missed, orange what is not there. The frame glides with the ego's speed at time 0; the ego
-itself is not drawn. Sampled from the prior.</figcaption></figure>
-{results_table(open_loop["rows"], columns)}
+was missed, orange what is not there. The frame keeps the ego's velocity at time 0; the ego itself
+is not drawn. Sampled from the prior.</figcaption></figure>
+{html_table(open_loop["rows"], plain(*PRINTED_COLUMNS))}
 <p>At 1, 2 and 3&nbsp;s: soft intersection over union of the vehicles, error of the driving cost
-along the recorded path, distance of vehicles from their true places in metres. All predictors but
-models of pixels are told tracks.</p>
+along the recorded path, distance of vehicles from their true positions in metres. All predictors
+but models of pixels observe tracks.</p>
 <h2>Training</h2><figure><img src="{curves}" alt="training losses"></figure>
 </html>"""
     with written_whole(out) as temporary:

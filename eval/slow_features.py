@@ -14,7 +14,10 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, read_json
 
-from .reports.results import Row, format_table, over_seeds, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
+from .statistics.intervals import over_seeds
+from .statistics.metric import Row
 
 DOTS = ("action dot", "random dot", "stationary dot")
 
@@ -23,7 +26,7 @@ def table(cells: Sequence[Mapping[str, Any]]) -> list[Row]:
     """A row for each task and method, seeds together.
 
     Args:
-        cells: what ``train.slow_features`` left, a file each.
+        cells: the files of ``train.slow_features``, each of one task, method and seed.
     """
     groups: dict[tuple, list[Mapping[str, Any]]] = defaultdict(list)
     for cell in cells:
@@ -44,33 +47,33 @@ def table(cells: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def main(cells: Path, json: Path | None = None) -> None:
-    """Puts the cells of a study together.
+    """Makes a table of the cells of a study.
 
     Errors are root mean squares of a coordinate, in sides of the image; ``centre`` is the error of
-    always answering with the mean place.  Intervals are Student's, over seeds.
+    the mean position as a constant prediction.  Intervals are Student's, over seeds.
 
     Args:
         cells: folder that ``train.slow_features`` wrote.
-        json: where to write the table; it is printed either way.
+        json: where to write the results; they are printed either way.
     """
     check_output(json)
-    found = [read_json(path) for path in sorted(cells.glob("*.json"))]
-    if not found:
+    results = [read_json(path) for path in sorted(cells.glob("*.json"))]
+    if not results:
         raise InputError(f"{cells}: holds no cell; run python -m train.slow_features --out {cells}")
-    for cell in found:
-        if cell.get("study") != found[0].get("study") or "rmse" not in cell:
+    for cell in results:
+        if cell.get("study") != results[0].get("study") or "rmse" not in cell:
             raise InputError(
                 f"{cells}: holds cells of different scales, or files of other kinds; keep each "
                 "study in a folder of its own, and tables elsewhere"
             )
-    rows = table(found)
-    sys.stdout.write(format_table(rows) + "\n")
+    rows = table(results)
+    sys.stdout.write(text_table(rows) + "\n")
     if json is not None:
         config = {
             "cells": str(cells),
-            "study": found[0]["study"],
-            "commits": sorted({cell["commit"] for cell in found}),
-            "seeds": sorted({cell["seed"] for cell in found}),
+            "study": results[0]["study"],
+            "commits": sorted({cell["commit"] for cell in results}),
+            "seeds": sorted({cell["seed"] for cell in results}),
         }
         write_results(json, "eval.slow_features", config, rows)
 

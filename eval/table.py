@@ -18,8 +18,10 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
-from .reports.results import Metric, Row, format_table, write_results
+from .reports.results import write_results
+from .reports.tables import text_table
 from .statistics.clustered import clustered_means
+from .statistics.metric import Metric, Row
 from .studies.pipeline import Step, carry_out, require_runnable
 from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
@@ -312,7 +314,7 @@ def main(
     write_results(results, "eval.table", config | {"seconds": took}, table, compared)
     with written_whole(page) as temporary:
         temporary.write_text(markdown(table))
-    print(format_table(table))
+    print(text_table(table))
     sys.stdout.write(f"\n{results}\n{page}\n")
 
 

@@ -19,7 +19,7 @@ from ppuu.objectives import (
     adversarial_latents,
     as_recorded,
     expert_path_loss,
-    expert_variances,
+    fit_expert_scale,
     imitation_loss,
     policy_loss,
     predicted_traffic,
@@ -141,7 +141,15 @@ def uncertainty_regularised(
     """
     uncertainty = Uncertainty(config.steps, config.hinge, model.spec.conditioned_on_ego)
     if config.copies > 1:
-        uncertainty.fit(_expert_variances(model, stream, config, uncertainty, experts))
+        clips, chosen = stream.sample(experts)
+        bar = tqdm(
+            chosen.split(16), desc="experts' uncertainty", disable=not sys.stderr.isatty(),
+            leave=False,
+        )  # fmt: skip
+        batches = (clips.batch(index) for index in bar)
+        recorded = ((clip.observation, clip.future, clip.actions) for clip in batches)
+        generator = torch.Generator().manual_seed(0)
+        fit_expert_scale(uncertainty, model, config, recorded, generator)
     uncertainty.to(next(policy.parameters()).device)
 
     def driven(
@@ -185,28 +193,6 @@ def uncertainty_regularised(
         return policy_loss(rollout, uncertainty, config)
 
     return draw, loss
-
-
-def _expert_variances(
-    model: WorldModel,
-    stream: ClipStream,
-    config: UnrollConfig,
-    uncertainty: Uncertainty,
-    count: int,
-) -> Float[Tensor, "clips kinds time"]:
-    """What replicas disagree about along recorded drivers' own paths."""
-    clips, chosen = stream.sample(count)
-    ahead = torch.arange(1, config.steps + 1, device=clips.ego.device) * model.frames_per_step
-    found, generator = [], torch.Generator().manual_seed(0)
-    for index in tqdm(
-        chosen.split(16), desc="experts' uncertainty", disable=not sys.stderr.isatty(), leave=False
-    ):
-        clip = clips.batch(index)
-        path, actions = clip.future[:, ahead - 1], clip.actions[:, ahead - 1]
-        found.append(
-            expert_variances(model, clip.observation, path, actions, config, uncertainty, generator)
-        )
-    return torch.cat(found)
 
 
 def distillation(

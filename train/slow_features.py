@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from data.toys.dots import SIDE, Dots, DotsConfig, draw_dots
 from ppuu.encoders import Assembly, AssemblyConfig, ConvConfig, GruConfig, VectorHead
+from ppuu.encoders.linear_probe import least_squares_probe
 from ppuu.encoders.regularizers import (
     InfoNceConfig,
     InverseDynamics,
@@ -44,7 +45,7 @@ Method = Literal[
     "random", "vicreg", "simclr", "reconstruction", "inverse-dynamics", "supervised",
     "vicreg-temporal", "simclr-within", "vicreg-inverse-dynamics", "vicreg-differences",
 ]  # fmt: skip
-"""What is trained; the last four are counter-measures."""
+"""Training objectives; the last four are counter-measures."""
 
 TASKS = {
     "clean": DotsConfig(),
@@ -55,7 +56,6 @@ TASKS = {
     "three-dots": DotsConfig(task="three"),
 }
 _PROBE_SEED = 10**6
-_RIDGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Study:
         channels: of the encoder.
         features: of the embedding.
         vicreg, simclr: the objectives.
-        probe_sequences, test_sequences: for the linear probe, and to judge it.
+        probe_sequences, test_sequences: to fit and to test the linear probe.
     """
 
     updates: int = 400
@@ -124,9 +124,9 @@ class Learner(nn.Module):
             self.position = nn.Linear(study.features, 2 * dots)
 
     def forward(self, seen: Dots) -> Float[Tensor, ""]:
-        """What to lower."""
+        """The loss."""
         if self.painter is None and self.position is None:
-            return self._compared(seen)
+            return self._contrast(seen)
         model = self.assembly
         states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
         if self.painter is not None:
@@ -135,8 +135,8 @@ class Learner(nn.Module):
         assert self.position is not None
         return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
 
-    def _compared(self, seen: Dots) -> Float[Tensor, ""]:
-        """Of embeddings with those of other times and sequences."""
+    def _contrast(self, seen: Dots) -> Float[Tensor, ""]:
+        """Losses that compare embeddings with those of other times and sequences."""
         model = self.assembly
         # Encoded once, all times together: the norm over the batch makes no difference, then.
         targets = model.targets(seen.images)
@@ -163,7 +163,7 @@ def _regularizer(method: Method, study: Study) -> RegularizerConfig | None:
 
 
 def shown(method: Method, task: DotsConfig, batch: int, generator: torch.Generator) -> Dots:
-    """Sequences as a method sees them: with ``differences``, what each image changes in the last.
+    """Sequences as a method observes them: with ``differences``, of each image from the last.
 
     A pattern that stays cancels, and so does a dot that stands still.
     """
@@ -196,36 +196,34 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
 
     Returns:
         ``rmse``: of each dot's coordinates, over all times, in sides of the image; ``by_time``:
-        likewise, over all dots; ``centre``: of always answering with the mean place; and telemetry.
+        likewise, over all dots; ``centre``: of the mean position as a constant; and diagnostics.
     """
     model, method = learner.assembly.eval(), learner.method
 
-    def looked_at(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    def embeddings_and_positions(count: int, seed: int) -> tuple[Tensor, Tensor]:
         generator, parts = torch.Generator().manual_seed(seed), []
         for batch in torch.arange(count).split(256):
             seen = shown(method, task, len(batch), generator)
             states = model.unroll(model.encode(seen.images[:, 0]), seen.actions).flatten(2)
-            one = torch.ones_like(states[..., :1])
-            parts.append((torch.cat([states, one], -1).double(), seen.positions.double()))
-        states, places = zip(*parts, strict=True)
-        return torch.cat(states), torch.cat(places)
+            parts.append((states, seen.positions.double()))
+        states, positions = zip(*parts, strict=True)
+        return torch.cat(states), torch.cat(positions)
 
-    states, places = looked_at(study.probe_sequences, _PROBE_SEED)
-    flat, answer = states.flatten(0, 1), places.flatten(2).flatten(0, 1)
-    ridge = _RIDGE * len(flat) * torch.eye(flat.shape[1], dtype=flat.dtype)
-    probe = torch.linalg.solve(flat.mT @ flat + ridge, flat.mT @ answer)
-    states, places = looked_at(study.test_sequences, _PROBE_SEED + 1)
-    wrong = ((states @ probe).view_as(places) - places).square()
-    middle = answer.mean(0).view(places.shape[2:])
+    states, positions = embeddings_and_positions(study.probe_sequences, _PROBE_SEED)
+    targets = positions.flatten(2).flatten(0, 1)
+    probe = least_squares_probe(states.flatten(0, 1), targets)
+    states, positions = embeddings_and_positions(study.test_sequences, _PROBE_SEED + 1)
+    error = (probe(states.flatten(0, 1)).view_as(positions) - positions).square()
+    mean = targets.mean(0).view(positions.shape[2:])
     return {
-        "rmse": wrong.mean((0, 1, 3)).sqrt().tolist(),
-        "by_time": wrong.mean((0, 2, 3)).sqrt().tolist(),
-        "centre": (places - middle).square().mean((0, 1, 3)).sqrt().tolist(),
-        **_told(learner, task),
+        "rmse": error.mean((0, 1, 3)).sqrt().tolist(),
+        "by_time": error.mean((0, 2, 3)).sqrt().tolist(),
+        "centre": (positions - mean).square().mean((0, 1, 3)).sqrt().tolist(),
+        **_telemetry(learner, task),
     }
 
 
-def _told(learner: Learner, task: DotsConfig) -> dict[str, Any]:
+def _telemetry(learner: Learner, task: DotsConfig) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(_PROBE_SEED + 2)
     seen = shown(learner.method, task, 256, generator)
     values = assembly_telemetry(learner.assembly, seen.images, seen.actions)
@@ -289,12 +287,12 @@ def _cell(out: Path, name: str, task: DotsConfig, method: Method, study: Study, 
     began = time.process_time()
     learner = trained(method, task, study, seed)
     seconds = {"train_cpu_s": round(time.process_time() - began, 2)}
-    found = probed(learner, task, study)
+    scores = probed(learner, task, study)
     with written_whole(path) as temporary:
-        content = identity | found | seconds | {"commit": source_commit()}
+        content = identity | scores | seconds | {"commit": source_commit()}
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-    errors = " ".join(f"{error:.3f}" for error in found["rmse"])
-    warned = f"; warning: {', '.join(found['warnings'])}" if found["warnings"] else ""
+    errors = " ".join(f"{error:.3f}" for error in scores["rmse"])
+    warned = f"; warning: {', '.join(scores['warnings'])}" if scores["warnings"] else ""
     sys.stdout.write(f"{path.stem}: {errors} ({seconds['train_cpu_s']:.0f} s{warned})\n")
     sys.stdout.flush()
 

@@ -44,7 +44,7 @@ Variant = Literal[
     "full", "no-variance", "no-temporal-variance", "no-covariance", "no-time-similarity",
     "no-inverse-dynamics", "random",
 ]  # fmt: skip
-"""Which term of the objective is left out; ``random`` learns nothing."""
+"""Which term of the objective is left out; ``random`` is not trained."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Training:
     Attributes:
         rooms: the walks.
         assembly: encoder and predictor.
-        vicreg: the objective; weights near those that PLDM found for its maze and rooms, whose sums
-            of covariances are over pairs.
+        vicreg: the objective; weights near those of PLDM for its maze and rooms, where covariances
+            are summed over pairs.
         time_similarity: weight of the squared step from one embedding to the next.
-        inverse_dynamics: weight of reading the action from two embeddings.
+        inverse_dynamics: weight of predicting the action from two embeddings.
         updates, batch: of training; every walk is new.
         learning_rate: peak of Adam's one-cycle schedule.
     """
@@ -119,7 +119,7 @@ class Learner(nn.Module):
         self.inverse = InverseDynamics(width, 2)
 
     def forward(self, seen: Rooms) -> Float[Tensor, ""]:
-        """What to lower."""
+        """The loss."""
         model, config = self.assembly, self.training_config
         targets = model.targets(seen.images)
         online = model.online(seen.images, targets)

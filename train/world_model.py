@@ -39,7 +39,7 @@ from .batches.validation import held_out_loss
 from .engine.distributed import join, leave
 from .engine.loop import Recipe, train
 from .engine.loop_config import LoopConfig
-from .pictures import film_strip
+from .pictures import prediction_strip
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def fit(
 
     recipe = Recipe(
         stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop),
-        lambda picked: {"futures": film_strip(model, picked, config.steps)},
+        lambda picked: {"futures": prediction_strip(model, picked, config.steps)},
         None if watch is None else watched,
     )  # fmt: skip
     train(out, "world_model", identity, config.loop, model, recipe, "world model")

@@ -3,7 +3,7 @@
 Savitzky and Golay, 1964: a polynomial is fitted to the frames around each frame.  Rauch, Tung and
 Striebel, 1965: Kalman filter forwards, corrections backwards; here with the acceleration as a
 random walk (constant acceleration but for white jerk).  The mean of 15 frames, forward-looking, is
-what PPUU does; it is there for comparison.
+PPUU's, for comparison.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.signal import savgol_filter
 
 from .config import CleanConfig
 from .motion import side_by_side
@@ -22,7 +23,7 @@ from .tracks import Tracks
 _DEGREE = 3
 PPUU_FRAMES = 15
 _START_SPEED_MPS, _START_ACCELERATION_MPS2 = 100.0, 10.0
-"""Standard deviations of what is known about a track before its first position."""
+"""Standard deviations of the prior before a track's first position."""
 
 
 def frames_lost(config: CleanConfig) -> int:
@@ -31,7 +32,7 @@ def frames_lost(config: CleanConfig) -> int:
 
 
 def smoothed(tracks: Tracks, config: CleanConfig, dt_s: float, tally: Tally) -> Tracks:
-    """Positions and recorded headings smoothed; the recorded speed no longer holds and is gone."""
+    """Smooths positions and recorded headings; recorded speeds no longer match and are dropped."""
     if config.smoothing == "none":
         return tracks
     tally.repair(f"row smoothed ({config.smoothing})", len(tracks.frame))
@@ -68,50 +69,36 @@ def savitzky_golay(
 ) -> Float[np.ndarray, " rows"]:
     """Cubic fits around each frame; near its ends a track takes the fit of its outermost window.
 
+    As ``scipy.signal.savgol_filter`` of each track alone, but in a few calls for all of them.
+
     Args:
         values: of all tracks.
         pointer: where each track starts, and the number of rows.
-        window: frames, odd; a shorter track is one window.
+        window: frames, odd; a shorter track is one window, of a lower degree if need be.
     """
-    counts, found = np.diff(pointer), np.empty(len(values))
-    for size in np.unique(np.minimum(window, counts)):
-        fit = _polynomial_fit(int(size))
-        half = size // 2
-        own = np.minimum(window, counts) == size
-        starts, ends = pointer[:-1][own, None], pointer[1:][own, None]
-        if size == window:
-            inside = np.convolve(values, fit[half][::-1], mode="valid")
-            row, left = _within(pointer, own)
-            middle = (row >= half) & (left > half)
-            rows = np.flatnonzero(middle)
-            found[rows] = inside[rows - half]
-        head, tail = starts + np.arange(size), ends - size + np.arange(size)
-        edge = half if size == window else size
-        found[head[:, :edge]] = values[head] @ fit[:edge].T
-        if size == window and edge:
-            found[tail[:, -edge:]] = values[tail] @ fit[-edge:].T
-    return found
 
+    def fitted(part: np.ndarray, size: int, mode: str) -> np.ndarray:
+        return np.asarray(savgol_filter(part, size, min(_DEGREE, size - 1), mode=mode))
 
-def _within(pointer: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows since the start of the track, and rows up to its end; (-1, 0) in tracks not chosen."""
-    counts = np.diff(pointer)
-    rows, chosen = np.arange(pointer[-1]), np.repeat(own, counts)
-    since, left = rows - np.repeat(pointer[:-1], counts), np.repeat(pointer[1:], counts) - rows
-    return np.where(chosen, since, -1), np.where(chosen, left, 0)
-
-
-def _polynomial_fit(size: int) -> Float[np.ndarray, "size size"]:
-    """The matrix that maps values to the polynomial fitted to them."""
-    place = np.linspace(-1.0, 1.0, size) if size > 1 else np.zeros(1)
-    basis = np.linalg.qr(np.vander(place, min(_DEGREE + 1, size)))[0]
-    return basis @ basis.T
+    values = np.asarray(values, float)
+    if len(values) == 0:
+        return values
+    # Right wherever the window lies inside one track; the ends are overwritten.
+    result = fitted(values, window, "nearest")
+    sizes = np.minimum(window, np.diff(pointer))
+    for size in np.unique(sizes).tolist():
+        own, columns = sizes == size, np.arange(size)
+        kept = size - size // 2
+        for first, part in ((pointer[:-1], columns[:kept]), (pointer[1:] - size, columns[-kept:])):
+            rows = first[own, None] + columns
+            result[rows[:, part]] = fitted(values[rows], size, "interp")[:, part]
+    return result
 
 
 def forward_mean(
     values: Float[np.ndarray, " rows"], pointer: Int[np.ndarray, " tracks_1"]
 ) -> Float[np.ndarray, " rows"]:
-    """PPUU's mean of a frame and the 14 that follow; the last 14 of each track mean nothing."""
+    """PPUU's mean of a frame and the 14 that follow; undefined for the last 14 of each track."""
     ahead = np.convolve(values, np.full(PPUU_FRAMES, 1 / PPUU_FRAMES), mode="full")
     return ahead[PPUU_FRAMES - 1 :]
 
@@ -123,7 +110,7 @@ def rauch_tung_striebel(
     noise_m: float,
     agility_mps2: float,
 ) -> Float[np.ndarray, " rows"]:
-    """The positions' expectation, given all of the track, if acceleration is a random walk.
+    """Expected positions given the whole track, with acceleration as a random walk.
 
     Args:
         values: positions along one axis, of all tracks.
@@ -138,12 +125,12 @@ def rauch_tung_striebel(
     steps = list(side_by_side(pointer))
     for t, (rows, _) in enumerate(steps):
         predicted = states[rows] @ transition.T
-        surprise = values[rows + 1] - predicted[:, 0]
-        states[rows + 1] = predicted + surprise[:, None] * gains[t]
+        innovation = values[rows + 1] - predicted[:, 0]
+        states[rows + 1] = predicted + innovation[:, None] * gains[t]
     for t in range(len(steps) - 1, -1, -1):
         rows = steps[t][0]
-        late = states[rows + 1] - states[rows] @ transition.T
-        states[rows] += late @ returns[t].T
+        correction = states[rows + 1] - states[rows] @ transition.T
+        states[rows] += correction @ returns[t].T
     return states[:, 0]
 
 
@@ -163,14 +150,14 @@ def _gains(
             [t**3 / 6, t**2 / 2, t],
         ]
     )
-    spread = np.diag([noise_m**2, _START_SPEED_MPS**2, _START_ACCELERATION_MPS2**2])
+    covariance = np.diag([noise_m**2, _START_SPEED_MPS**2, _START_ACCELERATION_MPS2**2])
     gains, returns = [], []
     for _ in range(frames - 1):
-        ahead = transition @ spread @ transition.T + process
-        returns.append(np.linalg.solve(ahead, transition @ spread).T)
+        ahead = transition @ covariance @ transition.T + process
+        returns.append(np.linalg.solve(ahead, transition @ covariance).T)
         gain = ahead[:, 0] / (ahead[0, 0] + noise_m**2)
         # Joseph's form keeps it symmetric and positive.
-        rest = np.eye(3) - np.outer(gain, [1.0, 0.0, 0.0])
-        spread = rest @ ahead @ rest.T + noise_m**2 * np.outer(gain, gain)
+        factor = np.eye(3) - np.outer(gain, [1.0, 0.0, 0.0])
+        covariance = factor @ ahead @ factor.T + noise_m**2 * np.outer(gain, gain)
         gains.append(gain)
     return transition, np.array(gains), np.array(returns)

@@ -25,7 +25,8 @@ from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.device import choose_device, use_threads
 from ppuu.runtime.errors import InputError
 
-from ..reports.results import Metric, Row, median_and_range
+from ..statistics.intervals import median_and_range
+from ..statistics.metric import Metric, Row
 
 _IMAGE_BYTES = 3 * 117 * 24
 """One stored image of the original's dump (Henaff et al., 2019): uint8, one a vehicle and frame."""

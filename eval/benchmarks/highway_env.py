@@ -6,7 +6,8 @@ import importlib
 import time
 from typing import Any
 
-from ..reports.results import Metric, Row, median_and_range
+from ..statistics.intervals import median_and_range
+from ..statistics.metric import Metric, Row
 
 _CONFIG = {
     "observation": {

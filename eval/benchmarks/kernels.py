@@ -32,7 +32,8 @@ from ppuu.predictions import (
 from ppuu.predictions.road_mass import road_masses
 from ppuu.runtime.errors import InputError
 
-from ..reports.results import Row, median_and_range
+from ..statistics.intervals import median_and_range
+from ..statistics.metric import Row
 
 _STEPS, _SAMPLES, _SLOTS = 10, 3, 24
 """Of predictions, as planners ask for them."""

@@ -34,7 +34,7 @@ from ppuu.recordings.recording import load_recordings
 from ppuu.recordings.tracks import states_beyond
 from ppuu.runtime.errors import InputError
 
-from ..reports.results import Row
+from ..statistics.metric import Row
 
 _BATCH = 50
 _STEPS, _FRAMES = 10, 3

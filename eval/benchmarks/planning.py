@@ -23,7 +23,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.world_models import PAPER, CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
 
 from ..driving.scenario_set import Track, choose_action, simulator_for
-from ..reports.results import Row
+from ..statistics.metric import Row
 
 UNTRAINED: dict[str, Callable[[], WorldModel]] = {
     "tokens": lambda: TokensConfig().build(),

@@ -30,7 +30,8 @@ from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import PAPER, CoupledWorldModel, TokensConfig, WorldModelConfig
 
-from ..reports.results import Row, median_and_range
+from ..statistics.intervals import median_and_range
+from ..statistics.metric import Row
 from . import original_policy
 
 

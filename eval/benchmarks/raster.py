@@ -14,7 +14,8 @@ from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
 from ppuu.recordings.scene import Scene
 
-from ..reports.results import Metric, Row, median_and_range
+from ..statistics.intervals import median_and_range
+from ..statistics.metric import Metric, Row
 
 
 @dataclass(frozen=True)

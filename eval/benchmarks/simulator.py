@@ -22,7 +22,8 @@ from ppuu.recordings.recording import Recording
 from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 
-from ..reports.results import Row, median_and_range
+from ..statistics.intervals import median_and_range
+from ..statistics.metric import Row
 from . import highway_env
 from .crowds import crowd
 

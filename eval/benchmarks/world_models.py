@@ -42,8 +42,9 @@ from ppuu.world_models import (
     WorldModelConfig,
 )
 
-from ..open_loop.accuracy import foreseen
-from ..reports.results import Metric, Row, median_and_range
+from ..open_loop.accuracy import prediction_accuracy
+from ..statistics.intervals import median_and_range
+from ..statistics.metric import Metric, Row
 from . import original
 from .peak import peak_mib
 
@@ -148,7 +149,7 @@ class WorldModelsBenchmark:
         if ORIGINAL in rows:
             rows = {name: row | _ratios(row, rows[ORIGINAL]) for name, row in rows.items()}
         for name, directory in runs.items():
-            judged = foreseen(directory, self.recordings, self.split, self.clips)
+            judged = prediction_accuracy(directory, self.recordings, self.split, self.clips)
             rows[name] |= judged | _per_flop(judged, rows[name])
         return list(rows.values())
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy.spatial.distance import jensenshannon
 
-from ..reports.results import Metric
+from ..statistics.clustered import resampling_weights
+from ..statistics.metric import Metric
 from .comfort import Motion
 from .drives import Drives
 from .headway import FARTHEST_M
@@ -72,19 +74,13 @@ def divergence(
     a: Float[np.ndarray, "*batch bins"], b: Float[np.ndarray, "*batch bins"]
 ) -> Float[np.ndarray, "*batch"]:
     """Jensen-Shannon divergence of two histograms in bits: 0 if alike, 1 without a common bin."""
-    p, q = _shares(a), _shares(b)
-    middle = 0.5 * (p + q)
-    return 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
+    distance = jensenshannon(_shares(a), _shares(b), base=2, axis=-1)  # type: ignore[call-arg]
+    return distance**2
 
 
 def _shares(counts: np.ndarray) -> np.ndarray:
     total = counts.sum(-1, keepdims=True)
     return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
-
-
-def _relative_entropy(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    ratio = np.divide(p, q, out=np.ones(p.shape), where=p > 0)
-    return (p * np.log2(ratio)).sum(-1)
 
 
 def distances(drives: Drives, humans: Drives) -> dict[str, Metric]:
@@ -95,9 +91,7 @@ def distances(drives: Drives, humans: Drives) -> dict[str, Metric]:
     """
     own, recorded = histograms(drives), histograms(humans)
     episodes = len(drives)
-    draws = np.random.default_rng(0).multinomial(
-        episodes, np.full(episodes, 1 / episodes), size=_RESAMPLES
-    )
+    draws = resampling_weights(episodes, _RESAMPLES)
     found: dict[str, Metric] = {}
     for name, bins in BINS.items():
         a, b = own[name], recorded[name]

@@ -1,9 +1,9 @@
-"""Predicted spread against real error: what calibration is made of."""
+"""Calibration of predictions: the spread of samples and replicas against the true error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -12,14 +12,15 @@ from torch import Tensor
 
 from ppuu.predictions import OccupancyPrediction, Prediction
 
-from ..reports.results import Metric
-from ..statistics.clustered import clustered_means, clustered_rank_correlation
+from ..statistics.clustered import clustered_means
+from ..statistics.metric import Metric
+from ..statistics.rank_correlation import clustered_rank_correlation
 from .metrics import GroundTruth, costs_along
 
-SHARES = (0.5, 0.8, 0.95)
-"""Central shares of the futures whose coverage is counted."""
-_SPARSE = (4, 3)
-"""Of an image's pixels every so many rows and columns are looked at: neighbours tell the same."""
+LEVELS = (0.5, 0.8, 0.95)
+"""Nominal coverages of the samples' central intervals."""
+_PIXEL_STRIDE = (4, 3)
+"""Rows and columns between the pixels used: neighbouring ones are nearly equal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,34 +28,35 @@ class Spread:
     """One predicted quantity at one horizon, a row for each vehicle (or clip, or pixel).
 
     Attributes:
-        error: of the futures' mean.
-        sampled: standard deviation of the futures.
-        replicas: standard deviation of what replicas with shared latents say.
-        inside: ``(rows, shares)`` whether the truth is inside the futures' central shares.
-        cluster: whose eyes the clip looks through.
+        error: of the samples' mean.
+        sampled: standard deviation of the samples.
+        replicas: standard deviation of the predictions of replicas with shared latents.
+        inside: ``(rows, levels)`` whether the target is inside the samples' central intervals.
+        cluster: the ego of the clip.
     """
 
     error: Float[np.ndarray, " rows"]
     sampled: Float[np.ndarray, " rows"]
     replicas: Float[np.ndarray, " rows"]
-    inside: Bool[np.ndarray, "rows shares"]
+    inside: Bool[np.ndarray, "rows levels"]
     cluster: Int[np.ndarray, " rows"]
 
     def metrics(self) -> dict[str, Metric]:
-        """Errors and deviations (root mean square), how well one ranks the other, coverage."""
+        """Errors and deviations (root mean square), their rank correlation, coverage."""
         squares = np.stack([self.error, self.sampled, self.replicas], axis=1) ** 2
         names = ("error_rms", "sampled_deviation", "replica_deviation")
         means = clustered_means(squares, self.cluster)
-        found = {name: _apply(np.sqrt, mean) for name, mean in zip(names, means, strict=True)}
-        off = np.abs(self.error)
+        metrics = {name: _apply(np.sqrt, mean) for name, mean in zip(names, means, strict=True)}
+        absolute_error = np.abs(self.error)
         for name, deviation in (("", self.sampled), ("_of_replicas", self.replicas)):
             key = f"rank_correlation{name}"
-            found[key] = clustered_rank_correlation(off, deviation, self.cluster)
-        shares = clustered_means(self.inside.astype(float), self.cluster)
-        return found | {f"covered_{100 * s:g}": m for s, m in zip(SHARES, shares, strict=True)}
+            metrics[key] = clustered_rank_correlation(absolute_error, deviation, self.cluster)
+        coverages = clustered_means(self.inside.astype(float), self.cluster)
+        levels = (f"covered_{100 * level:g}" for level in LEVELS)
+        return metrics | dict(zip(levels, coverages, strict=True))
 
     def reliability(self, source: str = "sampled", bins: int = 10) -> Float[np.ndarray, "bins 2"]:
-        """Predicted deviation and real error, root mean squares in bins of equal size."""
+        """Predicted deviation and true error, root mean squares in bins of equal size."""
         predicted = getattr(self, source)
         parts = np.array_split(np.argsort(predicted, kind="stable"), min(bins, len(predicted)))
         pairs = [(predicted[part], self.error[part]) for part in parts if len(part)]
@@ -69,76 +71,72 @@ def _apply(function: Callable, metric: Metric) -> Metric:
 
 
 def deviations_from_truth(
-    predicted: Prediction, truth: GroundTruth
+    prediction: Prediction, truth: GroundTruth
 ) -> dict[str, Float[Tensor, "batch samples time rows"]]:
-    """Each sample minus the truth, by quantity; NaN where the truth is not known.
+    """Each sample minus the target, by quantity; NaN where the target is unknown.
 
-    Of vehicles the place along and across their true heading, in metres; of models of pixels a
+    Of vehicles the position along and across their true heading, in metres; of models of pixels a
     part of the image; of all the driving cost along the recorded path.
     """
-    images = OccupancyPrediction.rasterize(predicted, truth.poses)
+    images = OccupancyPrediction.rasterize(prediction, truth.poses)
     costs = costs_along(replace(truth.rollout, prediction=images)) - costs_along(truth.rollout)
-    found = {"cost": costs[..., None]}
-    errors = predicted.errors(truth.target)
+    deviations = {"cost": costs[..., None]}
+    errors = prediction.errors(truth.target)
     for name, error in errors.items():
-        found[name] = torch.where(error.weight > 0, error.value, torch.nan)
+        deviations[name] = torch.where(error.weight > 0, error.value, torch.nan)
     if not errors:
-        off = images.vehicles[:, 0] - truth.images.vehicles[:, 0]
-        found["image"] = off[..., :: _SPARSE[0], :: _SPARSE[1]].flatten(3)
-    return found
+        image = images.vehicles[:, 0] - truth.images.vehicles[:, 0]
+        deviations["image"] = image[..., :: _PIXEL_STRIDE[0], :: _PIXEL_STRIDE[1]].flatten(3)
+    return deviations
 
 
-def central(
-    samples: Float[Tensor, "batch futures *rest"], share: float
+def central_interval(
+    samples: Float[Tensor, "batch samples *rest"], level: float
 ) -> tuple[Float[Tensor, "batch *rest"], Float[Tensor, "batch *rest"]]:
-    """Ends of the central share of the futures.
+    """Ends of the samples' central interval.
 
     Between order statistics at ``p (K + 1)`` (Weibull's plotting position): another sample of the
-    same distribution lies inside with exactly this probability, as far as ``K`` futures reach.
+    same distribution lies inside with exactly this probability, as far as ``K`` samples reach.
     """
     ordered, count = samples.sort(dim=1).values, samples.shape[1]
 
     def at(probability: float) -> Tensor:
-        place = min(max(probability * (count + 1) - 1.0, 0.0), count - 1.0)
-        low = int(place + 1e-9)
+        position = min(max(probability * (count + 1) - 1.0, 0.0), count - 1.0)
+        low = int(position + 1e-9)
         high = min(low + 1, count - 1)
-        return torch.lerp(ordered[:, low], ordered[:, high], place - low)
+        return torch.lerp(ordered[:, low], ordered[:, high], position - low)
 
-    return at(0.5 - 0.5 * share), at(0.5 + 0.5 * share)
+    return at(0.5 - 0.5 * level), at(0.5 + 0.5 * level)
 
 
 def spreads(
-    sampled: dict[str, Float[Tensor, "batch futures time rows"]],
+    sampled: dict[str, Float[Tensor, "batch samples time rows"]],
     replicas: dict[str, Float[Tensor, "batch replicas time rows"]],
     cluster: Int[Tensor, " batch"],
     times: list[int],
 ) -> dict[tuple[str, int], Spread]:
-    """By quantity and time, what ``deviations_from_truth`` of futures and of replicas tell."""
-    found = {}
-    for key, off in sampled.items():
+    """By quantity and time, from ``deviations_from_truth`` of samples and of replicas."""
+    result = {}
+    for key, deviations in sampled.items():
         for time in times:
-            now = off[:, :, time]
-            known = now[:, 0].isfinite()
-            inside = [(low <= 0) & (high >= 0) for low, high in (central(now, s) for s in SHARES)]
-            whose = cluster[:, None].expand_as(known)
-            found[key, time] = Spread(
-                *(
-                    value[known].numpy()
-                    for value in (
-                        now.mean(1), now.std(1), replicas[key][:, :, time].std(1),
-                        torch.stack(inside, dim=-1), whose,
-                    )
-                )
+            now = deviations[:, :, time]
+            valid = now[:, 0].isfinite()
+            ends = [central_interval(now, level) for level in LEVELS]
+            inside = torch.stack([(low <= 0) & (high >= 0) for low, high in ends], dim=-1)
+            columns = (
+                now.mean(1), now.std(1), replicas[key][:, :, time].std(1), inside,
+                cluster[:, None].expand_as(valid),
             )  # fmt: skip
-    return found
+            result[key, time] = Spread(*(column[valid].numpy() for column in columns))
+    return result
 
 
-def joined(parts: list[dict[tuple[str, int], Spread]]) -> dict[tuple[str, int], Spread]:
+def concatenate(parts: list[dict[tuple[str, int], Spread]]) -> dict[tuple[str, int], Spread]:
     """Batches one after the other."""
+    names = [field.name for field in fields(Spread)]
     return {
         key: Spread(
-            *(np.concatenate([getattr(part[key], name) for part in parts])
-              for name in ("error", "sampled", "replicas", "inside", "cluster"))
+            *(np.concatenate([getattr(part[key], name) for part in parts]) for name in names)
         )
         for key in parts[0]
-    }  # fmt: skip
+    }

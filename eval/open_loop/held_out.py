@@ -1,4 +1,4 @@
-"""World models and the clips they are judged on."""
+"""The clips that world models are evaluated on."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from ..driving.drivers import warn_of_seen
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """Clips of recordings, and what must be said about them beside a table.
+    """Clips of a split, and what a results file says about them.
 
     Attributes:
         clips: all of them.
-        identity: recordings, their hashes, split and manifest, for the result file.
-        seen: by run, the recordings it has learnt from frames of.
+        identity: recordings, their hashes, split and manifest.
+        seen_in_training: by run, the recordings with frames that it was trained on.
     """
 
     clips: Clips
     identity: Mapping[str, Any]
-    seen: Mapping[str, list[str]]
+    seen_in_training: Mapping[str, list[str]]
 
-    def chosen(self, count: int, seed: int) -> Int[Tensor, " clips"]:
+    def draw(self, count: int, seed: int) -> Int[Tensor, " clips"]:
         """Some clips at random, the same ones for the same seed."""
         order = torch.randperm(len(self.clips), generator=seeded(seed))
         return order[:count]
@@ -51,23 +51,25 @@ def held_out(
     split_manifest: Path | None,
     steps: int,
 ) -> HeldOut:
-    """All clips of a split, as the models want to see them.
+    """All clips of a split, with the observations of the models.
 
     Args:
-        models: what will be judged.
-        runs: run directories by name, to know what they have learnt from.
+        models: what will be evaluated.
+        runs: run directories by name, for the recordings that each was trained on.
         recordings: files.
         split, split_manifest: which part of them.
-        steps: of the models, that clips must go on for.
+        steps: of the models, the length of the clips' futures.
 
     Raises:
-        InputError: nothing is in the split, or the models cannot look at the same clips.
+        InputError: the split is empty, or the models' observations differ.
     """
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
     parts = [(one, part_of(one, split, manifest)) for one in load_recordings(recordings)]
     used = [(recording, part) for recording, part in parts if part is not None]
     if not used:
-        raise InputError(f"{split_manifest}: nothing of these recordings is in {split}")
+        raise InputError(
+            f"{split_manifest}: assigns none of these recordings to {split}; choose another --split"
+        )
     clips = Clips(
         [recording for recording, _ in used],
         [part.window for _, part in used],
@@ -77,31 +79,31 @@ def held_out(
     )
     clips.require_rate(models[0].dt_s)
     training = {name: Checkpoint.load(run, "world_model").config for name, run in runs.items()}
-    judged = [part for _, part in used]
+    evaluated = [part for _, part in used]
     identity = {
         "recordings": [str(path) for path in recordings],
         "recording_hashes": [recording.content_hash for recording in clips.recordings],
         "split_manifest": None if manifest is None else manifest.digest,
         "split": split,
     }
-    seen = {
-        name: warn_of_seen(name, config, clips.recordings, judged)
+    seen_in_training = {
+        name: warn_of_seen(name, config, clips.recordings, evaluated)
         for name, config in training.items()
     }
-    return HeldOut(clips, identity, seen)
+    return HeldOut(clips, identity, seen_in_training)
 
 
 def common_observation(models: Sequence[Predictor]) -> ObservationConfig:
-    """What all models can look at: the tracks of those that want any; 24 where none does.
+    """The observation that all models share: with as many tracks as some need, or else 24.
 
     Raises:
-        InputError: they differ in more than that.
+        InputError: they differ in more than the number of tracks.
     """
     slots = {model.observation.vehicles for model in models} - {0} or {24}
     bare = {(replace(m.observation, vehicles=1), m.frames_per_step, m.dt_s) for m in models}
     if len(slots) > 1 or len(bare) > 1:
         raise InputError(
-            "these world models see different histories or step differently; judge them one by "
-            f"one: {'; '.join(f'{seen} every {frames} frames' for seen, frames, _ in bare)}"
+            "--world-model: their observations or steps differ; evaluate them one by one: "
+            + "; ".join(f"{config} every {frames} frames" for config, frames, _ in bare)
         )
     return replace(models[0].observation, vehicles=slots.pop())

@@ -28,7 +28,8 @@ from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
 from ..driving.scenario_set import Track, simulator_for, take_turn
-from ..reports.results import Row, mean, rate
+from ..statistics.intervals import mean, rate
+from ..statistics.metric import Row
 from .pixel_cost import COLLISION_COST, proximity_cost
 from .replayed import as_replayed
 from .screen import PX_PER_M, Screens

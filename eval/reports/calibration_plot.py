@@ -1,4 +1,4 @@
-"""The picture of a calibration: reliability, coverage, and other kinds of traffic."""
+"""Plots of calibration: reliability, coverage, and other kinds of traffic."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..open_loop.calibration_metrics import SHARES
+from ..open_loop.calibration_metrics import LEVELS
+from ..statistics.metric import Metric, Row
 from .html import figure_bytes
-from .results import Metric, Row
 
 _COLOURS = {"1s": "#9db4c8", "2s": "#3f78a3", "3s": "#123b5a"}
 _REPLICAS = "#b3401f"
@@ -42,7 +42,7 @@ def plot(
 
 
 def _draw_reliability(axes, key: str, reliability: Mapping[str, Mapping[str, list]]) -> None:
-    """Real error over predicted deviation; the diagonal is perfect."""
+    """True error over predicted deviation; the diagonal is perfect."""
     ends = []
     for horizon, colour in _COLOURS.items():
         for source, style in (("sampled", "o-"), ("replicas", "s--")):
@@ -54,39 +54,39 @@ def _draw_reliability(axes, key: str, reliability: Mapping[str, Mapping[str, lis
     axes.plot([min(ends), max(ends)], [min(ends), max(ends)], color="0.6", lw=0.8)
     axes.set_title(f"reliability: {key}", fontsize=9)
     axes.set_xlabel("predicted deviation", fontsize=8)
-    axes.set_ylabel("real error (RMS)", fontsize=8)
+    axes.set_ylabel("true error (RMS)", fontsize=8)
     axes.legend(fontsize=6, frameon=False)
 
 
 def _draw_coverage(axes, row: Row) -> None:
-    """How many true values are inside the central shares of the futures."""
+    """Fractions of the targets inside the samples' central intervals."""
     axes.plot([0, 1], [0, 1], color="0.6", lw=0.8)
     for horizon, colour in _COLOURS.items():
-        metrics = [row[f"covered_{100 * share:g}_{horizon}"] for share in SHARES]
-        told = [m for m in metrics if isinstance(m, Metric)]
-        spread = [[m.value - m.low for m in told], [m.high - m.value for m in told]]
-        axes.errorbar(SHARES, [m.value for m in told], np.maximum(spread, 0.0), fmt="o-",
+        metrics = [row[f"covered_{100 * level:g}_{horizon}"] for level in LEVELS]
+        known = [m for m in metrics if isinstance(m, Metric)]
+        errors = [[m.value - m.low for m in known], [m.high - m.value for m in known]]
+        axes.errorbar(LEVELS, [m.value for m in known], np.maximum(errors, 0.0), fmt="o-",
                       color=colour, ms=3, lw=1.1, label=f"{horizon[0]} s")  # fmt: skip
-    axes.set_title("coverage of the sampled futures", fontsize=9)
-    axes.set_xlabel("central share", fontsize=8)
-    axes.set_ylabel("true values inside", fontsize=8)
+    axes.set_title("coverage of the samples", fontsize=9)
+    axes.set_xlabel("nominal coverage", fontsize=8)
+    axes.set_ylabel("targets inside", fontsize=8)
     axes.legend(fontsize=6, frameon=False)
 
 
 def _draw_elsewhere(axes, rows: Sequence[Row]) -> None:
-    """Error, deviation and disagreement 2 s ahead, here and in other traffic."""
+    """Error, deviation and disagreement 2 s ahead, in the same and in other traffic."""
     names = [" ".join(str(row["name"]).split()[:-1]) for row in rows]
-    place = np.arange(len(rows))
+    position = np.arange(len(rows))
     bars = (
         ("error_rms_2s", "error (RMS)", "0.6"),
-        ("sampled_deviation_2s", "deviation of futures", _COLOURS["2s"]),
+        ("sampled_deviation_2s", "deviation of samples", _COLOURS["2s"]),
         ("replica_deviation_2s", "deviation of replicas", _REPLICAS),
     )
     for k, (key, label, colour) in enumerate(bars):
         metrics = [m for m in (row[key] for row in rows) if isinstance(m, Metric)]
-        spread = [[m.value - m.low for m in metrics], [m.high - m.value for m in metrics]]
-        axes.bar(place + 0.27 * (k - 1), [m.value for m in metrics], 0.25, color=colour,
-                 label=label, yerr=np.maximum(spread, 0.0), error_kw={"lw": 0.8})  # fmt: skip
-    axes.set_xticks(place, names, fontsize=7, rotation=15, ha="right")
+        errors = [[m.value - m.low for m in metrics], [m.high - m.value for m in metrics]]
+        axes.bar(position + 0.27 * (k - 1), [m.value for m in metrics], 0.25, color=colour,
+                 label=label, yerr=np.maximum(errors, 0.0), error_kw={"lw": 0.8})  # fmt: skip
+    axes.set_xticks(position, names, fontsize=7, rotation=15, ha="right")
     axes.set_title("2 s ahead, by kind of traffic", fontsize=9)
     axes.legend(fontsize=6, frameon=False)

@@ -1,10 +1,9 @@
-"""The page of an open-loop judgement: curves over the horizon, tables and film strips."""
+"""The page of an open-loop evaluation: curves over the horizon, tables and film strips."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from jaxtyping import Int
@@ -14,14 +13,15 @@ from data.clips.clips import Clips
 from ppuu.runtime.provenance import source_commit
 from ppuu.world_models import Predictor
 
-from .film_strip import film_strips
-from .html import STYLE, figure_bytes, inline, results_table
-from .results import Metric, Row
+from ..statistics.metric import Metric, Row
+from .html import STYLE, figure_bytes, inline
+from .prediction_strips import prediction_strips
+from .tables import html_table, plain
 
 CURVES = {
     "vehicle_iou": "soft IoU of vehicles",
     "cost_error": "error of the driving cost",
-    "position_error_m": "distance from true place, m",
+    "position_error_m": "distance from true position, m",
     "image_mse": "squared error of the image",
 }
 _COLOURS = ("#20567e", "#b3401f", "#3b7d4f", "#7a4a91", "#a07c1c", "#51606f", "#1f8a8a", "#c2577f")
@@ -29,12 +29,12 @@ _FILM_S = 3.0
 _TABLE_S = ("1s", "2s", "3s")
 
 
-def curves(rows: Sequence[Row], at_s: Mapping[str, float]) -> bytes:
-    """A PNG: each measure over the horizon, with bands of 95 %; dashed the best of the futures.
+def curves(rows: Sequence[Row], horizons_s: Mapping[str, float]) -> bytes:
+    """A PNG: each metric over the horizon, with bands of 95 %; dashed the best of the samples.
 
     Args:
         rows: of ``eval.open_loop``.
-        at_s: seconds at which each horizon was judged, by its name.
+        horizons_s: seconds of each horizon's nearest step, by its name.
     """
     from matplotlib.figure import Figure
 
@@ -43,15 +43,15 @@ def curves(rows: Sequence[Row], at_s: Mapping[str, float]) -> bytes:
     for axes, (key, title) in zip(every, CURVES.items(), strict=True):
         for row, colour in zip(rows, _COLOURS * len(rows), strict=False):
             for prefix, style in (("", "-"), ("best_", "--")):
-                told = {
+                known = {
                     seconds: row[f"{prefix}{key}_{name}"]
-                    for name, seconds in at_s.items()
+                    for name, seconds in horizons_s.items()
                     if f"{prefix}{key}_{name}" in row
                 }
-                if not told or (prefix and _same(row, key, at_s)):
+                if not known or (prefix and _one_sample(row, key, horizons_s)):
                     continue
-                times, metrics = list(told), [m for m in told.values() if isinstance(m, Metric)]
-                label = str(row["name"]) + (", best of its futures" if prefix else "")
+                times, metrics = list(known), [m for m in known.values() if isinstance(m, Metric)]
+                label = str(row["name"]) + (", best of its samples" if prefix else "")
                 axes.plot(times, [m.value for m in metrics], style, color=colour, lw=1.4,
                           label=label)  # fmt: skip
                 axes.fill_between(times, [m.low for m in metrics], [m.high for m in metrics],
@@ -69,9 +69,9 @@ def curves(rows: Sequence[Row], at_s: Mapping[str, float]) -> bytes:
     return figure_bytes(figure)
 
 
-def _same(row: Row, key: str, at_s: Mapping[str, float]) -> bool:
-    """Whether the best of the futures is no other than their mean, as for a single one."""
-    return all(row.get(f"best_{key}_{name}") == row.get(f"{key}_{name}") for name in at_s)
+def _one_sample(row: Row, key: str, horizons_s: Mapping[str, float]) -> bool:
+    """Whether the best of the samples is their mean, as for a single one."""
+    return all(row.get(f"best_{key}_{name}") == row.get(f"{key}_{name}") for name in horizons_s)
 
 
 def page(
@@ -85,41 +85,36 @@ def page(
     """The page as text.
 
     Args:
-        config: what the result file says about the judgement.
+        config: of the results file.
         rows, comparisons: its tables.
-        models: whose films are shown.
-        clips, index: of which clips.
+        models: their predictions are shown as film strips.
+        clips, index: of these clips.
     """
     some = next(iter(models.values()))
     steps = max(1, min(round(_FILM_S / some.step_s), clips.horizon // some.frames_per_step))
-    strips = inline(film_strips(models, clips, index, steps), "image/png")
-    errors = inline(curves(rows, config["judged_at_s"]), "image/png")
-    columns = [f"{key}_{when}" for key in CURVES for when in _TABLE_S]
+    strips = inline(prediction_strips(models, clips, index, steps), "image/png")
+    errors = inline(curves(rows, config["horizons_s"]), "image/png")
+    columns = plain(*(f"{key}_{horizon}" for key in CURVES for horizon in _TABLE_S))
     recordings = ", ".join(recording.name for recording in clips.recordings)
-    seen = [name for names in config["seen_in_training"].values() for name in names]
-    warning = f"<p><b>Seen in training: {html.escape(', '.join(seen))}.</b></p>" if seen else ""
+    leaks = [name for names in config["seen_in_training"].values() for name in names]
+    warning = f"<p><b>Seen in training: {html.escape(', '.join(leaks))}.</b></p>" if leaks else ""
     return f"""<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>ppuu: open loop</title>
 <style>{STYLE}</style>
-<h1>What world models foresee</h1>
+<h1>Open-loop evaluation of world models</h1>
 <p class="lead">{html.escape(recordings)}, split {config["split"]}: {config["clips"]} clips,
-{config["futures"]} futures each, commit <code>{html.escape(str(source_commit()))}</code>.</p>
+{config["futures"]} samples each, commit <code>{html.escape(str(source_commit()))}</code>.</p>
 {warning}
 <figure><img src="{errors}" alt="errors over the horizon">
-<figcaption>Bands: 95&nbsp;% intervals, bootstrapped over vehicles. Solid: mean over the sampled
-futures; dashed: the best of them at each time.</figcaption></figure>
+<figcaption>Bands: 95&nbsp;% intervals, bootstrapped over vehicles. Solid: mean over the
+samples; dashed: the best of them at each time.</figcaption></figure>
 <h2>Figures</h2>
-{results_table([_plain(row) for row in rows], columns)}
+{html_table(rows, columns)}
 <h2>Differences on the same clips</h2>
-{results_table([_plain(row) for row in comparisons], columns)}
+{html_table(comparisons, columns)}
 <h2>Film strips</h2>
 <figure><img src="{strips}" alt="film strips">
-<figcaption>Forward is up; lanes red, vehicles green, off-road blue. The frame glides with the ego's
+<figcaption>Forward is up; lanes red, vehicles green, off-road blue. The frame moves with the ego's
 present velocity; the ego itself is not drawn. Differences: blue what was missed, orange what is not
 there, grey where both agree.</figcaption></figure>
 </html>"""
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    """A row as a result file has it."""
-    return {key: asdict(v) if isinstance(v, Metric) else v for key, v in row.items()}

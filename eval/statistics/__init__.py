@@ -1,1 +1,1 @@
-"""Intervals and tests."""
+"""Estimates with intervals, and tests; scipy does the arithmetic wherever it has it."""

@@ -3,12 +3,12 @@
 from ..runtime.loss_terms import Terms
 from .adversarial import AdversarialConfig, adversarial_latents
 from .expert_path import expert_path_loss
+from .expert_scale import fit_expert_scale
 from .imitation import imitation_loss
 from .jepa import JepaLossConfig, jepa_loss, jepa_telemetry
 from .learned_costs import cost_model_loss, present, recorded_rollout, value_loss
 from .policy_unroll import (
     UnrollConfig,
-    expert_variances,
     policy_loss,
     predicted_traffic,
     unroll_noise,
@@ -28,7 +28,7 @@ __all__ = [
     "as_recorded",
     "cost_model_loss",
     "expert_path_loss",
-    "expert_variances",
+    "fit_expert_scale",
     "imitation_loss",
     "jepa_loss",
     "jepa_telemetry",

@@ -6,19 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
 
-from eval.calibration import STRANGE_ACTIONS, _paths, after_strange_actions, main
+from eval.calibration import UNUSUAL_ACTIONS, _paths, disagreement_by_actions, main
 from eval.open_loop.calibration_metrics import (
-    SHARES,
+    LEVELS,
     Spread,
-    central,
+    central_interval,
+    concatenate,
     deviations_from_truth,
-    joined,
     spreads,
 )
 from eval.open_loop.metrics import GroundTruth
-from eval.statistics.clustered import clustered_rank_correlation
 from ppuu.kinematics import step
 from ppuu.perception.observation import ObservationConfig
 from ppuu.runtime.errors import InputError
@@ -37,7 +35,7 @@ def clips():
     return tiny_clips([dense_recording(per_lane=3, frames=60)], HORIZON, SEEING)
 
 
-def honest(rows=4000, futures=39, stretch=1.0):
+def calibrated(rows=4000, futures=39, stretch=1.0):
     """A Spread whose truth is one more sample of what the futures are samples of."""
     random = torch.Generator().manual_seed(0)
     scale = torch.rand(rows, 1, generator=random) + 0.1
@@ -48,24 +46,24 @@ def honest(rows=4000, futures=39, stretch=1.0):
 
 
 def test_honest_samples_are_calibrated():
-    found = honest().metrics()
-    for share in SHARES:
-        covered = found[f"covered_{100 * share:g}"]
-        assert covered.low < share < covered.high
+    found = calibrated().metrics()
+    for level in LEVELS:
+        covered = found[f"covered_{100 * level:g}"]
+        assert covered.low < level < covered.high
     # The error of a mean of 39 samples and a truth: a little more than a deviation.
     expected = found["sampled_deviation"].value * np.sqrt(1 + 1 / 39)
     assert found["error_rms"].value == pytest.approx(expected, rel=0.04)
     assert found["rank_correlation"].low > 0.3
-    curve = honest().reliability()
+    curve = calibrated().reliability()
     assert curve.shape == (10, 2)
     assert (np.diff(curve[:, 0]) > 0).all()
     np.testing.assert_allclose(curve[:, 1], curve[:, 0], rtol=0.15)
 
 
 def test_overconfident_samples_are_found_out():
-    found = honest(stretch=3.0).metrics()
-    for share in SHARES:
-        assert found[f"covered_{100 * share:g}"].high < share
+    found = calibrated(stretch=3.0).metrics()
+    for level in LEVELS:
+        assert found[f"covered_{100 * level:g}"].high < level
     assert found["error_rms"].value > 2.5 * found["sampled_deviation"].value
 
 
@@ -73,24 +71,10 @@ def test_central_shares_by_hand():
     """1 to 39 in any order: half of 40 gaps lies between 10 and 30."""
     samples = (torch.randperm(39, generator=torch.Generator().manual_seed(0)) + 1.0)[None]
     for share, ends in ((0.5, (10, 30)), (0.8, (4, 36)), (0.95, (1, 39))):
-        low, high = central(samples, share)
+        low, high = central_interval(samples, share)
         assert (float(low), float(high)) == pytest.approx(ends)
-    low, high = central(torch.tensor([[0.0, 1.0]]), 0.5)  # as far as two samples reach
+    low, high = central_interval(torch.tensor([[0.0, 1.0]]), 0.5)  # as far as two samples reach
     assert (float(low), float(high)) == (0.0, 1.0)
-
-
-def test_rank_correlation_is_spearmans():
-    random = np.random.default_rng(0)
-    one = random.normal(size=300)
-    other = (one + random.normal(size=300)).round(1)  # with ties
-    found = clustered_rank_correlation(one, other, np.arange(300))
-    assert found.value == pytest.approx(spearmanr(one, other)[0])
-    assert found.low < found.value < found.high
-    assert found.n == 300
-    assert np.isnan(clustered_rank_correlation(one, np.ones(300), np.arange(300)).value)
-    # A monotonic relation has no spread.
-    sure = clustered_rank_correlation(one, np.exp(one), np.arange(300) // 10)
-    assert (sure.value, sure.low) == (pytest.approx(1.0), pytest.approx(1.0))
 
 
 def test_deviations_are_along_and_across_the_true_heading(clips):
@@ -100,13 +84,13 @@ def test_deviations_are_along_and_across_the_true_heading(clips):
         clip = pool.batch(torch.arange(0, len(pool), 11))
         reference = ConstantVelocity(tracks_spec(SEEING))
         truth = GroundTruth.after(pool, clip, reference, 10)
-        told = reference.predict(clip.observation, 10, 2, torch.Generator())
+        prediction = reference.predict(clip.observation, 10, 2, torch.Generator())
         true = truth.target.tracks.transpose(1, 2)[:, None, None]
         heading = true[..., 2]
         ahead = torch.stack([heading.cos(), heading.sin()], -1)
         left = torch.stack([-heading.sin(), heading.cos()], -1)
-        place = (true[..., :2] + 2 * ahead + left).expand_as(told.states[..., :2])
-        moved = replace(told, states=torch.cat([place, told.states[..., 2:]], -1))
+        place = (true[..., :2] + 2 * ahead + left).expand_as(prediction.states[..., :2])
+        moved = replace(prediction, states=torch.cat([place, prediction.states[..., 2:]], -1))
         off = deviations_from_truth(moved, truth)
         known = truth.target.valid.transpose(1, 2)[:, None].expand_as(off["along_m"])
         assert known.any()
@@ -118,12 +102,12 @@ def test_deviations_are_along_and_across_the_true_heading(clips):
         assert off["cost"].shape == (len(clip.ego), 2, 10, 1)
 
 
-def test_batches_are_joined():
-    one = {("x", 0): honest(50)}
-    both = joined([one, one])["x", 0]
+def test_batches_are_concatenated():
+    one = {("x", 0): calibrated(50)}
+    both = concatenate([one, one])["x", 0]
     assert isinstance(both, Spread)
     assert len(both.error) == 100
-    assert both.inside.shape == (100, len(SHARES))
+    assert both.inside.shape == (100, len(LEVELS))
 
 
 class Follower(TokensWorldModel):
@@ -144,10 +128,10 @@ class Follower(TokensWorldModel):
 
 def test_strange_actions_reach_coupled_models(clips):
     torch.manual_seed(0)
-    found = after_strange_actions(
+    found = disagreement_by_actions(
         Follower(TOKENS).eval(), clips, torch.arange(0, 200, 9), 10, torch.Generator()
     )
-    assert set(found) == {"recorded", *STRANGE_ACTIONS}
+    assert set(found) == {"recorded", *UNUSUAL_ACTIONS}
     # Strange speeds, strange futures.
     assert found["braking"][-1] > 2 * found["recorded"][-1]
     assert found["accelerating"][-1] > 2 * found["recorded"][-1]

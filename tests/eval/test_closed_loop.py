@@ -13,7 +13,7 @@ from envs.traffic import registry
 from envs.traffic.replay import Replay
 from eval.closed_loop import Episode, Track, episodes_of, log_of, main, summary
 from eval.driving.drivers import policy_by_name
-from eval.reports.results import Metric
+from eval.statistics.metric import Metric
 from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, NoAction, RecordedHuman
 from ppuu.policies.features import PixelsConfig

@@ -6,7 +6,7 @@ import pytest
 
 from data.traffic.road import SECTION_M
 from eval.difficulty import main
-from eval.reports.results import rate
+from eval.statistics.intervals import rate
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 

@@ -10,7 +10,8 @@ import train.encoder
 import train.policy
 import train.world_model
 from eval.objectives import ROWS, Scale, compared, markdown, plan, result, run_dir, table
-from eval.reports.results import rate, write_results
+from eval.reports.results import write_results
+from eval.statistics.intervals import rate
 from ppuu.runtime.errors import InputError
 
 SCALE = Scale(updates=10, policy_updates=5)

@@ -1,4 +1,4 @@
-"""Open-loop judgement: truth scores 1, references are what a pencil draws, pairs are paired."""
+"""Open-loop evaluation: the truth scores 1, references match hand computation, pairs are paired."""
 
 import json
 from dataclasses import replace
@@ -7,11 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from eval.open_loop.__main__ import REFERENCES, judged, main, measured, references, table
+from eval.open_loop.__main__ import main
 from eval.open_loop.held_out import common_observation
-from eval.open_loop.metrics import MEASURES, GroundTruth, costs_along, measure, overlap, step_at
-from eval.reports.results import Metric
-from eval.statistics.clustered import clustered_means
+from eval.open_loop.metrics import (
+    METRICS,
+    GroundTruth,
+    costs_along,
+    overlap,
+    prediction_metrics,
+    step_at,
+)
+from eval.open_loop.references import REFERENCES, references
+from eval.open_loop.runner import evaluate
+from eval.open_loop.summary import horizon_tables, summarise
+from eval.statistics.metric import Metric
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.vehicle_raster import draw_vehicles
 from ppuu.predictions import BoxPrediction, OccupancyPrediction
@@ -35,7 +44,7 @@ class Oracle(Predictor):
         self.clips, self.images, self.change = clips, images, change
 
     def predict(self, observation, steps, samples, generator, ego=None, shared=False):
-        # The clip is told by where its ego stands now.
+        # The clip is identified by the present position of its ego.
         present = observation.ego[:, -1]
         states = self.clips.scene.state(self.clips.ego, self.clips.frame)
         clip = self.clips.batch((states[None] - present[:, None]).abs().sum(-1).argmin(1))
@@ -43,11 +52,11 @@ class Oracle(Predictor):
         if self.images:
             vehicles = truth.images.vehicles.repeat(1, 1, samples, 1, 1, 1)
             return replace(truth.images, vehicles=self.change(vehicles))
-        told = truth.target.tracks.transpose(1, 2)[:, None, None].repeat(1, 1, samples, 1, 1, 1)
+        states = truth.target.tracks.transpose(1, 2)[:, None, None].repeat(1, 1, samples, 1, 1, 1)
         tracks = observation.tracks
         assert tracks is not None
         return BoxPrediction(
-            truth.images.pose, TINY, self.change(told), tracks.size_m, tracks.here,
+            truth.images.pose, TINY, self.change(states), tracks.size_m, tracks.here,
             observation.road,
         )  # fmt: skip
 
@@ -62,8 +71,8 @@ def scores(predictor, clips, samples=2, count=40):
     """Mean over clips of each measure, at each step."""
     index = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))[:count]
     predictors = {"it": predictor, **references(predictor, clips)}
-    found = measured(predictors, clips, index, STEPS, samples, seed=0)
-    return {name: dict(zip(MEASURES, v.mean(0), strict=True)) for name, v in found.items()}
+    found = evaluate(predictors, clips, index, STEPS, samples, seed=0)
+    return {name: dict(zip(METRICS, v.mean(0), strict=True)) for name, v in found.items()}
 
 
 @pytest.mark.parametrize("images", [False, True])
@@ -75,7 +84,7 @@ def test_the_truth_is_perfect(clips, images):
         assert (found[key] == 0).all()
     for key in ("cost_error", "best_cost_error", "expected_cost_error"):
         assert found[key] == pytest.approx(0.0, abs=1e-6)
-    if images:  # nobody to match
+    if images:  # no vehicles to match
         assert np.isnan(found["position_error_m"]).all()
         assert np.isnan(found["diversity_m"]).all()
         assert np.isnan(found["each_best_position_error_m"]).all()
@@ -106,14 +115,14 @@ def test_references_by_hand():
     }
     poses = GroundTruth.after(clips, clip, Oracle(clips), STEPS).poses
     for name, predictor in references(Oracle(clips), clips).items():
-        told = predictor.predict(clip.observation, STEPS, 1, torch.Generator())
-        slot = int(told.valid[0].nonzero()[0])
-        x = told.states[0, 0, 0, :, slot, 0]
+        prediction = predictor.predict(clip.observation, STEPS, 1, torch.Generator())
+        slot = int(prediction.valid[0].nonzero()[0])
+        x = prediction.states[0, 0, 0, :, slot, 0]
         steps = 1 if name == "idm" else STEPS
         torch.testing.assert_close(x[:steps], by_hand[name][:steps], atol=1e-3, rtol=0)
         boxes = torch.tensor([[float(x[0]), 6.0, 0.0, 4.5, 1.8]])[None]
         image = draw_vehicles(poses[0, :1], boxes, torch.ones(1, 1, dtype=torch.bool), TINY)
-        drawn = told.vehicle_images(poses)[0, 0, 0, 0]
+        drawn = prediction.vehicle_images(poses)[0, 0, 0, 0]
         torch.testing.assert_close(drawn, image[0], atol=1e-4, rtol=0)
 
 
@@ -190,13 +199,13 @@ def test_images_drawn_elsewhere_are_brought_to_the_same_poses(clips):
     ahead = 3 * torch.arange(1, STEPS + 1)
     pose = truth.poses.clone()
     pose[..., 0] += 2 * TINY.metres_per_pixel
-    told = replace(
+    prediction = replace(
         truth.images,
         pose=pose[:, None],
         vehicles=clips.draw_vehicles(clip, ahead, pose)[:, None, None],
         road=clips.draw_road(clip, pose)[:, None, None],
     )
-    moved = OccupancyPrediction.rasterize(told, truth.poses)
+    moved = OccupancyPrediction.rasterize(prediction, truth.poses)
     torch.testing.assert_close(
         moved.vehicles[..., 2:-2, :], truth.images.vehicles[..., 2:-2, :], atol=1e-3, rtol=0
     )
@@ -212,29 +221,12 @@ def test_overlap_by_hand():
     assert overlap(torch.stack([a, b]), torch.stack([b, b])).shape == (2,)
 
 
-def test_clusters_by_hand():
-    values = np.array([[1.0, np.nan], [2.0, 4.0], [6.0, np.nan]])
-    same, other = clustered_means(values, np.array([7, 7, 9]))
-    assert same.value == 3.0
-    assert same.n == 2
-    assert same.low == 1.5  # only the first vehicle drawn: the mean of its clips
-    assert same.high == 6.0
-    assert (other.value, other.n) == (4.0, 1)
-    assert np.isnan([other.low, other.high]).all()
-    # A bootstrap over vehicles is wider than one that takes their clips for independent.
-    random = np.random.default_rng(1)
-    own = np.repeat(random.normal(size=40), 10)
-    wide = clustered_means(own[:, None], np.repeat(np.arange(40), 10))[0]
-    narrow = clustered_means(own[:, None], np.arange(400))[0]
-    assert wide.high - wide.low > 2.5 * (narrow.high - narrow.low)
-
-
 def test_differences_are_paired():
     """A model better by exactly 0.1 in every clip: an interval without width."""
     random = np.random.default_rng(0)
-    base = random.normal(size=(50, len(MEASURES), STEPS))
+    base = random.normal(size=(50, len(METRICS), STEPS))
     values = {"model": base + 0.1, "idm": base}
-    rows, comparisons = judged(values, np.arange(50), 0.3)
+    rows, comparisons = summarise(values, np.arange(50), 0.3)
     assert [row["name"] for row in comparisons] == ["model - idm"]
     gain, own = comparisons[0]["vehicle_iou_1s"], rows[0]["vehicle_iou_1s"]
     assert isinstance(gain, Metric)
@@ -251,12 +243,12 @@ def test_costs_are_of_images_whatever_was_predicted(clips):
     clip = clips.batch(torch.arange(0, len(clips), 29))
     truth = GroundTruth.after(clips, clip, Oracle(clips), STEPS)
     model = ConstantVelocity(tracks_spec(SEEING))
-    told = model.predict(clip.observation, STEPS, 1, torch.Generator())
-    images = OccupancyPrediction.rasterize(told, truth.poses)
+    prediction = model.predict(clip.observation, STEPS, 1, torch.Generator())
+    images = OccupancyPrediction.rasterize(prediction, truth.poses)
     costs = costs_along(replace(truth.rollout, prediction=images))
     wrong = (costs - costs_along(truth.rollout)).abs()[:, 0]
-    torch.testing.assert_close(measure(told, truth)["cost_error"], wrong)
-    torch.testing.assert_close(measure(images, truth)["cost_error"], wrong)
+    torch.testing.assert_close(prediction_metrics(prediction, truth)["cost_error"], wrong)
+    torch.testing.assert_close(prediction_metrics(images, truth)["cost_error"], wrong)
 
 
 def test_models_that_see_different_histories_are_not_mixed():
@@ -280,8 +272,8 @@ def runs(tmp_path_factory):
 
 def test_near_times_are_shown_where_there_are_no_others():
     far = {"name": "model", "vehicle_iou_0.3s": 0.9, "vehicle_iou_1s": 0.8}
-    assert "0.3 s" not in table([far]) and "1 s" in table([far])
-    assert "0.3 s" in table([{"name": "model", "vehicle_iou_0.3s": 0.9}])
+    assert "0.3 s" not in horizon_tables([far]) and "1 s" in horizon_tables([far])
+    assert "0.3 s" in horizon_tables([{"name": "model", "vehicle_iou_0.3s": 0.9}])
 
 
 def test_the_command_writes_its_table(runs, tmp_path, capsys):
@@ -292,7 +284,7 @@ def test_the_command_writes_its_table(runs, tmp_path, capsys):
         reports.append(json.loads(out.read_text()))
     report = reports[0]
     assert report["command"] == "eval.open_loop"
-    assert report["config"]["judged_at_s"] == {"0.3s": 0.3, "0.6s": 0.6, "1s": 0.9}
+    assert report["config"]["horizons_s"] == {"0.3s": 0.3, "0.6s": 0.6, "1s": 0.9}
     assert [row["name"] for row in report["rows"]] == ["model", *REFERENCES]
     assert [row["name"] for row in report["comparisons"]] == [f"model - {r}" for r in REFERENCES]
     for row in report["rows"]:
@@ -301,7 +293,7 @@ def test_the_command_writes_its_table(runs, tmp_path, capsys):
     # The seed fixes clips and samples.
     assert reports[0]["rows"] == reports[1]["rows"]
     assert "constant-acceleration" in capsys.readouterr().out
-    with pytest.raises(InputError, match="must be positive"):
+    with pytest.raises(InputError, match="all must be positive"):
         main((runs / "a",), recordings, split="all", futures=0)
 
 

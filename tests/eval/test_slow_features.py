@@ -2,13 +2,10 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from data.toys.dots import SIDE, STEP_PIXELS, DotsConfig
-from eval.reports.results import over_seeds
 from eval.slow_features import main as tabulate
 from ppuu.runtime.errors import InputError
 from train.engine.one_cycle import descend
@@ -52,13 +49,6 @@ def test_differences_cancel_what_stays():
     torch.testing.assert_close(noisy.images, clean.images, atol=1e-6, rtol=0)
     moved = clean.positions.diff(dim=1)[:, :, 0] * SIDE / STEP_PIXELS
     torch.testing.assert_close(moved, clean.actions, atol=1e-5, rtol=0)
-
-
-def test_intervals_are_students():
-    values = [0.1, 0.25, 0.2]
-    metric = over_seeds(values)
-    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-    assert (metric.low, metric.high) == pytest.approx((low, high), abs=1e-5)
 
 
 def test_nonsense_is_refused_in_one_line(tmp_path):

@@ -9,12 +9,12 @@ import torch
 from data.toys.rooms import SIDE, Layout, RoomsConfig, draw_rooms
 from eval.two_rooms import (
     Protocol,
-    in_embeddings,
-    in_truth,
+    embedding_cost,
+    navigate,
     outcome,
+    privileged_cost,
     references,
     tasks,
-    walked,
     within_a_step,
 )
 from eval.two_rooms import main as plan
@@ -32,17 +32,17 @@ TINY = Training(
 SHORT = Protocol(episodes=3, budget=4, horizon=3, replan_every=2, candidates=8, iterations=2)
 
 
-def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):
+def test_runs_resume_are_evaluated_once_and_make_a_table(tmp_path, capsys):
     runs = tmp_path / "runs"
     train(runs, ("full", "no-variance"), (0,), TINY)
     first = {path: path.stat().st_mtime_ns for path in runs.glob("*/checkpoint.pt")}
     train(runs, ("full", "no-variance"), (0, 1), TINY)
     assert {path: path.stat().st_mtime_ns for path in first} == first
     plan(runs, tmp_path / "table.json", SHORT)
-    judged = {path: path.stat().st_mtime_ns for path in runs.glob("*/judged-*.json")}
-    assert len(judged) == 4
+    cached = {path: path.stat().st_mtime_ns for path in runs.glob("*/evaluation-*.json")}
+    assert len(cached) == 4
     plan(runs, None, SHORT)
-    assert {path: path.stat().st_mtime_ns for path in judged} == judged
+    assert {path: path.stat().st_mtime_ns for path in cached} == cached
     rows = json.loads((tmp_path / "table.json").read_text())["rows"]
     assert [row["seeds"] for row in rows] == [2, 2, 1, 1]
     assert rows[0]["near_hit"]["n"] == 3
@@ -52,16 +52,16 @@ def test_runs_resume_are_judged_once_and_make_a_table(tmp_path, capsys):
         train(runs, ("full",), (0,), Training())
 
 
-def test_a_run_that_was_trained_anew_is_judged_anew(tmp_path):
+def test_a_run_that_was_trained_again_is_evaluated_again(tmp_path):
     runs = tmp_path / "runs"
     train(runs, ("full",), (0,), TINY)
     plan(runs, None, SHORT)
-    (judged,) = runs.glob("*/judged-*.json")
-    before = json.loads(judged.read_text())
+    (cached,) = runs.glob("*/evaluation-*.json")
+    before = json.loads(cached.read_text())
     (runs / "full-seed0" / "checkpoint.pt").unlink()
     train(runs, ("full",), (0,), dataclasses.replace(TINY, updates=5))
     plan(runs, None, SHORT)
-    after = json.loads(judged.read_text())
+    after = json.loads(cached.read_text())
     assert (before["updates"], after["updates"]) == (3, 5)
     # And what was trained at another scale is no further seed of it.
     train(runs, ("full",), (1,), TINY)
@@ -116,7 +116,7 @@ def test_a_hit_is_counted_once_and_the_end_is_the_end():
     }  # fmt: skip
 
 
-def test_who_knows_the_truth_gets_there_and_chance_does_not():
+def test_true_motion_reaches_goals_and_random_actions_do_not():
     truth, chance = references(RoomsConfig(), Protocol(episodes=24))
     assert sum(truth["near_hit"]) > 18
     assert sum(chance["near_hit"]) < 6
@@ -144,15 +144,17 @@ def test_where_nothing_is_in_the_way_embeddings_cost_what_the_truth_costs(cost):
     start, goal = torch.full((2, 2), 0.4), torch.tensor([[0.5, 0.6], [0.3, 0.3]])
     protocol = Protocol(episodes=2, horizon=4, cost=cost)
     actions = 0.5 * torch.rand(2, 5, 4, 2, generator=torch.Generator().manual_seed(0))
-    ours = in_embeddings(Seer(), layout, goal, protocol)(start)(actions)
+    ours = embedding_cost(Seer(), layout, goal, protocol)(start)(actions)
     # The mean over two coordinates here, their sum there.
-    theirs = in_truth(layout, goal, protocol)(start)(actions)
+    theirs = privileged_cost(layout, goal, protocol)(start)(actions)
     torch.testing.assert_close(2.0 * ours, theirs, rtol=2e-2, atol=1e-3)
 
 
-def test_walks_are_no_faster_than_a_step_and_the_same_again():
+def test_paths_are_no_faster_than_a_step_and_the_same_again():
     layout, start, goal = tasks(RoomsConfig(), SHORT)
-    ways = [walked(in_truth(layout, goal, SHORT), layout, start, SHORT, 0) for _ in range(2)]
+    ways = [
+        navigate(privileged_cost(layout, goal, SHORT), layout, start, SHORT, 0) for _ in range(2)
+    ]
     assert torch.equal(*ways)
     assert (ways[0].diff(dim=1).norm(dim=-1) * SIDE).max() < 2.0 + 1e-4
     assert within_a_step(torch.tensor([[3.0, 4.0], [0.1, 0.0]])).norm(dim=1).tolist() == (

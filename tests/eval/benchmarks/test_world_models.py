@@ -11,7 +11,7 @@ from eval import benchmark
 from eval.benchmarks import original, world_models
 from eval.benchmarks.peak import peak_mib
 from eval.benchmarks.world_models import ORIGINAL, Member, WorldModelsBenchmark
-from eval.open_loop.accuracy import foreseen
+from eval.open_loop.accuracy import prediction_accuracy
 from ppuu.objectives import WorldModelLossConfig, world_model_loss
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
@@ -144,7 +144,7 @@ def test_runs_are_judged_as_in_open_loop(small_family, tmp_path):
         ("tokens",), 2, 1, 2, 0.6, 1, runs=(f"tokens={directory}",), recordings=(recording,),
         split="all", clips=8,
     ).run()  # fmt: skip
-    judgement = foreseen(directory, [recording], "all", 8)
+    judgement = prediction_accuracy(directory, [recording], "all", 8)
     assert rows[0]["vehicle_iou_2s"] == judgement["vehicle_iou_2s"]
     assert rows[0]["cost_error_2s"] == judgement["cost_error_2s"]
     assert 0 < judgement["vehicle_iou_2s"].value < 1

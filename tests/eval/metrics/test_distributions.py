@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from eval.metrics.distributions import BINS, distances, divergence, histograms, wasserstein
-from eval.metrics.paired import exact_mcnemar, paired
 from tests.eval.metrics.test_metrics import drives, moving
 
 
@@ -64,20 +63,3 @@ def test_an_interval_covers_its_estimate():
             assert metric.low <= metric.value <= metric.high
     found = distances(one, other)["speed_wasserstein_mps"]
     assert found.low < 2.0 < found.high
-
-
-@pytest.mark.parametrize("pair", [(0, 0), (3, 3), (1, 7), (12, 2), (0, 5), (200, 150)])
-def test_mcnemar_is_a_binomial_test(pair):
-    stats = pytest.importorskip("scipy.stats")
-    expected = stats.binomtest(pair[0], sum(pair)).pvalue if sum(pair) else 1.0
-    assert exact_mcnemar(*pair) == pytest.approx(expected)
-
-
-def test_pairs():
-    first, second = [True, True, True, False], [True, False, False, True]
-    row = paired(("a", "b"), (first, second), ([10.0] * 4, [4.0] * 4))
-    assert row["name"] == "a - b"
-    assert (row["only_first"], row["only_second"]) == (2, 1)
-    assert row["success_difference"].value == 0.25
-    assert row["mcnemar_p"] == 1.0
-    assert row["distance_difference_m"].value == 6.0

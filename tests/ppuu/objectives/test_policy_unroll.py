@@ -12,13 +12,14 @@ from ppuu.objectives import (
     StartConfig,
     UnrollConfig,
     expert_path_loss,
-    expert_variances,
+    fit_expert_scale,
     imitation_loss,
     policy_loss,
     predicted_traffic,
     unroll_noise,
     varied_starts,
 )
+from ppuu.objectives.policy_unroll import expert_variances
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.warp import warp
@@ -316,6 +317,19 @@ def test_experts_set_the_scale(model, clip):
     assert variances(model, of_predictions)[:, 1].amax() > 0
     with pytest.raises(InputError, match="has no dropout, so its replicas would be equal"):
         variances(built(dropout=0.0), of_predictions)
+
+
+def test_after_the_fit_experts_have_no_mean_disagreement_and_unit_deviation(model, clip):
+    ahead = torch.arange(1, STEPS + 1) * model.frames_per_step - 1
+    uncertainty = Uncertainty(STEPS)
+    recorded = [(clip.observation, clip.future, clip.actions)]
+    fit_expert_scale(uncertainty, model, CONFIG, recorded, seeded())
+    path = clip.future[:, ahead], clip.actions[:, ahead]
+    variances = expert_variances(model, clip.observation, *path, CONFIG, uncertainty, seeded())
+    scaled = uncertainty.standardised(variances)[:, :, variances.std(0)[0] > 1e-5]
+    assert scaled.numel() > 0
+    torch.testing.assert_close(scaled.mean(0), torch.zeros_like(scaled[0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(scaled.std(0), torch.ones_like(scaled[0]), atol=1e-4, rtol=0)
 
 
 def test_imitation_by_hand(policy, clip):

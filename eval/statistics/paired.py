@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
-from ..reports.results import Row, mean
+from .intervals import mean
+from .metric import Row
 
 
 def exact_mcnemar(only_first: int, only_second: int) -> float:
-    """Two-sided p-value: how likely discordant pairs as one-sided as these are by chance.
+    """Two-sided p-value of as many discordant pairs on either side, if both were as likely.
 
     McNemar, 1947, with the binomial distribution in place of its approximation.
     """
-    n = only_first + only_second
-    tail = sum(math.comb(n, k) for k in range(min(only_first, only_second) + 1)) / 2**n
-    return min(1.0, 2.0 * tail)
+    discordant = only_first + only_second
+    return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 
 
 def paired(
