@@ -20,7 +20,7 @@ from ppuu.runtime.files import read_json, written_whole
 
 from .reports.results import Metric, Row, format_table, write_results
 from .statistics.clustered import clustered_means
-from .studies.pipeline import Step, carry_out, require_runnable
+from .studies.pipeline import Step, carry_out, on_device, require_runnable
 from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
 SUCCESSES = ("arrived", "survived")
@@ -256,6 +256,7 @@ def main(
     imitation_updates: int | None = None,
     limit: int | None = None,
     at_once: int = 2,
+    device: str | None = None,
 ) -> None:
     """Trains every row of a table over several seeds, drives held-out traffic, writes the table.
 
@@ -279,6 +280,7 @@ def main(
         imitation_updates: instead of the policies' updates, for imitation.
         limit: drive only so many scenarios, spread evenly over the list.
         at_once: commands at a time; each uses one core.
+        device: of every command: auto, cpu, cuda, …; each command's own default without.
     """
     _require(preset, out, seeds, others, limit)
     require_runnable(seeds, at_once, recordings, test)
@@ -295,7 +297,7 @@ def main(
         "imitation": _updates(imitation_updates),
     }
     stages = plan(out, preset, recordings, test, seeds, scale, others, limit)
-    took = carry_out(stages, at_once)
+    took = carry_out(on_device(stages, device), at_once)
     episodes, compared = drives_of(out, preset, others)
     labels = dict.fromkeys(episode["policy"] for episode in episodes)
     rows = {
@@ -341,7 +343,7 @@ def _require(
 
 
 def _updates(count: int | None) -> tuple[str, ...]:
-    return () if count is None else ("--loop.updates", str(count))
+    return () if count is None else ("--updates", str(count))
 
 
 if __name__ == "__main__":

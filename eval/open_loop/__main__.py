@@ -18,6 +18,7 @@ from data.clips.clips import Clips
 from data.splits import Split
 from ppuu.loading.runs import load_world_model
 from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 from ppuu.world_models import (
@@ -87,7 +88,7 @@ def measured(
             )
             values = measure(predicted, truth)
             found[name].append(torch.stack([values[key] for key in MEASURES], dim=1))
-    return {name: torch.cat(parts).numpy() for name, parts in found.items()}
+    return {name: torch.cat(parts).cpu().numpy() for name, parts in found.items()}
 
 
 def tempered(
@@ -158,6 +159,7 @@ def main(
     ensemble: bool = False,
     temperature: tuple[float, ...] = (1.0,),
     seed: int = 0,
+    device: str = "auto",
 ) -> None:
     """Compares predicted with true surroundings, up to some seconds ahead.
 
@@ -181,6 +183,7 @@ def main(
         temperature: scales of the latents' noise, each a row NAME@SCALE but for 1, which is the
             prior; at 0 all futures are the most likely one.
         seed: of clips and samples.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
     if min(clips, futures) < 1 or not 0 < horizon_s <= _LONGEST_S:
         raise InputError(
@@ -193,18 +196,20 @@ def main(
     if json is not None and json == report:
         raise InputError(f"--json and --report are both {json}; each needs a file of its own")
     began = time.monotonic()
-    runs = runs_by_label(world_model)
-    models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
+    runs, where = runs_by_label(world_model), choose_device(device)
+    models: dict[str, WorldModel] = {
+        name: load_world_model(path).to(where) for name, path in runs.items()
+    }
     first = next(iter(models.values()))
     steps = math.ceil(horizon_s / first.step_s - 1e-6)
-    held = held_out(list(models.values()), runs, recordings, split, split_manifest, steps)
+    held = held_out(list(models.values()), runs, recordings, split, split_manifest, steps, where)
     judged_models = dict(models) if len(models) > 1 else {"model": first}
     if ensemble:
         judged_models["ensemble"] = Ensemble(list(models.values()))
     predictors = tempered(judged_models, temperature) | references(first, held.clips)
     index = held.chosen(clips, seed)
     values = measured(predictors, held.clips, index, steps, futures, seed)
-    rows, comparisons = judged(values, held.clips.ego[index].numpy(), first.step_s)
+    rows, comparisons = judged(values, held.clips.ego[index].cpu().numpy(), first.step_s)
     sys.stdout.write(table(rows) + "\n")
     config = {
         "world_model": {name: str(path) for name, path in runs.items()},
@@ -217,7 +222,7 @@ def main(
             for seconds in HORIZONS_S
             if step_at(seconds, first.step_s) < steps
         },
-        "seconds": round(time.monotonic() - began, 1),
+        "device": str(where), "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
     if json is not None:
         write_results(json, "eval.open_loop", config, rows, comparisons)

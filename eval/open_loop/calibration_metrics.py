@@ -123,7 +123,7 @@ def spreads(
             whose = cluster[:, None].expand_as(known)
             found[key, time] = Spread(
                 *(
-                    value[known].numpy()
+                    value[known].cpu().numpy()
                     for value in (
                         now.mean(1), now.std(1), replicas[key][:, :, time].std(1),
                         torch.stack(inside, dim=-1), whose,

@@ -50,6 +50,7 @@ def held_out(
     split: Split,
     split_manifest: Path | None,
     steps: int,
+    device: torch.device | str = "cpu",
 ) -> HeldOut:
     """All clips of a split, as the models want to see them.
 
@@ -59,6 +60,7 @@ def held_out(
         recordings: files.
         split, split_manifest: which part of them.
         steps: of the models, that clips must go on for.
+        device: where the models are.
 
     Raises:
         InputError: nothing is in the split, or the models cannot look at the same clips.
@@ -73,6 +75,7 @@ def held_out(
         [part.window for _, part in used],
         common_observation(models),
         steps * models[0].frames_per_step,
+        device,
         egos=[part.egos for _, part in used],
     )
     clips.require_rate(models[0].dt_s)

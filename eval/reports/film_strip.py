@@ -100,7 +100,7 @@ def _difference(
     """White where they agree, blue what was missed, orange what is not there, grey what is."""
     missed, imagined = (true - told).clamp(min=0.0), (told - true).clamp(min=0.0)
     both = 0.25 * torch.minimum(true, told)
-    picture = torch.ones(*true.shape, 3) - both[..., None]
+    picture = true.new_ones(*true.shape, 3) - both[..., None]
     for share, colour in ((missed, _MISSED), (imagined, _IMAGINED)):
-        picture = picture - share[..., None] * (1.0 - torch.tensor(colour))
+        picture = picture - share[..., None] * (1.0 - true.new_tensor(colour))
     return picture

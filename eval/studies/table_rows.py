@@ -80,7 +80,7 @@ class TablePreset:
     )
 
 
-_MPER: Words = ("--loop.updates", "700")
+_MPER: Words = ("--updates", "700")
 """Its batches hold as many clips as MPUR has rollouts; fewer of them will do."""
 MPUR = Learned("MPUR", "mpur", published="74.8 ± 3.0 / 171.2")
 CORE = (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from ppuu.runtime.errors import InputError
 
@@ -42,7 +44,7 @@ class LoopConfig:
         seed: of initialisation, clip order, latents and dropout.
     """
 
-    updates: int = 1000
+    updates: Annotated[int, tyro.conf.arg(prefix_name=False)] = 1000
     learning_rate: float = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_updates: int = 20
