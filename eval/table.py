@@ -9,14 +9,17 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from envs.traffic.registry import POLICY, TRAFFICS
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.runtime.command import run
+from ppuu.runtime.config import require_choice
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
+from ppuu.runtime.presets import enumerated
 
 from .reports.results import Metric, Row, format_table, write_results
 from .statistics.clustered import clustered_means
@@ -248,7 +251,7 @@ def main(
     recordings: tuple[Path, ...],
     test: tuple[Path, ...],
     out: Path,
-    preset: str = "core",
+    preset: Annotated[str, enumerated({k: v.summary for k, v in PRESETS.items()})] = "core",
     seeds: tuple[int, ...] = (0, 1, 2),
     others: tuple[str, ...] = ("replay", "reactive", PPUU),
     world_model_updates: int | None = None,
@@ -263,15 +266,15 @@ def main(
     What is trained already is picked up, and an interrupted run goes on.  OUT/table-PRESET.json
     holds the rows and drivers in pairs, OUT/table-PRESET.md the table for people: success and
     distance over all seeds with 95 % intervals (scenarios resampled), the deviation between seeds,
-    and what was published for I-80, which is another data set.
+    and what was published for I-80, which is another data set.  Presets: ppuu has all that was
+    published, core the main table in the default world model, sweep rollout lengths; ppuu and
+    paper are for a GPU.
 
     Args:
         recordings: what is learnt from, all of it.
         test: what is driven in; nothing may be learnt from it.
         out: directory of everything.
-        preset: ppuu (all that was published: main table, coupled models, rollout lengths,
-            ablations; a GPU's work), core (the main table in the default world model), coupled,
-            paper (coupled at the published size; a GPU's work, too), sweep, ablations, debug.
+        preset: which rows.
         seeds: one training of world model and policy each.
         others: how others move: replay, until-disturbed, reactive; or ppuu, PPUU's protocol among
             recorded others.
@@ -322,8 +325,7 @@ def _require(
     preset: str, out: Path, seeds: Sequence[int], others: Sequence[str], limit: int | None
 ) -> None:
     """Raises InputError if no such table can be trained and scored."""
-    if preset not in PRESETS:
-        raise InputError(f"--preset {preset}: not one of {', '.join(PRESETS)}")
+    require_choice("--preset", preset, PRESETS)
     if len(seeds) == 1 and any(row.world == ENSEMBLE for row in PRESETS[preset].learned):
         raise InputError(
             f"--seeds {seeds[0]}: --preset {preset} has a row with an ensemble, whose members are "

@@ -35,6 +35,7 @@ from ppuu.objectives import JepaLossConfig, Terms, jepa_loss, jepa_telemetry
 from ppuu.perception.observation import Observation
 from ppuu.predictions import Target
 from ppuu.runtime.command import run
+from ppuu.runtime.config import summary
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import JepaConfig, JepaWorldModel
 
@@ -77,6 +78,16 @@ class EncoderTraining:
                 f"--loop.accumulate {self.loop.accumulate}: targets of a moving average move once "
                 "a batch; take a larger --batch, or more processes"
             )
+
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        parts = self.model.assembly
+        loss = "" if self.loss == JepaLossConfig() else f"{summary(self.loss)}; "
+        return (
+            f"{summary(self.model.regularizer)}; {loss}encoder {summary(parts.encoder)}; predictor "
+            f"{summary(parts.predictor)}; {self.loop.updates} updates of {self.batch} clips"
+        )
 
 
 _MODEL = JepaConfig()
@@ -154,7 +165,6 @@ def main(
     recordings: tuple[Path, ...],
     out: Path,
     config: Annotated[EncoderTraining, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands],
-    objective: str = "vicreg",
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
@@ -168,11 +178,9 @@ def main(
     Args:
         recordings: files written by data.generate or data.prepare.
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
-        config: everything an objective fixes.
-        objective: vicreg, simclr, dcl, dcl-weighted, barlow-twins, tico, direct-clr, sigreg, mcr2,
-            reconstruction, untrained (only the readout learns); vicreg-temporal, simclr-within,
-            vicreg-motion (against slow features). Any of these with -vector (one vector instead of
-            a map), -impala or -vit (other encoders), such as simclr-vit. debug (seconds).
+        config: all that an objective fixes. untrained: only the readout learns; vicreg-temporal,
+            simclr-within, vicreg-motion: against slow features; NAME-vector: one vector instead of
+            a map; NAME-impala, NAME-vit: other encoders; debug takes seconds.
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.
@@ -189,5 +197,5 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main, presets=OBJECTIVES, chosen_by="objective")
+    run(main, presets=OBJECTIVES, chosen_by="objective", default="vicreg")
     leave()

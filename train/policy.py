@@ -21,7 +21,7 @@ from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsCon
 from ppuu.policies.learned_costs import ValueFunction
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.command import run
-from ppuu.runtime.config import to_json
+from ppuu.runtime.config import summary, to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Ensemble, WorldModel
@@ -45,6 +45,8 @@ Method = Literal[
     "mpur", "mpur-without-uncertainty", "mper", "imitation", "multi-step-imitation", "distillation"
 ]
 IN_MODEL = ("mpur", "mpur-without-uncertainty", "mper")
+BARE = {"uncertainty_weight": 0.0, "view_weight": 0.0}
+"""Weights of the unroll's costs without uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,13 @@ class PolicyTraining:
                 f"{self.imitation_updates} not negative, expert_clips {self.expert_clips} at "
                 "least 2"
             )
+
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        return (
+            f"on {summary(self.policy.features)}; {self.loop.updates} updates of {self.batch} clips"
+        )
 
 
 _LOOP = LoopConfig(clip_norm=10.0)
@@ -136,7 +145,6 @@ def main(
     teacher: str | None = None,
     value: Path | None = None,
     init: Path | None = None,
-    preset: str = "small",
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
@@ -152,7 +160,10 @@ def main(
             distillation: a planner's actions.
         recordings: files written by data.generate or data.prepare.
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
-        config: everything a preset fixes.
+        config: all that a preset fixes. Presets with debug in their names take seconds, small
+            minutes on a laptop, medium half an hour; large and paper are for a GPU. Those on
+            pixels are for world models of images, coupled and paper for the world model's preset
+            of that name.
         world_model: run directory of train.world_model; mpur, mpur-without-uncertainty and mper
             need one, and so does a policy that looks at its embedding. To mpur, several are an
             ensemble, whose members' disagreement is the uncertainty.
@@ -161,9 +172,6 @@ def main(
         init: run directory of a policy to start from; without it, all methods but imitation first
             train an imitation policy, in OUT/imitation, which spares them the long way from
             knowing nothing.
-        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
-            these look at tracks; pixels, pixels-debug and embedding look at those; coupled and
-            paper (a GPU): pixels in the coupled world model of the same preset.
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.
@@ -204,8 +212,7 @@ def main(
         if start.config != config.policy:
             raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
     if method == "mpur-without-uncertainty":
-        bare = replace(config.unroll, uncertainty_weight=0.0, view_weight=0.0)
-        config = replace(config, unroll=bare)
+        config = replace(config, unroll=replace(config.unroll, **BARE))
     seed_everything(config.loop.seed)
     policy = new_policy(config.policy, model).to(where)
     stream = _stream(source, config, method, model, where)
@@ -252,12 +259,15 @@ def _refuse_unheard(
         "--unroll.adversarial.every": (config.unroll.adversarial.every > 0, imagined),
         "--unroll.cost.*": (config.unroll.cost != usual.cost, imagined),
     }
+    # A run without uncertainty writes its weights, 0, to its configuration.
+    plain = BARE if method == "mpur-without-uncertainty" else {}
     options |= {
         f"--unroll.{name.replace('_', '-')}": (
-            getattr(config.unroll, name) != getattr(usual, name), method == "mpur"
+            getattr(config.unroll, name) not in (getattr(usual, name), plain.get(name)),
+            method == "mpur",
         )
         for name in ("uncertainty_weight", "view_weight", "hinge")
-    }  # fmt: skip
+    }
     for option, (there, heard) in options.items():
         if there and not heard:
             raise InputError(f"{option}: --method {method} does not listen to it; leave it out")
@@ -351,7 +361,8 @@ def train_imitation(
     )
     stream.fit(policy.normalizer)
     identity = {
-        "method": "imitation", "policy": to_json(config.policy), "batch": count,
+        "method": "imitation", "policy": to_json(config.policy), "batch": config.batch,
+        "unroll": {"starts": {"copies": config.unroll.starts.copies}},
         "balance": to_json(config.balance), "loop": to_json(config.loop), "data": stream.identity,
     }  # fmt: skip
     draw, loss = imitation(policy)

@@ -22,7 +22,7 @@ from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.learned_costs import CostModelConfig, ValueConfig, ValueFunction
 from ppuu.predictions import Rollout
 from ppuu.runtime.command import run
-from ppuu.runtime.config import to_json
+from ppuu.runtime.config import summary, to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import CopyLast, tracks_spec
@@ -58,6 +58,14 @@ class JudgeTraining:
         if self.batch < 1:
             raise InputError(f"batch {self.batch} must be positive")
 
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        return (
+            f"{summary(self.judge)} on {summary(self.judge.features)}; "
+            f"{self.loop.updates} updates of {self.batch} clips"
+        )
+
 
 _COSTS = JudgeTraining(CostModelConfig())
 
@@ -77,7 +85,6 @@ def main(
     recordings: tuple[Path, ...],
     out: Path,
     config: Annotated[JudgeTraining, tyro.conf.arg(name="")],
-    preset: str = "small",
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
@@ -88,9 +95,7 @@ def main(
     Args:
         recordings: files written by data.generate or data.prepare.
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
-        config: everything a preset fixes.
-        preset: debug (seconds), small, pixels: value functions on tracks and on pixels; costs,
-            costs-pixels: cost models.
+        config: all that a preset fixes; debug takes seconds.
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

@@ -19,7 +19,7 @@ from ppuu.perception.observation import Observation
 from ppuu.perception.track_noise import TrackNoise
 from ppuu.predictions import Target
 from ppuu.runtime.command import run
-from ppuu.runtime.config import to_json
+from ppuu.runtime.config import summary, to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import (
@@ -76,6 +76,11 @@ class WorldModelTraining:
             )
         if self.noise != TrackNoise() and not isinstance(self.model, TokensConfig):
             raise InputError(f"--noise {self.noise}: only a model of tracks learns from tracks")
+
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        return f"{summary(self.model)}; {self.loop.updates} updates of {self.batch} clips"
 
 
 _PIXELS = WorldModelTraining(DecoupledConfig(), loop=LoopConfig(updates=300, learning_rate=2e-3))
@@ -227,7 +232,6 @@ def main(
     recordings: tuple[Path, ...],
     out: Path,
     config: Annotated[WorldModelTraining, tyro.conf.arg(name="")],
-    preset: str = "small",
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
@@ -239,10 +243,9 @@ def main(
     Args:
         recordings: files written by data.generate or data.prepare.
         out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
-        config: everything a preset fixes.
-        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
-            models of pixels: pixels, recurrent, cortexnet, coupled, and paper, PPUU's own (a GPU,
-            days).
+        config: all that a preset fixes. Presets with debug in their names take seconds, small
+            minutes on a laptop, medium half an hour; large and paper (PPUU's own model, for days)
+            are for a GPU.
         split: which part of each recording to learn from; ``all`` for short recordings.
         split_manifest: file of data.splits that says what belongs to the split; by time without.
         resident_recordings: at most so many recordings in memory, taking turns; all without.

@@ -8,7 +8,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .errors import InputError
@@ -104,6 +104,21 @@ def _dataclass(expected: Any, value: Any, where: str) -> Any:
     )
 
 
+def summary(config: Any) -> str:
+    """A dataclass in a few words: its type and the plain values that differ from its defaults.
+
+    ``CoupledConfig(features=8)`` is ``Coupled (features 8)``.
+    """
+    name = type(config).__name__.removesuffix("Config")
+    changed = [
+        f"{field.name} {value}"
+        for field in dataclasses.fields(config)
+        if not dataclasses.is_dataclass(value := getattr(config, field.name))
+        and value != field.default
+    ]
+    return name + (f" ({', '.join(changed)})" if changed else "")
+
+
 def with_setting(config: Any, path: str, text: str, where: str) -> Any:
     """A frozen dataclass with one field changed; see ``with_settings``."""
     return with_settings(config, [(path, text)], where)
@@ -158,6 +173,20 @@ def _value(name: str, text: str, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         refuse(text)
     return value
+
+
+def require_choice(option: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a name that is not among the known ones.
+
+    Raises:
+        InputError: it is not; names the nearest known one.
+    """
+    names = list(known)
+    if name not in names:
+        raise InputError(
+            f"{option} {name}: unknown; did you mean {nearest(name, names)}? There are "
+            f"{', '.join(names)}"
+        )
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
