@@ -20,7 +20,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
-from .reports.results import Metric, Row, format_table, mean, over_seeds, write_results
+from .reports.results import Metric, Row, commits_of, format_table, mean, over_seeds, write_results
 from .studies.pipeline import Step, carry_out, on_device, require_runnable
 from .table import SUCCESSES, tabulate
 
@@ -235,6 +235,10 @@ def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
         for key in logs[0]
         if key.startswith("warning_") and np.mean([log[key] for log in logs]) > 0.5
     )
+    judgements = [
+        result(out, what, name, seed) for what in ("probe", "open-loop") for seed in seeds
+    ]
+    row["commit"] = commits_of(read_json(path) for path in judgements)
     ahead = [_only(_rows(result(out, "open-loop", name, seed)), name="model") for seed in seeds]
     for key in ("vehicle_iou_2s", "cost_error_2s"):
         row[key] = over_seeds([found[key]["value"] for found in ahead])

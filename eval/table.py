@@ -21,7 +21,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 from ppuu.runtime.presets import enumerated
 
-from .reports.results import Metric, Row, format_table, write_results
+from .reports.results import Metric, Row, commits_of, format_table, write_results
 from .statistics.clustered import clustered_means
 from .studies.pipeline import Step, carry_out, on_device, require_runnable
 from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
@@ -149,12 +149,13 @@ def drives_of(
     compared: list[Row] = []
     for kind in others:
         result = scored(out, name, kind)
-        compared += read_json(result).get("comparisons", ())
+        scores = read_json(result)
+        compared += scores.get("comparisons", ())
         with open(result.with_suffix(".episodes.csv"), newline="") as file:
             found = list(csv.DictReader(file))
         # The recorded human's own drive stands beside every kind of others.
         episodes += [
-            episode | {"others": kind}
+            episode | {"others": kind, "commit": scores["commit"]}
             for episode in found
             if kind == PPUU or episode["others"] == kind
         ]
@@ -204,6 +205,7 @@ def _row(
         "success_alt": forgiven,
         "distance_m": distance,
         "published_i80": published,
+        "commit": commits_of(episode for episodes in driven for episode in episodes),
     }
 
 

@@ -232,7 +232,8 @@ def main(
         stream.at(0)[0].require_rate(judge.config.dt_s)
         identity["value"] = weights_hash(judge)
     draw, loss = _method(method, policy, model, stream, config, taught, judge)
-    recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
+    validate = held_out_loss(stream, draw, loss, config.loop)
+    recipe = Recipe(stream.at, draw, loss, validate, batch=stream.batch)
     train(out, "policy", identity, config.loop, policy, recipe, method)
 
 
@@ -366,7 +367,8 @@ def train_imitation(
         "balance": to_json(config.balance), "loop": to_json(config.loop), "data": stream.identity,
     }  # fmt: skip
     draw, loss = imitation(policy)
-    recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
+    validate = held_out_loss(stream, draw, loss, config.loop)
+    recipe = Recipe(stream.at, draw, loss, validate, batch=stream.batch)
     train(out, "policy", identity, config.loop, policy, recipe, "imitation")
 
 

@@ -137,7 +137,8 @@ def main(
 
     kind = "value" if isinstance(judge, ValueFunction) else "cost_model"
     identity = to_json(config) | {"data": stream.identity}
-    recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
+    validate = held_out_loss(stream, draw, loss, config.loop)
+    recipe = Recipe(stream.at, draw, loss, validate, batch=stream.batch)
     train(out, kind, identity, config.loop, judge, recipe, kind.replace("_", " "))
 
 

@@ -211,7 +211,7 @@ def fit(
     recipe = Recipe(
         stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop),
         lambda picked: {"futures": film_strip(model, picked, config.steps)},
-        None if watch is None else watched,
+        None if watch is None else watched, batch=stream.batch,
     )  # fmt: skip
     train(out, "world_model", identity, config.loop, model, recipe, "world model")
 

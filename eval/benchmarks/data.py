@@ -99,7 +99,7 @@ class DataBenchmark:
         options = {"--updates": self.updates, "--loop.log-every": last, "--out": out}
         options |= {"--device": self.device, "--recordings": recording, "--split": "all"}
         options |= {"--preset": self.preset}
-        words = [str(word) for pair in options.items() for word in pair]
+        words = ["--loop.profile", *(str(word) for pair in options.items() for word in pair)]
         _run("train.world_model", *words)
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         shares = lines[-1]["time_shares"]

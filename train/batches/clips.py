@@ -94,6 +94,7 @@ class ClipStream:
         device: where the tracks live and images are drawn.
 
     Attributes:
+        batch: clips a batch.
         identity: what is learnt from, as part of what makes a run this run.
 
     Raises:
@@ -113,7 +114,7 @@ class ClipStream:
         device: torch.device,
     ):
         self._config, self._horizon, self._device = config, horizon, device
-        self._batch, self._balance, self._seed = batch, balance, seed
+        self.batch, self._balance, self._seed = batch, balance, seed
         self._source = source
         self._manifest = None if source.manifest is None else SplitManifest.load(source.manifest)
         found = list_recordings(source.paths)
@@ -173,7 +174,7 @@ class ClipStream:
                 "on; use --split train"
             )
         return ClipStream(
-            replace(self._source, split="val"), self._config, self._horizon, self._batch,
+            replace(self._source, split="val"), self._config, self._horizon, self.batch,
             self._balance, self._seed, self._device,
         )  # fmt: skip
 
@@ -215,5 +216,5 @@ class ClipStream:
         )
         weights = clip_weights(clips, self._balance)
         return _Visit(
-            first, last, clips, ClipSampler(len(clips), self._batch, seed, weights=weights)
+            first, last, clips, ClipSampler(len(clips), self.batch, seed, weights=weights)
         )

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ppuu.objectives import Terms
 from ppuu.runtime.errors import InputError
+from ppuu.runtime.provenance import RunRecord
 
 from . import distributed
 from .interruption import Interruption
@@ -24,6 +25,9 @@ from .loop_config import LoopConfig
 from .precision import faster
 from .progress import Progress
 from .stopwatch import Stopwatch
+
+_NONE = -1
+"""No update has failed."""
 
 Picked = TypeVar("Picked")
 Drawn = TypeVar("Drawn")
@@ -40,6 +44,7 @@ class Recipe(Generic[Picked, Drawn]):
         validate: a loss on the validation split, if there is one.
         pictures: of what the module makes of a batch, ``(3, rows, columns)`` in [0, 1], by name.
         watch: numbers that tell how the module is, logged beside the loss's terms.
+        batch: clips of a batch.
     """
 
     pick: Callable[[int], Picked]
@@ -48,6 +53,7 @@ class Recipe(Generic[Picked, Drawn]):
     validate: Callable[[], float] | None = None
     pictures: Callable[[Picked], Mapping[str, Tensor]] | None = None
     watch: Callable[[Picked], Mapping[str, float]] | None = None
+    batch: int = field(kw_only=True)
 
 
 def train(
@@ -68,7 +74,7 @@ def train(
 
     Args:
         out: run directory: ``config.json``, ``checkpoint.pt`` (last), ``best.pt`` (best on the
-            validation split), ``log.jsonl``, TensorBoard events.
+            validation split), ``run.json``, ``log.jsonl``, TensorBoard events.
         kind: what the checkpoint holds.
         config: JSON values that make this run what it is (configuration, data, world model); an
             existing run with others is refused.
@@ -83,7 +89,8 @@ def train(
     """
     identity = dict(config) | {"batches_per_update": loop.accumulate * distributed.ranks()}
     progress = Progress(out, kind, identity, loop, module)
-    training = _Training(progress, loop, recipe, faster(recipe.loss, module, loop))
+    record = RunRecord(out)
+    training = _Training(progress, loop, recipe, faster(recipe.loss, module, loop), record)
     distributed.require_agreement(module, progress.step)
     if progress.over:
         if distributed.first():
@@ -91,9 +98,13 @@ def train(
         return
     if distributed.first():
         progress.begin()
+        record.start(identity, progress.step)
     module.train()
-    silent = not distributed.first()
-    with Journal(out, describe, progress.step, loop.updates, silent) as journal:
+    clips_per_update = identity["batches_per_update"] * recipe.batch
+    with Journal(
+        out, describe, identity, (progress.step, loop.updates), clips_per_update,
+        record.seconds, silent=not distributed.first(),
+    ) as journal:  # fmt: skip
         training.run(journal)
     distributed.barrier()
     if distributed.first():
@@ -105,22 +116,6 @@ def batch_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)[0])
 
 
-@contextmanager
-def _saved_if_alone(progress: Progress, whole: bool = True) -> Iterator[None]:
-    """Keeps what has been reached if another rank is lost meanwhile.
-
-    Args:
-        progress: what has been reached.
-        whole: nothing of it is still missing; a run that goes on will not make it up.
-    """
-    try:
-        yield
-    except distributed.RankLostError:
-        if distributed.first() and whole:
-            progress.save()
-        raise
-
-
 class _Training:
     """The updates of a run, from where its progress stands.
 
@@ -129,6 +124,7 @@ class _Training:
         loop: budget, schedule and machinery.
         recipe: an update.
         loss: the recipe's, computed as the configuration asks.
+        record: of the run's time.
     """
 
     def __init__(
@@ -137,11 +133,13 @@ class _Training:
         loop: LoopConfig,
         recipe: Recipe,
         loss: Callable[[Any, torch.Generator], Terms],
+        record: RunRecord,
     ):
         if loop.validate_every and recipe.validate is None:
             raise InputError("--loop.validate-every: this recipe has nothing to validate on")
         self._progress, self._loop, self._recipe, self._loss = progress, loop, recipe, loss
-        self._watch, self._generator = Stopwatch(), torch.Generator()
+        self._watch, self._generator = Stopwatch(loop.profile), torch.Generator()
+        self._record, self._failed = record, torch.tensor(_NONE)
 
     def run(self, journal: Journal) -> None:
         """Updates until the budget or patience is used up, or SIGTERM asks to stop."""
@@ -149,11 +147,13 @@ class _Training:
         with Interruption() as interruption:
             while not progress.over:
                 update = self._update()
-                with _saved_if_alone(progress, whole=not self._due(self._loop.validate_every)):
+                with self._saved_if_alone(whole=not self._due(self._loop.validate_every)):
                     self._report(journal, *update)
                 due = time.monotonic() - saved_at > self._loop.save_every_s
                 if distributed.first() and (due or progress.over or interruption.asked):
+                    self._require_finite()
                     progress.save()
+                    self._record.save(progress.step, journal.seconds)
                     saved_at = time.monotonic()
                 if interruption.asked and not progress.over:
                     raise InputError(
@@ -161,7 +161,36 @@ class _Training:
                         "saved; run the same command again to go on"
                     )
 
-    def _update(self) -> tuple[list[Terms], float, Any]:
+    @contextmanager
+    def _saved_if_alone(self, whole: bool = True) -> Iterator[None]:
+        """Keeps what has been reached if another rank is lost meanwhile.
+
+        Args:
+            whole: nothing of it is still missing; a run that goes on will not make it up.
+        """
+        try:
+            yield
+        except distributed.RankLostError:
+            if distributed.first() and whole and int(self._failed) == _NONE:
+                self._progress.save()
+            raise
+
+    def _require_finite(self) -> None:
+        """Refuses to go on from weights that are no numbers; waits for the device.
+
+        Raises:
+            InputError: an update since the last checkpoint had a loss or gradient that is not
+                finite.
+        """
+        failed = int(self._failed)
+        if failed != _NONE:
+            raise InputError(
+                f"{self._progress.out}: loss or gradient of update {failed} is not finite; the "
+                "last checkpoint, if any, is intact; train anew with a lower --loop.learning-rate "
+                "into another --out (world models can --start-from this one)"
+            )
+
+    def _update(self) -> tuple[list[Terms], Tensor, Any]:
         """One step of the optimiser.
 
         Returns:
@@ -185,31 +214,32 @@ class _Training:
             (terms.total / loop.accumulate).backward()
             watch.lap("backward")
             seen.append(terms)
-        with _saved_if_alone(progress):  # nothing of this update has been taken yet
+        with self._saved_if_alone():  # nothing of this update has been taken yet
             distributed.average_gradients(progress.parameters)
         watch.lap("exchange")
         norm = nn.utils.clip_grad_norm_(progress.parameters, loop.clip_norm)
-        if not all(bool(v.isfinite()) for v in (norm, *(terms.total for terms in seen))):
-            raise InputError(
-                f"{progress.out}: loss or gradient of update {progress.step} is not finite; the "
-                "last checkpoint, if any, is intact; train anew with a lower --loop.learning-rate "
-                "into another --out (world models can --start-from this one)"
-            )
+        finite = torch.stack([norm, *(terms.total.detach().float() for terms in seen)]).isfinite()
+        # Read when something is logged or saved: reading makes the processor wait for a GPU.
+        known = self._failed.to(norm.device)
+        self._failed = torch.where(finite.all() | (known != _NONE), known, progress.step)
         progress.advance()
         watch.lap("optimizer")
-        return seen, norm.item(), picked
+        return seen, norm, picked
 
-    def _report(self, journal: Journal, terms: list[Terms], norm: float, picked: Any) -> None:
+    def _report(self, journal: Journal, terms: list[Terms], norm: Tensor, picked: Any) -> None:
         """Validation, log and pictures, when their time has come."""
         progress, loop = self._progress, self._loop
         values = {}
+        if self._due(loop.validate_every) or self._due(loop.log_every):
+            self._require_finite()
         if self._due(loop.validate_every) and self._recipe.validate is not None:
             with progress.judged():
                 values = distributed.mean({"validation_loss": self._recipe.validate()})
             if progress.improved(values["validation_loss"]) and distributed.first():
                 progress.save_best()
         if values or self._due(loop.log_every):
-            values = mean_terms(terms) | {"gradient_norm": norm} | values
+            values = mean_terms(terms) | {"gradient_norm": norm.item()} | values
+            values["learning_rate"] = progress.learning_rate
             if self._recipe.watch is not None:
                 with progress.judged():
                     values |= distributed.mean(self._recipe.watch(picked))
@@ -217,7 +247,7 @@ class _Training:
         if self._due(loop.pictures_every) and self._recipe.pictures is not None:
             with progress.judged():
                 journal.pictures(progress.step, self._recipe.pictures(picked))
-        journal.update()
+        journal.update(progress.step, terms[-1].total, progress.learning_rate)
 
     def _due(self, every: int) -> bool:
         """Whether something comes now: after every so many updates, and at the end; 0 is never."""

@@ -12,7 +12,7 @@ from ppuu.runtime.errors import InputError
 
 FREE = (
     "updates", "save_every_s", "log_every", "pictures_every", "validate_every", "patience",
-    "accumulate",
+    "accumulate", "profile",
 )  # fmt: skip
 """Fields that a resumed run may change.  Of these only ``updates`` touches what an update does: the
 cosine of the learning rate is stretched, so a run taken further is not the longer run.  For
@@ -41,6 +41,7 @@ class LoopConfig:
         pictures_every: updates between pictures in TensorBoard; 0 is never.
         save_every_s: seconds between checkpoints.
         log_every: updates between lines of the log.
+        profile: log where the time goes; a GPU is then waited for after every part of an update.
         seed: of initialisation, clip order, latents and dropout.
     """
 
@@ -61,6 +62,7 @@ class LoopConfig:
     pictures_every: int = 0
     save_every_s: float = 30.0
     log_every: int = 10
+    profile: bool = False
     seed: int = 0
 
     def __post_init__(self):

@@ -70,6 +70,11 @@ class Progress:
         """The budget or patience is used up."""
         return self.step >= self._loop.updates or self._early_stop.over
 
+    @property
+    def learning_rate(self) -> float:
+        """Of the last update."""
+        return self.optimizer.param_groups[0]["lr"]
+
     def advance(self) -> None:
         """Takes the optimiser's step, and the average's."""
         for group in self.optimizer.param_groups:

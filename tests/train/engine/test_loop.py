@@ -30,7 +30,7 @@ def equal(ours, theirs):
 def log(out):
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return [
-        {k: v for k, v in line.items() if k not in ("seconds", "time_shares")} for line in lines
+        {k: v for k, v in line.items() if k not in ("seconds", "clips_per_s")} for line in lines
     ]
 
 
