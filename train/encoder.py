@@ -51,9 +51,9 @@ class EncoderTraining:
 
     Attributes:
         model: the network, its regulariser included.
-        steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
-        batch: clips an update, on each process; statistics are of all processes.
-        balance: how much more often clips with rare events are drawn; 1 is as often as others.
+        steps: model steps to predict, of ``model.frames_per_step`` recorded frames each.
+        batch: clips per update and process; statistics are over all processes.
+        balance: relative frequency of clips with rare events; 1 is that of other clips.
         loss: weights of everything else.
         loop: budget and schedule.
     """
@@ -123,7 +123,7 @@ _ARCHITECTURES: dict[str, dict[str, Any]] = {
     "impala": {"encoder": ImpalaConfig()},
     "vit": {"encoder": VitConfig()},
 }
-"""One vector instead of a map; other encoders: what they change in an objective's assembly."""
+"""Variants of every objective: one vector instead of a map, other encoders."""
 OBJECTIVES |= {
     f"{name}-{kind}": replace(
         training, model=replace(training.model, assembly=replace(training.model.assembly, **parts))
@@ -135,14 +135,14 @@ OBJECTIVES["debug"] = EncoderTraining(batch=4, loop=LoopConfig(updates=20))
 
 
 _PATIENCE = 3
-"""Looks in a row that must show a failure: at first every embedding looks ill."""
+"""Consecutive evaluations that must show a failure: at first every embedding shows one."""
 
 
-class _Watch:
-    """Telemetry, and a word when a failure has been seen several times in a row."""
+class _Telemetry:
+    """Telemetry, and a warning when a failure shows in several consecutive evaluations."""
 
     def __init__(self):
-        self._seen = dict.fromkeys((failure.name for failure in FAILURES), 0)
+        self._consecutive = dict.fromkeys((failure.name for failure in FAILURES), 0)
 
     def __call__(
         self, model: JepaWorldModel, observation: Observation, target: Target
@@ -150,10 +150,10 @@ class _Watch:
         values = jepa_telemetry(model, observation, target)
         names = set(raised(values))
         for failure in FAILURES:
-            self._seen[failure.name] += 1
+            self._consecutive[failure.name] += 1
             if failure.name not in names:
-                self._seen[failure.name] = 0
-            elif self._seen[failure.name] == _PATIENCE and first():
+                self._consecutive[failure.name] = 0
+            elif self._consecutive[failure.name] == _PATIENCE and first():
                 sys.stderr.write(
                     f"warning: {failure.name}: {failure.meaning} ({failure.value} "
                     f"{values[failure.value]:.3g})\n"
@@ -173,17 +173,17 @@ def main(
     """Trains encoder, predictor and readout; run the same command again to resume.
 
     The run directory holds a world model like any other.  Telemetry of the embeddings is logged
-    beside the loss; what looks like a known failure is said once, by name.
+    beside the loss; known failures are reported once, by name.
 
     Args:
         recordings: files written by data.generate or data.prepare.
-        out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
+        out: run directory: checkpoint, config.json, run.json, log.jsonl, TensorBoard events.
         config: all that an objective fixes. untrained: only the readout learns; vicreg-temporal,
             simclr-within, vicreg-motion: against slow features; NAME-vector: one vector instead of
             a map; NAME-impala, NAME-vit: other encoders; debug takes seconds.
-        split: which part of each recording to learn from; ``all`` for short recordings.
-        split_manifest: file of data.splits that says what belongs to the split; by time without.
-        resident_recordings: at most so many recordings in memory, taking turns; all without.
+        split: which part of each recording to train on; ``all`` for short recordings.
+        split_manifest: file of data.splits that defines the split (default: by time).
+        resident_recordings: maximum number of recordings in memory at a time (default: all).
         device: auto (a GPU if there is one), cpu, cuda, …
     """
 
@@ -193,7 +193,7 @@ def main(
         return jepa_loss(model, observation, target, config.loss, generator)
 
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
-    fit(source, out, config, device, loss, _Watch())
+    fit(source, out, config, device, loss, _Telemetry())
 
 
 if __name__ == "__main__":

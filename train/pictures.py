@@ -9,11 +9,11 @@ from torch.nn import functional
 
 from ppuu.world_models import WorldModel
 
-from .batches.clips import Picked
+from .batches.clips import Selection
 
 
 def film_strip(
-    model: WorldModel, picked: Picked, steps: int, shown: int = 2
+    model: WorldModel, selection: Selection, steps: int, shown: int = 2
 ) -> Float[Tensor, "3 rows columns"]:
     """Two rows a clip: what followed, and one sampled future; a column a step of the model.
 
@@ -22,11 +22,11 @@ def film_strip(
 
     Args:
         model: any world model.
-        picked: clips; the first few are taken.
+        selection: clips; the first few are taken.
         steps: of the model.
         shown: how many clips.
     """
-    clips, index = picked
+    clips, index = selection
     clip = clips.batch(index[:shown], images=True)
     ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
     ego = clip.future[:, None, ahead - 1]

@@ -1,4 +1,4 @@
-"""Configurations: frozen dataclasses to JSON and back, with no key left unexplained."""
+"""Configurations: frozen dataclasses to JSON and back; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def with_setting(config: Any, path: str, text: str, where: str) -> Any:
 
 
 def with_settings(config: Any, settings: Sequence[tuple[str, str]], where: str) -> Any:
-    """A frozen dataclass with fields changed as a user writes it, all at once, in any order.
+    """A frozen dataclass with fields changed, all at once and in any order.
 
     Args:
         config: the dataclass.
         settings: name of the field (of a field's field with a dot between), and its new value:
-            JSON, or words as they are.
+            as JSON, or as plain text.
         where: for messages.
 
     Raises:
@@ -151,7 +151,7 @@ def with_settings(config: Any, settings: Sequence[tuple[str, str]], where: str) 
         elif dataclasses.is_dataclass(getattr(config, name)):
             parts.setdefault(name, []).append((rest, text))
         else:
-            raise InputError(f"{where}: '{name}' has no parts, so no '{rest}'")
+            raise InputError(f"{where}: '{name}' has no fields, so no '{rest}'")
     for name, inner in parts.items():
         changes[name] = with_settings(getattr(config, name), inner, where)
     try:
@@ -161,10 +161,10 @@ def with_settings(config: Any, settings: Sequence[tuple[str, str]], where: str) 
 
 
 def _value(name: str, text: str, where: str) -> Any:
-    """JSON, or the words themselves; numbers are finite."""
+    """JSON, or else the text itself; numbers are finite."""
 
     def refuse(constant: str):
-        raise InputError(f"{where}: {name} {constant} is no number")
+        raise InputError(f"{where}: {name} {constant} is not a finite number")
 
     try:
         value = json.loads(text, parse_constant=refuse)

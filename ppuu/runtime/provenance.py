@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class RunRecord:
         self.seconds = float(earlier.get("seconds", 0.0))
         commit = source_commit()
         start = {
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "updates": updates,
             "command": command_line(),
             "commit": commit.removesuffix(_DIRTY),

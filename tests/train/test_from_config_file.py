@@ -18,7 +18,7 @@ COMMANDS = {
     "world_model": (train.world_model, ["--updates", "3", "--steps", "3"]),
     "coupled": (train.world_model, ["--updates", "2", "--steps", "2"]),
     "encoder": (train.encoder, ["--updates", "2", "--steps", "2"]),
-    "value": (train.value, ["--updates", "3", "--judge.steps", "2"]),
+    "value": (train.value, ["--updates", "3", "--network.steps", "2"]),
     "imitation": (train.policy, ["--updates", "3", "--unroll.starts.copies", "3"]),
     "mpur": (train.policy, ["--updates", "2", "--unroll.steps", "3"]),
     "mpur-without-uncertainty": (train.policy, ["--updates", "2", "--unroll.steps", "3"]),

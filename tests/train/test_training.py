@@ -300,7 +300,7 @@ def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_options_that_a_method_does_not_listen_to_are_refused(
+def test_options_that_a_method_does_not_use_are_refused(
     recording, tmp_path, method, options, complaint
 ):
     config = train.policy.PRESETS["debug"]
