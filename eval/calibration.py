@@ -18,7 +18,7 @@ from data.splits import Split
 from ppuu.kinematics import rollout
 from ppuu.loading.runs import load_world_models
 from ppuu.runtime.command import run
-from ppuu.runtime.device import seed_everything
+from ppuu.runtime.device import choose_device, seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 from ppuu.world_models import Ensemble, WorldModel
@@ -152,6 +152,7 @@ def main(
     clips: int = 256,
     futures: int = 39,
     seed: int = 0,
+    device: str = "auto",
 ) -> None:
     """Compares the spread of a model's samples, and its replicas' disagreement, to its true errors.
 
@@ -173,23 +174,25 @@ def main(
         clips: number of clips of each, drawn at random.
         futures: samples for each clip; with 39 the intervals end on whole samples.
         seed: of clips and samples.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
     if clips < 2 or futures < 2:
         raise InputError(f"--clips {clips}, --futures {futures}: both must be at least 2")
     for out in (json, plot_to):
         check_output(out)
     began = time.monotonic()
-    model = load_world_models(world_model)
+    where = choose_device(device)
+    model = load_world_models(world_model).to(where)
     steps = step_at(HORIZONS_S[-1], model.step_s) + 1
     runs = runs_by_label(world_model)
-    held = held_out([model], runs, recordings, split, split_manifest, steps)
+    held = held_out([model], runs, recordings, split, split_manifest, steps, where)
     index = held.draw(clips, seed)
     seed_everything(seed)
     generator = torch.Generator().manual_seed(seed)
     quantities = evaluate(model, held.clips, index, steps, futures, generator)
     rows, others = rows_of(quantities, "here", model), []
     for path in elsewhere:
-        other = held_out([model], runs, [path], "all", None, steps)
+        other = held_out([model], runs, [path], "all", None, steps, where)
         chosen = other.draw(clips, seed)
         there = evaluate(model, other.clips, chosen, steps, futures, generator)
         others += rows_of(there, path.stem, model)
@@ -205,6 +208,7 @@ def main(
     if model.spec.conditioned_on_ego:
         deviations = disagreement_by_actions(model, held.clips, index, steps, generator)
         config["image_deviation_after_actions"] = {k: v.tolist() for k, v in deviations.items()}
+    config["device"] = str(where)
     config["seconds"] = round(time.monotonic() - began, 1)
     sys.stdout.write(_table([*rows, *others]) + "\n")
     if json is not None:

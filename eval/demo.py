@@ -13,7 +13,7 @@ from ppuu.runtime.files import written_whole
 
 from .closed_loop import short_row
 from .reports.tables import text_table
-from .studies.pipeline import Step, carry_out
+from .studies.pipeline import Step, carry_out, on_device
 
 _POLICIES = ("human", "mpur", "mpur-without-uncertainty", "imitation", "no-action", "idm")
 
@@ -37,7 +37,7 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
             f"learn to drive: {method}",
             (
                 "train.policy", "--method", method, "--recordings", train, "--split", "all",
-                "--out", str(directory), "--loop.updates", str(count), "--loop.seed", str(seed),
+                "--out", str(directory), "--updates", str(count), "--loop.seed", str(seed),
                 *(() if method == "imitation" else start),
             ),
             directory / f".done-{count}",
@@ -67,7 +67,7 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
                 "learn how traffic evolves",
                 (
                     "train.world_model", "--recordings", train, "--split", "all",
-                    "--out", str(world_model), "--loop.updates", str(updates[0]),
+                    "--out", str(world_model), "--updates", str(updates[0]),
                     "--loop.seed", str(seed),
                 ),
                 world_model / f".done-{updates[0]}",
@@ -118,7 +118,7 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
         [
             Step(
                 "write the report",
-                ("eval.report", str(out), "--recording", test, "--out", str(out / "report.html")),
+                ("eval.report", str(out), "--recordings", test, "--out", str(out / "report.html")),
                 out / "report.html",
             )
         ],
@@ -132,6 +132,7 @@ def main(
     policy_updates: int = 1200,
     imitation_updates: int = 300,
     seed: int = 0,
+    device: str | None = None,
 ) -> None:
     """Records traffic, learns a world model, learns to drive in it, scores it and writes a report.
 
@@ -145,6 +146,7 @@ def main(
         policy_updates: training of each MPUR policy.
         imitation_updates: training of the imitation policy.
         seed: of the trainings.
+        device: of every command: auto, cpu, cuda, …; each command's own default without.
     """
     counts = (world_model_updates, policy_updates, imitation_updates)
     if min(counts) < 1 or not 20.0 <= seconds <= 3600.0:
@@ -162,7 +164,7 @@ def main(
         )
     with written_whole(kept) as temporary:
         temporary.write_text(json.dumps(settings))
-    took = carry_out(plan(out, seconds, counts, seed))
+    took = carry_out(on_device(plan(out, seconds, counts, seed), device))
     times = out / "seconds.json"
     known = json.loads(times.read_text()) if times.is_file() else {}
     with written_whole(times) as temporary:

@@ -11,19 +11,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
-from .reports.results import write_results
+from .reports.results import commits_of, write_results
 from .reports.tables import text_table
 from .statistics.intervals import mean, over_seeds
 from .statistics.metric import Metric, Row
-from .studies.pipeline import Step, carry_out, require_runnable
+from .studies.pipeline import Step, carry_out, on_device, require_runnable
 from .table import SUCCESSES, tabulate
 
 Words = tuple[str, ...]
@@ -103,12 +104,12 @@ class Scale:
             time; 0 trains none.
     """
 
-    updates: int = 250
+    updates: Annotated[int, tyro.conf.arg(name="world-model-updates", prefix_name=False)] = 250
     steps: int = 5
     clips: int = 200
     probe_clips: int = 300
     scenarios: int = 40
-    policy_updates: int = 0
+    policy_updates: Annotated[int, tyro.conf.arg(prefix_name=False)] = 0
 
     def __post_init__(self):
         sizes = (self.updates, self.steps, self.clips, self.probe_clips, self.scenarios)
@@ -151,7 +152,7 @@ def plan(
     train = Step(
         f"world model {label}",
         (*row.words, *learnt, "--out", str(where), "--loop.seed", str(seed),
-         "--loop.updates", str(round(scale.updates * row.pace)), "--steps", str(scale.steps)),
+         "--updates", str(round(scale.updates * row.pace)), "--steps", str(scale.steps)),
         where / ".done",
     )  # fmt: skip
     judgements = [
@@ -176,7 +177,7 @@ def plan(
         ("train.policy", "--method", "mpur", "--preset", row.policy, *learnt, "--out", str(policy),
          "--world-model", str(where), "--loop.seed", str(seed),
          "--imitation-updates", str(_IMITATION * updates),
-         "--loop.updates", str(updates)),
+         "--updates", str(updates)),
         policy / ".done",
     )  # fmt: skip
     drive = judged("policy", "eval.closed_loop", "--policy", str(policy), *driving)
@@ -237,6 +238,10 @@ def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
         for key in logs[0]
         if key.startswith("warning_") and np.mean([log[key] for log in logs]) > 0.5
     )
+    judgements = [
+        result(out, what, name, seed) for what in ("probe", "open-loop") for seed in seeds
+    ]
+    row["commit"] = commits_of(read_json(path) for path in judgements)
     ahead = [_only(_rows(result(out, "open-loop", name, seed)), name="model") for seed in seeds]
     for key in ("vehicle_iou_2s", "cost_error_2s"):
         row[key] = over_seeds([found[key]["value"] for found in ahead])
@@ -384,6 +389,7 @@ def main(
     seeds: tuple[int, ...] = (0,),
     scale: Scale = Scale(),
     at_once: int = 1,
+    device: str | None = None,
 ) -> None:
     """Trains joint embeddings with every objective and judges them: probes, open and closed loop.
 
@@ -399,6 +405,7 @@ def main(
         seeds: one training each.
         scale: how much is trained and judged.
         at_once: commands at a time; each uses one core.
+        device: of every command: auto, cpu, cuda, …; each command's own default without.
     """
     unknown = [name for name in rows if name not in ROWS]
     if unknown or not rows:
@@ -407,8 +414,9 @@ def main(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for seed in seeds:
         for name in rows:
-            carry_out(plan(out, name, seed, recordings, test, scale), at_once)
-    carry_out([[references(out, test, scale)]])
+            stages = plan(out, name, seed, recordings, test, scale)
+            carry_out(on_device(stages, device), at_once)
+    carry_out(on_device([[references(out, test, scale)]], device))
     found = table(out)
     config = {
         "recordings": list(map(str, recordings)), "test": list(map(str, test)),

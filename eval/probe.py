@@ -21,7 +21,7 @@ from ppuu.encoders.linear_probe import Probe, linear_probe
 from ppuu.loading.runs import load_world_model
 from ppuu.recordings.lanes import LaneField
 from ppuu.runtime.command import run
-from ppuu.runtime.device import seed_everything
+from ppuu.runtime.device import choose_device, seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 from ppuu.world_models import WorldModel
@@ -57,23 +57,24 @@ class ProbeData:
 def probe_data(model: WorldModel, clips: Clips, index: Tensor, steps: int) -> ProbeData:
     """Unrolls a model from each clip's present, with latents at their prior's mean, 0."""
     reader = TargetReader(
-        clips.scene, LaneField.build([recording.road for recording in clips.recordings])
+        clips.scene,
+        LaneField.build([recording.road for recording in clips.recordings], clips.ego.device),
     )
-    number = torch.arange(steps + 1)
+    number = torch.arange(steps + 1, device=clips.ego.device)
     ahead = number * model.frames_per_step
     embeddings, targets = [], []
     for part in tqdm(index.split(_BATCH), desc="unroll", disable=not sys.stderr.isatty()):
         clip = clips.batch(part, images=model.observation.images)
         state = model.begin(clip.observation)
         states = [model.embedding(state)]
-        latents = torch.zeros(len(part), steps, model.spec.latent)
+        latents = torch.zeros(len(part), steps, model.spec.latent, device=clips.ego.device)
         for step in range(steps):
             ego = clip.future[:, ahead[step + 1] - 1]
             state, _ = model.step(state, ego, latents, step)
             states.append(model.embedding(state))
         embeddings.append(torch.stack(states, dim=1))
         targets.append(reader.at(clip, number * model.step_s, ahead, model.dt_s))
-    return ProbeData(torch.cat(embeddings), torch.cat(targets))
+    return ProbeData(torch.cat(embeddings).cpu(), torch.cat(targets).cpu())
 
 
 def probe_scores(probe: Probe, data: ProbeData) -> Float[np.ndarray, "time1 targets"]:
@@ -142,7 +143,7 @@ class ProbeStudy:
     probe_clips: int
     clips: int
     steps: int
-    seeds: int
+    seeds: Sequence[int]
 
     def rows(self, name: str, model: WorldModel) -> list[Row]:
         """All rows of one model; each seed draws its own training clips."""
@@ -177,8 +178,9 @@ def main(
     probe_clips: int = 1500,
     clips: int = 500,
     horizon_s: float = 3.0,
-    seeds: int = 3,
+    seeds: tuple[int, ...] = (0, 1, 2),
     untrained: bool = False,
+    device: str = "auto",
 ) -> None:
     """Probes predicted embeddings for neighbours, lanes and the ego's own motion.
 
@@ -196,11 +198,14 @@ def main(
         probe_clips: number of clips to train on.
         clips: number of clips to test on.
         horizon_s: how far to predict.
-        seeds: probes, each with its own clips and weights; intervals are over them.
+        seeds: a probe each, with its own clips and weights; intervals are over them.
         untrained: probe the same networks with random weights, too.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
-    if min(clips, probe_clips, seeds) < 1 or not horizon_s > 0:
-        raise InputError("--clips, --probe-clips, --seeds and --horizon-s must be positive")
+    if min(clips, probe_clips) < 1 or not horizon_s > 0:
+        raise InputError("--clips, --probe-clips and --horizon-s must be positive")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"--seeds {' '.join(map(str, seeds))}: at least one, and each once")
     if split not in ("val", "test"):
         raise InputError(
             f"--split {split}: probes are trained on train; test them on val or test, of "
@@ -208,8 +213,10 @@ def main(
         )
     check_output(json)
     began = time.monotonic()
-    runs = runs_by_label(world_model)
-    models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
+    runs, where = runs_by_label(world_model), choose_device(device)
+    models: dict[str, WorldModel] = {
+        name: load_world_model(path).to(where) for name, path in runs.items()
+    }
     for name, model in models.items():
         if not model.spec.embedding:
             raise InputError(f"{runs[name]}: this kind of model has no embedding to probe")
@@ -217,7 +224,7 @@ def main(
     # A frame more than the horizon, so that the last acceleration is known.
     steps = max(1, round(horizon_s / first.step_s))
     training, test = (
-        held_out(list(models.values()), runs, recordings, part, split_manifest, steps + 1)
+        held_out(list(models.values()), runs, recordings, part, split_manifest, steps + 1, where)
         for part in ("train", split)
     )
     study, rows = ProbeStudy(training, test, probe_clips, clips, steps, seeds), []
@@ -232,8 +239,9 @@ def main(
             "world_model": {name: str(path) for name, path in runs.items()},
             **test.identity,
             "seen_in_training": test.seen_in_training,
-            "probe_clips": probe_clips, "clips": clips, "seeds": seeds,
-            "horizon_s": steps * first.step_s, "seconds": round(time.monotonic() - began, 1),
+            "probe_clips": probe_clips, "clips": clips, "seeds": list(seeds),
+            "horizon_s": steps * first.step_s, "device": str(where),
+            "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
         write_results(json, "eval.probe", config, rows)
 
@@ -244,7 +252,7 @@ def _untrained(model: WorldModel) -> WorldModel:
     untrained = model.config.build()  # type: ignore[attr-defined]
     if model.normalizer is not None:
         untrained.normalizer.load_state_dict(model.normalizer.state_dict())
-    return untrained.requires_grad_(False).eval()
+    return untrained.requires_grad_(False).eval().to(next(model.parameters()).device)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from tqdm import tqdm
 from data.splits import Split, SplitManifest
 from envs.gym.render import road_markings
 from ppuu.policies import Policy
+from ppuu.policies.device import to_device
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.recordings.road import Road
 from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 
@@ -231,6 +233,7 @@ def main(
     limit: int = 20,
     scenario: tuple[int, ...] = (),
     failures_first: bool = False,
+    device: str = "cpu",
 ) -> None:
     """Writes a page that replays episodes: one HTML file, no network needed to look at it.
 
@@ -249,6 +252,8 @@ def main(
         scenario: numbers of scenarios instead.
         failures_first: drive the list from its beginning until so many have failed for one of the
             drivers, and show these.
+        device: where networks compute: cpu, or cuda for large ones; the simulator stays on the
+            CPU.
     """
     if failures_first and scenario:
         raise InputError("--scenario and --failures-first exclude each other; give one of them")
@@ -256,7 +261,8 @@ def main(
         raise InputError(f"--out {out}: give a name that ends in .html")
     check_output(out)
     names = labels(policy)
-    drivers = [(names[name], policy_by_name(name)) for name in policy]
+    where = choose_device(device)
+    drivers = [(names[name], to_device(policy_by_name(name), where)) for name in policy]
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
     track = Track.load(recordings, split, manifest, drivers=[one for _, one in drivers])
     chosen = chosen_scenarios(track, limit, scenario)

@@ -12,7 +12,7 @@ import tyro
 
 from ppuu.loading.runs import load_world_model
 from ppuu.runtime.command import run
-from ppuu.runtime.device import seed_everything
+from ppuu.runtime.device import choose_device, seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
@@ -58,27 +58,32 @@ def training_curves(runs: Sequence[Path]) -> bytes:
     return figure_bytes(figure)
 
 
-def predicted_futures(world_model: Path, recording: Path, seed: int, clips: int = 2) -> bytes:
+def predicted_futures(
+    world_model: Path, recordings: Sequence[Path], seed: int, device: str, clips: int = 2
+) -> bytes:
     """A PNG: the true future of some clips, a sampled one of each, and the difference."""
-    model = load_world_model(world_model)
-    held = held_out([model], {}, [recording], "all", None, 10)
+    where = choose_device(device)
+    model = load_world_model(world_model).to(where)
+    held = held_out([model], {}, recordings, "all", None, 10, where)
     seed_everything(seed)
     return prediction_strips({"predicted": model}, held.clips, held.draw(clips, seed), 10)
 
 
 def main(
     run_directory: tyro.conf.Positional[Path],
-    recording: Path,
+    recordings: tuple[Path, ...],
     out: Path,
     seed: int = 3,
+    device: str = "auto",
 ) -> None:
     """Writes the page: results, training curves, a film strip of predictions, videos.
 
     Args:
         run_directory: what eval.demo leaves: results.json, open_loop.json, runs, videos.
-        recording: the test recording, for the film strip.
+        recordings: those of the test, for the film strip.
         out: the HTML file.
         seed: chooses the clips of the film strip.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
     try:
         results = json.loads((run_directory / "results.json").read_text())
@@ -91,7 +96,9 @@ def main(
         if (run_directory / name / "log.jsonl").is_file()
     ]
     curves = inline(training_curves(runs), "image/png")
-    strip = inline(predicted_futures(run_directory / "world-model", recording, seed), "image/png")
+    strip = inline(
+        predicted_futures(run_directory / "world-model", recordings, seed, device), "image/png"
+    )
     videos = "".join(
         f"<figure><video controls muted loop preload='metadata' "
         f"src='{inline(path.read_bytes(), 'video/webm')}'></video>"

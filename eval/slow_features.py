@@ -14,7 +14,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, read_json
 
-from .reports.results import write_results
+from .reports.results import commits_of, write_results
 from .reports.tables import text_table
 from .statistics.intervals import over_seeds
 from .statistics.metric import Row
@@ -42,7 +42,7 @@ def table(cells: Sequence[Mapping[str, Any]]) -> list[Row]:
         row["centre"] = float(np.mean([cell["centre"] for cell in group]))
         row["temporal_ratio"] = float(np.mean([cell["temporal_ratio"] for cell in group]))
         row["train_cpu_s"] = float(np.mean([cell["train_cpu_s"] for cell in group]))
-        rows.append(row)
+        rows.append(row | {"commit": commits_of(group)})
     return rows
 
 

@@ -9,20 +9,23 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
 from envs.traffic.registry import POLICY, TRAFFICS
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.runtime.command import run
+from ppuu.runtime.config import require_choice
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
+from ppuu.runtime.presets import enumerated
 
-from .reports.results import write_results
+from .reports.results import commits_of, write_results
 from .reports.tables import text_table
 from .statistics.clustered import clustered_means
 from .statistics.metric import Metric, Row
-from .studies.pipeline import Step, carry_out, require_runnable
+from .studies.pipeline import Step, carry_out, on_device, require_runnable
 from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
 SUCCESSES = ("arrived", "survived")
@@ -148,12 +151,13 @@ def drives_of(
     compared: list[Row] = []
     for kind in others:
         result = scored(out, name, kind)
-        compared += read_json(result).get("comparisons", ())
+        scores = read_json(result)
+        compared += scores.get("comparisons", ())
         with open(result.with_suffix(".episodes.csv"), newline="") as file:
             found = list(csv.DictReader(file))
         # The recorded human's own drive stands beside every kind of others.
         episodes += [
-            episode | {"others": kind}
+            episode | {"others": kind, "commit": scores["commit"]}
             for episode in found
             if kind == PPUU or episode["others"] == kind
         ]
@@ -203,6 +207,7 @@ def _row(
         "success_alt": forgiven,
         "distance_m": distance,
         "published_i80": published,
+        "commit": commits_of(episode for episodes in driven for episode in episodes),
     }
 
 
@@ -250,7 +255,7 @@ def main(
     recordings: tuple[Path, ...],
     test: tuple[Path, ...],
     out: Path,
-    preset: str = "core",
+    preset: Annotated[str, enumerated({k: v.summary for k, v in PRESETS.items()})] = "core",
     seeds: tuple[int, ...] = (0, 1, 2),
     others: tuple[str, ...] = ("replay", "reactive", PPUU),
     world_model_updates: int | None = None,
@@ -258,21 +263,22 @@ def main(
     imitation_updates: int | None = None,
     limit: int | None = None,
     at_once: int = 2,
+    device: str | None = None,
 ) -> None:
     """Trains every row of a table over several seeds, drives held-out traffic, writes the table.
 
     What is trained already is picked up, and an interrupted run goes on.  OUT/table-PRESET.json
     holds the rows and drivers in pairs, OUT/table-PRESET.md the table for people: success and
     distance over all seeds with 95 % intervals (scenarios resampled), the deviation between seeds,
-    and what was published for I-80, which is another data set.
+    and what was published for I-80, which is another data set.  Presets: ppuu has all that was
+    published, core the main table in the default world model, sweep rollout lengths; ppuu and
+    paper are for a GPU.
 
     Args:
         recordings: what is learnt from, all of it.
         test: what is driven in; nothing may be learnt from it.
         out: directory of everything.
-        preset: ppuu (all that was published: main table, coupled models, rollout lengths,
-            ablations; a GPU's work), core (the main table in the default world model), coupled,
-            paper (coupled at the published size; a GPU's work, too), sweep, ablations, debug.
+        preset: which rows.
         seeds: one training of world model and policy each.
         others: how others move: replay, until-disturbed, reactive; or ppuu, PPUU's protocol among
             recorded others.
@@ -281,6 +287,7 @@ def main(
         imitation_updates: instead of the policies' updates, for imitation.
         limit: drive only so many scenarios, spread evenly over the list.
         at_once: commands at a time; each uses one core.
+        device: of every command: auto, cpu, cuda, …; each command's own default without.
     """
     _require(preset, out, seeds, others, limit)
     require_runnable(seeds, at_once, recordings, test)
@@ -297,7 +304,7 @@ def main(
         "imitation": _updates(imitation_updates),
     }
     stages = plan(out, preset, recordings, test, seeds, scale, others, limit)
-    took = carry_out(stages, at_once)
+    took = carry_out(on_device(stages, device), at_once)
     episodes, compared = drives_of(out, preset, others)
     labels = dict.fromkeys(episode["policy"] for episode in episodes)
     rows = {
@@ -322,8 +329,7 @@ def _require(
     preset: str, out: Path, seeds: Sequence[int], others: Sequence[str], limit: int | None
 ) -> None:
     """Raises InputError if no such table can be trained and scored."""
-    if preset not in PRESETS:
-        raise InputError(f"--preset {preset}: not one of {', '.join(PRESETS)}")
+    require_choice("--preset", preset, PRESETS)
     if len(seeds) == 1 and any(row.world == ENSEMBLE for row in PRESETS[preset].learned):
         raise InputError(
             f"--seeds {seeds[0]}: --preset {preset} has a row with an ensemble, whose members are "
@@ -343,7 +349,7 @@ def _require(
 
 
 def _updates(count: int | None) -> tuple[str, ...]:
-    return () if count is None else ("--loop.updates", str(count))
+    return () if count is None else ("--updates", str(count))
 
 
 if __name__ == "__main__":

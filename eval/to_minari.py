@@ -29,8 +29,10 @@ from ppuu import __version__
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import Policy
+from ppuu.policies.device import to_device
 from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.packages import import_extra
 from ppuu.runtime.provenance import source_commit
@@ -233,7 +235,11 @@ def _frames(recordings: Sequence[Recording], split: Split) -> tuple[int, int | N
 
 
 def main(
-    recordings: tuple[Path, ...], dataset_id: str, policy: str = "human", split: Split = "train"
+    recordings: tuple[Path, ...],
+    dataset_id: str,
+    policy: str = "human",
+    split: Split = "train",
+    device: str = "cpu",
 ) -> None:
     """Drives every scenario once and keeps the episodes as a Minari dataset.
 
@@ -245,8 +251,10 @@ def main(
         dataset_id: such as i80/human-v0.
         policy: human, no-action, idm, or a run directory of train.policy.
         split: which part of each recording.
+        device: where networks compute: cpu, or cuda for large ones; the simulator stays on the
+            CPU.
     """
-    driver = policy_by_name(policy)
+    driver = to_device(policy_by_name(policy), choose_device(device))
     seen = driver.observation or ObservationConfig()
     if seen.raster != RasterConfig() or seen.vehicles:
         raise InputError(f"--policy {policy}: sees something else than the environment shows")

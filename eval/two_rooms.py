@@ -273,7 +273,8 @@ def table(results: Sequence[Mapping[str, Any]]) -> list[Row]:
         for name in ("position_rmse", "train_cpu_s", "episode_cpu_s"):
             if name in group[0]:
                 row[name] = over_seeds([one[name] for one in group])
-        rows.append(row)
+        commits = {commit for one in group for commit in one.get("commits", [source_commit()])}
+        rows.append(row | {"commit": ", ".join(sorted(commits))})
     return rows
 
 

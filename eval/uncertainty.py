@@ -24,6 +24,7 @@ from ppuu.policies.unroll import unroll
 from ppuu.predictions import BoxPrediction, Rollout
 from ppuu.recordings.tracks import states_beyond
 from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 from ppuu.world_models import WorldModel
@@ -143,7 +144,7 @@ def evaluate(
             predicted_cost,
             (predicted_cost - true_cost).abs(),
         )
-        parts.append([value.numpy() for value in values])
+        parts.append([value.cpu().numpy() for value in values])
     return PathUncertainty(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -198,6 +199,7 @@ def main(
     replicas: int = 10,
     hinge: float = 0.5,
     seed: int = 0,
+    device: str = "auto",
 ) -> None:
     """Drives policies inside a world model and compares MPUR's uncertainty with the true error.
 
@@ -220,6 +222,7 @@ def main(
         replicas: of the model.
         hinge: standard deviations above the mean without a penalty.
         seed: of clips, latents and dropout.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
     if clips < 2:
         raise InputError(f"--clips {clips}: must be at least 2")
@@ -230,13 +233,14 @@ def main(
     check_output(json)
     began = time.monotonic()
     config = UnrollConfig(steps=steps, replicas=replicas, hinge=hinge)
-    model = load_world_models(world_model)
+    where = choose_device(device)
+    model = load_world_models(world_model).to(where)
     names = labels([str(path) for path in policy])
-    drivers = {names[str(path)]: load_policy(path) for path in policy}
+    drivers = {names[str(path)]: load_policy(path).to(where) for path in policy}
     for name, driver in drivers.items():
         driver.config.require_world(model, f"--policy {name}")
     runs = runs_by_label(world_model)
-    held = held_out([model], runs, recordings, split, split_manifest, steps)
+    held = held_out([model], runs, recordings, split, split_manifest, steps, where)
     chosen = held.draw(2 * clips, seed)
     scale, index = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
     generator = torch.Generator().manual_seed(seed)
@@ -246,7 +250,8 @@ def main(
     )
     recorded = ((clip.observation, clip.future, clip.actions) for clip in demonstrations)
     fit_expert_scale(uncertainty, model, config, recorded, generator)
-    cluster = held.clips.ego[index].numpy()
+    uncertainty.to(where)
+    cluster = held.clips.ego[index].cpu().numpy()
     rows: list[Row] = []
     for name, driver in {EXPERT: None, **drivers}.items():
         generator.manual_seed(seed)
@@ -258,7 +263,7 @@ def main(
             "world_model": {name: str(path) for name, path in runs.items()}, **held.identity,
             "seen_in_training": held.seen_in_training, "clips": len(index), "steps": steps,
             "replicas": replicas, "hinge": hinge, "seed": seed,
-            "seconds": round(time.monotonic() - began, 1),
+            "device": str(where), "seconds": round(time.monotonic() - began, 1),
         }  # fmt: skip
         write_results(json, "eval.uncertainty", settings, rows)
 

@@ -14,7 +14,9 @@ from jaxtyping import UInt8
 from data.splits import Split
 from envs.gym.render import FRAMES_PER_SECOND, RenderConfig, Renderer
 from ppuu.policies import Policy
+from ppuu.policies.device import to_device
 from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 from ppuu.runtime.packages import import_opencv
@@ -154,6 +156,7 @@ def main(
     scenario: tuple[int, ...] = (),
     render: RenderConfig = RenderConfig(),
     costs: bool = False,
+    device: str = "cpu",
 ) -> None:
     """Films drivers from above, each in the same scenarios.
 
@@ -172,12 +175,15 @@ def main(
         scenario: numbers of scenarios instead.
         render: what the camera takes in.
         costs: show the terms of the driving cost.
+        device: where networks compute: cpu, or cuda for large ones; the simulator stays on the
+            CPU.
     """
     if out.suffix.lower() not in (*_CODECS, _GIF):
         raise InputError(f"--out {out}: give a name that ends in {', '.join(_CODECS)} or {_GIF}")
     check_output(out)
     names = labels(policy)
-    drivers = [(names[name], policy_by_name(name)) for name in policy]
+    where = choose_device(device)
+    drivers = [(names[name], to_device(policy_by_name(name), where)) for name in policy]
     track = Track.load(recordings, split, drivers=[driver for _, driver in drivers])
     films = [
         frames(driver, name, track, number, render, costs)

@@ -209,7 +209,7 @@ def test_training_in_bfloat16_goes_on_where_it_stopped(tmp_path):
         for updates in ("3", "6"):
             words = [
                 "--preset", "coupled-debug", "--split", "all", "--recordings", str(recording),
-                "--out", str(out), "--device", device, "--loop.updates", updates,
+                "--out", str(out), "--device", device, "--updates", updates,
                 "--loop.schedule", "constant", "--loop.log-every", "1",
             ]  # fmt: skip
             words += ["--loop.precision", "bfloat16"] if device == "cuda" else []

@@ -35,6 +35,7 @@ from ppuu.objectives import JepaLossConfig, Terms, jepa_loss, jepa_telemetry
 from ppuu.perception.observation import Observation
 from ppuu.predictions import Target
 from ppuu.runtime.command import run
+from ppuu.runtime.config import summary
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import JepaConfig, JepaWorldModel
 
@@ -50,9 +51,9 @@ class EncoderTraining:
 
     Attributes:
         model: the network, its regulariser included.
-        steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
-        batch: clips an update, on each process; statistics are of all processes.
-        balance: how much more often clips with rare events are drawn; 1 is as often as others.
+        steps: model steps to predict, of ``model.frames_per_step`` recorded frames each.
+        batch: clips per update and process; statistics are over all processes.
+        balance: relative frequency of clips with rare events; 1 is that of other clips.
         loss: weights of everything else.
         loop: budget and schedule.
     """
@@ -77,6 +78,16 @@ class EncoderTraining:
                 f"--loop.accumulate {self.loop.accumulate}: targets of a moving average move once "
                 "a batch; take a larger --batch, or more processes"
             )
+
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        parts = self.model.assembly
+        loss = "" if self.loss == JepaLossConfig() else f"{summary(self.loss)}; "
+        return (
+            f"{summary(self.model.regularizer)}; {loss}encoder {summary(parts.encoder)}; predictor "
+            f"{summary(parts.predictor)}; {self.loop.updates} updates of {self.batch} clips"
+        )
 
 
 _MODEL = JepaConfig()
@@ -112,7 +123,7 @@ _ARCHITECTURES: dict[str, dict[str, Any]] = {
     "impala": {"encoder": ImpalaConfig()},
     "vit": {"encoder": VitConfig()},
 }
-"""One vector instead of a map; other encoders: what they change in an objective's assembly."""
+"""Variants of every objective: one vector instead of a map, other encoders."""
 OBJECTIVES |= {
     f"{name}-{kind}": replace(
         training, model=replace(training.model, assembly=replace(training.model.assembly, **parts))
@@ -124,14 +135,14 @@ OBJECTIVES["debug"] = EncoderTraining(batch=4, loop=LoopConfig(updates=20))
 
 
 _PATIENCE = 3
-"""Looks in a row that must show a failure: at first every embedding looks ill."""
+"""Consecutive evaluations that must show a failure: at first every embedding shows one."""
 
 
-class _Watch:
-    """Telemetry, and a word when a failure has been seen several times in a row."""
+class _Telemetry:
+    """Telemetry, and a warning when a failure shows in several consecutive evaluations."""
 
     def __init__(self):
-        self._seen = dict.fromkeys((failure.name for failure in FAILURES), 0)
+        self._consecutive = dict.fromkeys((failure.name for failure in FAILURES), 0)
 
     def __call__(
         self, model: JepaWorldModel, observation: Observation, target: Target
@@ -139,10 +150,10 @@ class _Watch:
         values = jepa_telemetry(model, observation, target)
         names = set(raised(values))
         for failure in FAILURES:
-            self._seen[failure.name] += 1
+            self._consecutive[failure.name] += 1
             if failure.name not in names:
-                self._seen[failure.name] = 0
-            elif self._seen[failure.name] == _PATIENCE and first():
+                self._consecutive[failure.name] = 0
+            elif self._consecutive[failure.name] == _PATIENCE and first():
                 sys.stderr.write(
                     f"warning: {failure.name}: {failure.meaning} ({failure.value} "
                     f"{values[failure.value]:.3g})\n"
@@ -154,7 +165,6 @@ def main(
     recordings: tuple[Path, ...],
     out: Path,
     config: Annotated[EncoderTraining, tyro.conf.arg(name=""), tyro.conf.AvoidSubcommands],
-    objective: str = "vicreg",
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
@@ -163,19 +173,17 @@ def main(
     """Trains encoder, predictor and readout; run the same command again to resume.
 
     The run directory holds a world model like any other.  Telemetry of the embeddings is logged
-    beside the loss; what looks like a known failure is said once, by name.
+    beside the loss; known failures are reported once, by name.
 
     Args:
         recordings: files written by data.generate or data.prepare.
-        out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
-        config: everything an objective fixes.
-        objective: vicreg, simclr, dcl, dcl-weighted, barlow-twins, tico, direct-clr, sigreg, mcr2,
-            reconstruction, untrained (only the readout learns); vicreg-temporal, simclr-within,
-            vicreg-motion (against slow features). Any of these with -vector (one vector instead of
-            a map), -impala or -vit (other encoders), such as simclr-vit. debug (seconds).
-        split: which part of each recording to learn from; ``all`` for short recordings.
-        split_manifest: file of data.splits that says what belongs to the split; by time without.
-        resident_recordings: at most so many recordings in memory, taking turns; all without.
+        out: run directory: checkpoint, config.json, run.json, log.jsonl, TensorBoard events.
+        config: all that an objective fixes. untrained: only the readout learns; vicreg-temporal,
+            simclr-within, vicreg-motion: against slow features; NAME-vector: one vector instead of
+            a map; NAME-impala, NAME-vit: other encoders; debug takes seconds.
+        split: which part of each recording to train on; ``all`` for short recordings.
+        split_manifest: file of data.splits that defines the split (default: by time).
+        resident_recordings: maximum number of recordings in memory at a time (default: all).
         device: auto (a GPU if there is one), cpu, cuda, …
     """
 
@@ -185,9 +193,9 @@ def main(
         return jepa_loss(model, observation, target, config.loss, generator)
 
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
-    fit(source, out, config, device, loss, _Watch())
+    fit(source, out, config, device, loss, _Telemetry())
 
 
 if __name__ == "__main__":
-    run(main, presets=OBJECTIVES, chosen_by="objective")
+    run(main, presets=OBJECTIVES, chosen_by="objective", default="vicreg")
     leave()

@@ -9,11 +9,11 @@ from torch import Tensor
 from ppuu.perception.film_strip import coloured, film_strip
 from ppuu.world_models import WorldModel
 
-from .batches.clips import Picked
+from .batches.clips import Selection
 
 
 def prediction_strip(
-    model: WorldModel, picked: Picked, steps: int, shown: int = 2
+    model: WorldModel, selection: Selection, steps: int, shown: int = 2
 ) -> Float[Tensor, "3 height width"]:
     """Two rows a clip: the true future, and one sample; a column a step of the model.
 
@@ -22,11 +22,11 @@ def prediction_strip(
 
     Args:
         model: any world model.
-        picked: clips; the first few are taken.
+        selection: clips; the first few are taken.
         steps: of the model.
         shown: number of clips.
     """
-    clips, index = picked
+    clips, index = selection
     clip = clips.batch(index[:shown], images=True)
     ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
     ego = clip.future[:, None, ahead - 1]

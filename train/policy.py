@@ -1,4 +1,4 @@
-"""``python -m train.policy``: learn to drive, inside a world model or from the recorded driver."""
+"""``python -m train.policy``: train a policy in a world model, or from the recorded driver."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ppuu.policies.features import EmbeddingConfig, EmbeddingFeatures, PixelsCon
 from ppuu.policies.learned_costs import ValueFunction
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.command import run
-from ppuu.runtime.config import to_json
+from ppuu.runtime.config import summary, to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import Ensemble, WorldModel
@@ -45,6 +45,8 @@ Method = Literal[
     "mpur", "mpur-without-uncertainty", "mper", "imitation", "multi-step-imitation", "distillation"
 ]
 IN_MODEL = ("mpur", "mpur-without-uncertainty", "mper")
+BARE = {"uncertainty_weight": 0.0, "view_weight": 0.0}
+"""Weights of the unroll's costs without uncertainty."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ class PolicyTraining:
     Attributes:
         policy: the network.
         unroll: how far a policy is unrolled; MPUR's costs.
-        batch: clips an update; MPUR and distillation give each several starts
-            (``unroll.starts.copies``), the others take as many more clips instead.
-        balance: how much more often clips with rare events are drawn; 1 is as often as others.
-        imitation_updates: of the imitation policy that other methods start from; 0 starts afresh.
+        batch: clips per update and process; MPUR and distillation use several starts of each
+            (``unroll.starts.copies``), the others as many times more clips instead.
+        balance: relative frequency of clips with rare events; 1 is that of other clips.
+        imitation_updates: of the imitation policy that other methods start from; 0 is none.
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
         loop: budget and schedule.
     """
@@ -80,10 +82,17 @@ class PolicyTraining:
                 "least 2"
             )
 
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        return (
+            f"on {summary(self.policy.features)}; {self.loop.updates} updates of {self.batch} clips"
+        )
+
 
 _LOOP = LoopConfig(clip_norm=10.0)
-"""Somebody is touched in few batches, whose gradient is ten times the usual one: a small clip would
-silence just these."""
+"""Few batches contain contact; their gradient is ten times the usual one, and a small norm would
+suppress just these."""
 
 _PIXELS = PolicyTraining(
     NetworkPolicyConfig(PixelsConfig()), imitation_updates=1000, loop=LoopConfig(updates=300)
@@ -136,7 +145,6 @@ def main(
     teacher: str | None = None,
     value: Path | None = None,
     init: Path | None = None,
-    preset: str = "small",
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
@@ -148,28 +156,27 @@ def main(
         method: mpur: unrolled through the world model, minimising driving costs and the model's
             uncertainty; mpur-without-uncertainty: the same without the regulariser; mper: unrolled
             through the world model, following the recorded driver's path; imitation: the recorded
-            driver's next action; multi-step-imitation: its path, among everybody as recorded;
+            driver's next action; multi-step-imitation: its path, among recorded traffic;
             distillation: a planner's actions.
         recordings: files written by data.generate or data.prepare.
-        out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
-        config: everything a preset fixes.
+        out: run directory: checkpoint, config.json, run.json, log.jsonl, TensorBoard events.
+        config: all that a preset fixes. Presets with debug in their names take seconds, small
+            minutes on a laptop, medium half an hour; large and paper are for a GPU. Those on
+            pixels are for world models of images, coupled and paper for the world model's preset
+            of that name.
         world_model: run directory of train.world_model; mpur, mpur-without-uncertainty and mper
-            need one, and so does a policy that looks at its embedding. To mpur, several are an
-            ensemble, whose members' disagreement is the uncertainty.
+            need one, and so does a policy on its embedding. For mpur, several are an ensemble,
+            whose members' disagreement is the uncertainty.
         teacher: the planner to distil, such as planner:constant-acceleration.
-        value: run directory of train.value, whose function mpur asks what follows the rollout.
+        value: run directory of train.value; mpur adds its estimate of the cost after the rollout.
         init: run directory of a policy to start from; without it, all methods but imitation first
-            train an imitation policy, in OUT/imitation, which spares them the long way from
-            knowing nothing.
-        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
-            these look at tracks; pixels, pixels-debug and embedding look at those; coupled and
-            paper (a GPU): pixels in the coupled world model of the same preset.
-        split: which part of each recording to learn from; ``all`` for short recordings.
-        split_manifest: file of data.splits that says what belongs to the split; by time without.
-        resident_recordings: at most so many recordings in memory, taking turns; all without.
+            train an imitation policy, in OUT/imitation, to start from.
+        split: which part of each recording to train on; ``all`` for short recordings.
+        split_manifest: file of data.splits that defines the split (default: by time).
+        resident_recordings: maximum number of recordings in memory at a time (default: all).
         device: auto (a GPU if there is one), cpu, cuda, …
     """
-    _refuse_unheard(method, config, world_model, teacher, value, init)
+    _refuse_unused_options(method, config, world_model, teacher, value, init)
     where = join(device)
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
     model = load_world_models(world_model).to(where) if world_model else None
@@ -185,10 +192,10 @@ def main(
         raise InputError(f"--method {method} needs --world-model RUN_DIR (train.world_model)")
     if model is not None:
         config = _fitted(config, model, method in IN_MODEL)
-    taught = None if teacher is None else _teacher(teacher, config, where)
-    judge = None if value is None else load_value(value).to(where)
-    if judge is not None:
-        _require_sight(f"--value {value}", judge.observation, config.policy.observation)
+    planner = None if teacher is None else _teacher(teacher, config, where)
+    value_function = None if value is None else load_value(value).to(where)
+    if value_function is not None:
+        _require_observation(f"--value {value}", value_function.observation, config)
     if method == "imitation":
         train_imitation(source, out, config, where, model)
         return
@@ -197,15 +204,14 @@ def main(
     start = None
     if init is None and config.imitation_updates:
         init = out / "imitation"
-        schooled = replace(config, loop=replace(config.loop, updates=config.imitation_updates))
-        train_imitation(source, init, schooled, where, model)
+        shorter = replace(config, loop=replace(config.loop, updates=config.imitation_updates))
+        train_imitation(source, init, shorter, where, model)
     if init is not None:
         start = load_policy(init)
         if start.config != config.policy:
             raise InputError(f"--init {init}: a policy of another size; choose the same --policy.*")
     if method == "mpur-without-uncertainty":
-        bare = replace(config.unroll, uncertainty_weight=0.0, view_weight=0.0)
-        config = replace(config, unroll=bare)
+        config = replace(config, unroll=replace(config.unroll, **BARE))
     seed_everything(config.loop.seed)
     policy = new_policy(config.policy, model).to(where)
     stream = _stream(source, config, method, model, where)
@@ -221,15 +227,16 @@ def main(
         identity["world_model"] = origins[0] if len(origins) == 1 else origins
     if teacher is not None:
         identity["teacher"] = teacher
-    if judge is not None:
-        stream.at(0)[0].require_rate(judge.config.dt_s)
-        identity["value"] = weights_hash(judge)
-    draw, loss = _method(method, policy, model, stream, config, taught, judge)
-    recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
+    if value_function is not None:
+        stream.at(0)[0].require_rate(value_function.config.dt_s)
+        identity["value"] = weights_hash(value_function)
+    draw, loss = _method(method, policy, model, stream, config, planner, value_function)
+    validate = held_out_loss(stream, draw, loss, config.loop)
+    recipe = Recipe(stream.at, draw, loss, validate, batch=stream.batch)
     train(out, "policy", identity, config.loop, policy, recipe, method)
 
 
-def _refuse_unheard(
+def _refuse_unused_options(
     method: Method,
     config: PolicyTraining,
     world_model: Sequence[Path],
@@ -237,51 +244,57 @@ def _refuse_unheard(
     value: Path | None,
     init: Path | None,
 ) -> None:
-    """Whoever sets an option believes that it matters.
+    """Refuses options that the method ignores.
 
     Raises:
-        InputError: the method does not listen to one that is set.
+        InputError: one of them is set.
     """
-    imagined, usual = method.startswith("mpur"), UnrollConfig()
+    unrolled, usual = method.startswith("mpur"), UnrollConfig()
     options = {
         "--teacher": (teacher is not None, method == "distillation"),
-        "--value": (value is not None, imagined),
+        "--value": (value is not None, unrolled),
         "--init": (init is not None, method != "imitation"),
         "--world-model": (bool(world_model), method in IN_MODEL or _embeds(config)),
-        "--unroll.latents": (config.unroll.latents != "prior", imagined),
-        "--unroll.adversarial.every": (config.unroll.adversarial.every > 0, imagined),
-        "--unroll.cost.*": (config.unroll.cost != usual.cost, imagined),
+        "--unroll.latents": (config.unroll.latents != "prior", unrolled),
+        "--unroll.adversarial.every": (config.unroll.adversarial.every > 0, unrolled),
+        "--unroll.cost.*": (config.unroll.cost != usual.cost, unrolled),
     }
+    # A run without uncertainty writes its weights, 0, to its configuration.
+    plain = BARE if method == "mpur-without-uncertainty" else {}
     options |= {
         f"--unroll.{name.replace('_', '-')}": (
-            getattr(config.unroll, name) != getattr(usual, name), method == "mpur"
+            getattr(config.unroll, name) not in (getattr(usual, name), plain.get(name)),
+            method == "mpur",
         )
         for name in ("uncertainty_weight", "view_weight", "hinge")
-    }  # fmt: skip
-    for option, (there, heard) in options.items():
-        if there and not heard:
-            raise InputError(f"{option}: --method {method} does not listen to it; leave it out")
+    }
+    for option, (given, used) in options.items():
+        if given and not used:
+            raise InputError(f"{option}: --method {method} does not use it; leave it out")
 
 
 def _teacher(name: str, config: PolicyTraining, where: torch.device) -> Policy:
-    """The planner to distil, its network where clips are.
+    """The planner to distil, on the device of the clips.
 
     Raises:
-        InputError: no such planner, or it looks at something else than the policy.
+        InputError: no such planner, or it needs to see more than the policy.
     """
     teacher = policy_by_name(name, "--teacher")
     if teacher.observation is None:
         raise InputError(f"--teacher {name}: learn from a planner, such as planner:recorded")
-    _require_sight(f"--teacher {name}", teacher.observation, config.policy.observation)
+    _require_observation(f"--teacher {name}", teacher.observation, config)
     for network in teacher.networks():
         network.to(where)
     return teacher
 
 
-def _require_sight(who: str, wanted: ObservationConfig, seen: ObservationConfig) -> None:
-    """Raises InputError unless all that is wanted is what the policy sees, too."""
-    if not seen.shows(wanted):
-        raise InputError(f"{who} looks at {wanted}, the policy at {seen}; choose others that agree")
+def _require_observation(option: str, needed: ObservationConfig, config: PolicyTraining) -> None:
+    """Raises InputError unless the policy sees all that is needed."""
+    if not config.policy.observation.shows(needed):
+        raise InputError(
+            f"{option}: sees {needed}, the policy {config.policy.observation}; choose two that "
+            "agree"
+        )
 
 
 def _method(
@@ -313,25 +326,25 @@ def _stream(
     model: WorldModel | None,
     device: torch.device,
 ) -> ClipStream:
-    """Clips with all that policy and model want to see."""
-    seen = config.policy.observation
-    model_sees = model.observation if model is not None and method in IN_MODEL else seen
-    drawn = seen.images or model_sees.images
+    """Clips with all that policy and model observe."""
+    own = config.policy.observation
+    models = model.observation if model is not None and method in IN_MODEL else own
+    images = own.images or models.images
     among_recorded = method in ("multi-step-imitation", "distillation") or method.startswith("mpur")
     tracked = 24 if among_recorded else 0
-    wanted = replace(seen, vehicles=max(seen.vehicles, model_sees.vehicles, tracked), images=drawn)
+    observation = replace(own, vehicles=max(own.vehicles, models.vehicles, tracked), images=images)
     varied = method not in ("mper", "multi-step-imitation")
     batch = config.batch * (1 if varied else config.unroll.starts.copies)
     driven = config.unroll.starts.drive_steps if method.startswith("mpur") else 0
-    horizon = (driven + config.unroll.steps) * seen.stride
-    return ClipStream(source, wanted, horizon, batch, config.balance, config.loop.seed, device)
+    horizon = (driven + config.unroll.steps) * own.stride
+    return ClipStream(source, observation, horizon, batch, config.balance, config.loop.seed, device)
 
 
 def _origin(run: Path, module: torch.nn.Module, kind: str) -> dict[str, Any]:
-    """What a policy owes to an earlier run: its weights, and the data that they have seen."""
+    """What an earlier run contributes: its weights, and the data that they were trained on."""
     config = Checkpoint.load(run, kind).config
-    seen = {key: config[key] for key in ("data", "init", "world_model") if key in config}
-    return {"weights": weights_hash(module)} | seen
+    data = {key: config[key] for key in ("data", "init", "world_model") if key in config}
+    return {"weights": weights_hash(module)} | data
 
 
 def train_imitation(
@@ -344,23 +357,25 @@ def train_imitation(
     """Imitation from scratch: a method of its own, and where others start from."""
     seed_everything(config.loop.seed)
     policy = new_policy(config.policy, model).to(device)
-    # No starts to multiply the batch by: as many clips as MPUR has rollouts.
+    # Without several starts of each clip: as many clips as MPUR has rollouts.
     count = config.batch * config.unroll.starts.copies
     stream = ClipStream(
         source, config.policy.observation, 1, count, config.balance, config.loop.seed, device
     )
     stream.fit(policy.normalizer)
     identity = {
-        "method": "imitation", "policy": to_json(config.policy), "batch": count,
+        "method": "imitation", "policy": to_json(config.policy), "batch": config.batch,
+        "unroll": {"starts": {"copies": config.unroll.starts.copies}},
         "balance": to_json(config.balance), "loop": to_json(config.loop), "data": stream.identity,
     }  # fmt: skip
     draw, loss = imitation(policy)
-    recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
+    validate = held_out_loss(stream, draw, loss, config.loop)
+    recipe = Recipe(stream.at, draw, loss, validate, batch=stream.batch)
     train(out, "policy", identity, config.loop, policy, recipe, "imitation")
 
 
 def new_policy(config: NetworkPolicyConfig, model: WorldModel | None) -> NetworkPolicy:
-    """A policy yet to be trained; one that looks at an embedding takes the model's encoder."""
+    """An untrained policy; one on an embedding takes the model's encoder."""
     policy = config.build()
     if isinstance(policy.features, EmbeddingFeatures):
         assert model is not None
@@ -376,7 +391,7 @@ def _fitted(config: PolicyTraining, model: WorldModel, unrolled: bool) -> Policy
     """The configuration for this world model.
 
     Raises:
-        InputError: policy and model do not see the same.
+        InputError: policy and model observe different things.
     """
     if _embeds(config):
         features = EmbeddingConfig(model.config)

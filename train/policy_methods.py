@@ -1,4 +1,4 @@
-"""What a policy can learn from: one loss a method, over shared parts."""
+"""Training methods of policies: one loss a method, over shared parts."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from ppuu.predictions import Rollout, Target
 from ppuu.runtime.randomness import integer
 from ppuu.world_models import CopyLast, WorldModel, posterior_noise, tracks_spec
 
-from .batches.clips import ClipStream, Picked
+from .batches.clips import ClipStream, Selection
 from .batches.driven_starts import driven_starts
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
-    """A batch of clips, and what else a method wants to know of them.
+class PolicyBatch:
+    """A batch of clips, and what else a method needs.
 
     Attributes:
-        clip: histories, and what the experts did.
+        clip: histories, and the experts' actions.
         clips: where they were cut from.
-        target: what followed, for methods that compare with it.
+        target: the recorded future, for methods that compare with it.
     """
 
     clip: Clip
@@ -54,42 +54,42 @@ class Lesson:
     target: Target | None = None
 
 
-Draw = Callable[[Picked, torch.Generator], Lesson]
-Loss = Callable[[Lesson, torch.Generator], Terms]
+Draw = Callable[[Selection, torch.Generator], PolicyBatch]
+Loss = Callable[[PolicyBatch, torch.Generator], Terms]
 
 
-def draw(picked: Picked, generator: torch.Generator) -> Lesson:
+def draw(selection: Selection, generator: torch.Generator) -> PolicyBatch:
     """Histories and experts' actions."""
-    clips, index = picked
-    return Lesson(clips.batch(index), clips)
+    clips, index = selection
+    return PolicyBatch(clips.batch(index), clips)
 
 
 def imitation(policy: NetworkPolicy) -> tuple[Draw, Loss]:
     """The expert's next action."""
 
-    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
-        return imitation_loss(policy, lesson.clip.observation, lesson.clip.actions[:, 0])
+    def loss(batch: PolicyBatch, generator: torch.Generator) -> Terms:
+        return imitation_loss(policy, batch.clip.observation, batch.clip.actions[:, 0])
 
     return draw, loss
 
 
 def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tuple[Draw, Loss]:
-    """The expert's path, driven by the policy itself among everybody as recorded."""
-    seen = policy.config.observation
-    wide = replace(seen, vehicles=max(seen.vehicles, 24))
-    recorder = CopyLast(tracks_spec(wide, seen.stride, dt_s))
+    """The expert's path, driven by the policy itself among recorded traffic."""
+    own = policy.config.observation
+    observation = replace(own, vehicles=max(own.vehicles, 24))
+    recorder = CopyLast(tracks_spec(observation, own.stride, dt_s))
 
-    def with_target(picked: Picked, generator: torch.Generator) -> Lesson:
-        clips, index = picked
+    def with_target(selection: Selection, generator: torch.Generator) -> PolicyBatch:
+        clips, index = selection
         clip = clips.batch(index)
-        return Lesson(clip, clips, clips.target(clip, recorder, steps))
+        return PolicyBatch(clip, clips, clips.target(clip, recorder, steps))
 
-    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
-        clip, target = lesson.clip, lesson.target
+    def loss(batch: PolicyBatch, generator: torch.Generator) -> Terms:
+        clip, target = batch.clip, batch.target
         assert target is not None
         rollout = unroll(
             policy, as_recorded(clip.observation, target, recorder), clip.observation,
-            clip.previous_action, steps, seen.stride, dt_s, generator=generator,
+            clip.previous_action, steps, own.stride, dt_s, generator=generator,
         )  # fmt: skip
         return expert_path_loss(rollout, target.ego)
 
@@ -97,18 +97,18 @@ def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tupl
 
 
 def expert_regularised(policy: NetworkPolicy, model: WorldModel, steps: int) -> tuple[Draw, Loss]:
-    """MPER: the expert's path, driven by the policy in the model, which is told what happened.
+    """MPER: the expert's path, driven by the policy in the model with the posterior's latents.
 
-    A model that moves the ego answers with its images, too: they are compared with the expert's.
+    The images of a model that moves the ego are compared with the expert's, too.
     """
 
-    def with_target(picked: Picked, generator: torch.Generator) -> Lesson:
-        clips, index = picked
+    def with_target(selection: Selection, generator: torch.Generator) -> PolicyBatch:
+        clips, index = selection
         clip = clips.batch(index)
-        return Lesson(clip, clips, clips.target(clip, model, steps, generator))
+        return PolicyBatch(clip, clips, clips.target(clip, model, steps, generator))
 
-    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
-        clip, target = lesson.clip, lesson.target
+    def loss(batch: PolicyBatch, generator: torch.Generator) -> Terms:
+        clip, target = batch.clip, batch.target
         assert target is not None
         noise = posterior_noise(model, clip.observation, target, generator)
         rollout = unroll(
@@ -129,15 +129,15 @@ def uncertainty_regularised(
     experts: int,
     value: ValueFunction | None,
 ) -> tuple[Draw, Loss]:
-    """MPUR, after the experts have set the scale of disagreement.
+    """MPUR; the scale of disagreement is that along the experts' paths.
 
     Args:
-        policy: learns.
-        model: where it drives.
+        policy: what is trained.
+        model: in which it drives.
         stream: of clips.
         config: of the unroll.
-        experts: how many clips set the scale.
-        value: judges where a rollout ends, if given.
+        experts: number of clips that set the scale.
+        value: estimates the cost after a rollout, if given.
     """
     uncertainty = Uncertainty(config.steps, config.hinge, model.spec.conditioned_on_ego)
     if config.copies > 1:
@@ -152,44 +152,44 @@ def uncertainty_regularised(
         fit_expert_scale(uncertainty, model, config, recorded, generator)
     uncertainty.to(next(policy.parameters()).device)
 
-    def driven(
-        lesson: Lesson,
+    def drive(
+        batch: PolicyBatch,
         starts: Observation,
         previous_action: Float[Tensor, "starts 2"],
         noise: Float[Tensor, "batch time latent"],
-        imagined: WorldModel,
+        several: WorldModel,
         samples: int,
         generator: torch.Generator,
     ) -> Rollout:
-        seen = lesson.clip.observation
+        histories = batch.clip.observation
         return unroll(
-            policy, predicted_traffic(imagined, seen, starts, noise, samples), starts,
+            policy, predicted_traffic(several, histories, starts, noise, samples), starts,
             previous_action, config.steps, model.frames_per_step, model.dt_s, value, generator,
         )  # fmt: skip
 
-    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
+    def loss(batch: PolicyBatch, generator: torch.Generator) -> Terms:
         steps = integer(config.starts.drive_steps + 1, generator)
         clip, starts, previous = driven_starts(
-            policy, lesson.clips, lesson.clip, config.starts, steps, generator
+            policy, batch.clips, batch.clip, config.starts, steps, generator
         )
-        lesson = replace(lesson, clip=clip)
-        imagined, samples = model, 1
+        batch = replace(batch, clip=clip)
+        several, samples = model, 1
         if config.copies > 1:
-            imagined = model.replicas(config.copies, generator)
-            samples = imagined.count
+            several = model.replicas(config.copies, generator)
+            samples = several.count
         if config.latents == "posterior":
-            target = lesson.clips.target(clip, model, config.steps)
+            target = batch.clips.target(clip, model, config.steps)
             noise = posterior_noise(model, clip.observation, target, generator)
         else:
-            noise = unroll_noise(imagined, clip.observation, config.steps, generator)
-        rollout = driven(lesson, starts, previous, noise, imagined, samples, generator)
+            noise = unroll_noise(several, clip.observation, config.steps, generator)
+        rollout = drive(batch, starts, previous, noise, several, samples, generator)
         every = config.adversarial.every
         if every and integer(every, generator) == 0:
             noise = adversarial_latents(
                 model, clip.observation, noise, rollout, DrivingCost(config.cost),
                 config.adversarial,
             )  # fmt: skip
-            rollout = driven(lesson, starts, previous, noise, imagined, samples, generator)
+            rollout = drive(batch, starts, previous, noise, several, samples, generator)
         return policy_loss(rollout, uncertainty, config)
 
     return draw, loss
@@ -198,22 +198,22 @@ def uncertainty_regularised(
 def distillation(
     policy: NetworkPolicy, teacher: Policy, config: UnrollConfig, dt_s: float
 ) -> tuple[Draw, Loss]:
-    """What a planner would do, from the recorded start and from others beside it."""
-    seen = policy.config.observation
+    """A planner's actions, from the recorded start and from others beside it."""
+    own = policy.config.observation
 
-    def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
-        clip, scene = lesson.clip, lesson.clips.scene
+    def loss(batch: PolicyBatch, generator: torch.Generator) -> Terms:
+        clip, scene = batch.clip, batch.clips.scene
         starts = varied_starts(
-            clip.observation, config.starts, seen.raster, dt_s, seen.stride, generator
+            clip.observation, config.starts, own.raster, dt_s, own.stride, generator
         )
         ego = clip.ego.repeat_interleave(config.starts.copies)
         frame = clip.frame.repeat_interleave(config.starts.copies)
         others = scene.neighbours(frame, ego)
-        around = PrivilegedState(
+        privileged_state = PrivilegedState(
             scene, ego, frame, others.boxes, others.speed_mps, others.present,
-            lesson.clips.road_map,
+            batch.clips.road_map,
         )  # fmt: skip
         teacher.reset(torch.ones_like(ego, dtype=torch.bool))
-        return imitation_loss(policy, starts, teacher.act(starts, around).detach())
+        return imitation_loss(policy, starts, teacher.act(starts, privileged_state).detach())
 
     return draw, loss

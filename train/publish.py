@@ -15,7 +15,7 @@ from ppuu.runtime.files import written_whole
 def main(world_model: Path, policy: Path) -> None:
     """Copies two trained runs into ppuu/pretrained_runs, without the state that resuming needs.
 
-    Afterwards say in the README there how they were trained.
+    Describe in the README there how they were trained.
 
     Args:
         world_model: run directory of train.world_model.

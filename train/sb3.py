@@ -13,6 +13,7 @@ import gymnasium
 import numpy as np
 
 from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.packages import import_extra
 
@@ -20,35 +21,38 @@ from ppuu.runtime.packages import import_extra
 def main(
     out: Path,
     env: str = "ppuu/Synthetic-v0",
-    recording: tuple[Path, ...] = (),
+    recordings: tuple[Path, ...] = (),
     observation: str = '{"ego": true, "neighbours": true}',
     reward: str = "{}",
     steps: int = 200_000,
     envs: int = 16,
     rollout: int = 256,
     seed: int = 0,
+    device: str = "auto",
 ) -> None:
     """Trains PPO and writes OUT/ppo.zip, which ``stable_baselines3.PPO.load`` reads.
 
     Args:
         out: folder of the results; TensorBoard's logs go there, too.
         env: an id of this package.
-        recording: files, where the id needs one or others are wanted.
+        recordings: files, where the id needs one or others are wanted.
         observation: the environment's argument, as JSON.
         reward: weights of the reward's terms, as JSON.
         steps: of all episodes together.
         envs: episodes side by side.
         rollout: steps of each between two updates of the network.
         seed: of environment and network.
+        device: where the network computes: auto (a GPU if there is one), cpu, cuda, …
     """
     ppo = import_extra("stable_baselines3", "baselines").PPO
     settings = {
         "observation": _json(observation, "--observation"),
         "reward": _json(reward, "--reward"),
     }
-    if recording:
-        settings["recording"] = [str(path) for path in recording]
+    if recordings:
+        settings["recording"] = [str(path) for path in recordings]
     options = {"n_steps": rollout, "batch_size": 256, "tensorboard_log": str(out)}
+    options["device"] = choose_device(device)
     model = learner(ppo, f"envs:{env}", envs, settings, seed=seed, **options)
     model.learn(steps)
     out.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,10 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+import tyro
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -72,7 +73,7 @@ class Study:
         probe_sequences, test_sequences: to fit and to test the linear probe.
     """
 
-    updates: int = 400
+    updates: Annotated[int, tyro.conf.arg(prefix_name=False)] = 400
     batch: int = 64
     steps: int = 8
     learning_rate: float = 3e-3
@@ -243,7 +244,7 @@ def main(
         "supervised",
     ),
     strengths: tuple[float, ...] = (1.0,),
-    seeds: int = 3,
+    seeds: tuple[int, ...] = (0, 1, 2),
     study: Study = Study(),
 ) -> None:
     """Trains and probes every task with every method; run again to go on.
@@ -254,19 +255,19 @@ def main(
             three-dots.
         methods: what is trained.
         strengths: of the noise; a dot is 1 at its centre.
-        seeds: how many, from 0.
+        seeds: one training each.
         study: the scale.
     """  # fmt: skip
     unknown = [name for name in tasks if name not in TASKS]
     if unknown:
         raise InputError(f"--tasks {' '.join(unknown)}: there are {', '.join(TASKS)}")
-    if seeds < 1 or not (tasks and methods and strengths):
+    if not (seeds and tasks and methods and strengths):
         raise InputError("--seeds, --tasks, --methods, --strengths: at least one of each")
     if not all(math.isfinite(strength) for strength in strengths):
         raise InputError(f"--strengths {' '.join(map(str, strengths))}: not all are finite")
     out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    for seed in range(seeds):
+    for seed in seeds:
         for name in tasks:
             noisy = TASKS[name].noise != "none"
             for strength in strengths if noisy else (0.0,):

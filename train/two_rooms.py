@@ -10,9 +10,10 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+import tyro
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -76,7 +77,7 @@ class Training:
     )  # fmt: skip
     time_similarity: float = 0.1
     inverse_dynamics: float = 5.0
-    updates: int = 1200
+    updates: Annotated[int, tyro.conf.arg(prefix_name=False)] = 1200
     batch: int = 64
     learning_rate: float = 3e-3
 

@@ -19,7 +19,7 @@ from ppuu.perception.observation import Observation
 from ppuu.perception.track_noise import TrackNoise
 from ppuu.predictions import Target
 from ppuu.runtime.command import run
-from ppuu.runtime.config import to_json
+from ppuu.runtime.config import summary, to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import (
@@ -33,7 +33,7 @@ from ppuu.world_models import (
     WorldModelConfig,
 )
 
-from .batches.clips import ClipSource, ClipStream, Picked
+from .batches.clips import ClipSource, ClipStream, Selection
 from .batches.other_paths import OtherPaths
 from .batches.validation import held_out_loss
 from .engine.distributed import join, leave
@@ -48,12 +48,12 @@ class WorldModelTraining:
 
     Attributes:
         model: the network.
-        steps: model steps to predict; times ``model.frames_per_step`` recorded frames.
-        batch: clips an update.
-        balance: how much more often clips with rare events are drawn; 1 is as often as others.
-        noise: errors of measurement on histories, for models of tracks.
-        paths: futures seen from other paths than the recorded ones, for models that answer to
-            the ego.
+        steps: model steps to predict, of ``model.frames_per_step`` recorded frames each.
+        batch: clips per update and process.
+        balance: relative frequency of clips with rare events; 1 is that of other clips.
+        noise: measurement errors added to histories, for models of tracks.
+        paths: futures along other paths than the recorded ones, for models conditioned on the
+            ego.
         loss: weights of the loss.
         loop: budget and schedule.
     """
@@ -72,10 +72,18 @@ class WorldModelTraining:
             raise InputError(f"steps {self.steps} and batch {self.batch} must be positive")
         if self.paths.share and not isinstance(self.model, CoupledConfig):
             raise InputError(
-                f"--paths.share {self.paths.share}: only a coupled model answers to the ego's path"
+                f"--paths.share {self.paths.share}: only a coupled model is conditioned on the "
+                "ego's path; choose --preset coupled"
             )
         if self.noise != TrackNoise() and not isinstance(self.model, TokensConfig):
-            raise InputError(f"--noise {self.noise}: only a model of tracks learns from tracks")
+            raise InputError(
+                f"--noise {self.noise}: only models of tracks see tracks; leave it out"
+            )
+
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        return f"{summary(self.model)}; {self.loop.updates} updates of {self.batch} clips"
 
 
 _PIXELS = WorldModelTraining(DecoupledConfig(), loop=LoopConfig(updates=300, learning_rate=2e-3))
@@ -127,7 +135,7 @@ PRESETS = {
 
 
 class Training(Protocol):
-    """What the configuration of a recipe for world models says."""
+    """The configuration of a recipe for world models."""
 
     @property
     def model(self) -> WorldModelConfig: ...
@@ -147,9 +155,11 @@ def fit(
     config: Training,
     device: str,
     loss_of: Callable[[Any, Observation, Target, torch.Generator], Terms],
-    watch: Callable[[Any, Observation, Target], Mapping[str, float]] | None = None,
-    see: Callable[[Observation, torch.Generator], Observation] = lambda seen, _: seen,
-    go: Callable[[Clip, torch.Generator], Clip] = lambda clip, _: clip,
+    diagnostics: Callable[[Any, Observation, Target], Mapping[str, float]] | None = None,
+    augment_observation: Callable[[Observation, torch.Generator], Observation] = (
+        lambda observation, _: observation
+    ),
+    augment_clip: Callable[[Clip, torch.Generator], Clip] = lambda clip, _: clip,
     start_from: Path | None = None,
 ) -> None:
     """Trains a world model of any kind in the loop.
@@ -157,31 +167,31 @@ def fit(
     Args:
         source: recordings.
         out: run directory.
-        config: a frozen dataclass; all of it becomes part of what makes the run this run.
+        config: a frozen dataclass; all of it becomes part of the run's identity.
         device: as the command line names it.
         loss_of: the model's loss on some clips.
-        watch: numbers to log beside it.
-        see: what the model gets to see of a history.
-        go: the path from which it sees what follows.
-        start_from: run whose weights, and scales of its inputs, training begins with.
+        diagnostics: numbers to log beside it.
+        augment_observation: changes what the model sees of a history, adds noise for instance.
+        augment_clip: changes a clip, its future path for instance.
+        start_from: run whose weights and normalisation training begins with.
 
     Raises:
         InputError: the history's stride is not the model's step, recordings do not fit, or
             ``start_from`` holds another model.
     """
-    where = join(device)
+    chosen_device = join(device)
     seed_everything(config.loop.seed)
-    model = config.model.build().to(where)
+    model = config.model.build().to(chosen_device)
     frames = model.frames_per_step
     if config.model.observation.stride != frames:
         raise InputError(
             f"--model.frames-per-step is {frames} and --model.observation.stride "
-            f"{config.model.observation.stride}; they must be equal, so that an imagined step "
-            "can join the history"
+            f"{config.model.observation.stride}; they must be equal, so that a predicted step "
+            "continues the history"
         )
     stream = ClipStream(
         source, config.model.observation, config.steps * frames, config.batch, config.balance,
-        config.loop.seed, where,
+        config.loop.seed, chosen_device,
     )  # fmt: skip
     stream.at(0)[0].require_rate(model.dt_s)
     identity = to_json(config) | {"data": stream.identity}
@@ -190,23 +200,23 @@ def fit(
     elif model.normalizer is not None:
         stream.fit(model.normalizer)
 
-    def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Target]:
-        clips, index = picked
-        clip = go(clips.batch(index, images=model.observation.images), generator)
+    def draw(selection: Selection, generator: torch.Generator) -> tuple[Observation, Target]:
+        clips, index = selection
+        clip = augment_clip(clips.batch(index, images=model.observation.images), generator)
         target = clips.target(clip, model, config.steps, generator)
-        return see(clip.observation, generator), target
+        return augment_observation(clip.observation, generator), target
 
-    def loss(drawn: tuple[Observation, Target], generator: torch.Generator) -> Terms:
-        return loss_of(model, *drawn, generator)
+    def loss(batch: tuple[Observation, Target], generator: torch.Generator) -> Terms:
+        return loss_of(model, *batch, generator)
 
-    def watched(picked: Picked) -> Mapping[str, float]:
-        assert watch is not None
-        return watch(model, *draw(picked, torch.Generator()))
+    def logged(selection: Selection) -> Mapping[str, float]:
+        assert diagnostics is not None
+        return diagnostics(model, *draw(selection, torch.Generator()))
 
     recipe = Recipe(
         stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop),
-        lambda picked: {"futures": prediction_strip(model, picked, config.steps)},
-        None if watch is None else watched,
+        lambda selection: {"futures": prediction_strip(model, selection, config.steps)},
+        None if diagnostics is None else logged, batch=stream.batch,
     )  # fmt: skip
     train(out, "world_model", identity, config.loop, model, recipe, "world model")
 
@@ -227,7 +237,6 @@ def main(
     recordings: tuple[Path, ...],
     out: Path,
     config: Annotated[WorldModelTraining, tyro.conf.arg(name="")],
-    preset: str = "small",
     split: Split = "train",
     split_manifest: Path | None = None,
     resident_recordings: int | None = None,
@@ -238,14 +247,13 @@ def main(
 
     Args:
         recordings: files written by data.generate or data.prepare.
-        out: run directory: checkpoint, config.json, log.jsonl, TensorBoard events.
-        config: everything a preset fixes.
-        preset: debug (seconds), small (minutes on a laptop), medium (half an hour), large (a GPU);
-            models of pixels: pixels, recurrent, cortexnet, coupled, and paper, PPUU's own (a GPU,
-            days).
-        split: which part of each recording to learn from; ``all`` for short recordings.
-        split_manifest: file of data.splits that says what belongs to the split; by time without.
-        resident_recordings: at most so many recordings in memory, taking turns; all without.
+        out: run directory: checkpoint, config.json, run.json, log.jsonl, TensorBoard events.
+        config: all that a preset fixes. Presets with debug in their names take seconds, small
+            minutes on a laptop, medium half an hour; large and paper (PPUU's own model, for days)
+            are for a GPU.
+        split: which part of each recording to train on; ``all`` for short recordings.
+        split_manifest: file of data.splits that defines the split (default: by time).
+        resident_recordings: maximum number of recordings in memory at a time (default: all).
         start_from: run directory of a world model to begin with, to adapt it to these recordings.
         device: auto (a GPU if there is one), cpu, cuda, …
     """
@@ -256,15 +264,18 @@ def main(
     ) -> Terms:
         return world_model_loss(model, observation, target, config.loss, generator)
 
-    def blurred(seen: Observation, generator: torch.Generator) -> Observation:
-        if seen.tracks is None:
-            return seen
-        return replace(seen, tracks=config.noise.add_noise(seen.tracks, generator))
+    def add_noise(observation: Observation, generator: torch.Generator) -> Observation:
+        if observation.tracks is None:
+            return observation
+        return replace(observation, tracks=config.noise.add_noise(observation.tracks, generator))
 
-    def elsewhere(clip: Clip, generator: torch.Generator) -> Clip:
+    def other_paths(clip: Clip, generator: torch.Generator) -> Clip:
         return config.paths.taken(clip, config.model.dt_s, generator)
 
-    fit(source, out, config, device, loss, see=blurred, go=elsewhere, start_from=start_from)
+    fit(
+        source, out, config, device, loss,
+        augment_observation=add_noise, augment_clip=other_paths, start_from=start_from,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -97,10 +97,10 @@ class DataBenchmark:
         """What the loop itself says of its last updates, run as a user does."""
         out = recording.with_name("run")
         last = -(-self.updates // 2)
-        options = {"--loop.updates": self.updates, "--loop.log-every": last, "--out": out}
+        options = {"--updates": self.updates, "--loop.log-every": last, "--out": out}
         options |= {"--device": self.device, "--recordings": recording, "--split": "all"}
         options |= {"--preset": self.preset}
-        words = [str(word) for pair in options.items() for word in pair]
+        words = ["--loop.profile", *(str(word) for pair in options.items() for word in pair)]
         _run("train.world_model", *words)
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         shares = lines[-1]["time_shares"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from data.splits import Split
 from ppuu.loading.runs import load_world_model
 from ppuu.runtime.command import run
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output, written_whole
 from ppuu.world_models import Ensemble, WorldModel
@@ -41,6 +42,7 @@ def main(
     ensemble: bool = False,
     temperature: tuple[float, ...] = (1.0,),
     seed: int = 0,
+    device: str = "auto",
 ) -> None:
     """Compares predicted with true surroundings, up to some seconds ahead.
 
@@ -64,6 +66,7 @@ def main(
         temperature: scales of the latents' standard deviation, each a row NAME@SCALE but for 1,
             which is the prior; at 0 all samples are the prior's mean.
         seed: of clips and samples.
+        device: auto (a GPU if there is one), cpu, cuda, …
     """
     if min(clips, futures) < 1 or not 0 < horizon_s <= _LONGEST_S:
         raise InputError(
@@ -77,18 +80,20 @@ def main(
     if json is not None and json == report:
         raise InputError(f"--json and --report are both {json}; each needs a file of its own")
     began = time.monotonic()
-    runs = runs_by_label(world_model)
-    models: dict[str, WorldModel] = {name: load_world_model(path) for name, path in runs.items()}
+    runs, where = runs_by_label(world_model), choose_device(device)
+    models: dict[str, WorldModel] = {
+        name: load_world_model(path).to(where) for name, path in runs.items()
+    }
     first = next(iter(models.values()))
     steps = math.ceil(horizon_s / first.step_s - 1e-6)
-    held = held_out(list(models.values()), runs, recordings, split, split_manifest, steps)
+    held = held_out(list(models.values()), runs, recordings, split, split_manifest, steps, where)
     evaluated = dict(models) if len(models) > 1 else {"model": first}
     if ensemble:
         evaluated["ensemble"] = Ensemble(list(models.values()))
     predictors = at_temperatures(evaluated, temperature) | references(first, held.clips)
     index = held.draw(clips, seed)
     values = evaluate(predictors, held.clips, index, steps, futures, seed)
-    rows, comparisons = summarise(values, held.clips.ego[index].numpy(), first.step_s)
+    rows, comparisons = summarise(values, held.clips.ego[index].cpu().numpy(), first.step_s)
     sys.stdout.write(horizon_tables(rows) + "\n")
     config = {
         "world_model": {name: str(path) for name, path in runs.items()},
@@ -97,7 +102,7 @@ def main(
         "ensemble": ensemble, "temperature": list(temperature),
         "clips": len(index), "futures": futures, "horizon_s": steps * first.step_s, "seed": seed,
         "horizons_s": horizons(steps, first.step_s),
-        "seconds": round(time.monotonic() - began, 1),
+        "device": str(where), "seconds": round(time.monotonic() - began, 1),
     }  # fmt: skip
     if json is not None:
         write_results(json, "eval.open_loop", config, rows, comparisons)

@@ -127,7 +127,7 @@ def spreads(
                 now.mean(1), now.std(1), replicas[key][:, :, time].std(1), inside,
                 cluster[:, None].expand_as(valid),
             )  # fmt: skip
-            result[key, time] = Spread(*(column[valid].numpy() for column in columns))
+            result[key, time] = Spread(*(column[valid].cpu().numpy() for column in columns))
     return result
 
 

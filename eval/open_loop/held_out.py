@@ -50,6 +50,7 @@ def held_out(
     split: Split,
     split_manifest: Path | None,
     steps: int,
+    device: torch.device | str = "cpu",
 ) -> HeldOut:
     """All clips of a split, with the observations of the models.
 
@@ -59,6 +60,7 @@ def held_out(
         recordings: files.
         split, split_manifest: which part of them.
         steps: of the models, the length of the clips' futures.
+        device: where the models are.
 
     Raises:
         InputError: the split is empty, or the models' observations differ.
@@ -75,6 +77,7 @@ def held_out(
         [part.window for _, part in used],
         common_observation(models),
         steps * models[0].frames_per_step,
+        device,
         egos=[part.egos for _, part in used],
     )
     clips.require_rate(models[0].dt_s)

@@ -51,7 +51,7 @@ def evaluate(
             )
             metrics = prediction_metrics(prediction, truth)
             values[name].append(torch.stack([metrics[key] for key in METRICS], dim=1))
-    return {name: torch.cat(parts).numpy() for name, parts in values.items()}
+    return {name: torch.cat(parts).cpu().numpy() for name, parts in values.items()}
 
 
 def at_temperatures(

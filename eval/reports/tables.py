@@ -117,7 +117,9 @@ def _html_cell(column: Column, row: Row) -> str:
 
 
 def _all_columns(rows: Sequence[Row]) -> list[Column]:
-    return [Column(key) for key in dict.fromkeys(key for row in rows for key in row)]
+    """Commits are for the file; a table would be lost in them."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [Column(key) for key in keys if key != "commit"]
 
 
 def _numeric(rows: Sequence[Row], columns: Sequence[Column]) -> list[bool]:

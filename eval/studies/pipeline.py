@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ppuu.recordings.recording import list_recordings, load_recordings
@@ -45,6 +45,21 @@ class Step:
                 f"{self.product}: made by another command (it is in {self.record.name}, beside "
                 "it); choose another folder, or delete it to have it made anew"
             )
+
+
+def on_device(stages: Sequence[Sequence[Step]], device: str | None) -> list[list[Step]]:
+    """The same commands on a device, those that make recordings excepted; as they are without."""
+    if device is None:
+        return [list(stage) for stage in stages]
+    return [
+        [
+            step
+            if step.words[0].startswith("data.")
+            else replace(step, words=(*step.words, "--device", device))
+            for step in stage
+        ]
+        for stage in stages
+    ]
 
 
 def _start(step: Step, line: int) -> subprocess.Popen:

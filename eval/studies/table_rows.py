@@ -79,8 +79,13 @@ class TablePreset:
         default_factory=lambda: {"human": "100.0 / 209.4", "no-action": "16.2 / 87.3"}
     )
 
+    @property
+    def summary(self) -> str:
+        """One line of the command's help."""
+        return f"{len(self.learned)} trained rows, {len(self.planners)} planners"
 
-_MPER: Words = ("--loop.updates", "700")
+
+_MPER: Words = ("--updates", "700")
 """Its batches hold as many clips as MPUR has rollouts; fewer of them will do."""
 MPUR = Learned("MPUR", "mpur", published="74.8 ± 3.0 / 171.2")
 CORE = (

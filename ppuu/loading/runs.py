@@ -83,6 +83,6 @@ def load_cost_model(run: str | Path) -> CostModel:
 
 def _load_judge(run: str | Path, kind: str, config: type[CostModelConfig]) -> Any:
     checkpoint = Checkpoint.load(run, kind)
-    judge = from_json(config, checkpoint.config.get("judge"), f"{run}: judge").build()
+    judge = from_json(config, checkpoint.config.get("network"), f"{run}: network").build()
     checkpoint.restore(judge, run)
     return judge.requires_grad_(False).eval()

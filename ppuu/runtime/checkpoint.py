@@ -1,4 +1,4 @@
-"""Checkpoints: everything needed to go on or to evaluate, in one file without pickled code."""
+"""Checkpoints: all that resuming or evaluating needs, in one file without pickled code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEST_FILE_NAME = "best.pt"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a training run has reached.
+    """The state of a training run.
 
     Attributes:
         kind: what was trained: ``world_model`` or ``policy``.
@@ -49,8 +49,8 @@ class Checkpoint:
         """Reads a checkpoint file, or the one in a run directory, onto the CPU.
 
         Args:
-            path: of either; ``pretrained`` is what comes with the package.
-            kind: what it must hold.
+            path: of either; ``pretrained`` is the one that comes with the package.
+            kind: what it must hold, if given.
 
         Raises:
             InputError: missing, damaged, of another version or another kind.
@@ -72,24 +72,24 @@ class Checkpoint:
                 f"{path}: checkpoint version {content.get('version')}, this program reads "
                 f"{VERSION}; train again or use the matching release"
             )
-        found = content.get("kind")
-        if kind is not None and found != kind:
-            raise InputError(f"{path}: holds a {found}, not a {kind}; name another run directory")
+        actual = content.get("kind")
+        if kind is not None and actual != kind:
+            raise InputError(f"{path}: holds a {actual}, not a {kind}; name another run directory")
         missing = [key for key in cls.__dataclass_fields__ if key not in content]
         if missing:
             raise InputError(f"{path}: damaged ('{missing[0]}' is missing); train again")
         return cls(**{key: content[key] for key in cls.__dataclass_fields__})
 
     def restore(self, module: nn.Module, where: str | Path) -> None:
-        """Puts the weights into a module.
+        """Loads the weights into a module.
 
         Args:
             module: of the kind that was saved.
             where: the run directory, for the message.
 
         Raises:
-            InputError: the weights are of another network, of an earlier program for instance, or
-                are no numbers.
+            InputError: the weights do not fit the network, that of another release for instance,
+                or are not finite.
         """
         for name, value in self.model.items():
             if value.is_floating_point() and not bool(value.isfinite().all()):

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 import functools
-import io
-import itertools
+import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import tyro
+from tyro._errors import on_parse_error
+
 from .errors import InputError
+from .parse_errors import ParseErrors
+from .presets import Presets
+
+_command_line: ContextVar[str | None] = ContextVar("command_line", default=None)
+
+
+def command_line() -> str | None:
+    """The command that is running, as a shell would take it; None outside of ``run``."""
+    return _command_line.get()
 
 
 def run(
     main: Callable,
-    argv: list[str] | None = None,
+    argv: Sequence[str] | None = None,
     presets: Mapping[str, Any] | None = None,
     chosen_by: str = "preset",
+    default: str = "small",
 ) -> None:
     """Parses the command line into ``main``'s arguments (tyro) and calls it.
 
@@ -29,16 +40,21 @@ def run(
     Args:
         main: the command; its signature and docstring are its ``--help``.
         argv: the words after the command's name.
-        presets: if given, ``--preset NAME`` chooses the default of ``main``'s argument
-            ``config``; every further option then changes one value of it.
-        chosen_by: the option that does, if it is called otherwise.
+        presets: if given, the command gets two more options, for the values that ``main``'s
+            argument ``config`` starts from: ``--preset NAME``, or ``--config FILE`` with the
+            ``config.json`` of a run.  Every further option then changes one value of it.
+        chosen_by: name of the first of them.
+        default: preset without either.
     """
-    words = sys.argv[1:] if argv is None else argv
+    words = list(sys.argv[1:] if argv is None else argv)
+    module = _module(main)
+    _command_line.set(shlex.join(["python", "-m", module, *words]))
     try:
         if presets is not None:
-            main = functools.partial(main, config=_preset(presets, main, words, chosen_by))
-        arguments, options = _parse(main, words)
-        main(*arguments, **options)
+            options = Presets(presets, chosen_by, default)
+            base = _parse(options.choose(), words, strict=False)()
+            main = options.bind(main, base)
+        _parse(main, words, prog=f"python -m {module}")()
     except InputError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         raise SystemExit(2) from None
@@ -51,60 +67,30 @@ def run(
         raise SystemExit(130) from None
 
 
-def _parse(main: Callable, words: list[str]) -> tuple[tuple, dict[str, Any]]:
-    """The arguments of ``main``.
+def _parse(
+    main: Callable, words: list[str], prog: str = "", strict: bool = True
+) -> Callable[[], Any]:
+    """``main`` with its arguments.
+
+    Args:
+        main: a function with typed arguments.
+        words: the command line.
+        prog: the command's name in its help.
+        strict: refuse further words; without it they are ignored, and so is ``--help``.
 
     Raises:
-        InputError: an option is unknown (it names the nearest known one), missing, or has no value.
+        InputError: an option is unknown (it names the nearest known one), missing, or has no value
+            that it can take.
     """
-    import tyro
 
-    signature = main.func if isinstance(main, functools.partial) else main
+    @functools.wraps(main)
+    def capture(*arguments: Any, **options: Any) -> Callable[[], Any]:
+        return functools.partial(main, *arguments, **options)
 
-    @functools.wraps(signature)
-    def capture(*arguments, **options):
-        return arguments, options
-
-    target = functools.partial(capture, **main.keywords) if main is not signature else capture
-    prog = f"python -m {_module(signature)}"
-    parsed, unknown = _without_frame(tyro.cli, target, prog=prog, args=words)
-    if unknown:
-        known = [o for a in tyro.extras.get_parser(target)._actions for o in a.option_strings]
-        word = unknown[0].partition("=")[0]
-        near = difflib.get_close_matches(word, known, n=1)
-        raise InputError(f"unknown option {word}" + (f"; did you mean {near[0]}?" if near else ""))
-    return parsed
-
-
-def _without_frame(cli: Callable, target: Callable, **options: Any) -> tuple[Any, list[str]]:
-    """Parses; what is refused is raised as one line, instead of shown in a box of text."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            parsed = cli(target, return_unknown_args=True, **options)
-    except SystemExit as stopped:
-        cause: BaseException | None = stopped
-        while cause is not None and not isinstance(cause, InputError):
-            cause = cause.__context__
-        if cause is not None:
-            raise cause from None
-        if stopped.code:
-            raise InputError(f"{_first_part(said.getvalue())}; see --help") from None
-        raise
-    sys.stderr.write(said.getvalue())
-    return parsed
-
-
-def _first_part(box: str) -> str:
-    """What a box of text says above its rule, but for what is indented: that explains."""
-    rows = [row.strip("│|╭╮╰╯+") for row in box.splitlines()[1:]]
-    above = itertools.takewhile(_says, itertools.dropwhile(lambda row: not _says(row), rows))
-    return " ".join(row.strip() for row in above if not row.startswith(8 * " ")).strip(" .")
-
-
-def _says(row: str) -> bool:
-    """Not a rule."""
-    return bool(row.strip(" ─-"))
+    with on_parse_error(ParseErrors(capture).refuse):
+        if strict:
+            return tyro.cli(capture, prog=prog, args=words)
+        return tyro.cli(capture, args=words, add_help=False, return_unknown_args=True)[0]
 
 
 def _module(main: Callable) -> str:
@@ -113,17 +99,3 @@ def _module(main: Callable) -> str:
         return main.__module__.removesuffix(".__main__")
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return spec.name.removesuffix(".__main__") if spec is not None else Path(sys.argv[0]).name
-
-
-def _preset(presets: Mapping[str, Any], main: Callable, words: list[str], chosen_by: str) -> Any:
-    import inspect
-
-    name = inspect.signature(main).parameters[chosen_by].default
-    for position, word in enumerate(words):
-        if word == f"--{chosen_by}" and position + 1 < len(words):
-            name = words[position + 1]
-        elif word.startswith(f"--{chosen_by}="):
-            name = word.partition("=")[2]
-    if name not in presets:
-        raise InputError(f"--{chosen_by} {name}: not one of {', '.join(presets)}")
-    return presets[name]

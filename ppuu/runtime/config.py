@@ -1,4 +1,4 @@
-"""Configurations: frozen dataclasses to JSON and back, with no key left unexplained."""
+"""Configurations: frozen dataclasses to JSON and back; unknown keys are refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .errors import InputError
@@ -104,18 +104,33 @@ def _dataclass(expected: Any, value: Any, where: str) -> Any:
     )
 
 
+def summary(config: Any) -> str:
+    """A dataclass in a few words: its type and the plain values that differ from its defaults.
+
+    ``CoupledConfig(features=8)`` is ``Coupled (features 8)``.
+    """
+    name = type(config).__name__.removesuffix("Config")
+    changed = [
+        f"{field.name} {value}"
+        for field in dataclasses.fields(config)
+        if not dataclasses.is_dataclass(value := getattr(config, field.name))
+        and value != field.default
+    ]
+    return name + (f" ({', '.join(changed)})" if changed else "")
+
+
 def with_setting(config: Any, path: str, text: str, where: str) -> Any:
     """A frozen dataclass with one field changed; see ``with_settings``."""
     return with_settings(config, [(path, text)], where)
 
 
 def with_settings(config: Any, settings: Sequence[tuple[str, str]], where: str) -> Any:
-    """A frozen dataclass with fields changed as a user writes it, all at once, in any order.
+    """A frozen dataclass with fields changed, all at once and in any order.
 
     Args:
         config: the dataclass.
         settings: name of the field (of a field's field with a dot between), and its new value:
-            JSON, or words as they are.
+            as JSON, or as plain text.
         where: for messages.
 
     Raises:
@@ -136,7 +151,7 @@ def with_settings(config: Any, settings: Sequence[tuple[str, str]], where: str) 
         elif dataclasses.is_dataclass(getattr(config, name)):
             parts.setdefault(name, []).append((rest, text))
         else:
-            raise InputError(f"{where}: '{name}' has no parts, so no '{rest}'")
+            raise InputError(f"{where}: '{name}' has no fields, so no '{rest}'")
     for name, inner in parts.items():
         changes[name] = with_settings(getattr(config, name), inner, where)
     try:
@@ -146,10 +161,10 @@ def with_settings(config: Any, settings: Sequence[tuple[str, str]], where: str) 
 
 
 def _value(name: str, text: str, where: str) -> Any:
-    """JSON, or the words themselves; numbers are finite."""
+    """JSON, or else the text itself; numbers are finite."""
 
     def refuse(constant: str):
-        raise InputError(f"{where}: {name} {constant} is no number")
+        raise InputError(f"{where}: {name} {constant} is not a finite number")
 
     try:
         value = json.loads(text, parse_constant=refuse)
@@ -158,6 +173,20 @@ def _value(name: str, text: str, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         refuse(text)
     return value
+
+
+def require_choice(option: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a name that is not among the known ones.
+
+    Raises:
+        InputError: it is not; names the nearest known one.
+    """
+    names = list(known)
+    if name not in names:
+        raise InputError(
+            f"{option} {name}: unknown; did you mean {nearest(name, names)}? There are "
+            f"{', '.join(names)}"
+        )
 
 
 def nearest(word: str, known: Sequence[str]) -> str:

@@ -8,10 +8,10 @@ from .errors import InputError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` takes a GPU if there is one; anything else is torch's name of a device.
+    """The device of a name: ``auto`` is a GPU if there is one, anything else torch's name.
 
     Raises:
-        InputError: torch knows no such device, or it is not there.
+        InputError: torch knows no such device, or this machine has none.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,13 +30,13 @@ def seed_everything(seed: int) -> None:
     """Seeds torch's global generator, which initialisation and dropout in training draw from.
 
     Raises:
-        InputError: no number that seeds take.
+        InputError: negative, or 2^63 and more.
     """
     torch.manual_seed(_seed(seed))
 
 
 def seeded(seed: int) -> torch.Generator:
-    """A generator of its own.
+    """A separate generator with a seed.
 
     Raises:
         InputError: as ``seed_everything``.
@@ -51,7 +51,7 @@ def _seed(seed: int) -> int:
 
 
 def use_threads(count: int) -> None:
-    """Lets torch use so many threads; 0 leaves the number to it.
+    """Sets the number of torch's threads; 0 leaves it as it is.
 
     Raises:
         InputError: negative.

@@ -1,4 +1,4 @@
-"""The one exception that means: the input is at fault, and this sentence says how to mend it."""
+"""The exception for wrong input: one line that says what is wrong and how to correct it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import math
 
 
 class InputError(ValueError):
-    """A one-line message naming the file, the offending value and the fix.
+    """A one-line message that names the file or option, the wrong value and the cure.
 
     Commands print it without a traceback; libraries may catch it as a ``ValueError``.
     """
 
 
 def require_positive(what: str, **values: float) -> None:
-    """Refuses scales and the like that are 0, negative, infinite or no number.
+    """Refuses values, such as scales, that are 0, negative, infinite or NaN.
 
     Args:
-        what: they belong to.
+        what: the object they belong to.
         values: by name.
 
     Raises:
-        InputError: of the first that is.
+        InputError: one of them is; the first is named.
     """
     for name, value in values.items():
         if not 0.0 < value < math.inf:
@@ -28,14 +28,14 @@ def require_positive(what: str, **values: float) -> None:
 
 
 def require_not_negative(what: str, **values: float) -> None:
-    """Refuses weights and the like that are negative, infinite or no number.
+    """Refuses values, such as weights, that are negative, infinite or NaN.
 
     Args:
-        what: they belong to.
+        what: the object they belong to.
         values: by name.
 
     Raises:
-        InputError: of the first that is.
+        InputError: one of them is; the first is named.
     """
     for name, value in values.items():
         if not 0.0 <= value < math.inf:

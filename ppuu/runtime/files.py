@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes, JSON files, and early checks of output paths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .errors import InputError
 
 @contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path``; it takes its place when the block ends well, else goes."""
+    """A temporary path beside ``path`` that replaces it when the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -32,16 +32,16 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: the file is damaged, or holds something else.
     """
     try:
-        found = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: not readable as JSON ({error}); delete it") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise InputError(f"{path}: holds no JSON object; is it a file of another kind?")
-    return found
+    return content
 
 
 def check_output(path: Path | None) -> None:
-    """Finds out before the work, not after it, that its result cannot be written.
+    """Refuses an output path that cannot be written, before the work and not after it.
 
     Raises:
         InputError: the path is a directory, or its folder cannot be made.

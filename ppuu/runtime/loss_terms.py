@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Terms:
-    """A scalar to minimise and what it is made of.
+    """A scalar to minimise and the terms it consists of.
 
     Attributes:
         total: the weighted sum.
-        named: unweighted terms, and quantities worth watching.
+        named: unweighted terms, and further quantities to log.
     """
 
     total: Float[Tensor, ""]

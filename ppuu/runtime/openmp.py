@@ -4,10 +4,10 @@ import os
 
 
 def spin_briefly() -> None:
-    """Lets threads of torch (GNU OpenMP) that run out of work leave their core early.
+    """Shortens the time for which idle threads of torch (GNU OpenMP) spin.
 
-    They keep it busy for some 5 ms, in case more comes, and so take it from the compiled loops of
-    ``ppuu.backends``: drawing halves its speed.  A third of a millisecond serves torch as well.
-    Read when torch is loaded, so it must be called before.
+    By default they spin for about 5 ms and take a core from the compiled loops of
+    ``ppuu.backends``, which halves the speed of drawing.  A third of a millisecond is enough for
+    torch.  The setting is read when torch is loaded, so this must be called before.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")

@@ -1,4 +1,4 @@
-"""Packages that are imported when first needed, and what to install where one is missing."""
+"""Packages that are imported on first use, and what to install where one is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEBIAN_PACKAGES = {
     "libXrender.so.1": "libxrender1",
     "libxcb.so.1": "libxcb1",
 }
-"""System libraries that the OpenCV wheel expects and bare servers lack."""
+"""System libraries that the OpenCV wheel needs and minimal servers lack."""
 
 
 def import_opencv() -> ModuleType:

@@ -1,7 +1,7 @@
-"""A world model and a policy that come with the package, under the name ``pretrained``.
+"""The world model and the policy that come with the package, under the name ``pretrained``.
 
-``pretrained`` may stand wherever a run directory may.  What was trained, on what and by which
-command is in ``ppuu/pretrained_runs/README.md``; hashes are checked when a file is read.
+``pretrained`` may be given wherever a run directory may.  Data and commands of their training are
+in ``ppuu/pretrained_runs/README.md``; hashes are checked when a file is read.
 """
 
 from __future__ import annotations

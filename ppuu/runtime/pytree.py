@@ -1,4 +1,4 @@
-"""Nests of tensors (dataclasses, tuples, lists, dictionaries), and what is done to all of them."""
+"""Functions of all tensors in nested dataclasses, tuples, lists and dictionaries."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Nest = TypeVar("Nest")
 
 @runtime_checkable
 class Repeatable(Protocol):
-    """What knows itself how its elements are repeated, because it shares some."""
+    """An object with its own way to repeat its elements, because they share tensors."""
 
     def repeat(self, copies: int) -> Any:
         """Every element of the batch ``copies`` times in a row."""
 
 
 def mapped(nest: Nest, change: Callable[[Tensor], Tensor], whole: type | None = None) -> Nest:
-    """The same nest with every tensor changed; what is no tensor stays, and so does a ``whole``."""
+    """The same structure with every tensor changed; other leaves, and a ``whole``, stay."""
     return _walk(nest, change, lambda part: part, whole)
 
 
@@ -35,14 +35,14 @@ def repeat(nest: Nest, copies: int) -> Nest:
 
 
 def moved(nest: Nest, device: torch.device | str) -> Nest:
-    """A nest with all of its tensors on a device."""
+    """The same structure with all of its tensors on a device."""
     return mapped(nest, lambda tensor: tensor.to(device))
 
 
 def _walk(
     nest: Any, change: Callable[[Tensor], Tensor], leave: Callable[[Any], Any], whole: type | None
 ) -> Any:
-    """Changes tensors; parts of the type ``whole`` are handed to ``leave`` as they are."""
+    """Changes tensors; parts of the type ``whole`` are passed to ``leave`` unchanged."""
     if isinstance(nest, Tensor):
         return change(nest)
     if whole is not None and isinstance(nest, whole):

@@ -36,7 +36,7 @@ def test_what_is_judged_is_what_was_trained(tmp_path, name):
     where = str(run_dir(tmp_path, name, 3))
     (made,) = train_
     assert made.words[made.words.index("--out") + 1] == where
-    assert made.words[made.words.index("--loop.updates") + 1] == str(round(10 * ROWS[name].pace))
+    assert made.words[made.words.index("--updates") + 1] == str(round(10 * ROWS[name].pace))
     for step in middle:
         assert any(where in word for word in step.words)
     for step in itertools.chain(middle, *last):
@@ -105,7 +105,7 @@ def test_seeds_of_different_scales_are_not_put_together(tmp_path):
     command = "train.encoder --recordings {where}/a.h5 --out {where}/vicreg-seed{k} --loop.seed {k}"
     for seed, where, updates in ((0, "x", 10), (1, "y", 10), (2, "x", 20)):
         found(tmp_path, "vicreg", seed, 2, ("arrived",))
-        words = command.format(where=where, k=seed) + f" --loop.updates {updates}"
+        words = command.format(where=where, k=seed) + f" --updates {updates}"
         (run_dir(tmp_path, "vicreg", seed) / ".done.command").write_text(words)
         if updates == 10:
             assert table(tmp_path)[0]["seeds"] == seed + 1

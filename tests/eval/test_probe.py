@@ -112,7 +112,7 @@ def test_from_run_to_table(tmp_path, capsys):
     train.encoder.main((recording,), out, config, split="all", device="cpu")
     main(
         (out,), (recording,), tmp_path / "probe.json", probe_clips=30, clips=10,
-        horizon_s=0.6, seeds=2, untrained=True,
+        horizon_s=0.6, seeds=(0, 1), untrained=True,
     )  # fmt: skip
     rows = json.loads((tmp_path / "probe.json").read_text())["rows"]
     assert {row["probe"] for row in rows} == {"linear", "mlp", "truth"}

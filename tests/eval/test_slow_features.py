@@ -22,9 +22,9 @@ METHODS = (
 
 
 def test_a_study_leaves_cells_resumes_and_makes_a_table(tmp_path, capsys):
-    out, seeds = tmp_path / "cells", 2
+    out, seeds = tmp_path / "cells", (0, 1)
     run = {"tasks": ("three-dots", "fixed-uniform"), "methods": METHODS, "study": TINY}
-    study(out, seeds=1, **run)
+    study(out, seeds=(0,), **run)
     first = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     study(out, seeds=seeds, **run)
     assert {name: (out / name).stat().st_mtime_ns for name in first} == first
@@ -32,10 +32,12 @@ def test_a_study_leaves_cells_resumes_and_makes_a_table(tmp_path, capsys):
     rows = json.loads((tmp_path / "table.json").read_text())["rows"]
     assert len(rows) == 2 * len(METHODS)
     dots = next(row for row in rows if row["name"].startswith("three"))
-    assert all(dots[name]["n"] == seeds for name in ("action dot", "random dot", "stationary dot"))
+    assert all(
+        dots[name]["n"] == len(seeds) for name in ("action dot", "random dot", "stationary dot")
+    )
     assert "vicreg-inverse-dynamics" in capsys.readouterr().out
     with pytest.raises(InputError, match="another scale"):
-        study(out, seeds=1, tasks=("three-dots",), methods=("random",), study=Study())
+        study(out, seeds=(0,), tasks=("three-dots",), methods=("random",), study=Study())
 
 
 def test_differences_cancel_what_stays():

@@ -14,7 +14,7 @@ from tests.helpers import dense_recording
 
 
 def planned(preset, seeds=(0, 1)):
-    scale = {"world_model": ("--loop.updates", "7"), "policy": (), "imitation": ()}
+    scale = {"world_model": ("--updates", "7"), "policy": (), "imitation": ()}
     return plan(
         Path("out"),
         preset,
@@ -35,7 +35,7 @@ def test_every_row_is_trained_once_a_seed(preset):
     for stage in (models, starts, policies):
         assert len({step.product for step in stage}) == len(stage)
     for model in models:
-        assert model.words[-2:] == ("--loop.updates", "7")
+        assert model.words[-2:] == ("--updates", "7")
     # What a policy needs is made in an earlier stage, from the same seed.
     made = {str(step.product.parent) for step in (*models, *starts)}
     for policy in policies:

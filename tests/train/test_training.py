@@ -141,7 +141,7 @@ def test_an_interrupted_run_equals_an_uninterrupted_one(
 
     def numbers(out):
         return [
-            {k: v for k, v in line.items() if k not in ("seconds", "time_shares")}
+            {k: v for k, v in line.items() if k not in ("seconds", "clips_per_s")}
             for line in log(out)
         ]
 
@@ -201,7 +201,7 @@ def test_training_changes_the_weights_and_the_run_can_be_loaded(
     assert written["data"]["split"] == "all"
     assert any(path.name.startswith("events") for path in (tmp_path / "run").iterdir())
     terms = set(log(tmp_path / "run")[-1])
-    assert {"step", "seconds", "time_shares", "loss", "gradient_norm"} < terms
+    assert {"step", "seconds", "clips_per_s", "learning_rate", "loss", "gradient_norm"} < terms
 
 
 def test_a_finished_run_is_left_alone(recording, world_model, tmp_path, capsys):
@@ -300,7 +300,7 @@ def test_mpur_needs_a_world_model_that_fits(recording, world_model, tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_options_that_a_method_does_not_listen_to_are_refused(
+def test_options_that_a_method_does_not_use_are_refused(
     recording, tmp_path, method, options, complaint
 ):
     config = train.policy.PRESETS["debug"]
@@ -363,7 +363,9 @@ def quadratic(out, loop, gradient=1.0):
         loss = gradient * (module.weight - 3.0).square().sum()
         return Terms(loss, {"weight": module.weight.sum()})
 
-    recipe = train.engine.loop.Recipe(lambda number: None, lambda picked, generator: None, loss)
+    recipe = train.engine.loop.Recipe(
+        lambda number: None, lambda picked, generator: None, loss, batch=1
+    )
     train.engine.loop.train(out, "toy", {"loop": {}}, loop, module, recipe, "toy")
     return module.weight.item()
 

@@ -33,7 +33,7 @@ def run(recording, out, config):
 def test_a_value_function_is_trained_and_loaded(recording, tmp_path):
     out = run(recording, tmp_path / "value", SHORT)
     value = load_value(out)
-    assert value.config == SHORT.judge
+    assert value.config == SHORT.network
     assert not value.training and not any(w.requires_grad for w in value.parameters())
     # The statistics of the data came along.
     assert value.normalizer.ego_mean.abs().max() > 0
@@ -47,5 +47,5 @@ def test_a_value_function_is_trained_and_loaded(recording, tmp_path):
 
 def test_a_cost_model_on_pixels_is_trained_on_costs_of_tracks(recording, tmp_path):
     judge = CostModelConfig(PixelsConfig(ObservationConfig(3, 3, TINY), (4, 4, 4)), 8)
-    model = load_cost_model(run(recording, tmp_path / "costs", replace(SHORT, judge=judge)))
+    model = load_cost_model(run(recording, tmp_path / "costs", replace(SHORT, network=judge)))
     assert model.config == judge

@@ -27,12 +27,12 @@ _NORMALIZER_CLIPS = 512
 
 @dataclass(frozen=True)
 class ClipSource:
-    """What the command line says about the data.
+    """The recordings to train on.
 
     Attributes:
         paths: files of recordings.
-        split: which part of each to learn from.
-        manifest: file that says what belongs to the split; by time if not given.
+        split: which part of each to train on.
+        manifest: file that defines the split (default: by time).
         resident: recordings in memory at a time; all of them if not given.
     """
 
@@ -64,13 +64,13 @@ class _Visit(NamedTuple):
     sampler: ClipSampler
 
 
-Picked = tuple[Clips, Int[Tensor, " batch"]]
-"""Clips in memory, and which of them a batch holds."""
+Selection = tuple[Clips, Int[Tensor, " batch"]]
+"""Clips in memory, and the indices of those in a batch."""
 
 
-def drawn(picked: Picked, generator: torch.Generator) -> Clip:
-    """The clips of a batch, drawn; nothing in them is left to the generator."""
-    clips, index = picked
+def drawn(selection: Selection, generator: torch.Generator) -> Clip:
+    """The clips of a batch, drawn; the generator is not used."""
+    clips, index = selection
     return clips.batch(index)
 
 
@@ -89,12 +89,13 @@ class ClipStream:
         config: the history.
         horizon: frames after the present.
         batch: clips a batch, on each rank.
-        balance: how much more often than others clips with rare events are drawn.
+        balance: relative frequency of clips with rare events.
         seed: of all orders.
         device: where the tracks live and images are drawn.
 
     Attributes:
-        identity: what is learnt from, as part of what makes a run this run.
+        batch: clips a batch.
+        identity: the training data, as part of a run's identity.
 
     Raises:
         InputError: a file is missing or damaged, the split is empty, or no track is long enough.
@@ -113,7 +114,7 @@ class ClipStream:
         device: torch.device,
     ):
         self._config, self._horizon, self._device = config, horizon, device
-        self._batch, self._balance, self._seed = batch, balance, seed
+        self.batch, self._balance, self._seed = batch, balance, seed
         self._source = source
         self._manifest = None if source.manifest is None else SplitManifest.load(source.manifest)
         found = list_recordings(source.paths)
@@ -148,7 +149,7 @@ class ClipStream:
         _, count = presents(recording, part.window, part.egos, span, self._horizon)
         return _Member(stored, recording.content_hash, part, int(count.sum()))
 
-    def at(self, number: int) -> Picked:
+    def at(self, number: int) -> Selection:
         """The clips in memory at a batch, and which of them it holds."""
         visit = self._visit
         if visit is None or not visit.first <= number < visit.last:
@@ -170,10 +171,10 @@ class ClipStream:
         if self._source.split != "train":
             raise InputError(
                 f"--loop.validate-every: --split {self._source.split} leaves nothing to validate "
-                "on; use --split train"
+                "on; choose --split train"
             )
         return ClipStream(
-            replace(self._source, split="val"), self._config, self._horizon, self._batch,
+            replace(self._source, split="val"), self._config, self._horizon, self.batch,
             self._balance, self._seed, self._device,
         )  # fmt: skip
 
@@ -215,5 +216,5 @@ class ClipStream:
         )
         weights = clip_weights(clips, self._balance)
         return _Visit(
-            first, last, clips, ClipSampler(len(clips), self._batch, seed, weights=weights)
+            first, last, clips, ClipSampler(len(clips), self.batch, seed, weights=weights)
         )

@@ -1,4 +1,4 @@
-"""Episodes of ``ppuu/DenseTraffic-v0`` in a Minari dataset, in the library's own terms."""
+"""Episodes of ``ppuu/DenseTraffic-v0`` in a Minari dataset, as this package's observations."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Beginnings that the policy has driven into: recorded traffic, but no longer the recorded ego.
+"""Start states that the policy's own driving leads to, among recorded traffic.
 
-A policy that is only ever unrolled for some seconds from a recorded state never meets the states
-that its own driving leads to: a little behind, with an impatient follower.  So some clips begin
-where the policy arrives when it drives among everybody as recorded; no simulator is needed, since
-recorded traffic does not react.  The idea is DAgger's (Ross et al., 2011); PPUU has none of it.
+A policy that is only unrolled for some seconds from a recorded state never meets the states that
+its own driving leads to, such as a close follower after slow driving.  So some clips begin where
+the policy arrives when it drives among recorded traffic; no simulator is needed, since recorded
+traffic does not react.  The idea is DAgger's (Ross et al., 2011); PPUU does not have it.
 """
 
 from __future__ import annotations
@@ -30,50 +30,50 @@ def driven_starts(
     steps: int,
     generator: torch.Generator,
 ) -> tuple[Clip, Observation, Float[Tensor, "starts 2"]]:
-    """Lets the policy drive for some steps of the history's stride, and begins there.
+    """Drives the policy for some steps of the history's stride, and cuts clips there.
 
     Args:
         policy: the driver.
         clips: where the clips were cut from.
         clip: where the drive begins; its future reaches past the drive.
-        config: how many beginnings of each clip, and how different they are before the drive.
+        config: number of starts of each clip, and how they are varied before the drive.
         steps: of the drive.
-        generator: decides how different, and draws the actions of a stochastic policy.
+        generator: of the variation, and of a stochastic policy's actions.
 
     Returns:
-        The clips after the drive, ``copies`` beginnings of each (the first is the recorded one,
-        and so are those where the policy arrived on top of a vehicle), and the actions before them.
+        The clips after the drive, ``copies`` starts of each (the first is the recorded one, and so
+        are those where the policy's ego overlaps a vehicle), and the actions before them.
     """
-    seen, copies = clips.config, config.copies
-    begun = varied_starts(
-        clip.observation, config, seen.raster, clips.scene.dt_s, seen.stride, generator
+    own, copies = clips.config, config.copies
+    varied = varied_starts(
+        clip.observation, config, own.raster, clips.scene.dt_s, own.stride, generator
     )
     previous = clip.previous_action.repeat_interleave(copies, 0)
     if steps == 0:
-        return clip, begun, previous
-    scene, frames = clips.scene, steps * seen.stride
-    recorder = CopyLast(tracks_spec(seen, seen.stride, scene.dt_s))
+        return clip, varied, previous
+    scene, frames = clips.scene, steps * own.stride
+    recorder = CopyLast(tracks_spec(own, own.stride, scene.dt_s))
     traffic = as_recorded(clip.observation, clips.target(clip, recorder, steps), recorder)
     drive = unroll(
-        policy, traffic, begun, previous, steps, seen.stride, scene.dt_s, generator=generator
+        policy, traffic, varied, previous, steps, own.stride, scene.dt_s, generator=generator
     )
-    driven = torch.cat([begun.ego, drive.states.flatten(0, 1)], dim=1)[:, -seen.frames :]
+    driven = torch.cat([varied.ego, drive.states.flatten(0, 1)], dim=1)[:, -own.frames :]
     later = clips.at(clip.ego, clip.frame + frames, clip.future.shape[1] - frames)
-    own = later.observation.ego.repeat_interleave(copies, 0)
+    recorded_ego = later.observation.ego.repeat_interleave(copies, 0)
     ego, frame = (value.repeat_interleave(copies) for value in (later.ego, later.frame))
-    arrived = observe(scene, clips.road_map, seen, ego, frame, False, driven)
+    arrived = observe(scene, clips.road_map, own, ego, frame, False, driven)
     keep = _overlaps(arrived)
     keep[::copies] = True
-    driven = torch.where(keep[:, None, None], own, driven)
-    starts = observe(scene, clips.road_map, seen, ego, frame, ego_states=driven)
+    driven = torch.where(keep[:, None, None], recorded_ego, driven)
+    starts = observe(scene, clips.road_map, own, ego, frame, ego_states=driven)
     recorded = later.previous_action.repeat_interleave(copies, 0)
     return later, starts, torch.where(keep[:, None], recorded, drive.actions.flatten(0, 1)[:, -1])
 
 
-def _overlaps(seen: Observation) -> Bool[Tensor, " starts"]:
-    """Whether the ego is on top of one of those around."""
-    tracks = seen.tracks
+def _overlaps(observation: Observation) -> Bool[Tensor, " starts"]:
+    """Whether the ego overlaps another vehicle."""
+    tracks = observation.tracks
     assert tracks is not None
-    own = torch.cat([seen.ego[:, -1, :3], seen.size_m], dim=-1)[:, None]
+    own = torch.cat([observation.ego[:, -1, :3], observation.size_m], dim=-1)[:, None]
     others = torch.cat([tracks.now[..., :3], tracks.size_m], dim=-1)
     return (boxes_overlap(own.expand_as(others), others) & tracks.here).any(1)

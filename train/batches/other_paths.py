@@ -1,9 +1,9 @@
-"""Paths that the recorded driver did not take: what would one have seen from there?
+"""Augmentation of the ego's future: paths that the recorded driver did not take.
 
-A model that answers to the ego's actions and has only seen what drivers do knows nothing of what
-they do not do, and a policy unrolled in it goes exactly there.  Recorded traffic does not react, so
-what surrounds any other path is recorded as well; its images need only be drawn from there.  The
-traffic would have reacted a little, of course: the model learns to see, not how others respond.
+A model conditioned on the ego's actions and trained on recorded driving alone is undefined for
+other actions, and a policy unrolled in it goes exactly there.  Recorded traffic does not react, so
+the surroundings of any other path are recorded as well; only its images must be drawn.  Real
+traffic would have reacted a little: the model learns the change of view, not how others respond.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ppuu.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class OtherPaths:
-    """How many futures are seen from another path, and how far from the recorded one.
+    """How many futures follow another path, and how far from the recorded one.
 
     Attributes:
-        share: of the clips.
+        share: fraction of the clips.
         acceleration_mps2, curvature_radpm: standard deviations of what is added to the recorded
             actions: one pair at first, another one from some random frame on.
     """
@@ -43,7 +43,7 @@ class OtherPaths:
         Args:
             clip: recorded.
             dt_s: seconds a frame.
-            generator: decides everything; lives on the CPU, whatever the clips' device.
+            generator: of all random numbers, on the CPU whatever the clips' device.
         """
         if self.share == 0.0:
             return clip

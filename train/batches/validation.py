@@ -1,4 +1,4 @@
-"""The loss on data that nothing is learnt from."""
+"""The loss on the validation split."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from ppuu.objectives import Terms
 
 from ..engine.loop_config import LoopConfig
-from .clips import ClipStream, Picked
+from .clips import ClipStream, Selection
 
-Drawn = TypeVar("Drawn")
+Batch = TypeVar("Batch")
 
 
 def held_out_loss(
     stream: ClipStream,
-    draw: Callable[[Picked, torch.Generator], Drawn],
-    loss: Callable[[Drawn, torch.Generator], Terms],
+    draw: Callable[[Selection, torch.Generator], Batch],
+    loss: Callable[[Batch, torch.Generator], Terms],
     loop: LoopConfig,
 ) -> Callable[[], float] | None:
     """A function that gives the mean loss of some validation clips, always the same ones.
 
     Args:
-        stream: what is learnt from; the validation split of its recordings is read.
+        stream: training clips; the validation split of the same recordings is read.
         draw, loss: as of the recipe.
         loop: how many batches; nothing is read if it never validates.
 

@@ -17,7 +17,7 @@ class MovingAverage:
 
     Args:
         module: what is trained.
-        decay: share of the average that an update keeps.
+        decay: fraction of the average that an update keeps.
     """
 
     def __init__(self, module: nn.Module, decay: float):
@@ -26,7 +26,11 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
-        """Takes in the weights after so many updates."""
+        """Averages in the current weights.
+
+        Args:
+            updates: done so far.
+        """
         decay = min(self._decay, (1 + updates) / (10 + updates))
         for name, parameter in self._module.named_parameters():
             self._values[name].lerp_(parameter, 1.0 - decay)
@@ -46,7 +50,7 @@ class MovingAverage:
             return {name: value.clone() for name, value in self._module.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from an earlier ``state_dict``."""
+        """Restores the average from an earlier ``state_dict``."""
         for name, value in self._values.items():
             value.copy_(state[name])
 

@@ -1,8 +1,8 @@
 """Several processes train one module: the ranks of ``torchrun``, on one machine or many.
 
 Each rank draws its own batches and computes gradients of its own copy of the weights; gradients are
-averaged, so all copies take the same step.  Without ``torchrun`` there is one rank, and nothing
-here does anything.
+averaged, so all copies take the same step.  Without ``torchrun`` there is one rank, and these
+functions do nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ppuu.runtime.errors import InputError
 
 
 class RankLostError(InputError):
-    """Another rank does not answer any more."""
+    """Another rank no longer answers."""
 
 
 def join(device: str) -> torch.device:
-    """Meets the other ranks, if ``torchrun`` started this process, and chooses the device.
+    """Joins the other ranks, if ``torchrun`` started this process, and chooses the device.
 
     Ranks on GPUs (NCCL) take one each, in the order of their local ranks; ranks on CPUs use Gloo.
 
@@ -56,7 +56,7 @@ def join(device: str) -> torch.device:
 
 
 def leave() -> None:
-    """Parts from the other ranks: at a command's end, for at the interpreter's Gloo may abort."""
+    """Leaves the process group at a command's end; at the interpreter's exit Gloo may abort."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -80,7 +80,7 @@ def mean(values: Mapping[str, float]) -> dict[str, float]:
     """The mean of each value over the ranks.
 
     Raises:
-        RankLostError: a rank is gone.
+        RankLostError: a rank is lost.
     """
     if ranks() == 1:
         return dict(values)
@@ -91,20 +91,20 @@ def mean(values: Mapping[str, float]) -> dict[str, float]:
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Gives all ranks the mean of their gradients, in one message.
 
-    What no rank has a gradient for stays without one, as with a single process.
+    A parameter that no rank has a gradient of stays without one, as with a single process.
 
     Raises:
-        RankLostError: a rank is gone.
+        RankLostError: a rank is lost.
     """
     if ranks() == 1:
         return
     parameters = list(parameters)
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    present = grads[0].new_tensor([p.grad is not None for p in parameters])
-    flat = _mean(torch.cat([present, *(grad.flatten() for grad in grads)]))
-    present, *means = flat.split([len(parameters), *(grad.numel() for grad in grads)])
-    for parameter, mean, known in zip(parameters, means, present.tolist(), strict=True):
-        parameter.grad = mean.view_as(parameter) if known else None
+    has_gradient = grads[0].new_tensor([p.grad is not None for p in parameters])
+    flat = _mean(torch.cat([has_gradient, *(grad.flatten() for grad in grads)]))
+    has_gradient, *means = flat.split([len(parameters), *(grad.numel() for grad in grads)])
+    for parameter, mean, any_rank in zip(parameters, means, has_gradient.tolist(), strict=True):
+        parameter.grad = mean.view_as(parameter) if any_rank else None
 
 
 def require_agreement(module: nn.Module, step: int) -> None:
@@ -129,9 +129,9 @@ def barrier() -> None:
     """Waits for all ranks, so that what rank 0 has written is there for the others.
 
     Raises:
-        RankLostError: a rank is gone.
+        RankLostError: a rank is lost.
     """
-    mean({"here": 1.0})
+    mean({"reached": 1.0})
 
 
 def _mean(values: Tensor) -> Tensor:
@@ -145,5 +145,5 @@ def _mean(values: Tensor) -> Tensor:
 
 
 def _device() -> str:
-    """What messages must lie on: NCCL sends from the GPU that ``join`` has chosen."""
+    """The device of messages: NCCL sends from the GPU that ``join`` has chosen."""
     return "cuda" if dist.get_backend() == "nccl" else "cpu"

@@ -6,10 +6,10 @@ import math
 
 
 class EarlyStop:
-    """Remembers the best validation loss and how many have failed to beat it.
+    """The best validation loss, and how many validations since then were not better.
 
     Args:
-        patience: so many in a row end the training; 0 never does.
+        patience: validations without improvement that end the training; 0 never does.
 
     Attributes:
         best: lowest loss so far, infinite before the first.
@@ -22,7 +22,7 @@ class EarlyStop:
         self.best, self.step, self.waited = math.inf, 0, 0
 
     def improved(self, loss: float, step: int) -> bool:
-        """Books a validation loss; true if it is the best one.  NaN never is."""
+        """Records a validation loss; true if it is the best one.  NaN never is."""
         if loss < self.best:
             self.best, self.step, self.waited = loss, step, 0
             return True
@@ -31,7 +31,7 @@ class EarlyStop:
 
     @property
     def over(self) -> bool:
-        """Patience is at an end."""
+        """Patience is used up."""
         return 0 < self._patience <= self.waited
 
     def state_dict(self) -> dict[str, float | int]:

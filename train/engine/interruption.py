@@ -1,4 +1,4 @@
-"""SIGTERM, as batch systems and torchrun send it, asks politely: the update is finished first."""
+"""SIGTERM, as batch systems and torchrun send it, stops training after the current update."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import threading
 
 
 class Interruption:
-    """A context in which SIGTERM sets ``asked`` instead of ending the process."""
+    """A context in which SIGTERM sets ``requested`` instead of ending the process."""
 
     def __init__(self):
-        self.asked = False
+        self.requested = False
         self._before = None
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGTERM, self._ask)
+            self._before = signal.signal(signal.SIGTERM, self._request)
         return self
 
     def __exit__(self, *_) -> None:
         if self._before is not None:
             signal.signal(signal.SIGTERM, self._before)
 
-    def _ask(self, *_) -> None:
-        self.asked = True
+    def _request(self, *_) -> None:
+        self.requested = True

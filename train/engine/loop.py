@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,38 +16,44 @@ from torch import Tensor, nn
 
 from ppuu.objectives import Terms
 from ppuu.runtime.errors import InputError
+from ppuu.runtime.provenance import RunRecord
 
 from . import distributed
 from .interruption import Interruption
 from .journal import Journal
 from .loop_config import LoopConfig
-from .precision import faster
+from .precision import configured_loss
 from .progress import Progress
 from .stopwatch import Stopwatch
 
-Picked = TypeVar("Picked")
-Drawn = TypeVar("Drawn")
+_NONE = -1
+"""No update has failed."""
+
+Selection = TypeVar("Selection")
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
-class Recipe(Generic[Picked, Drawn]):
+class Recipe(Generic[Selection, Batch]):
     """What one update consists of.
 
     Attributes:
-        pick: which data a batch holds, from its number; loads it if need be.
-        draw: images and targets of that data; a generator for what is left to chance.
-        loss: what to lower, given those and the same generator.
+        select: which clips a batch holds, from its number; loads them if necessary.
+        draw: inputs and targets of these clips; a generator for what is random.
+        loss: what is minimised, given those and the same generator.
         validate: a loss on the validation split, if there is one.
-        pictures: of what the module makes of a batch, ``(3, rows, columns)`` in [0, 1], by name.
-        watch: numbers that tell how the module is, logged beside the loss's terms.
+        pictures: of the module's predictions, ``(3, rows, columns)`` in [0, 1], by name.
+        diagnostics: numbers that are logged beside the loss's terms.
+        batch: clips of a batch.
     """
 
-    pick: Callable[[int], Picked]
-    draw: Callable[[Picked, torch.Generator], Drawn]
-    loss: Callable[[Drawn, torch.Generator], Terms]
+    select: Callable[[int], Selection]
+    draw: Callable[[Selection, torch.Generator], Batch]
+    loss: Callable[[Batch, torch.Generator], Terms]
     validate: Callable[[], float] | None = None
-    pictures: Callable[[Picked], Mapping[str, Tensor]] | None = None
-    watch: Callable[[Picked], Mapping[str, float]] | None = None
+    pictures: Callable[[Selection], Mapping[str, Tensor]] | None = None
+    diagnostics: Callable[[Selection], Mapping[str, float]] | None = None
+    batch: int = field(kw_only=True)
 
 
 def train(
@@ -57,9 +63,9 @@ def train(
     loop: LoopConfig,
     module: nn.Module,
     recipe: Recipe,
-    describe: str,
+    name: str,
 ) -> None:
-    """Draws data and lowers the loss until the budget is used up; goes on where a run stopped.
+    """Minimises the loss until the budget is used up; continues where a run stopped.
 
     A resumed run equals an uninterrupted one bit for bit on the CPU: weights, their average,
     optimiser and validations are saved together; learning rate, clips and noise are functions of
@@ -68,67 +74,57 @@ def train(
 
     Args:
         out: run directory: ``config.json``, ``checkpoint.pt`` (last), ``best.pt`` (best on the
-            validation split), ``log.jsonl``, TensorBoard events.
+            validation split), ``run.json``, ``log.jsonl``, TensorBoard events.
         kind: what the checkpoint holds.
         config: JSON values that make this run what it is (configuration, data, world model); an
             existing run with others is refused.
         loop: budget, schedule and machinery.
         module: what is trained, and saved.
         recipe: an update.
-        describe: the progress bar's words.
+        name: of what is trained, for messages and the progress bar.
 
     Raises:
-        InputError: the directory holds a run with another configuration, the loss became NaN, the
-            process was asked to stop, or another rank is gone.
+        InputError: the directory holds a run with another configuration, a loss or gradient is not
+            finite, SIGTERM stopped the process, or another rank is lost.
     """
     identity = dict(config) | {"batches_per_update": loop.accumulate * distributed.ranks()}
     progress = Progress(out, kind, identity, loop, module)
-    training = _Training(progress, loop, recipe, faster(recipe.loss, module, loop))
+    record = RunRecord(out)
+    training = _Training(progress, loop, recipe, configured_loss(recipe.loss, module, loop), record)
     distributed.require_agreement(module, progress.step)
     if progress.over:
         if distributed.first():
-            sys.stderr.write(f"{describe}: {out} is trained already ({progress.step} updates)\n")
+            sys.stderr.write(f"{name}: {out} is trained already ({progress.step} updates)\n")
         return
     if distributed.first():
         progress.begin()
+        record.start(identity, progress.step)
     module.train()
-    silent = not distributed.first()
-    with Journal(out, describe, progress.step, loop.updates, silent) as journal:
+    clips_per_update = identity["batches_per_update"] * recipe.batch
+    with Journal(
+        out, name, identity, (progress.step, loop.updates), clips_per_update,
+        record.seconds, silent=not distributed.first(),
+    ) as journal:  # fmt: skip
         training.run(journal)
     distributed.barrier()
     if distributed.first():
-        sys.stderr.write(f"{describe}: {out} has {progress.step} updates\n")
+        sys.stderr.write(f"{name}: {out} has {progress.step} updates\n")
 
 
 def batch_seed(seed: int, number: int) -> int:
-    """Of the noise of a batch: the same whichever rank draws it, however often training stopped."""
+    """Seed of a batch's noise: it depends on the batch's number alone, not on ranks or resumes."""
     return int(np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)[0])
-
-
-@contextmanager
-def _saved_if_alone(progress: Progress, whole: bool = True) -> Iterator[None]:
-    """Keeps what has been reached if another rank is lost meanwhile.
-
-    Args:
-        progress: what has been reached.
-        whole: nothing of it is still missing; a run that goes on will not make it up.
-    """
-    try:
-        yield
-    except distributed.RankLostError:
-        if distributed.first() and whole:
-            progress.save()
-        raise
 
 
 class _Training:
     """The updates of a run, from where its progress stands.
 
     Args:
-        progress: what has been reached.
+        progress: the state of the run.
         loop: budget, schedule and machinery.
         recipe: an update.
         loss: the recipe's, computed as the configuration asks.
+        record: of the run's time.
     """
 
     def __init__(
@@ -137,90 +133,124 @@ class _Training:
         loop: LoopConfig,
         recipe: Recipe,
         loss: Callable[[Any, torch.Generator], Terms],
+        record: RunRecord,
     ):
         if loop.validate_every and recipe.validate is None:
             raise InputError("--loop.validate-every: this recipe has nothing to validate on")
         self._progress, self._loop, self._recipe, self._loss = progress, loop, recipe, loss
-        self._watch, self._generator = Stopwatch(), torch.Generator()
+        self._watch, self._generator = Stopwatch(loop.profile), torch.Generator()
+        self._record, self._failed = record, torch.tensor(_NONE)
 
     def run(self, journal: Journal) -> None:
-        """Updates until the budget or patience is used up, or SIGTERM asks to stop."""
+        """Updates until the budget or patience is used up, or SIGTERM arrives."""
         progress, saved_at = self._progress, time.monotonic()
         with Interruption() as interruption:
             while not progress.over:
                 update = self._update()
-                with _saved_if_alone(progress, whole=not self._due(self._loop.validate_every)):
+                with self._saved_if_alone(whole=not self._due(self._loop.validate_every)):
                     self._report(journal, *update)
                 due = time.monotonic() - saved_at > self._loop.save_every_s
-                if distributed.first() and (due or progress.over or interruption.asked):
+                if distributed.first() and (due or progress.over or interruption.requested):
+                    self._require_finite()
                     progress.save()
+                    self._record.save(progress.step, journal.seconds)
                     saved_at = time.monotonic()
-                if interruption.asked and not progress.over:
+                if interruption.requested and not progress.over:
                     raise InputError(
-                        f"{progress.out}: asked to stop (SIGTERM); update {progress.step} is "
-                        "saved; run the same command again to go on"
+                        f"{progress.out}: stopped by SIGTERM; update {progress.step} is "
+                        "saved; run the same command again to continue"
                     )
 
-    def _update(self) -> tuple[list[Terms], float, Any]:
+    @contextmanager
+    def _saved_if_alone(self, whole: bool = True) -> Iterator[None]:
+        """Saves the progress if another rank is lost meanwhile.
+
+        Args:
+            whole: the update is complete; a resumed run would not repeat what is missing.
+        """
+        try:
+            yield
+        except distributed.RankLostError:
+            if distributed.first() and whole and int(self._failed) == _NONE:
+                self._progress.save()
+            raise
+
+    def _require_finite(self) -> None:
+        """Refuses to log or save non-finite weights; waits for the device.
+
+        Raises:
+            InputError: an update since the last checkpoint had a loss or gradient that is not
+                finite.
+        """
+        failed = int(self._failed)
+        if failed != _NONE:
+            raise InputError(
+                f"{self._progress.out}: loss or gradient of update {failed} is not finite; the "
+                "last checkpoint, if any, is intact; train anew with a lower --loop.learning-rate "
+                "into another --out (world models can --start-from this one)"
+            )
+
+    def _update(self) -> tuple[list[Terms], Tensor, Any]:
         """One step of the optimiser.
 
         Returns:
-            The terms of this rank's batches, the gradient's norm, and what the last batch held.
+            The terms of this rank's batches, the gradient's norm, and the clips of the last batch.
         """
         progress, loop, watch = self._progress, self._loop, self._watch
         progress.optimizer.zero_grad(set_to_none=True)
-        seen, picked = [], None
+        seen, selection = [], None
         for turn in range(loop.accumulate):
             turn += progress.step * loop.accumulate
             number = turn * distributed.ranks() + distributed.rank()
             watch.start()
             torch.manual_seed(batch_seed(loop.seed, number))
             self._generator.manual_seed(batch_seed(loop.seed, number))
-            picked = self._recipe.pick(number)
+            selection = self._recipe.select(number)
             watch.lap("data")
-            drawn = self._recipe.draw(picked, self._generator)
+            batch = self._recipe.draw(selection, self._generator)
             watch.lap("raster")
-            terms = self._loss(drawn, self._generator)
+            terms = self._loss(batch, self._generator)
             watch.lap("forward")
             (terms.total / loop.accumulate).backward()
             watch.lap("backward")
             seen.append(terms)
-        with _saved_if_alone(progress):  # nothing of this update has been taken yet
+        with self._saved_if_alone():  # nothing of this update has been taken yet
             distributed.average_gradients(progress.parameters)
         watch.lap("exchange")
         norm = nn.utils.clip_grad_norm_(progress.parameters, loop.clip_norm)
-        if not all(bool(v.isfinite()) for v in (norm, *(terms.total for terms in seen))):
-            raise InputError(
-                f"{progress.out}: loss or gradient of update {progress.step} is not finite; the "
-                "last checkpoint, if any, is intact; train anew with a lower --loop.learning-rate "
-                "into another --out (world models can --start-from this one)"
-            )
+        finite = torch.stack([norm, *(terms.total.detach().float() for terms in seen)]).isfinite()
+        # Read when something is logged or saved: reading makes the processor wait for a GPU.
+        known = self._failed.to(norm.device)
+        self._failed = torch.where(finite.all() | (known != _NONE), known, progress.step)
         progress.advance()
         watch.lap("optimizer")
-        return seen, norm.item(), picked
+        return seen, norm, selection
 
-    def _report(self, journal: Journal, terms: list[Terms], norm: float, picked: Any) -> None:
-        """Validation, log and pictures, when their time has come."""
+    def _report(self, journal: Journal, terms: list[Terms], norm: Tensor, selection: Any) -> None:
+        """Validation, log and pictures, where they are due."""
         progress, loop = self._progress, self._loop
         values = {}
+        if self._due(loop.validate_every) or self._due(loop.log_every):
+            self._require_finite()
         if self._due(loop.validate_every) and self._recipe.validate is not None:
-            with progress.judged():
+            with progress.evaluating():
                 values = distributed.mean({"validation_loss": self._recipe.validate()})
             if progress.improved(values["validation_loss"]) and distributed.first():
                 progress.save_best()
         if values or self._due(loop.log_every):
-            values = mean_terms(terms) | {"gradient_norm": norm} | values
-            if self._recipe.watch is not None:
-                with progress.judged():
-                    values |= distributed.mean(self._recipe.watch(picked))
+            values = mean_terms(terms) | {"gradient_norm": norm.item()} | values
+            values["learning_rate"] = progress.learning_rate
+            if self._recipe.diagnostics is not None:
+                with progress.evaluating():
+                    values |= distributed.mean(self._recipe.diagnostics(selection))
             journal.scalars(progress.step, values, self._watch.shares())
         if self._due(loop.pictures_every) and self._recipe.pictures is not None:
-            with progress.judged():
-                journal.pictures(progress.step, self._recipe.pictures(picked))
-        journal.update()
+            with progress.evaluating():
+                journal.pictures(progress.step, self._recipe.pictures(selection))
+        journal.update(progress.step, terms[-1].total, progress.learning_rate)
 
     def _due(self, every: int) -> bool:
-        """Whether something comes now: after every so many updates, and at the end; 0 is never."""
+        """Whether something periodic is due: also after the last update; a period of 0 is never."""
         done = self._progress.step
         return every > 0 and (done % every == 0 or done == self._loop.updates)
 

@@ -1,37 +1,39 @@
-"""How long, how fast and with which arithmetic a recipe is trained."""
+"""Budget, schedule and numerical precision of a training."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from ppuu.runtime.errors import InputError
 
 FREE = (
     "updates", "save_every_s", "log_every", "pictures_every", "validate_every", "patience",
-    "accumulate",
+    "accumulate", "profile",
 )  # fmt: skip
 """Fields that a resumed run may change.  Of these only ``updates`` touches what an update does: the
-cosine of the learning rate is stretched, so a run taken further is not the longer run.  For
-``accumulate``, its product with the number of ranks is held against the run's by itself."""
+cosine of the learning rate is stretched, so a continued run differs from one that was as long from
+the start.  For ``accumulate``, its product with the number of ranks is compared by itself."""
 
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """Budget, schedule and machinery of the loop.
+    """Budget, schedule and implementation of the loop.
 
     Attributes:
-        updates: optimiser steps in all; a finished run is taken further by a larger number.
+        updates: optimiser steps in all; a larger number continues a finished run.
         learning_rate: peak, reached after the warm-up.
-        schedule: how the peak is left: along a cosine, or not at all.
-        warmup_updates: linear rise.
-        final_share: share of the peak at the cosine's end.
+        schedule: after the peak, the rate follows a cosine or stays constant.
+        warmup_updates: of the linear rise to the peak.
+        final_share: fraction of the peak at the cosine's end.
         clip_norm: largest norm of the gradient.
         accumulate: batches whose gradients are averaged into one update, on each process.
         average: decay of the moving average of the weights, which evaluation then gets; 0 is none.
         precision: of the forward pass; bfloat16 is autocast, weights stay float32.
-        compile: let torch.compile rewrite the parts of the network.
+        compile: compile the parts of the network with torch.compile.
         channels_last: memory layout of convolutions.
         validate_every: updates between losses on the validation split; 0 is never.
         validation_batches: batches of each such loss, always the same.
@@ -39,10 +41,11 @@ class LoopConfig:
         pictures_every: updates between pictures in TensorBoard; 0 is never.
         save_every_s: seconds between checkpoints.
         log_every: updates between lines of the log.
-        seed: of initialisation, clip order, latents and dropout.
+        profile: log where the time goes; a GPU is then waited for after every part of an update.
+        seed: of initialisation, order of clips, latents and dropout.
     """
 
-    updates: int = 1000
+    updates: Annotated[int, tyro.conf.arg(prefix_name=False)] = 1000
     learning_rate: float = 1e-3
     schedule: Literal["cosine", "constant"] = "cosine"
     warmup_updates: int = 20
@@ -59,6 +62,7 @@ class LoopConfig:
     pictures_every: int = 0
     save_every_s: float = 30.0
     log_every: int = 10
+    profile: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -88,7 +92,7 @@ class LoopConfig:
             )
 
     def rate(self, update: int) -> float:
-        """Learning rate of an update, as a share of the peak."""
+        """Learning rate of an update, as a fraction of the peak."""
         if update < self.warmup_updates:
             return (update + 1) / self.warmup_updates
         if self.schedule == "constant":

@@ -1,4 +1,4 @@
-"""A short training of one piece, its rate up and down again in one cycle."""
+"""A short training without checkpoints, with the one-cycle learning rate."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _CLIP_NORM = 1.0
 def descend(
     module: nn.Module, loss: Callable[[], Float[Tensor, ""]], updates: int, learning_rate: float
 ) -> None:
-    """Lowers a loss by Adam, in place.
+    """Minimises a loss with Adam, in place.
 
     Args:
-        module: whose weights are moved.
-        loss: of a new batch, each time it is asked.
-        updates: how many.
+        module: what is trained.
+        loss: of a new batch at every call.
+        updates: number of optimiser steps.
         learning_rate: the highest of the cycle (Smith and Topin, 1708.07120).
 
     Raises:
-        InputError: the loss is no number.
+        InputError: the loss is not finite.
     """
     optimizer = torch.optim.Adam(module.parameters(), learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=updates)

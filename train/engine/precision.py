@@ -1,4 +1,4 @@
-"""With which arithmetic a loss is computed: autocast, compiled code, memory layout."""
+"""How a loss is computed: autocast, compiled code, memory layout."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ppuu.objectives import Terms
 
 from .loop_config import LoopConfig
 
-Drawn = TypeVar("Drawn")
+Batch = TypeVar("Batch")
 
 
-def faster(
-    loss: Callable[[Drawn, torch.Generator], Terms], module: nn.Module, loop: LoopConfig
-) -> Callable[[Drawn, torch.Generator], Terms]:
-    """The same loss as the configuration wants it computed.
+def configured_loss(
+    loss: Callable[[Batch, torch.Generator], Terms], module: nn.Module, loop: LoopConfig
+) -> Callable[[Batch, torch.Generator], Terms]:
+    """The loss, computed with the configured precision, compiler and memory layout.
 
     Args:
         loss: forward pass and objective.
@@ -37,9 +37,9 @@ def faster(
     if loop.precision == "float32":
         return loss
 
-    def in_bfloat16(drawn: Drawn, generator: torch.Generator) -> Terms:
+    def in_bfloat16(batch: Batch, generator: torch.Generator) -> Terms:
         with torch.autocast(device.type, torch.bfloat16):
-            return loss(drawn, generator)
+            return loss(batch, generator)
 
     return in_bfloat16
 
@@ -47,10 +47,11 @@ def faster(
 def compiler_works(device: torch.device) -> bool:
     """Whether ``torch.compile`` has what it needs here; one line of warning if not."""
     try:
-        # Half a line of arithmetic shows it.
         torch.compile(lambda x: x.sin() + 1.0)(torch.zeros(8, device=device))
     except Exception as error:  # torch raises a different type for each missing piece
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        sys.stderr.write(f"warning: torch.compile fails here ({reason}); going on without\n")
+        sys.stderr.write(
+            f"warning: torch.compile fails here ({reason}); training is not compiled\n"
+        )
         return False
     return True

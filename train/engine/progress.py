@@ -1,4 +1,4 @@
-"""What a training run has reached, and the files of its run directory that keep it."""
+"""The state of a training run, and the files of its run directory that hold it."""
 
 from __future__ import annotations
 
@@ -70,6 +70,11 @@ class Progress:
         """The budget or patience is used up."""
         return self.step >= self._loop.updates or self._early_stop.over
 
+    @property
+    def learning_rate(self) -> float:
+        """Of the last update."""
+        return self.optimizer.param_groups[0]["lr"]
+
     def advance(self) -> None:
         """Takes the optimiser's step, and the average's."""
         for group in self.optimizer.param_groups:
@@ -80,11 +85,11 @@ class Progress:
             self._average.update(self.step)
 
     def improved(self, loss: float) -> bool:
-        """Books a validation loss; whether it is the best so far."""
+        """Records a validation loss; whether it is the best so far."""
         return self._early_stop.improved(loss, self.step)
 
     def begin(self) -> None:
-        """Makes the directory ready to be written on from here."""
+        """Prepares the directory: writes the configuration, cuts the log."""
         self.out.mkdir(parents=True, exist_ok=True)
         with written_whole(self.out / "config.json") as temporary:
             temporary.write_text(json.dumps(self._config, indent=2) + "\n")
@@ -105,12 +110,12 @@ class Progress:
         self._checkpoint({}).save(self.out / BEST_FILE_NAME)
 
     def _checkpoint(self, training: dict[str, Any]) -> Checkpoint:
-        judged = self._module if self._average is None else self._average
-        return Checkpoint(self._kind, self._config, judged.state_dict(), self.step, training)
+        evaluated = self._module if self._average is None else self._average
+        return Checkpoint(self._kind, self._config, evaluated.state_dict(), self.step, training)
 
     @contextmanager
-    def judged(self) -> Iterator[None]:
-        """The module as evaluation will get it: averaged, without dropout, with the same noise."""
+    def evaluating(self) -> Iterator[None]:
+        """The module as evaluation gets it: averaged, without dropout, the same noise each time."""
         torch.manual_seed(self._loop.seed)
         self._module.eval()
         averaged = nullcontext() if self._average is None else self._average.in_place()

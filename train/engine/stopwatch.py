@@ -8,12 +8,17 @@ import torch
 
 
 class Stopwatch:
-    """Seconds spent in each part of an update, since the shares were last asked for.
+    """Fractions of the time that the parts of an update take.
 
-    On a GPU every lap waits for what was started, so that a part pays for its own work.
+    On a GPU every lap waits for the work that was started, so that each part's time is its own;
+    that makes training slower, so it is measured only on request.
+
+    Args:
+        running: measure; without, every call returns at once.
     """
 
-    def __init__(self):
+    def __init__(self, running: bool):
+        self._running = running
         self._seconds: dict[str, float] = {}
         self._since = time.perf_counter()
 
@@ -22,7 +27,9 @@ class Stopwatch:
         self._since = time.perf_counter()
 
     def lap(self, part: str) -> None:
-        """Books the time since the last lap to a part."""
+        """Adds the time since the last lap to a part."""
+        if not self._running:
+            return
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -30,8 +37,8 @@ class Stopwatch:
         self._since = now
 
     def shares(self) -> dict[str, float]:
-        """Each part's share of the time, then forgotten."""
-        whole = sum(self._seconds.values())
-        shares = {part: round(seconds / whole, 4) for part, seconds in self._seconds.items()}
+        """Each part's fraction of the time since the last call; empty if it is not measured."""
+        total = sum(self._seconds.values())
+        shares = {part: round(seconds / total, 4) for part, seconds in self._seconds.items()}
         self._seconds = {}
         return shares

@@ -1,10 +1,11 @@
 """Commands: typed options, presets, and one line with status 2 for every mistake."""
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 import tyro
@@ -14,6 +15,7 @@ import eval.open_loop.__main__ as open_loop
 import train.policy
 import train.world_model
 from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError
 
 
@@ -31,6 +33,10 @@ class Config:
     inner: Inner = Inner()
     batch: int = 4
 
+    @property
+    def summary(self):
+        return f"{self.batch} clips"
+
 
 PRESETS = {"small": Config(), "large": Config(Inner(0.01), 64)}
 
@@ -42,16 +48,18 @@ def caught(argv, presets=PRESETS, fails=None):
     def main(
         out: Path,
         config: Annotated[Config, tyro.conf.arg(name="")],
-        preset: str = "small",
         names: tuple[str, ...] = (),
+        kind: Literal["small", "large"] = "small",
+        pair: tuple[int, int] = (0, 1),
     ) -> None:
         """A command.
 
         Args:
             out: where to.
             config: what.
-            preset: which.
             names: whom.
+            kind: of them.
+            pair: two.
         """
         calls.append((out, config, names))
         if fails:
@@ -70,6 +78,39 @@ def test_presets_and_overrides():
     assert caught(["--out", "x", "--names", "a", "b"])[2] == ("a", "b")
 
 
+def test_the_help_lists_every_preset(capsys):
+    with pytest.raises(SystemExit):
+        caught(["--help"])
+    lines = [" ".join(line.strip("│").split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines.count("--preset NAME one of") == 1
+    assert {"small: 4 clips", "large: 64 clips"} <= set(lines)
+
+
+def test_a_configuration_file_is_what_options_change(tmp_path):
+    file = tmp_path / "config.json"
+    config = Config(Inner(0.07), 9)
+    file.write_text(json.dumps(to_json(config) | {"data": {"split": "train"}, "method": "mpur"}))
+    assert caught(["--out", "x", "--config", str(file)])[1] == config
+    changed = caught(["--out", "x", f"--config={file}", "--batch", "2"])[1]
+    assert changed == Config(Inner(0.07), 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ({"bach": 3}, [], "unknown key 'bach'; did you mean 'batch'?"),
+        ({"type": "Inner"}, [], "type 'Inner' where Config is expected"),
+        ({}, ["--preset", "large"], "--preset large and --config"),
+        ([], [], "holds no JSON object"),
+    ],
+)
+def test_configuration_files_that_do_not_fit(capsys, tmp_path, content, options, words):
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    argv = ["--out", "x", "--config", str(tmp_path / "config.json"), *options]
+    error = failed(capsys, argv)
+    assert words in error and error.count("\n") == 1
+
+
 def failed(capsys, argv, status=2, fails=None):
     with pytest.raises(SystemExit) as end:
         caught(argv, fails=fails)
@@ -86,10 +127,16 @@ def failed(capsys, argv, status=2, fails=None):
             ["--inner.learning-rat", "--inner.learning-rate"],
         ),
         (["--out", "x", "--inner.learning-rate", "-1"], ["learning_rate -1.0 must be positive"]),
-        (["--out", "x", "--preset", "huge"], ["--preset huge", "small, large"]),
-        (["--out", "x", "--preset=huge"], ["--preset huge", "small, large"]),
+        (["--out", "x", "--preset", "lage"], ["--preset lage", "mean large?", "small, large"]),
+        (["--out", "x", "--preset=lage"], ["--preset lage", "mean large?", "small, large"]),
+        (["--out", "x", "--preset"], ["--preset NAME: value missing"]),
+        (["--out", "x", "--config", "no.json"], ["--config no.json: no such file"]),
+        (["--out", "x", "--kind", "smal"], ["--kind smal", "mean small?", "small, large"]),
+        (["--out", "x", "--pair", "1"], ["--pair INT INT: value missing"]),
+        (["--out", "x", "y"], ["unexpected y"]),
+        (["--names", "x", "--bach", "3"], ["--bach", "--batch"]),
         (["--out", "x", "--batch", "many"], ["--batch", "'many'", "see --help"]),
-        ([], ["Missing", "--out PATH; see --help"]),
+        ([], ["missing --out PATH; see --help"]),
         (["--out"], ["--out", "see --help"]),
     ],
 )

@@ -63,7 +63,9 @@ def fit(
         error = (module(images) - target).square().mean()
         return Terms(error, {"error": error})
 
-    recipe = Recipe(lambda number: number, draw, loss, validate and validate(module), pictures)
+    recipe = Recipe(
+        lambda number: number, draw, loss, validate and validate(module), pictures, batch=batch
+    )
     train(out, "toy", {"loop": {}}, loop, module, recipe, "toy")
     return module
 
