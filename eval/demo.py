@@ -11,7 +11,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
-from .closed_loop import short_row
+from .driving.summary import success_columns
 from .reports.results import format_table
 from .studies.pipeline import Step, carry_out
 
@@ -168,7 +168,7 @@ def main(
     with written_whole(times) as temporary:
         temporary.write_text(json.dumps(known | took, indent=2) + "\n")
     rows = json.loads((out / "results.json").read_text())["rows"]
-    table = format_table([short_row(row) for row in rows])
+    table = format_table([success_columns(row) for row in rows])
     sys.stdout.write(f"\n{table}\n\n{out / 'results.json'}\n{out / 'report.html'}\n")
 
 

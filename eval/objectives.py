@@ -19,9 +19,10 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
+from .driving.success import SUCCESSES
 from .reports.results import Metric, Row, format_table, mean, over_seeds, write_results
 from .studies.pipeline import Step, carry_out, require_runnable
-from .table import SUCCESSES, tabulate
+from .table import tabulate
 
 Words = tuple[str, ...]
 

@@ -18,12 +18,12 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
+from .driving.success import SUCCESSES
 from .reports.results import Metric, Row, format_table, write_results
 from .statistics.clustered import clustered_means
 from .studies.pipeline import Step, carry_out, require_runnable
 from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
-SUCCESSES = ("arrived", "survived")
 PPUU = "ppuu"
 """Instead of who the others are: by PPUU's rules, among recorded ones."""
 
