@@ -13,7 +13,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
 from .driving.drivers import policy_by_name
-from .reports.minari_dataset import write_dataset
+from .driving.minari_dataset import write_dataset
 
 
 def _frames(recordings: Sequence[Recording], split: Split) -> tuple[int, int | None]:

@@ -24,7 +24,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.packages import import_extra
 from ppuu.runtime.provenance import source_commit
 
-from ..driving.environment_episode import EnvironmentEpisode, drive_environment
+from .environment_episode import EnvironmentEpisode, drive_environment
 
 ENVIRONMENT = "ppuu/DenseTraffic-v0"
 
@@ -51,8 +51,7 @@ def write_dataset(
     minari = import_extra("minari", "minari")
     storages = import_extra("minari.dataset.minari_storage", "minari")
     folder = _free_folder(dataset_id)
-    config = DenseTrafficConfig(**settings)
-    environment = Episodes(config, slots)
+    environment = Episodes(DenseTrafficConfig(**settings), slots)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         storage = storages.MinariStorage.new(
