@@ -128,13 +128,13 @@ def _snapshot_columns(snapshots: Sequence[PlanSnapshot]) -> dict[str, tuple[np.n
         "pathX": (paths[..., 0].ravel(), _METRES),
         "pathY": (paths[..., 1].ravel(), _METRES),
         "pathCost": (np.concatenate([one.costs for one in snapshots]), _VALUES),
-        "foreseenCount": (np.array([len(one.boxes) for one in snapshots]), 1),
-        "foreseenX": (boxes[:, 0], _METRES),
-        "foreseenY": (boxes[:, 1], _METRES),
-        "foreseenHeading": (boxes[:, 2], _RADIANS),
-        "foreseenLength": (boxes[:, 3], _METRES),
-        "foreseenWidth": (boxes[:, 4], _METRES),
-        "foreseenAhead": (np.concatenate([one.ahead for one in snapshots]), _VALUES),
+        "predictedCount": (np.array([len(one.boxes) for one in snapshots]), 1),
+        "predictedX": (boxes[:, 0], _METRES),
+        "predictedY": (boxes[:, 1], _METRES),
+        "predictedHeading": (boxes[:, 2], _RADIANS),
+        "predictedLength": (boxes[:, 3], _METRES),
+        "predictedWidth": (boxes[:, 4], _METRES),
+        "predictedAhead": (np.concatenate([one.ahead for one in snapshots]), _VALUES),
     }
 
 

@@ -279,7 +279,7 @@ Element.prototype.setPointerCapture = () => {};
   press("f");
   press("End");
   await drawn();
-  found.verdict = document.querySelector(".tag").textContent;
+  found.outcome = document.querySelector(".tag").textContent;
   pictures.push(pixels());
   press("l");
   await drawn();
@@ -337,7 +337,7 @@ def test_the_page_works_in_a_browser(file, tmp_path, browser):
     assert found["dragged"] < 0
     assert found["pinched"] == pytest.approx(2.0)
     assert found["follow"] is False
-    assert "collision: ran into 101 after" in found["verdict"]
+    assert "collision: ran into 101 after" in found["outcome"]
     assert found["second"] == [1, 0, "Vehicle 101"]
     assert found["pictures"] == 5
     assert any("proximity" in key for key in found["charts"])
@@ -370,7 +370,7 @@ def test_what_a_planner_considers_comes_with_each_frame(scenario_set):
     expected = np.concatenate([one.candidates_m for one in drives[0].snapshots])
     np.testing.assert_allclose(columns["pathX"], expected[..., 0].ravel(), atol=0.006)
     assert columns["pathPoints"][0] == expected.shape[1]
-    assert columns["foreseenCount"].sum() == len(columns["foreseenX"]) > 0
+    assert columns["predictedCount"].sum() == len(columns["predictedX"]) > 0
 
 
 def test_predicted_images_are_shown_as_runs_of_pixels():
