@@ -87,7 +87,7 @@ class MetricsRecorder(EpisodeObserver):
         self._rows.append(torch.stack(columns, dim=1)[slots])
 
     def drives(self) -> Drives:
-        """All that was logged, sorted by episode."""
+        """The log, sorted by episode."""
         owner, rows = torch.cat(self._owners).numpy(), torch.cat(self._rows).numpy()
         order = np.argsort(owner, kind="stable")
         counts = np.bincount(owner, minlength=len(self._ends["outcome"]))

@@ -1,4 +1,4 @@
-"""What is handed to Minari, with a stand-in for the package; ``test_to_minari`` has the real one."""
+"""What is passed to Minari, with a fake of the package; ``test_to_minari`` uses the real one."""
 
 import sys
 from types import ModuleType, SimpleNamespace
@@ -14,7 +14,7 @@ from tests.helpers import dense_recording
 
 @pytest.fixture
 def storage(tmp_path, monkeypatch):
-    """Takes the place of Minari's storage; ``episodes`` and ``metadata`` hold what was written."""
+    """A fake of Minari's storage; ``episodes`` and ``metadata`` hold what was written."""
     kept = SimpleNamespace(episodes=[], metadata=[], namespaces=[])
 
     class Storage:

@@ -37,19 +37,19 @@ def test_rates_add_up():
         episode(outcome="timeout"),
     ]
     row = summary("x", episodes)
-    shares = {key: metric.value for key, metric in row.items() if isinstance(metric, Metric)}
-    assert shares["success"] == 3 / 8
-    assert shares["arrived"] == 2 / 8
+    fractions = {key: metric.value for key, metric in row.items() if isinstance(metric, Metric)}
+    assert fractions["success"] == 3 / 8
+    assert fractions["arrived"] == 2 / 8
     kinds = ("arrived", "survived", "collision", "offroad", "timeout")
-    assert sum(shares[kind] for kind in kinds) == 1.0
+    assert sum(fractions[kind] for kind in kinds) == 1.0
     for kind in ("front", "rear", "side"):
         assert (row[f"collision_{kind}"].value, row[f"collision_{kind}"].n) == (1 / 8, 8)
-    assert shares["success_or_struck_from_behind"] == 4 / 8
-    assert (shares["success_alt"], row["success_alt"].n) == (3 / 7, 7)
-    assert shares["collision_at_fault"] == 2 / 8
+    assert fractions["success_or_struck_from_behind"] == 4 / 8
+    assert (fractions["success_alt"], row["success_alt"].n) == (3 / 7, 7)
+    assert fractions["collision_at_fault"] == 2 / 8
     assert row["distance_m"].value == pytest.approx(112.5)
     assert (row["name"], row["others"]) == ("x", "replay")
-    for name in shares:
+    for name in fractions:
         assert row[name].low <= row[name].value <= row[name].high
     assert math.isnan(summary("x", [])["success"].value)
 

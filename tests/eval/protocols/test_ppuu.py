@@ -214,10 +214,10 @@ def test_both_successes():
         episode(outcome="collision", alt_outcome="offroad"),
     ]
     row = summary_ppuu("x", episodes)
-    shares = {"success": 2, "success_alt": 2, "collision": 4, "collision_alt": 1} | {
+    counts = {"success": 2, "success_alt": 2, "collision": 4, "collision_alt": 1} | {
         "ahead_collision": 3, "offroad": 1, "timeout": 1,
     }  # fmt: skip
-    for name, count in shares.items():
+    for name, count in counts.items():
         assert (row[name].value, row[name].n) == (count / 8, 8)
     assert row["steps"].value == pytest.approx((7 * 100 + 40) / 8)
     assert row["distance_px"].value == 1300
