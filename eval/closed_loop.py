@@ -16,7 +16,13 @@ from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 
-from .driving.drivers import labels, policy_by_name, training_of, warn_of_seen, with_planners
+from .driving.drivers import (
+    labels,
+    policies_by_label,
+    training_of,
+    warn_of_seen,
+    with_planners,
+)
 from .driving.episodes_file import write_episodes
 from .driving.evaluation import HUMAN, evaluate
 from .driving.scenario_set import REPLAY, ScenarioSet
@@ -95,7 +101,7 @@ def main(
     policy = tuple(with_planners(policy, world_model))
     names = labels(policy)
     where = choose_device(device)
-    policies = {names[name]: to_device(policy_by_name(name), where) for name in policy}
+    policies = {name: to_device(one, where) for name, one in policies_by_label(policy).items()}
     if HUMAN not in policy:
         policies = {HUMAN: RecordedHuman()} | policies
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data.splits import Split, SplitManifest
@@ -12,7 +12,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 
-from .driving.drivers import labels, policy_by_name
+from .driving.drivers import policies_by_label
 from .driving.episode_record import EpisodeRecord
 from .driving.episode_recorder import SLOTS, record_episodes
 from .driving.scenario_set import ScenarioSet
@@ -20,15 +20,17 @@ from .reports.replay_page import write_replay
 
 
 def _records(
-    policies: Sequence[tuple[str, Policy]], scenario_set: ScenarioSet, numbers: Sequence[int]
+    policies: Mapping[str, Policy], scenario_set: ScenarioSet, numbers: Sequence[int]
 ) -> list[list[EpisodeRecord]]:
     """One list a scenario, one entry a policy."""
-    driven = [record_episodes(policy, name, scenario_set, numbers) for name, policy in policies]
+    driven = [
+        record_episodes(policy, name, scenario_set, numbers) for name, policy in policies.items()
+    ]
     return [list(records) for records in zip(*driven, strict=True)]
 
 
 def _failures(
-    policies: Sequence[tuple[str, Policy]], scenario_set: ScenarioSet, limit: int
+    policies: Mapping[str, Policy], scenario_set: ScenarioSet, limit: int
 ) -> list[list[EpisodeRecord]]:
     """The first ``limit`` scenarios in which a policy fails, filled up with others."""
     failed, succeeded = [], []
@@ -76,10 +78,9 @@ def main(
     if out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"--out {out}: give a name that ends in .html")
     check_output(out)
-    names = labels(policy)
-    policies = [(names[name], policy_by_name(name)) for name in policy]
+    policies = policies_by_label(policy)
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
-    scenarios = ScenarioSet.load(recordings, split, manifest, policies=[one for _, one in policies])
+    scenarios = ScenarioSet.load(recordings, split, manifest, policies=policies.values())
     numbers = scenarios.choose(limit, scenario)
     if failures_first:
         episodes = _failures(policies, scenarios, limit)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.splits import Split, window
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
-from .driving.drivers import policy_by_name
 from .driving.minari_dataset import write_dataset
 
 

@@ -12,7 +12,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 
-from .driving.drivers import labels, policy_by_name
+from .driving.drivers import policies_by_label
 from .driving.picture_observer import film_episode
 from .driving.scenario_set import ScenarioSet
 from .reports.video_file import ENDINGS, video_file
@@ -50,14 +50,13 @@ def main(
         *first, last = ENDINGS
         raise InputError(f"--out {out}: give a name that ends in {', '.join(first)} or {last}")
     check_output(out)
-    names = labels(policy)
-    policies = [(names[name], policy_by_name(name)) for name in policy]
-    scenarios = ScenarioSet.load(recordings, split, policies=[one for _, one in policies])
+    policies = policies_by_label(policy)
+    scenarios = ScenarioSet.load(recordings, split, policies=policies.values())
     films = list(product(scenarios.choose(episodes, scenario), policies))
     renderer = Renderer(scenarios.recordings, render)
     with video_file(out) as video:
-        for number, (name, driver) in films:
-            film_episode(driver, name, scenarios, number, renderer, video.write, costs)
+        for number, name in films:
+            film_episode(policies[name], name, scenarios, number, renderer, video.write, costs)
     seconds = video.pictures / FRAMES_PER_SECOND
     sys.stdout.write(f"{out}: {len(films)} episodes, {seconds:.0f} s\n")
 

@@ -9,14 +9,10 @@ from pathlib import Path
 from data.splits import Part, seen_in_training
 from ppuu.loading.planner_names import PREFIX, PlannerName
 from ppuu.loading.policy_names import BASELINES, policy_by_name
+from ppuu.policies import Policy
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.errors import InputError
-
-__all__ = [
-    "BASELINES", "labels", "policy_by_name", "runs_by_label", "training_of", "warn_of_seen",
-    "with_planners",
-]  # fmt: skip
 
 PLANNER = PREFIX.removesuffix(":")
 
@@ -48,6 +44,15 @@ def labels(names: Sequence[str], option: str = "--policy") -> dict[str, str]:
     short = {name: _short(name) for name in names}
     shared = [label for label in short.values() if list(short.values()).count(label) > 1]
     return {name: name if label in shared else label for name, label in short.items()}
+
+
+def policies_by_label(names: Sequence[str]) -> dict[str, Policy]:
+    """Policies by their short names.
+
+    Raises:
+        InputError: the same policy twice, or an unknown one.
+    """
+    return {label: policy_by_name(name) for name, label in labels(names).items()}
 
 
 def runs_by_label(world_models: Sequence[Path]) -> dict[str, Path]:

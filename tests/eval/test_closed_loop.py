@@ -8,8 +8,8 @@ import pytest
 from envs.traffic import registry
 from envs.traffic.replay import Replay
 from eval.closed_loop import main
-from eval.driving.drivers import policy_by_name
 from eval.driving.episode_row import EpisodeRow
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint

@@ -10,7 +10,7 @@ import torch
 from envs.gym.dense_traffic import DenseTrafficEnv
 from eval import to_minari
 from eval.driving import minari_dataset
-from eval.driving.drivers import policy_by_name
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.objectives.imitation import imitation_loss
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig

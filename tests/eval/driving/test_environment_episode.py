@@ -5,8 +5,8 @@ import pytest
 
 from envs.gym.dense_traffic import DenseTrafficEnv
 from envs.gym.episodes import DenseTrafficConfig, Episodes
-from eval.driving.drivers import policy_by_name
 from eval.driving.environment_episode import drive_environment
+from ppuu.loading.policy_names import policy_by_name
 from tests.helpers import Car, straight_recording
 
 

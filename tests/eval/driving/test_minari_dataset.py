@@ -6,8 +6,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from eval.driving.drivers import policy_by_name
 from eval.driving.minari_dataset import write_dataset
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 
