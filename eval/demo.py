@@ -11,9 +11,9 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
-from .closed_loop import short_row
+from .driving.summary import success_columns
 from .reports.tables import text_table
-from .studies.pipeline import Step, carry_out, on_device
+from .studies.pipeline import Step, carry_out
 
 _POLICIES = ("human", "mpur", "mpur-without-uncertainty", "imitation", "no-action", "idm")
 
@@ -170,7 +170,7 @@ def main(
     with written_whole(times) as temporary:
         temporary.write_text(json.dumps(known | took, indent=2) + "\n")
     rows = json.loads((out / "results.json").read_text())["rows"]
-    table = text_table([short_row(row) for row in rows])
+    table = text_table([success_columns(row) for row in rows])
     sys.stdout.write(f"\n{table}\n\n{out / 'results.json'}\n{out / 'report.html'}\n")
 
 

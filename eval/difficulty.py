@@ -15,11 +15,8 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
-from .reports.tables import Column, markdown_table, percent
-from .statistics.metric import Row
-
-_FASTEST_MPS = 30.0
-"""End of the pictures' colour scale."""
+_LARGEST_SPEED_MPS = 30.0
+"""End of the diagrams' colour scale."""
 
 
 def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
@@ -66,7 +63,7 @@ def draw(recording: Recording, path: Path) -> None:
         rows = lane == number
         shown = axis.scatter(
             recording.frame[rows] * recording.dt_s, recording.x_m[rows], 0.15,
-            recording.speed_mps[rows], cmap="turbo_r", vmin=0.0, vmax=_FASTEST_MPS,
+            recording.speed_mps[rows], cmap="turbo_r", vmin=0.0, vmax=_LARGEST_SPEED_MPS,
             rasterized=True,
         )  # fmt: skip
         axis.set_ylabel(f"lane {number + 1}\nx in m")
@@ -75,15 +72,15 @@ def draw(recording: Recording, path: Path) -> None:
     picture = BytesIO()
     figure.savefig(picture, dpi=70, format="png")
     with written_whole(path) as temporary:
-        # A palette takes a fraction of the bytes.
+        # A palette makes the file several times smaller.
         Image.open(picture).convert("RGB").quantize(200).save(temporary, "PNG", optimize=True)
 
 
 def main(results: tuple[Path, ...], pictures: Path | None = None) -> None:
-    """Prints success of simple drivers on several recordings as a Markdown table.
+    """Prints the success rates of simple policies on several recordings as a Markdown table.
 
     Args:
-        results: files of eval.closed_loop --json, one a recording, with the same drivers.
+        results: files of eval.closed_loop --json, one a recording, with the same policies.
         pictures: folder for a time-space diagram of each recording.
     """
     loaded = [_load(path) for path in results]
@@ -101,7 +98,9 @@ def _load(path: Path) -> dict:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a result file of eval.closed_loop ({error!r})") from None
     if not drivers or len(files) != 1:
-        raise InputError(f"{path}: about {len(files)} recordings; give one file a recording")
+        raise InputError(
+            f"{path}: covers {len(files)} recordings; give one result file for each recording"
+        )
     return result
 
 

@@ -20,12 +20,12 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
-from .reports.results import commits_of, write_results
-from .reports.tables import text_table
+from .driving.success import SUCCESSES
+from .reports.results import write_results
 from .statistics.intervals import mean, over_seeds
 from .statistics.metric import Metric, Row
-from .studies.pipeline import Step, carry_out, on_device, require_runnable
-from .table import SUCCESSES, tabulate
+from .studies.pipeline import Step, carry_out, require_runnable
+from .table import tabulate
 
 Words = tuple[str, ...]
 

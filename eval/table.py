@@ -21,14 +21,13 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 from ppuu.runtime.presets import enumerated
 
-from .reports.results import commits_of, write_results
-from .reports.tables import text_table
+from .driving.success import SUCCESSES
+from .reports.results import write_results
 from .statistics.clustered import clustered_means
 from .statistics.metric import Metric, Row
 from .studies.pipeline import Step, carry_out, on_device, require_runnable
 from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
 
-SUCCESSES = ("arrived", "survived")
 PPUU = "ppuu"
 """Instead of who the others are: by PPUU's rules, among recorded ones."""
 

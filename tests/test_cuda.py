@@ -14,7 +14,7 @@ from data.splits import FrameWindow
 from envs.core.scenario import ScenarioConfig
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.world import World
-from eval.driving.scenario_set import choose_action
+from eval.driving.decision import choose_action
 from ppuu.costs import Uncertainty
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise

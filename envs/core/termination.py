@@ -31,6 +31,9 @@ class Outcome(IntEnum):
     OFFROAD = 5
 
 
+SUCCESSES = (Outcome.ARRIVED, Outcome.SURVIVED)
+
+
 class CollisionKind(IntEnum):
     """Where the other vehicle was, seen from the ego."""
 

@@ -19,8 +19,8 @@ from ppuu.runtime.config import from_json, to_json
 from ppuu.runtime.errors import InputError
 
 from ..core.scenario import ScenarioConfig, Scenarios
-from ..core.simulator import Simulator, SimulatorConfig
-from ..core.termination import CollisionKind, Outcome
+from ..core.simulator import Simulator, SimulatorConfig, StepResult
+from ..core.termination import SUCCESSES, CollisionKind, Outcome
 from ..core.variation import Variation
 from ..core.world import World, load_world
 from ..observations import ImageConfig, SensorConfig, sensor_configs
@@ -203,7 +203,17 @@ class Episodes:
                 "acceleration and curvature, each from -1 to 1"
             )
         before = Before.of(self.simulator)
-        result = self.simulator.step(scaled * self._largest)
+        return self.transition(before, self.simulator.step(scaled * self._largest))
+
+    def transition(
+        self, before: Before, result: StepResult
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """What ``step`` returns, for a step that the simulator has already made.
+
+        Args:
+            before: taken before the step.
+            result: of the step.
+        """
         step = Step(self.simulator, result, before, self.target_speed_mps)
         weighted = {
             f"reward/{name}": term.numpy()
@@ -242,7 +252,7 @@ class Episodes:
             ),
             "at_fault": simulator.at_fault.numpy().copy(),
             "offroad": outcome == Outcome.OFFROAD,
-            "is_success": np.isin(outcome, (Outcome.ARRIVED, Outcome.SURVIVED)),
+            "is_success": np.isin(outcome, SUCCESSES),
             "arrived": outcome == Outcome.ARRIVED,
             "survived": outcome == Outcome.SURVIVED,
             "timeout": outcome == Outcome.TIMEOUT,

@@ -22,7 +22,8 @@ from ppuu.runtime.device import use_threads
 from ppuu.runtime.errors import InputError
 from ppuu.world_models import PAPER, CoupledConfig, DecoupledConfig, TokensConfig, WorldModel
 
-from ..driving.scenario_set import Track, choose_action, simulator_for
+from ..driving.decision import choose_action
+from ..driving.scenario_set import ScenarioSet
 from ..statistics.metric import Row
 
 UNTRAINED: dict[str, Callable[[], WorldModel]] = {
@@ -75,21 +76,21 @@ class PlanningBenchmark:
                 "--decisions, --environments and --limit-s must be positive, --warm-up not negative"
             )
         use_threads(self.threads)
-        track = _track(generate(PRESETS["dense"], self.seconds, seed=0))
+        scenario_set = _scenario_set(generate(PRESETS["dense"], self.seconds, seed=0))
         rows: list[Row] = []
         for name in self.planners:
             policy = _policy(name)
             for environments in sorted(self.environments):
-                row = self._row(name, policy, track, environments)
+                row = self._row(name, policy, scenario_set, environments)
                 rows.append(row)
                 if environments == 1 and row["decisions_per_s"] < _SLOW_PER_S:
                     break
         return rows
 
     def _row(
-        self, name: str, policy: PlanningPolicy, track: Track, environments: int
+        self, name: str, policy: PlanningPolicy, scenario_set: ScenarioSet, environments: int
     ) -> dict[str, Any]:
-        spent = np.array(self._seconds(policy, track, environments))
+        spent = np.array(self._seconds(policy, scenario_set, environments))
         parsed, config = PlannerName.parse(PREFIX + name), policy.config
         return {
             "name": f"{name}, {environments}",
@@ -106,10 +107,13 @@ class PlanningBenchmark:
         }
 
     @torch.no_grad()
-    def _seconds(self, policy: PlanningPolicy, track: Track, environments: int) -> list[float]:
+    def _seconds(
+        self, policy: PlanningPolicy, scenario_set: ScenarioSet, environments: int
+    ) -> list[float]:
         """Of each timed decision; the egos drive on between them, and from the start if need be."""
-        scenarios = track.scenarios[np.arange(environments) % len(track.scenarios)]
-        simulator = simulator_for(policy, track)
+        scenarios = scenario_set.scenarios
+        scenarios = scenarios[np.arange(environments) % len(scenarios)]
+        simulator = scenario_set.simulator(policy)
         spent: list[float] = []
         simulator.reset(scenarios)
         policy.reset(torch.ones(environments, dtype=torch.bool))
@@ -143,6 +147,6 @@ def _policy(name: str) -> PlanningPolicy:
     return PlanningPolicy(source, replace(config, replan_every=1))
 
 
-def _track(recording: Recording) -> Track:
+def _scenario_set(recording: Recording) -> ScenarioSet:
     scenarios = list_scenarios(recording, ScenarioConfig(distance_m=60.0, context_frames=20))
-    return Track([recording], [], Scene.build([recording]), scenarios)
+    return ScenarioSet([recording], [], Scene.build([recording]), scenarios)

@@ -1,1 +1,1 @@
-"""Drivers at the wheel of the simulator, episode by episode."""
+"""Policies driving episodes in the simulator: the loop, its observers, and summaries."""

@@ -1,4 +1,4 @@
-"""Drivers by name: the baselines, run directories of train.policy, and planners."""
+"""Policies by name: baselines, run directories of train.policy, and planners."""
 
 from __future__ import annotations
 
@@ -9,38 +9,36 @@ from pathlib import Path
 from data.splits import Part, seen_in_training
 from ppuu.loading.planner_names import PREFIX, PlannerName
 from ppuu.loading.policy_names import BASELINES, policy_by_name
+from ppuu.policies import Policy
+from ppuu.policies.device import to_device
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.checkpoint import Checkpoint
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
-
-__all__ = [
-    "BASELINES", "labels", "policy_by_name", "runs_by_label", "training_of", "warn_of_seen",
-    "with_planners",
-]  # fmt: skip
 
 PLANNER = PREFIX.removesuffix(":")
 
 
-def with_planners(names: Sequence[str], worlds: Sequence[str]) -> list[str]:
-    """The names with ``planner`` replaced by a planner in each of some worlds.
+def with_planners(names: Sequence[str], world_models: Sequence[str]) -> list[str]:
+    """The names with ``planner`` replaced by one planner for each world model.
 
     Raises:
         InputError: only one of the two was given.
     """
-    if (PLANNER in names) != bool(worlds):
+    if (PLANNER in names) != bool(world_models):
         raise InputError(
-            "--policy planner and --world-model WORLD belong together: the first says who drives, "
-            "the second what he plans in"
+            "--policy planner and --world-model WORLD belong together: give both, the policy and "
+            "what it predicts with, or neither"
         )
-    planners = [PREFIX + world for world in worlds]
+    planners = [PREFIX + world for world in world_models]
     return [one for name in names for one in (planners if name == PLANNER else [name])]
 
 
 def labels(names: Sequence[str], option: str = "--policy") -> dict[str, str]:
-    """A short name for each driver: a run directory's own instead of its path, unless two share it.
+    """A short name for each policy: the last part of a run's path, unless two paths share it.
 
     Raises:
-        InputError: the same driver twice.
+        InputError: the same policy twice.
     """
     twice = [name for name in names if list(names).count(name) > 1]
     if twice:
@@ -50,8 +48,22 @@ def labels(names: Sequence[str], option: str = "--policy") -> dict[str, str]:
     return {name: name if label in shared else label for name, label in short.items()}
 
 
+def policies_by_label(names: Sequence[str], device: str = "cpu") -> dict[str, Policy]:
+    """Policies by their short names.
+
+    Args:
+        names: of policies.
+        device: where their networks compute, as the command line names it.
+
+    Raises:
+        InputError: the same policy twice, an unknown one, or no such device.
+    """
+    where = choose_device(device)
+    return {label: to_device(policy_by_name(n), where) for n, label in labels(names).items()}
+
+
 def runs_by_label(world_models: Sequence[Path]) -> dict[str, Path]:
-    """World models' run directories by their short names.
+    """Run directories of world models by their short names.
 
     Raises:
         InputError: the same one twice.
@@ -67,11 +79,9 @@ def _short(name: str) -> str:
 
 
 def training_of(name: str) -> dict | None:
-    """How a driver came about (configuration, seed, data): a policy, or a planner's world model.
+    """The training configuration of a policy, or of a planner's world model.
 
-    Of an ensemble, a configuration for each run.
-
-    Nothing for those without learning.
+    Of an ensemble, one configuration a run; None for what was not trained.
     """
     if name in BASELINES:
         return None
@@ -81,8 +91,8 @@ def training_of(name: str) -> dict | None:
             str(run): dict(Checkpoint.load(run, "world_model").config) for run in parsed.runs
         }
         if parsed.policy is not None:
-            seed = dict(Checkpoint.load(parsed.policy, "policy").config)
-            configs[f"policy={parsed.policy}"] = seed
+            config = dict(Checkpoint.load(parsed.policy, "policy").config)
+            configs[f"policy={parsed.policy}"] = config
         return configs if len(configs) > 1 else next(iter(configs.values()), None)
     return dict(Checkpoint.load(Path(name), "policy").config)
 
@@ -90,15 +100,15 @@ def training_of(name: str) -> dict | None:
 def warn_of_seen(
     label: str, training: Mapping | None, recordings: Sequence[Recording], parts: Sequence[Part]
 ) -> list[str]:
-    """Says so if a trained model is about to be tested on frames that it has learnt from.
+    """Warns if a model is about to be evaluated on frames that it was trained on.
 
     Returns:
-        The names of the recordings, for the result file.
+        The names of their recordings, for the result file.
     """
     seen = seen_in_training(training, recordings, parts)
     if seen:
         sys.stderr.write(
-            f"warning: {label} has learnt from frames of {', '.join(seen)} that it is tested on "
-            "here; its figures flatter it\n"
+            f"warning: {label} was trained on frames of {', '.join(seen)} that it is evaluated on; "
+            "its results are too good\n"
         )
     return seen

@@ -1,4 +1,4 @@
-"""Recordings with their scenarios, and a policy at the wheel of the simulator."""
+"""The scenarios of some recordings, and the simulator to drive them in."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from data.splits import Part, Split, SplitManifest, part_of
 from envs.core.scenario import ScenarioConfig, Scenarios, list_scenarios
-from envs.core.simulator import Simulator, SimulatorConfig, StepResult
-from envs.core.simulator_probe import SimulatorProbe
+from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.variation import Variation
+from envs.traffic.base import Traffic
 from envs.traffic.registry import traffic_by_name
-from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
 from ppuu.policies import Policy
@@ -25,16 +23,17 @@ from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
 REPLAY = "replay"
+"""Traffic in which the other vehicles replay the recording."""
 
 
 @dataclass(frozen=True, eq=False)
-class Track:
-    """The scenarios to drive and the world to drive them in.
+class ScenarioSet:
+    """Scenarios and what a simulator of them is built from.
 
     Attributes:
         recordings: the traffic.
-        parts: what the split may use of each.
-        scene: their tracks.
+        parts: the frames and egos of each that the split may use.
+        scene: the recordings' tracks.
         scenarios: fixed by the recordings, the split and the scenario rules.
         variation: what differs from the recorded world.
     """
@@ -52,18 +51,18 @@ class Track:
         split: Split,
         manifest: SplitManifest | None = None,
         variation: Variation | None = None,
-        drivers: Iterable[Policy] = (),
-    ) -> Track:
-        """Lists the scenarios of one split of every recording that it may use.
+        policies: Iterable[Policy] = (),
+    ) -> ScenarioSet:
+        """Lists the scenarios of one split of every recording that has it.
 
-        They begin late enough for the longest history that one of the drivers wants to see, so
-        all of them are driven in the same scenarios.
+        They start late enough for the longest history that one of the policies observes, so all
+        policies drive the same scenarios.
 
         Raises:
             InputError: a file is missing or damaged, or has no such split.
         """
         variation = variation or Variation()
-        spans = [one.observation.span for one in drivers if one.observation is not None]
+        spans = [one.observation.span for one in policies if one.observation is not None]
         rules = ScenarioConfig(context_frames=max(ScenarioConfig.context_frames, *spans, 0))
         recordings, parts, lists = [], [], []
         for recording in load_recordings(paths):
@@ -71,12 +70,12 @@ class Track:
             if part is None:
                 continue
             recording = variation.recording(recording)
-            found = list_scenarios(recording, rules, part.window.first, part.window.last)
+            listed = list_scenarios(recording, rules, part.window.first, part.window.last)
             if part.egos is not None:
-                found = found[np.flatnonzero(np.isin(found.vehicle, part.egos))]
+                listed = listed[np.flatnonzero(np.isin(listed.vehicle, part.egos))]
             recordings.append(recording)
             parts.append(part)
-            lists.append(found)
+            lists.append(listed)
         if not any(map(len, lists)):
             raise InputError(f"the split manifest gives {split} no vehicle of these recordings")
         scene = variation.scene(Scene.build(recordings))
@@ -87,38 +86,41 @@ class Track:
         """Of the recordings, in their order."""
         return [recording.road for recording in self.recordings]
 
+    def traffic(self, others: str) -> Traffic:
+        """How the other vehicles move.
 
-def simulator_for(policy: Policy, track: Track, others: str = REPLAY) -> Simulator:
-    """A simulator of the track that draws what the policy wants to see, if anything.
+        Raises:
+            InputError: no traffic is called ``others``.
+        """
+        return traffic_by_name(others, self.scene, self.roads, self.variation.idm)
 
-    Raises:
-        InputError: no traffic is called ``others``.
-    """
-    seen = policy.observation
-    roads = RoadMap.build(track.roads, RasterConfig() if seen is None else seen.raster)
-    varied, dt_s = track.variation, track.scene.dt_s
-    traffic = traffic_by_name(others, track.scene, track.roads, varied.idm)
-    config = SimulatorConfig(
-        seen,
-        actuation=varied.actuation(dt_s),
-        perception=varied.perception(dt_s),
-    )
-    return Simulator(track.scene, roads, config, traffic)
+    def simulator(self, policy: Policy, others: str = REPLAY) -> Simulator:
+        """A simulator that draws what the policy observes, if anything.
 
+        Raises:
+            InputError: no traffic is called ``others``.
+        """
+        observation, dt_s = policy.observation, self.scene.dt_s
+        raster = RasterConfig() if observation is None else observation.raster
+        roads = RoadMap.build(self.roads, raster)
+        config = SimulatorConfig(
+            observation,
+            actuation=self.variation.actuation(dt_s),
+            perception=self.variation.perception(dt_s),
+        )
+        return Simulator(self.scene, roads, config, self.traffic(others))
 
-def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
-    """Shows the policy where things stand; ``(envs, 2)`` what it would do, in m/s² and 1/m."""
-    others = simulator.seen()
-    privileged_state = PrivilegedState(
-        simulator.scene, simulator.vehicle, simulator.frame,
-        others.boxes, others.speed_mps, others.present, simulator.road_map,
-        SimulatorProbe.of(simulator),
-    )  # fmt: skip
-    blind = policy.observation is None
-    observation = simulator.present() if blind else simulator.observe()
-    return policy.act(observation, privileged_state)
+    def choose(self, count: int, numbers: Sequence[int] = ()) -> list[int]:
+        """The given scenarios, or else ``count`` of them spread evenly over the list.
 
-
-def take_turn(policy: Policy, simulator: Simulator) -> StepResult:
-    """Does what the policy says, for one frame."""
-    return simulator.step(choose_action(policy, simulator))
+        Raises:
+            InputError: a number is out of range, or the count is not positive.
+        """
+        last = len(self.scenarios) - 1
+        for number in numbers:
+            if not 0 <= number <= last:
+                raise InputError(f"--scenario {number}: there are 0 to {last}")
+        if count < 1:
+            raise InputError(f"{count} episodes: must be positive")
+        evenly_spread = np.unique(np.linspace(0, last, count).round().astype(int))
+        return list(numbers) or evenly_spread.tolist()

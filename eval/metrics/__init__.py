@@ -1,1 +1,1 @@
-"""Measures of closed-loop drives, one concept a file; see docs/metrics.md."""
+"""Metrics of closed-loop drives, one concept a file; see docs/metrics.md."""

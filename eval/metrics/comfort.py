@@ -12,17 +12,17 @@ from .derivatives import derivative
 from .drives import Drives
 
 SLOWEST_MPS = 1.0
-"""Below, neither curvature nor a time gap means anything."""
+"""Below this speed neither curvature nor time headway is defined."""
 
 
 @dataclass(frozen=True)
 class ComfortBound:
-    """What a passenger should not feel more of.
+    """Largest value that is comfortable for a passenger.
 
     Attributes:
-        metric: name of the episode's largest value.
-        limit: comfortable up to here; nuPlan's.
-        sign: -1 for the one quantity that is bounded from below.
+        metric: name of the episode's extreme value.
+        limit: nuPlan's bound.
+        sign: -1 for the quantity that is bounded from below, else 1.
     """
 
     metric: str
@@ -50,7 +50,7 @@ class Motion:
     """Derivatives along drives, all from the driven speeds and headings; ``(rows,)`` each.
 
     With speed ``v`` and yaw rate ``w``: the acceleration is ``(v', v w)`` along and across, the
-    longitudinal jerk ``v''``, the whole jerk the length of ``(v'' - v w², 2 v' w + v w')``, the
+    longitudinal jerk ``v''``, the jerk's magnitude that of ``(v'' - v w², 2 v' w + v w')``, the
     curvature ``w / v``.
     """
 
@@ -61,49 +61,49 @@ class Motion:
 
     @cached_property
     def speed_mps(self) -> Float[np.ndarray, " rows"]:
-        """Smoothed like its derivatives."""
+        """Speed, smoothed as its derivatives are."""
         return self._derivative(self.drives.speed_mps, 0)
 
     @cached_property
     def acceleration_mps2(self) -> Float[np.ndarray, " rows"]:
-        """Along the heading."""
+        """Acceleration along the heading."""
         return self._derivative(self.drives.speed_mps, 1)
 
     @cached_property
     def yaw_rate_radps(self) -> Float[np.ndarray, " rows"]:
-        """Positive to the left."""
+        """Yaw rate, positive to the left."""
         return self._derivative(self._heading_rad, 1)
 
     @cached_property
     def yaw_acceleration_radps2(self) -> Float[np.ndarray, " rows"]:
-        """Change of the yaw rate."""
+        """Rate of change of the yaw rate."""
         return self._derivative(self._heading_rad, 2)
 
     @cached_property
     def _heading_rad(self) -> Float[np.ndarray, " rows"]:
-        # A jump from one episode to the next has no effect: no window reaches across.
+        # The jumps between episodes have no effect: windows do not cross them.
         return np.unwrap(self.drives.heading_rad.astype(float))
 
     @cached_property
     def lateral_acceleration_mps2(self) -> Float[np.ndarray, " rows"]:
-        """Across the heading, positive to the left."""
+        """Acceleration across the heading, positive to the left."""
         return self.speed_mps * self.yaw_rate_radps
 
     @cached_property
     def longitudinal_jerk_mps3(self) -> Float[np.ndarray, " rows"]:
-        """Change of the acceleration along the heading."""
+        """Rate of change of the acceleration along the heading."""
         return self._derivative(self.drives.speed_mps, 2)
 
     @cached_property
     def jerk_mps3(self) -> Float[np.ndarray, " rows"]:
-        """Magnitude of the change of the acceleration as a vector."""
+        """Magnitude of the acceleration vector's rate of change."""
         along = self.longitudinal_jerk_mps3 - self.lateral_acceleration_mps2 * self.yaw_rate_radps
         turning = 2 * self.acceleration_mps2 * self.yaw_rate_radps
         return np.hypot(along, turning + self.speed_mps * self.yaw_acceleration_radps2)
 
     @cached_property
     def curvature_rate_radpmps(self) -> Float[np.ndarray, " rows"]:
-        """Change of the path's curvature a second; NaN below 1 m/s."""
+        """Rate of change of the path's curvature; NaN below 1 m/s."""
         moving = self.speed_mps >= SLOWEST_MPS
         speed = np.where(moving, self.speed_mps, np.nan)
         curvature = self.yaw_rate_radps / speed
@@ -111,7 +111,7 @@ class Motion:
 
 
 def comfort(drives: Drives) -> dict[str, Float[np.ndarray, " episodes"]]:
-    """Each episode's extremes for ``BOUNDS`` and its root mean squares; NaN if it is too short."""
+    """Each episode's extremes for ``BOUNDS`` and root mean squares; NaN if it is too short."""
     motion = Motion(drives)
     whole = np.ones(len(drives.x_m), bool)
 

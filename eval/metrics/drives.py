@@ -1,4 +1,4 @@
-"""What was driven: every frame of every episode, one episode after the other."""
+"""A log of driven episodes: every frame, one episode after the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 class Drives:
     """A log of episodes; episode ``k`` owns the rows ``pointer[k]:pointer[k + 1]``.
 
-    An episode's first row is its start, before any action.  ``inf`` stands for "nobody there".
+    An episode's first row is its start, before any action.  ``inf`` means that there is no
+    other vehicle.
 
     Attributes:
         pointer: ``(episodes + 1,)``.
@@ -26,8 +27,8 @@ class Drives:
         outcome, collision_kind: ``(episodes,)`` numbers of the simulator's enumerations.
         at_fault: ``(episodes,)``.
         distance_m: ``(episodes,)`` path driven.
-        human_distance_m: ``(episodes,)`` path that the recorded human had driven by then.
-        post_encroachment_s: ``(episodes,)`` smallest.
+        human_distance_m: ``(episodes,)`` path that the recorded human drove in the same time.
+        post_encroachment_s: ``(episodes,)`` smallest post-encroachment time.
         dt_s: seconds between rows.
     """
 
@@ -54,19 +55,19 @@ class Drives:
 
     @cached_property
     def steps(self) -> Int[np.ndarray, " episodes"]:
-        """Actions taken."""
+        """Number of actions."""
         return np.diff(self.pointer) - 1
 
     @cached_property
     def driven(self) -> Bool[np.ndarray, " rows"]:
-        """Every row but the starts, which no action has led to."""
+        """Marks every row but the starts, which precede the first action."""
         driven = np.ones(len(self.x_m), bool)
         driven[self.pointer[:-1]] = False
         return driven
 
     @cached_property
     def episode(self) -> Int[np.ndarray, " rows"]:
-        """Whose row it is."""
+        """Episode of each row."""
         return np.repeat(np.arange(len(self)), np.diff(self.pointer))
 
     def smallest(

@@ -1,4 +1,4 @@
-"""Post-encroachment time: how shortly after one another the ego and another were at one place."""
+"""Post-encroachment time: the time between two vehicles' occupying the same area."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ppuu.backends.contact_cpu import overlap
 from ppuu.units import seconds_to_frames
 
 LONGEST_S = 5.0
-"""Further apart in time, two vehicles have nothing to do with each other."""
+"""Longer times are not measured."""
 
 
 class Encroachment:
@@ -21,8 +21,8 @@ class Encroachment:
 
     The time between one vehicle's leaving an area and another's entering it, smallest over all
     areas, is the smallest ``|s - t|`` such that the ego's box at time ``s`` and the other's at
-    time ``t`` overlap; that is what is searched, frame by frame, from the episode's start on.
-    Whoever leads and whoever follows the ego in its lane counts, as does who crosses its path.
+    time ``t`` overlap.  It is searched frame by frame from the episode's start on.  Leaders and
+    followers in the ego's lane count, as do vehicles that cross its path.
 
     Args:
         envs: slots of the simulator.
@@ -41,7 +41,7 @@ class Encroachment:
     def begin(
         self, envs: Int[Tensor, " n"], ego_box: Float[Tensor, "envs 5"], others: Neighbours
     ) -> None:
-        """Episodes start in some slots; the boxes are those of all."""
+        """Starts episodes in some slots; the boxes are those of all slots."""
         place, chosen = self._frames % self._ring, envs.numpy()
         if not len(self._others):
             shape = (self._ring, *others.boxes.shape)
@@ -52,7 +52,7 @@ class Encroachment:
         self._smallest[chosen] = self._ring
 
     def add(self, ego_box: Float[Tensor, "envs 5"], others: Neighbours) -> None:
-        """The next frame of all slots; every one has been given an episode before."""
+        """Adds the next frame of all slots, in each of which an episode has begun."""
         self._frames += 1
         self._age += 1
         place = self._frames % self._ring
@@ -61,27 +61,27 @@ class Encroachment:
 
     @property
     def smallest_s(self) -> Float[np.ndarray, " envs"]:
-        """Since the start of each slot's episode; inf if above ``LONGEST_S``.
+        """Smallest time since the start of each slot's episode; inf if above ``LONGEST_S``.
 
-        True to a frame: the one left up to a frame after it was last seen there, the other came
-        up to a frame before it was first seen.
+        Exact to one frame: the first vehicle leaves up to a frame after its last overlap, the
+        second enters up to a frame before its first.
         """
         between = np.maximum(self._smallest - 1, 0) * self._dt_s
         return np.where(self._smallest < self._ring, between, np.inf)
 
 
 def _boxes(others: Neighbours) -> Float[np.ndarray, "envs slots 5"]:
-    """Infinitely far away where a slot is free."""
+    """Boxes, infinitely far away where a slot is empty."""
     return torch.where(others.present[..., None], others.boxes, torch.inf).numpy()
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def _search(ego, others, place, age, smallest):
-    """Lowers ``smallest`` where a box of now overlaps one of fewer frames ago.
+    """Lowers ``smallest`` where a present box overlaps one of fewer frames ago.
 
     Args:
         ego, others: ``(ring, envs, 5)`` and ``(ring, envs, slots, 5)``.
-        place: of the present frame in the ring.
+        place: index of the present frame in the ring.
         age: ``(envs,)`` frames since the episode's start.
         smallest: ``(envs,)`` frames.
     """

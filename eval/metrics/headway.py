@@ -15,7 +15,7 @@ from .drives import Drives
 from .lanes import Lanes
 
 FARTHEST_M = 100.0
-"""Whoever is further ahead is not followed."""
+"""A vehicle further ahead is not a leader."""
 
 SHORT_S = 1.0
 
@@ -26,7 +26,7 @@ def gap_to_leader(
     lanes: Lanes,
     road: Int[Tensor, " envs"],
 ) -> tuple[Float[Tensor, " envs"], Float[Tensor, " envs"]]:
-    """The gap ahead and the ego's place in its lane.
+    """The gap to the leader and the ego's offset in its lane.
 
     A leader's centre is ahead of the ego's and in the same lane, up to 100 m from bumper to
     bumper.
@@ -37,9 +37,9 @@ def gap_to_leader(
     """
     x, y, heading = (ego_box[:, k, None] for k in range(3))
     boxes = others.boxes
-    right, up = boxes[..., 0] - x, boxes[..., 1] - y
-    gap = bumper_gap_m(torch.hypot(right, up), boxes[..., 3], ego_box[:, 3, None]).clamp(min=0.0)
-    ahead = right * heading.cos() + up * heading.sin() > 0
+    dx, dy = boxes[..., 0] - x, boxes[..., 1] - y
+    gap = bumper_gap_m(torch.hypot(dx, dy), boxes[..., 3], ego_box[:, 3, None]).clamp(min=0.0)
+    ahead = dx * heading.cos() + dy * heading.sin() > 0
     own, offset = lanes.look_up(ego_box[:, 0], ego_box[:, 1], road)
     env, slot = (others.present & ahead & (gap <= FARTHEST_M)).nonzero().unbind(1)
     lane, _ = lanes.look_up(boxes[env, slot, 0], boxes[env, slot, 1], road[env])
@@ -50,18 +50,18 @@ def gap_to_leader(
 
 
 def headway(drives: Drives) -> dict[str, Float[np.ndarray, " episodes"]]:
-    """Time gaps of who moves behind a leader: smallest, median, and share of that time below 1 s.
+    """Time headways while moving behind a leader: smallest, median, and fraction below 1 s.
 
-    inf and NaN where there was never a leader.
+    The smallest is inf, the others NaN, where there is never a leader.
     """
-    follows = drives.driven & np.isfinite(drives.gap_m) & (drives.speed_mps >= SLOWEST_MPS)
-    time_gap = np.full(len(follows), np.nan)
-    time_gap[follows] = drives.gap_m[follows] / drives.speed_mps[follows]
+    following = drives.driven & np.isfinite(drives.gap_m) & (drives.speed_mps >= SLOWEST_MPS)
+    time_gap = np.full(len(following), np.nan)
+    time_gap[following] = drives.gap_m[following] / drives.speed_mps[following]
     of_episode = np.split(time_gap, drives.pointer[1:-1])
     return {
-        "smallest_headway_s": drives.smallest(time_gap, follows),
+        "smallest_headway_s": drives.smallest(time_gap, following),
         "median_headway_s": np.array([_median(gaps[np.isfinite(gaps)]) for gaps in of_episode]),
-        "headway_below_1_s": drives.mean((time_gap < SHORT_S).astype(float), follows),
+        "headway_below_1_s": drives.mean((time_gap < SHORT_S).astype(float), following),
     }
 
 

@@ -1,4 +1,4 @@
-"""Lanes: whose lane is whose, and how well a drive keeps to its own."""
+"""Which lane a vehicle is in, and lane keeping."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ppuu.recordings.road import Road
 
 from .drives import Drives
 
-_JOINED_M = 1.0
-"""A lane that begins this near to where another ends continues it."""
+_CONTINUES_M = 1.0
+"""A lane that starts within this distance of another lane's end continues it."""
 
 
 class Lanes:
-    """Look-ups of lanes in which the pieces that a map cuts a lane into are one.
+    """Look-up of lanes; the segments into which a map cuts a lane count as one lane.
 
     Args:
         roads: of the recordings, in their order.
@@ -29,10 +29,10 @@ class Lanes:
 
     def __init__(self, roads: Sequence[Road]):
         self._field = LaneField.build(roads)
-        # The last column answers for index -1, off the lanes.
+        # Index -1, off the lanes, reads the last column.
         self._number = torch.full((len(roads), 1 + max(road.lanes for road in roads)), -1)
         for index, road in enumerate(roads):
-            self._number[index, : road.lanes] = torch.from_numpy(_joined(road))
+            self._number[index, : road.lanes] = torch.from_numpy(_lane_numbers(road))
 
     def look_up(
         self,
@@ -46,13 +46,13 @@ class Lanes:
         return number, torch.where(number >= 0, place.offset_m, torch.nan)
 
 
-def _joined(road: Road) -> Int[np.ndarray, " lanes"]:
-    """A number for each lane, the same for lanes that continue each other."""
+def _lane_numbers(road: Road) -> Int[np.ndarray, " lanes"]:
+    """A number for each lane segment, the same for segments that continue each other."""
     centres = 0.5 * (road.left_m + road.right_m)
     starts, ends = centres[road.lane_pointer[:-1]], centres[road.lane_pointer[1:] - 1]
-    apart = np.linalg.norm(starts[None] - ends[:, None], axis=-1)
+    distance_m = np.linalg.norm(starts[None] - ends[:, None], axis=-1)
     number = np.arange(road.lanes)
-    for earlier, later in np.argwhere(apart < _JOINED_M):
+    for earlier, later in np.argwhere(distance_m < _CONTINUES_M):
         number[number == number[later]] = number[earlier]
     return number
 
@@ -60,14 +60,14 @@ def _joined(road: Road) -> Int[np.ndarray, " lanes"]:
 def lane_keeping(
     drives: Drives, recording: Int[np.ndarray, " episodes"], roads: Sequence[Road]
 ) -> dict[str, np.ndarray]:
-    """Share of the time in a lane, mean distance of the centre from the lane's, lane changes.
+    """Fraction of time in a lane, mean absolute offset from its centre, number of lane changes.
 
-    Each is ``(episodes,)``; the distance is NaN where the ego was never in a lane.
+    Each is ``(episodes,)``; the offset is NaN where the ego is never in a lane.
 
     Args:
         drives: at least one.
         recording: index of each episode's road.
-        roads: lanes that continue each other are one lane.
+        roads: of the recordings; lanes that continue each other are one lane.
     """
     changes = np.zeros(len(drives), np.int64)
     for index in np.unique(recording):
@@ -84,7 +84,7 @@ def lane_keeping(
 
 
 def _as_recording(drives: Drives, episodes: Int[np.ndarray, " chosen"], road: Road) -> Recording:
-    """Chosen drives as tracks, one an episode; their sizes are not known."""
+    """Chosen drives as tracks, one an episode, with dummy sizes."""
     rows = np.flatnonzero(np.isin(drives.episode, episodes))
     return Recording(
         frame=rows,

@@ -1,4 +1,4 @@
-"""Takes down what happens while a batch of episodes is driven."""
+"""Logs episodes while they are driven."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from envs.core.simulator import Simulator, StepResult
 from envs.traffic.base import Neighbours
 from ppuu.recordings.road import Road
 
+from ..driving.observer import EpisodeObserver
 from .drives import Drives
 from .encroachment import Encroachment
 from .headway import gap_to_leader
@@ -22,22 +23,22 @@ _ROW = (
     "x_m", "y_m", "heading_rad", "speed_mps", "acceleration_mps2", "clearance_m",
     "time_to_collision_s", "gap_m", "lane_offset_m",
 )  # fmt: skip
-_END = {
+_SIMULATED = {
     "outcome": np.int64,
     "collision_kind": np.int64,
     "at_fault": bool,
     "distance_m": np.float64,
     "human_distance_m": np.float64,
-    "post_encroachment_s": np.float64,
 }
+"""What is read from the simulator when an episode has ended."""
 
 
-class Recorder:
-    """Logs every frame of every episode; nothing of it is shown to a policy.
+class MetricsRecorder(EpisodeObserver):
+    """Logs every frame of every episode; policies do not see the log.
 
     Args:
         roads: of the simulator's recordings, in their order.
-        episodes: how many will be driven.
+        episodes: number of episodes that will be driven.
         slots: of the simulator.
         dt_s: seconds between frames.
     """
@@ -49,28 +50,32 @@ class Recorder:
         self._episode = torch.full((slots,), -1)
         self._owners: list[Tensor] = []
         self._rows: list[Tensor] = []
-        self._ends = {name: np.zeros(episodes, kind) for name, kind in _END.items()}
+        kinds = _SIMULATED | {"post_encroachment_s": np.float64}
+        self._ends = {name: np.zeros(episodes, kind) for name, kind in kinds.items()}
 
     def begin(
         self, simulator: Simulator, slots: Int[Tensor, " n"], episodes: Int[Tensor, " n"]
     ) -> None:
-        """Episodes, by their numbers, have just been placed at their starts in these slots."""
+        """Logs the starts."""
         self._episode[slots] = episodes
         others = simulator.neighbours()
         self._encroachment.begin(slots, simulator.ego_box, others)
         self._log(simulator, others, slots)
 
     def step(self, simulator: Simulator, result: StepResult) -> None:
-        """The simulator has made a step."""
+        """Logs the frame."""
         others = simulator.neighbours()
         self._encroachment.add(simulator.ego_box, others)
         self._log(simulator, others, result.moved.nonzero()[:, 0])
-        ended = (result.moved & result.done).nonzero()[:, 0]
-        which = self._episode[ended].numpy()
-        for name in ("outcome", "collision_kind", "at_fault", "distance_m"):
-            self._ends[name][which] = getattr(result, name)[ended].numpy()
-        self._ends["human_distance_m"][which] = simulator.human_distance_m[ended].numpy()
-        self._ends["post_encroachment_s"][which] = self._encroachment.smallest_s[ended.numpy()]
+
+    def end(
+        self, simulator: Simulator, slots: Int[Tensor, " n"], episodes: Int[Tensor, " n"]
+    ) -> None:
+        """Logs how the episodes ended."""
+        rows = episodes.numpy()
+        for name in _SIMULATED:
+            self._ends[name][rows] = getattr(simulator, name)[slots].numpy()
+        self._ends["post_encroachment_s"][rows] = self._encroachment.smallest_s[slots.numpy()]
 
     def _log(self, simulator: Simulator, others: Neighbours, slots: Int[Tensor, " n"]) -> None:
         gap, offset = gap_to_leader(simulator.ego_box, others, self._lanes, simulator.road)
@@ -82,7 +87,7 @@ class Recorder:
         self._rows.append(torch.stack(columns, dim=1)[slots])
 
     def drives(self) -> Drives:
-        """All that was logged, sorted by episode."""
+        """The log, sorted by episode."""
         owner, rows = torch.cat(self._owners).numpy(), torch.cat(self._rows).numpy()
         order = np.argsort(owner, kind="stable")
         counts = np.bincount(owner, minlength=len(self._ends["outcome"]))

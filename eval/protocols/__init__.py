@@ -1,1 +1,1 @@
-"""Rules of evaluation other than this project's own."""
+"""Published evaluation protocols."""

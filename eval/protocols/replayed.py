@@ -1,7 +1,7 @@
-"""Recorded cars as PPUU's simulator replays them: by clipped actions, so they drift.
+"""Recordings as PPUU's simulator replays them: by clipped actions, so vehicles drift.
 
-Every recorded car, others and ego alike, is driven by the accelerations and curvatures that would
-take it along its track; clipped as a real car's, integrated by Euler's rule, never corrected.
+Every recorded vehicle, the ego included, follows the accelerations and curvatures of its track,
+clipped to physical limits and integrated by Euler's method without correction.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _STILL_M = 1e-6 / PX_PER_M
 
 
 def curvature_limit_radpm(length_m: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """How sharply vehicles may turn, by their length (freeways: 0.065 1/m up to 3.9 m)."""
+    """Largest curvature of vehicles by their length (freeways: 0.065 1/m up to 3.9 m)."""
     return _CURVATURE_RADPM * np.minimum((_LONG_M / length_m) ** 2, 1.0)
 
 
 def as_replayed(recording: Recording) -> Recording:
-    """The recording as it looks when all cars integrate their clipped actions.
+    """The recording in which all vehicles integrate their clipped actions.
 
-    A car starts at its first row, in the direction that it takes once it rolls at 5 ft/s (along x
-    if it never does).
+    A vehicle starts at its first row, in its direction of motion at the first frame with at least
+    5 ft/s (along x if there is none).
     """
     counts = np.diff(recording.vehicle_pointer)
-    # Longest tracks first: those still driving at a step are then the first so many.
+    # Longest tracks first: the vehicles that still drive at a step are a prefix.
     order = np.argsort(-counts, kind="stable")
     first, last = recording.vehicle_pointer[order], counts[order] - 1
     length = recording.length_m[order].astype(float)
@@ -46,12 +46,12 @@ def as_replayed(recording: Recording) -> Recording:
     speed = track_speed[first]
     direction = _first_direction(recording, track_speed, track_direction)[order]
     rear = np.empty((recording.rows, 2))
-    heading, pace = np.empty(recording.rows), np.empty(recording.rows)
+    heading, speed_mps = np.empty(recording.rows), np.empty(recording.rows)
     for k in range(int(counts.max())):
         driving = int(np.searchsorted(-last, -k, side="right"))
         row = first[:driving] + k
         position, speed, direction = position[:driving], speed[:driving], direction[:driving]
-        rear[row], pace[row] = position, speed
+        rear[row], speed_mps[row] = position, speed
         heading[row] = np.arctan2(direction[:, 1], direction[:, 0])
         following = np.minimum(row + 1, first[:driving] + last[:driving])
         position, speed, direction = _advance(
@@ -65,7 +65,7 @@ def as_replayed(recording: Recording) -> Recording:
         x_m=rear[:, 0] + half * np.cos(heading),
         y_m=rear[:, 1] + half * np.sin(heading),
         heading_rad=heading,
-        speed_mps=pace,
+        speed_mps=speed_mps,
     )
 
 
@@ -78,21 +78,21 @@ def _advance(
     turn_limit: Float[np.ndarray, " n"],
     dt_s: float,
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"], Float[np.ndarray, "n 2"]]:
-    """One step by the action that aims at the recorded speed and direction one frame on."""
+    """One step of the action towards the recorded speed and direction at the next frame."""
     left = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
-    gain = ((next_speed - speed) / dt_s).clip(-_ACCELERATION_MPS2, _ACCELERATION_MPS2)
-    moved = speed * dt_s
-    turn = ((next_direction - direction) * left).sum(1) / (moved + _STILL_M)
+    acceleration = ((next_speed - speed) / dt_s).clip(-_ACCELERATION_MPS2, _ACCELERATION_MPS2)
+    distance = speed * dt_s
+    turn = ((next_direction - direction) * left).sum(1) / (distance + _STILL_M)
     turn = turn.clip(-turn_limit, turn_limit)
-    turned = direction + left * (turn * moved)[:, None]
+    turned = direction + left * (turn * distance)[:, None]
     turned /= np.linalg.norm(turned, axis=1, keepdims=True).clip(1e-3)
-    return position + moved[:, None] * direction, speed + gain * dt_s, turned
+    return position + distance[:, None] * direction, speed + acceleration * dt_s, turned
 
 
 def _rear(recording: Recording) -> Float[np.ndarray, "rows 2"]:
-    """Middle of the rear bumper: behind along the road, whatever the heading, as in the original.
+    """Middle of the rear bumper, measured along the road and not along the heading, as in PPUU.
 
-    The noise of recorded headings would swing it sideways; the replay takes its own headings.
+    The noise of recorded headings would move it sideways.
     """
     half = 0.5 * recording.length_m[recording.row_vehicle].astype(float)
     return np.stack([recording.x_m - half, recording.y_m], axis=1)
@@ -110,13 +110,13 @@ def _motion(
     alone = start == end
     source = np.where(row == end, np.maximum(end - 1, start), row)
     speed = np.where(alone, recording.speed_mps, distance[source] / recording.dt_s)
-    # A car that stands keeps the direction that it had; at first, the one of its heading.
-    known = (distance[source] >= _STILL_M) & ~alone
-    latest = np.maximum.accumulate(np.where(known | (row == start), row, 0))
+    # A vehicle at rest keeps its last direction; at first that of its heading.
+    valid = (distance[source] >= _STILL_M) & ~alone
+    latest = np.maximum.accumulate(np.where(valid | (row == start), row, 0))
     heading = recording.heading_rad[latest].astype(float)
     given = np.stack([np.cos(heading), np.sin(heading)], axis=1)
     unit = moved[source[latest]] / distance[source[latest]].clip(1e-12)[:, None]
-    return speed, np.where(known[latest][:, None], unit, given)
+    return speed, np.where(valid[latest][:, None], unit, given)
 
 
 def _first_direction(

@@ -1,4 +1,4 @@
-"""PPUU's pixel world: its scale, the stretch of road that it looks at, and where that road ends.
+"""PPUU's coordinates in pixels, the region of the road that its rules cover, and road sides.
 
 Henaff et al. (2019): 24 pixels to a lane of 3.7 m; x counts from the left edge of the screen
 along the road, y downwards (to the right of travel) with the leftmost lane's edge at 36; a
@@ -27,8 +27,8 @@ PX_PER_M = LANE_WIDTH_PX / LANE_WIDTH_M
 LOOK_AHEAD_PX = 130.0 / 3.6 * PX_PER_M
 """One second at 130 km/h: how far the image reaches ahead (36.1 m)."""
 
-_BEYOND = 1.75
-"""The last so many look-aheads of the screen are no part of the region."""
+_MARGIN = 1.75
+"""The region ends this many look-aheads before the screen does."""
 _LEFT_EDGE_PX = 36.0
 _I80_ORIGIN_PX, _I80_WIDTH_PX = 470.0, 2040.0
 _I80_RIGHT_PX, _I80_RAMP_SLOPE = 180.0 + 53.0, 0.035
@@ -36,7 +36,7 @@ _I80_RIGHT_PX, _I80_RAMP_SLOPE = 180.0 + 53.0, 0.035
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Vehicles on the screen, in pixels.
+    """Positions of vehicles on the screen, in pixels.
 
     Attributes:
         rear_x: middle of the rear bumper, along the road.
@@ -51,13 +51,13 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Screens:
-    """One screen a recording, for look-up by a batch.
+    """The screens of several recordings, looked up by a batch.
 
-    Of I-80 it is the original's.  Any other recording's begins where its first front bumper is and
-    is as wide as the recording, but no wider than I-80's.
+    For I-80 it is the original's.  For any other recording it starts at the first front bumper and
+    is as wide as the recording, but no wider than that of I-80.
 
     Attributes:
-        origin_px: ``(recordings,)`` x = 0 m lies so far left of the screen's edge.
+        origin_px: ``(recordings,)`` distance of x = 0 m to the left of the screen's edge.
         width_px: ``(recordings,)``.
         i80: ``(recordings,)`` whether the original's lines bound the road.
     """
@@ -68,13 +68,13 @@ class Screens:
 
     @classmethod
     def of(cls, recordings: Sequence[Recording]) -> Screens:
-        """Measures the recordings.
+        """Builds the screens of recordings.
 
         Raises:
             InputError: traffic does not drive along x, or the road is too short for a region.
         """
-        found = [_screen(recording) for recording in recordings]
-        origin, width, i80 = zip(*found, strict=True)
+        screens = [_screen(recording) for recording in recordings]
+        origin, width, i80 = zip(*screens, strict=True)
         return cls(
             torch.tensor(origin, dtype=torch.float32),
             torch.tensor(width, dtype=torch.float32),
@@ -84,7 +84,7 @@ class Screens:
     def place(
         self, boxes: Float[Tensor, "batch *slots 5"], recording: Int[Tensor, " batch"]
     ) -> Place:
-        """Where boxes stand on the screen."""
+        """Positions of boxes on the screen."""
         x, y, heading, length, _ = boxes.unbind(-1)
         origin = self.origin_px[recording].view(-1, *[1] * (x.dim() - 1))
         along, across = heading.cos() * length, heading.sin() * length
@@ -93,15 +93,15 @@ class Screens:
         return Place(rear_x, rear_y, rear_x + PX_PER_M * along)
 
     def goal_px(self, recording: Int[Tensor, " batch"]) -> Float[Tensor, " batch"]:
-        """A car whose rear is past this has arrived (I-80: 1630.1)."""
-        return self.width_px[recording] - _BEYOND * LOOK_AHEAD_PX
+        """Position along the road past which a rear bumper has arrived (I-80: 1630.1)."""
+        return self.width_px[recording] - _MARGIN * LOOK_AHEAD_PX
 
     def valid(self, place: Place, recording: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-        """Whether cars are inside the region in which images are taken and collisions tested."""
+        """Whether vehicles are inside the region where images are valid and collisions tested."""
         return (place.rear_x > LOOK_AHEAD_PX) & (place.front_x < self.goal_px(recording))
 
     def arrived(self, place: Place, recording: Int[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-        """Whether cars have left the region as they should."""
+        """Whether vehicles have left the region at its end."""
         return place.rear_x > self.goal_px(recording)
 
     def off_road(
@@ -127,19 +127,19 @@ class Screens:
 def _screen(recording: Recording) -> tuple[float, float, bool]:
     if np.median(np.cos(recording.heading_rad)) < 0.9:
         raise InputError(
-            f"recording '{recording.name}': its traffic does not drive along x, which the rules "
-            "of PPUU take for granted; use --protocol exact"
+            f"recording '{recording.name}': its traffic does not drive along x, as the rules of "
+            "PPUU require; use --protocol exact"
         )
     provenance = recording.provenance
     if provenance.get("site") == "i80" and provenance.get("axes") == AXES:
         return _I80_ORIGIN_PX, _I80_WIDTH_PX, True
-    reach = 0.5 * np.cos(recording.heading_rad) * recording.length_m[recording.row_vehicle]
-    front = recording.x_m + reach
+    half_length = 0.5 * np.cos(recording.heading_rad) * recording.length_m[recording.row_vehicle]
+    front = recording.x_m + half_length
     origin, extent = PX_PER_M * front.min(), PX_PER_M * (front.max() - front.min())
-    needed = (1.0 + _BEYOND) * LOOK_AHEAD_PX
-    if extent <= needed:
+    least = (1.0 + _MARGIN) * LOOK_AHEAD_PX
+    if extent <= least:
         raise InputError(
             f"recording '{recording.name}': {extent / PX_PER_M:.0f} m of road, but the rules of "
-            f"PPUU leave out {needed / PX_PER_M:.0f} m of it; use --protocol exact"
+            f"PPUU need more than {least / PX_PER_M:.0f} m; use --protocol exact"
         )
     return float(origin), float(min(extent, _I80_WIDTH_PX)), False

@@ -14,8 +14,9 @@ import torch
 
 from envs.core.termination import Outcome
 from eval import replay
-from eval.closed_loop import Track, simulator_for
-from eval.driving.frames import chosen_scenarios, record
+from eval.driving.episode_recorder import record_episodes
+from eval.driving.scenario_set import ScenarioSet
+from eval.reports.replay_page import _record, pack, write_replay
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies import NoAction, RecordedHuman
@@ -40,8 +41,8 @@ def file(tmp_path):
 
 
 @pytest.fixture
-def track(file):
-    return Track.load([file], "all")
+def scenario_set(file):
+    return ScenarioSet.load([file], "all")
 
 
 def unpacked(packed):
@@ -73,21 +74,21 @@ def test_packed_columns_come_back_to_their_resolution():
         "empty": (np.zeros(0), 1.0),
         "flags": (np.array([True, False, True]), 1.0),
     }
-    back = unpacked(json.loads(json.dumps(replay.pack(columns))))
+    back = unpacked(json.loads(json.dumps(pack(columns))))
     assert list(back) == list(columns)
     for name, (values, resolution) in columns.items():
         expected = np.where(np.isfinite(values), values, np.nan)
         np.testing.assert_allclose(back[name], expected, atol=0.51 * resolution)
 
 
-def test_the_record_is_what_the_simulator_counts(track):
-    scenarios = chosen_scenarios(track, 20)
+def test_the_record_is_what_the_simulator_counts(scenario_set):
+    scenarios = scenario_set.choose(20)
     assert scenarios == [0, 1, 2]
-    drives = record(NoAction(), "no-action", track, scenarios)
+    drives = record_episodes(NoAction(), "no-action", scenario_set, scenarios)
     assert [one.scenario for one in drives] == scenarios
-    simulator = simulator_for(NoAction(), track)
+    simulator = scenario_set.simulator(NoAction())
     for one in drives:
-        simulator.reset(track.scenarios[[one.scenario]])
+        simulator.reset(scenario_set.scenarios[[one.scenario]])
         states, clearances, distances = [], [], []
         while True:
             states.append(simulator.state[0].numpy().copy())
@@ -106,21 +107,21 @@ def test_the_record_is_what_the_simulator_counts(track):
     assert [one.failed for one in drives] == [True, False, False]
 
 
-def test_others_are_where_they_were_recorded_and_only_nearby(track):
-    (one,) = record(RecordedHuman(), "human", track, [0])
-    start = int(track.scenarios.start_frame[0])
+def test_others_are_where_they_were_recorded_and_only_nearby(scenario_set):
+    (one,) = record_episodes(RecordedHuman(), "human", scenario_set, [0])
+    start = int(scenario_set.scenarios.start_frame[0])
     assert set(one.others.vehicle.tolist()) == {1, 2}
     for vehicle in (1, 2):
         mine = one.others.vehicle == vehicle
         frames = torch.as_tensor(one.others.frame[mine] + start)
-        expected = track.scene.state(torch.full_like(frames, vehicle), frames)
+        expected = scenario_set.scene.state(torch.full_like(frames, vehicle), frames)
         np.testing.assert_allclose(one.others.box[mine, :3], expected[:, :3], atol=1e-5)
     offset = one.others.box[:, :2] - one.state[one.others.frame, :2]
     assert np.hypot(*offset.T).max() <= 120.0
 
 
-def test_costs_are_read_off_the_true_scene(track):
-    hit = record(NoAction(), "no-action", track, [0])[0]
+def test_costs_are_read_off_the_true_scene(scenario_set):
+    hit = record_episodes(NoAction(), "no-action", scenario_set, [0])[0]
     assert Outcome[hit.outcome.upper()] == Outcome.COLLISION
     assert hit.hit_vehicle == 1
     contact, proximity = hit.signals["cost/contact"], hit.signals["cost/proximity"]
@@ -153,10 +154,10 @@ class Straight(NoAction):
         return self.path_m
 
 
-def test_planned_paths_reach_the_page(track, tmp_path):
-    drives = record(Straight(), "straight", track, [2])
+def test_planned_paths_reach_the_page(scenario_set, tmp_path):
+    drives = record_episodes(Straight(), "straight", scenario_set, [2])
     assert len(drives[0].plans) == len(drives[0].state) - 1
-    replay.write_replay(tmp_path / "r.html", track, [drives])
+    write_replay(tmp_path / "r.html", scenario_set, [drives])
     columns = unpacked(page_data(tmp_path / "r.html")["episodes"][0]["drives"][0]["packed"])
     assert set(columns["planCount"]) == {2}
     np.testing.assert_allclose(columns["planX"][::2], drives[0].state[:-1, 0], atol=0.006)
@@ -187,9 +188,11 @@ def test_one_file_with_the_failed_first(file, tmp_path, capsys):
     assert [episode["vehicle"] for episode in page_data(out)["episodes"]] == [100]
 
 
-def test_names_cannot_break_out_of_the_page(track, tmp_path):
+def test_names_cannot_break_out_of_the_page(scenario_set, tmp_path):
     name = '</script><img src=x onerror="a&b">'
-    replay.write_replay(tmp_path / "r.html", track, [record(NoAction(), name, track, [0])])
+    write_replay(
+        tmp_path / "r.html", scenario_set, [record_episodes(NoAction(), name, scenario_set, [0])]
+    )
     text = (tmp_path / "r.html").read_text()
     assert "<img" not in text
     assert html.escape(name) in text
@@ -276,7 +279,7 @@ Element.prototype.setPointerCapture = () => {};
   press("f");
   press("End");
   await drawn();
-  found.verdict = document.querySelector(".tag").textContent;
+  found.outcome = document.querySelector(".tag").textContent;
   pictures.push(pixels());
   press("l");
   await drawn();
@@ -334,16 +337,16 @@ def test_the_page_works_in_a_browser(file, tmp_path, browser):
     assert found["dragged"] < 0
     assert found["pinched"] == pytest.approx(2.0)
     assert found["follow"] is False
-    assert "collision: ran into 101 after" in found["verdict"]
+    assert "collision: ran into 101 after" in found["outcome"]
     assert found["second"] == [1, 0, "Vehicle 101"]
     assert found["pictures"] == 5
     assert any("proximity" in key for key in found["charts"])
     assert any("recorded human" in key for key in found["charts"])
 
 
-def test_what_a_planner_considers_comes_with_each_frame(track):
+def test_what_a_planner_considers_comes_with_each_frame(scenario_set):
     policy = policy_by_name("planner:constant-velocity,iterations=2,steps=4,replan_every=2")
-    drives = record(policy, "planner", track, [0, 1])
+    drives = record_episodes(policy, "planner", scenario_set, [0, 1])
     for drive in drives:
         assert len(drive.snapshots) == len(drive.plans) == len(drive.state) - 1
         # Between two plans the snapshot stays.
@@ -361,13 +364,13 @@ def test_what_a_planner_considers_comes_with_each_frame(track):
             + 1.2 * np.array([12.0, 4.0, 10.0])[drive.others.vehicle[drive.others.frame == 0]]
         )
         np.testing.assert_allclose(sorted(last[:, 0]), sorted(later), atol=0.3)
-    columns = unpacked(replay._drive(drives[0], np.arange(100, 103))["packed"])
+    columns = unpacked(_record(drives[0], np.arange(100, 103))["packed"])
     counts = columns["pathCount"].astype(int)
     assert len(counts) == len(drives[0].snapshots)
     expected = np.concatenate([one.candidates_m for one in drives[0].snapshots])
     np.testing.assert_allclose(columns["pathX"], expected[..., 0].ravel(), atol=0.006)
     assert columns["pathPoints"][0] == expected.shape[1]
-    assert columns["foreseenCount"].sum() == len(columns["foreseenX"]) > 0
+    assert columns["predictedCount"].sum() == len(columns["predictedX"]) > 0
 
 
 def test_predicted_images_are_shown_as_runs_of_pixels():

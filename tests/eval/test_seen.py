@@ -1,4 +1,4 @@
-"""Evaluation keeps to the split manifest, and says what a trained model has seen already."""
+"""Evaluation follows the split manifest and warns of frames that a model was trained on."""
 
 import json
 
@@ -19,7 +19,7 @@ from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A recording, its manifest by vehicle, and a policy and a model that learnt from the start."""
+    """A recording, its manifest by vehicle, and a policy and a model trained on its start."""
     folder = tmp_path_factory.mktemp("seen")
     recording = dense_recording(per_lane=4, frames=700)
     recording.save(folder / "dense.h5")
@@ -41,7 +41,7 @@ def test_closed_loop_warns_of_what_a_policy_has_seen(files, tmp_path, capsys, sp
     eval.closed_loop.main(drivers, (files / "dense.h5",), out, split=split, limit=1)
     config = json.loads(out.read_text())["config"]
     assert config["seen_in_training"] == {"idm": [], "policy": seen}
-    warned = "warning: policy has learnt from frames of dense" in capsys.readouterr().err
+    warned = "warning: policy was trained on frames of dense" in capsys.readouterr().err
     assert warned == bool(seen)
 
 

@@ -9,6 +9,8 @@ import torch
 
 from envs.gym.dense_traffic import DenseTrafficEnv
 from eval import to_minari
+from eval.driving import minari_dataset
+from ppuu.loading.policy_names import policy_by_name
 from ppuu.objectives.imitation import imitation_loss
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
@@ -84,9 +86,9 @@ def test_more_episodes_than_slots(tmp_path):
     recording = dense_recording(per_lane=3, frames=60)
     recording.save(path)
     settings = {"recording": str(path), "minimum_frames": 20}
-    policy = to_minari.policy_by_name("human")
-    to_minari.write_dataset("few-v0", settings, policy, "human", slots=2)
-    to_minari.write_dataset("many-v0", settings, policy, "human", slots=9)
+    policy = policy_by_name("human")
+    minari_dataset.write_dataset("few-v0", settings, policy, "human", slots=2)
+    minari_dataset.write_dataset("many-v0", settings, policy, "human", slots=9)
     few, many = minari.load_dataset("few-v0"), minari.load_dataset("many-v0")
     assert few.total_episodes == many.total_episodes == recording.vehicles
     by_scenario = {int(m["options"]["scenario"]): m["id"] for m in metadata_of(few)}
@@ -140,7 +142,7 @@ def test_a_policy_learns_from_demonstrations(file):
 
 
 def test_a_dataset_appears_whole_or_not_at_all(file, folder, monkeypatch):
-    buffer, count = to_minari._buffer, 0
+    buffer, count = minari_dataset._buffer, 0
 
     def fails_at_the_second(episode):
         nonlocal count
@@ -149,12 +151,12 @@ def test_a_dataset_appears_whole_or_not_at_all(file, folder, monkeypatch):
             raise KeyboardInterrupt
         return buffer(episode)
 
-    monkeypatch.setattr(to_minari, "_buffer", fails_at_the_second)
+    monkeypatch.setattr(minari_dataset, "_buffer", fails_at_the_second)
     with pytest.raises(SystemExit):
         export(file)
     assert count == 2
     assert not [path for path in folder.rglob("*") if path.suffix == ".hdf5"]
-    monkeypatch.setattr(to_minari, "_buffer", buffer)
+    monkeypatch.setattr(minari_dataset, "_buffer", buffer)
     export(file)
     assert minari.load_dataset("road/human-v0").total_episodes == 2
 
@@ -174,7 +176,7 @@ def test_mistakes_are_one_line(file, tmp_path, capsys):
     with pytest.raises(SystemExit):
         export(file)
     error = capsys.readouterr().err
-    assert "is there already" in error and error.count("\n") == 1
+    assert "exists already" in error and error.count("\n") == 1
     other = tmp_path / "longer.h5"
     straight_recording(CARS, frames=900, road_m=30000.0, name="longer").save(other)
     straight_recording(CARS, frames=700, road_m=30000.0).save(file)

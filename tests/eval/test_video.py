@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from envs.gym.render import RenderConfig
+from envs.gym.render import RenderConfig, Renderer
 from eval import video
-from eval.closed_loop import Track
+from eval.driving.picture_observer import PAUSE_FRAMES, film_episode
+from eval.driving.scenario_set import ScenarioSet
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.policies import NoAction
 from ppuu.runtime.command import run
@@ -22,6 +23,14 @@ def file(tmp_path):
     return path
 
 
+def pictures_of(policy, file, number, config=None, costs=False):
+    """Every picture of one episode."""
+    scenario_set, pictures = ScenarioSet.load([file], "all"), []
+    renderer = Renderer(scenario_set.recordings, config)
+    film_episode(policy, "no-action", scenario_set, number, renderer, pictures.append, costs)
+    return pictures
+
+
 def test_a_film_of_two_episodes(file, tmp_path, capsys):
     out = tmp_path / "films" / "out.mp4"
     run(
@@ -30,10 +39,11 @@ def test_a_film_of_two_episodes(file, tmp_path, capsys):
     )
     assert "2 episodes" in capsys.readouterr().out
     film = cv2.VideoCapture(str(out))
-    track = Track.load([file], "all")
-    pictures = [list(video.frames(NoAction(), "no-action", track, k)) for k in (0, 1)]
-    # Each episode's last picture stands for ten more frames.
-    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == sum(len(p) + 10 for p in pictures)
+    pictures = [pictures_of(NoAction(), file, k) for k in (0, 1)]
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) == sum(map(len, pictures))
+    for one in pictures:
+        same = [np.array_equal(picture, one[-1]) for picture in one]
+        assert same == [False] * (len(one) - 1 - PAUSE_FRAMES) + [True] * (1 + PAUSE_FRAMES)
     _, first = film.read()
     assert np.abs(first[..., ::-1].astype(int) - pictures[0][0]).mean() < 6
     assert [p.name for p in out.parent.iterdir()] == ["out.mp4"]
@@ -42,7 +52,7 @@ def test_a_film_of_two_episodes(file, tmp_path, capsys):
 def test_a_gif_shows_costs_and_numbers(file, tmp_path):
     if not hasattr(cv2, "IMWRITE_GIF_QUALITY"):
         pytest.skip("this OpenCV writes no GIF")
-    out, track = tmp_path / "out.gif", Track.load([file], "all")
+    out = tmp_path / "out.gif"
     config = RenderConfig(width_m=60.0, height_m=16.0, pixels_per_metre=4.0, ids=True)
     options = ["--render.width-m", "60", "--render.height-m", "16", "--render.ids", "--costs"]
     run(
@@ -50,14 +60,14 @@ def test_a_gif_shows_costs_and_numbers(file, tmp_path):
         ["--policy", "no-action", "--recordings", str(file), "--out", str(out), "--split", "all",
          "--scenario", "0", "--render.pixels-per-metre", "4", *options],
     )  # fmt: skip
-    pictures = list(video.frames(NoAction(), "no-action", track, 0, config, costs=True))
+    pictures = pictures_of(NoAction(), file, 0, config, costs=True)
     found, film = cv2.imreadanimation(str(out))
-    assert found and len(film.frames) == len(pictures) + 10
+    assert found and len(film.frames) == len(pictures)
     assert film.durations[0] == 100
     # The palette is coarse: 7 shades of red and green, 4 of blue.
     shades = film.frames[0][..., 2::-1].astype(int) - pictures[0]
     assert np.abs(shades).max() < 90
-    plain = next(video.frames(NoAction(), "no-action", track, 0, RenderConfig(60.0, 16.0, 4.0)))
+    plain = pictures_of(NoAction(), file, 0, RenderConfig(60.0, 16.0, 4.0))[0]
     assert (pictures[0] != plain)[:64, :190].any(-1).mean() > 0.9
 
 
@@ -74,9 +84,8 @@ class Straight(NoAction):
 
 
 def test_a_planned_path_is_drawn_ahead(file):
-    track = Track.load([file], "all")
     plain, planned = (
-        next(video.frames(policy, "a", track, 1)).astype(int) for policy in (NoAction(), Straight())
+        pictures_of(policy, file, 1)[0].astype(int) for policy in (NoAction(), Straight())
     )
     changed = (plain != planned).any(-1)
     columns = np.flatnonzero(changed.any(0))
@@ -96,10 +105,9 @@ def test_wrong_arguments_are_named(file, tmp_path):
 
 def test_what_a_planner_considers_is_drawn(file):
     """Candidate paths ahead of the ego, and outlines of where others are expected."""
-    track = Track.load([file], "all")
     name = "planner:constant-velocity,iterations=2,steps=4"
-    plain = next(video.frames(NoAction(), "a", track, 0)).astype(int)
-    planned = next(video.frames(policy_by_name(name), "a", track, 0)).astype(int)
+    plain = pictures_of(NoAction(), file, 0)[0].astype(int)
+    planned = pictures_of(policy_by_name(name), file, 0)[0].astype(int)
     changed = (plain != planned).any(-1)[: plain.shape[0] - 28]
     rows, columns = np.nonzero(changed)
     # Ahead of the ego at 35 % of 960 columns, up to 4 x 0.3 s at 10 m/s; the other stands ahead.

@@ -1,4 +1,4 @@
-"""Drivers by name: labels, planners and what they have learnt from."""
+"""Drivers by name: labels, planners and their training configurations."""
 
 import pytest
 

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from envs.traffic.base import Neighbours
-from eval.closed_loop import Track, episodes_of, log_of, summary
+from eval.driving.episode_row import episode_rows
+from eval.driving.evaluation import drive
+from eval.driving.scenario_set import ScenarioSet
+from eval.driving.summary import summary
 from eval.metrics.comfort import BOUNDS, Motion, comfort
 from eval.metrics.derivatives import derivative, window_frames
 from eval.metrics.drives import Drives
@@ -138,7 +141,7 @@ def test_time_to_collision_counts_from_the_first_action_on():
     np.testing.assert_allclose(found["smallest_clearance_m"], [2.0, np.inf])
 
 
-def test_headway_of_who_moves_behind_somebody():
+def test_headway_behind_a_leader():
     log = drives(
         moving(10.0, frames=5), moving(0.5, frames=3),
         gap_m=[[1.0, 20.0, np.inf, 8.0, 12.0], [3.0] * 3],
@@ -226,7 +229,7 @@ def test_post_encroachment_of_a_collision_is_none_and_episodes_do_not_mix():
     assert one.smallest_s[0] == 0.0
     one.begin(slot, box(0.0, 20.0), at((0.0, 60.0, 0.0)))
     one.add(box(0.0, 0.0), at((0.0, 80.0, 0.0)))
-    assert one.smallest_s[0] == np.inf  # somebody was at (0, 20), but in the episode before
+    assert one.smallest_s[0] == np.inf  # a vehicle was at (0, 20), but in the episode before
 
 
 def test_the_leader_is_in_the_ego_s_lane_ahead():
@@ -253,17 +256,17 @@ def test_pieces_of_a_lane_are_one_lane():
 
 
 @pytest.fixture(scope="module")
-def track(tmp_path_factory):
+def scenario_set(tmp_path_factory):
     """One car 20 m behind another, both at 10 m/s, and one alone that changes lanes."""
     cars = [Car(0.0), Car(24.5), Car(0.0, lane=1, to_lane=2, change_frame=40)]
-    path = tmp_path_factory.mktemp("track") / "three.h5"
+    path = tmp_path_factory.mktemp("recordings") / "three.h5"
     straight_recording(cars, frames=100).save(path)
-    return Track.load([path], "all")
+    return ScenarioSet.load([path], "all")
 
 
-def test_the_whole_log_of_a_drive(track):
-    log = log_of(RecordedHuman(), "human", track, slots=2)
-    follower, leader, changing = episodes_of(log, "human", "replay", track)
+def test_the_whole_log_of_a_drive(scenario_set):
+    log = drive(RecordedHuman(), "human", scenario_set, slots=2)
+    follower, leader, changing = episode_rows(log, "human", "replay", scenario_set)
     assert follower.median_headway_s == pytest.approx(2.0, abs=1e-3)
     assert follower.post_encroachment_s == pytest.approx(2.0, abs=DT_S + 1e-9)
     assert follower.smallest_ttc_s == math.inf
@@ -287,9 +290,9 @@ class Brake(NoAction):
         return torch.tensor([[-6.0, 0.0]]).expand(len(observation.ego), -1)
 
 
-def test_whom_the_blind_run_into_is_forgiven(track):
-    log = log_of(Brake(), "brake", track)
-    episodes = episodes_of(log, "brake", "replay", track)
+def test_being_struck_from_behind_is_no_fault(scenario_set):
+    log = drive(Brake(), "brake", scenario_set)
+    episodes = episode_rows(log, "brake", "replay", scenario_set)
     struck = episodes[1]
     assert (struck.outcome, struck.collision_kind, struck.at_fault) == ("collision", "rear", False)
     assert struck.post_encroachment_s == 0.0

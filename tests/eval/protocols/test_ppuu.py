@@ -11,24 +11,26 @@ from data.sources.ngsim_layouts import AXES
 from data.splits import FrameWindow, Part
 from envs.core.scenario import Scenarios
 from eval.closed_loop import main
-from eval.driving.scenario_set import Track
-from eval.protocols.ppuu import PpuuEpisode, drive_ppuu, summary_ppuu
+from eval.driving.scenario_set import ScenarioSet
+from eval.protocols.ppuu import drive_ppuu, summary_ppuu
+from eval.protocols.ppuu_episode import PpuuEpisode
+from eval.protocols.ppuu_scenarios import replayed_set
 from ppuu.policies import NoAction, RecordedHuman
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 SCALE = 24 / 3.7
-NOBODY = Scenarios(*[torch.zeros(0).numpy()] * 9, digest="")
+NO_SCENARIOS = Scenarios(*[torch.zeros(0).numpy()] * 9, digest="")
 
 
-def track_of(cars, frames=300, first=0, last=None, egos=None):
+def scenario_set_of(cars, frames=300, first=0, last=None, egos=None):
     """Lanes of 4 m, the leftmost from the survey's left edge on."""
     recording = straight_recording(cars, frames)
     provenance = {"site": "i80", "axes": AXES}
     recording = dataclasses.replace(recording, y_m=recording.y_m - 12.0, provenance=provenance)
     part = Part(FrameWindow(first, frames if last is None else last), egos)
-    return Track([recording], [part], Scene.build([recording]), NOBODY)
+    return ScenarioSet([recording], [part], Scene.build([recording]), NO_SCENARIOS)
 
 
 class Script(NoAction):
@@ -45,7 +47,8 @@ class Script(NoAction):
 
 
 def rows(policy, *arguments, **options):
-    episodes = drive_ppuu(policy, "x", track_of(*arguments, **options))
+    scenario_set = scenario_set_of(*arguments, **options)
+    episodes = drive_ppuu(policy, "x", *replayed_set(scenario_set))
     return {episode.vehicle_id: episode for episode in episodes}
 
 
@@ -72,7 +75,7 @@ def test_the_start_and_the_arrival():
         assert episode.mean_proximity == 0
 
 
-def test_who_takes_a_turn():
+def test_which_vehicles_are_egos():
     cars = [
         Car(150.0),  # inside from its first frame on
         Car(300.0),  # leaves within 20 frames: front from 302 to 324 m at once
@@ -80,8 +83,8 @@ def test_who_takes_a_turn():
         Car(60.0, lane=1, frames=60),  # gone before 20 valid images
         Car(-100.0, lane=2),  # enters at frame 211
     ]
-    everyone = rows(NoAction(), cars)
-    assert {key: episode.start_frame for key, episode in everyone.items()} == {
+    all_vehicles = rows(NoAction(), cars)
+    assert {key: episode.start_frame for key, episode in all_vehicles.items()} == {
         100: 20,
         101: 20,
         104: 231,
@@ -106,7 +109,7 @@ def test_no_step_limit():
     assert (episode.outcome, episode.steps) == ("timeout", 949 - 20)
 
 
-def test_running_into_somebody():
+def test_running_into_a_vehicle_ahead():
     """The gap of 40.5 m closes at 10 m/s; a few decimetres later the cores meet, then a metre."""
     cars = [Car(120.0), Car(165.0, speed_mps=0.0)]
     episode = rows(NoAction(), cars)[100]
@@ -138,7 +141,7 @@ def test_being_touched_from_behind(gap, ends, alt):
     assert (episode.steps < episode.alt_steps) == (ends == "collision")
 
 
-def test_a_narrow_ego_runs_into_somebody_unseen():
+def test_a_narrow_ego_collides_without_a_pixel_collision():
     """Its mask stays below the threshold; the later definition of success sees it all the same."""
     cars = [Car(120.0, width_m=0.8), Car(165.0, speed_mps=0.0)]
     episode = rows(NoAction(), cars)[100]
@@ -172,24 +175,24 @@ def test_leaving_the_road(side):
 def test_the_simulators_own_rules_do_not_interfere():
     """Egos that overlap by a little, or leave the drawn lanes, drive on."""
     cars = [Car(130.0), Car(130.0 + 4.3), Car(130.0, lane=1), Car(130.0, lane=2)]
-    recording = track_of(cars).recordings[0]
+    recording = scenario_set_of(cars).recordings[0]
     assert recording.road.drivable(recording.track(2)[:, :2]).sum() == 0
     assert all(episode.success for episode in rows(NoAction(), cars).values())
 
 
 def test_slots_do_not_matter():
     cars = [Car(70.0 + 24 * k, lane=k % 3, speed_mps=8.0 + 2 * (k % 4)) for k in range(9)]
-    track = track_of(cars)
-    together = drive_ppuu(NoAction(), "x", track)
-    assert drive_ppuu(NoAction(), "x", track, slots=2) == together
-    assert drive_ppuu(NoAction(), "x", track, limit=3) == together[::4]
+    replayed = replayed_set(scenario_set_of(cars))
+    together = drive_ppuu(NoAction(), "x", *replayed)
+    assert drive_ppuu(NoAction(), "x", *replayed, slots=2) == together
+    assert drive_ppuu(NoAction(), "x", *replayed, limit=3) == together[::4]
     assert len(together) == 9
     assert len({episode.outcome for episode in together}) > 1
 
 
-def test_nobody_to_drive():
-    with pytest.raises(InputError, match="no vehicle of straight is seen for 20 frames"):
-        drive_ppuu(NoAction(), "x", track_of([Car(400.0)]))
+def test_no_vehicle_to_drive():
+    with pytest.raises(InputError, match="no vehicle of straight is valid for 20 frames"):
+        replayed_set(scenario_set_of([Car(400.0)]))
 
 
 def episode(**changes):
@@ -211,17 +214,17 @@ def test_both_successes():
         episode(outcome="collision", alt_outcome="offroad"),
     ]
     row = summary_ppuu("x", episodes)
-    shares = {"success": 2, "success_alt": 2, "collision": 4, "collision_alt": 1} | {
+    counts = {"success": 2, "success_alt": 2, "collision": 4, "collision_alt": 1} | {
         "ahead_collision": 3, "offroad": 1, "timeout": 1,
     }  # fmt: skip
-    for name, count in shares.items():
+    for name, count in counts.items():
         assert (row[name].value, row[name].n) == (count / 8, 8)
     assert row["steps"].value == pytest.approx((7 * 100 + 40) / 8)
     assert row["distance_px"].value == 1300
 
 
 def test_the_command(tmp_path, capsys):
-    recording = track_of(
+    recording = scenario_set_of(
         [Car(120.0, speed_mps=15.0), Car(165.0, lane=1, speed_mps=0.0)]
     ).recordings[0]
     recording.save(tmp_path / "i80.h5")

@@ -105,7 +105,7 @@ def test_other_recordings_have_their_own_extent(recording):
     assert rear.tolist() == pytest.approx([55.75 * PX_PER_M, 48 * PX_PER_M - 470], abs=0.01)
 
 
-def test_other_roads_end_where_nobody_may_drive(recording):
+def test_other_roads_end_at_the_drivable_area(recording):
     screens, road_map = Screens.of([recording]), RoadMap.build([recording.road], RasterConfig())
     boxes = torch.tensor([[100.0, y, 0.0, 4.0, 2.0] for y in (-1.5, 0.5, 11.5, 13.5)])
     road = torch.zeros(4, dtype=torch.int64)
@@ -127,5 +127,5 @@ def test_recordings_that_do_not_fit(recording):
     with pytest.raises(InputError, match="does not drive along x"):
         Screens.of([turned])
     short = straight_recording([Car(0.0), Car(10.0, lane=1)], frames=50)
-    with pytest.raises(InputError, match="59 m of road, but the rules of PPUU leave out 99 m"):
+    with pytest.raises(InputError, match="59 m of road, but the rules of PPUU need more than 99 m"):
         Screens.of([short])
