@@ -62,14 +62,12 @@ class LaneOrder:
         """
         wanted = env * _ENV_KEY_M + lane * _LANE_KEY_M + station_m.double()
         entry = torch.searchsorted(self.key.flatten(), wanted, right=True)
-        return self._occupant(entry, env, lane), self._occupant(entry - 1, env, lane)
-
-    def _occupant(self, entry: Tensor, env: Tensor, lane: Tensor) -> Int[Tensor, " n"]:
-        entries = self.key.shape[1]
-        clipped = entry.clamp(0, self.key.numel() - 1)
-        same = (clipped == entry) & (clipped // entries == env)
-        same = same & (self.lane.flatten()[clipped] == lane) & (lane >= 0)
-        return torch.where(same, self.vehicle.flatten()[clipped], NO_VEHICLE)
+        entries = torch.stack([entry, entry - 1])
+        clipped = entries.clamp(0, self.key.numel() - 1)
+        same = (clipped == entries) & (clipped // self.key.shape[1] == env)
+        same &= (self.lane.flatten()[clipped] == lane) & (lane >= 0)
+        ahead, behind = torch.where(same, self.vehicle.flatten()[clipped], NO_VEHICLE)
+        return ahead, behind
 
 
 def consecutive_rows(

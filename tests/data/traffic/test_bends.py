@@ -72,7 +72,7 @@ def test_who_drives_inside_has_less_to_go():
     np.testing.assert_allclose(np.hypot(x, y - radius), radius - 20.0, atol=0.02)
 
 
-def test_everybody_stays_in_his_lane_and_apart(straight):
+def test_vehicles_stay_in_their_lanes_and_apart(straight):
     found = bent(straight, bend(600.0))
     lane = straight.road.lane_index(np.stack([straight.x_m, straight.y_m], 1))
     after = found.road.lane_index(np.stack([found.x_m, found.y_m], 1))

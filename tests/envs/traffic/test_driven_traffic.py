@@ -300,7 +300,7 @@ def test_the_gap_that_idm_keeps():
 
 
 def test_a_lane_that_ends_is_left_in_time():
-    """Vehicles on the ramp merge; who finds no gap waits before its end."""
+    """Vehicles on the ramp merge; one that finds no gap waits before its end."""
     main = Road.straight(600.0, 2, LANE_WIDTH_M, start_m=-100.0)
     stations = np.array([-100.0, 200.0, 240.0])
     edges = [
