@@ -39,11 +39,11 @@ class Tryout(TrueWorld):
     def others_along(
         self, path: Float[Tensor, "copies frames 4"], vehicle: Int[Tensor, "copies slots"]
     ) -> Float[Tensor, "copies slots frames 4"]:
-        """Where some of the others would be, frame by frame; who has left drives on as it last was.
+        """Where some of the others would be, frame by frame; vehicles that left keep their motion.
 
         Args:
             path: the egos' states at the coming frames; an episode's copies are rows in a row.
-            vehicle: the scene's numbers of who is asked for; -1 is nobody.
+            vehicle: the scene's numbers of the vehicles asked for; -1 is none.
 
         Raises:
             InputError: the others cannot be copied (SUMO).
@@ -58,7 +58,7 @@ class Tryout(TrueWorld):
         ego, frame, size = simulator.vehicle[envs], simulator.frame[envs], simulator.size_m[envs]
         scene = simulator.scene
         last = scene.frame_offset[scene.vehicle_recording[ego] + 1] - 1
-        state, told = simulator.state[envs].detach(), []
+        state, predicted = simulator.state[envs].detach(), []
         known = path.new_zeros(*vehicle.shape, 4)
         for number in range(path.shape[1]):
             over = (frame >= last) & (not traffic.reacts)  # a recording has no more to show
@@ -73,6 +73,6 @@ class Tryout(TrueWorld):
             now = states.gather(1, slot[..., None].expand(-1, -1, 4))
             gone = step(known, torch.zeros_like(known[..., :2]), scene.dt_s)
             known = torch.where(there[..., None], now, gone)
-            told.append(known)
+            predicted.append(known)
             state = path[:, number].detach()
-        return torch.stack(told, dim=2)
+        return torch.stack(predicted, dim=2)
