@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from .kernel import kernel
-from .trapezoid_cpu import interval
+from .trapezoid_cpu import integral
 
 ALONG, ACROSS = 2, 13
 """Cells that a mask is cut into."""
@@ -47,14 +47,17 @@ def road_masses(ego, sizes, road, out, slopes, channels, nodes, per_metre, offse
                 wide, long = f32(2.0) * (w + fs) / f32(ACROSS), (h + h + fa + fb) / f32(ALONG)
                 for j in range(ACROSS):
                     across[j] = (f32(j) + half) * wide - w - fs
-                    weight[j] = interval(
-                        across[j] + half * wide, across[j] - half * wide, w, fs, fs, rs, rs
+                    weight[j] = integral(across[j] + half * wide, w, fs, fs, rs, rs) - integral(
+                        across[j] - half * wide, w, fs, fs, rs, rs
                     )
                 shift = np.uint32(8 * channels[m])
                 total, by_x, by_y, by_heading = zero, zero, zero, zero
                 for i in range(ALONG):
                     along = (f32(i) + half) * long - h - fb
-                    part = interval(along + half * long, along - half * long, h, fa, fb, ra, rb)
+                    # Not ``interval``: with it, rounding would differ.
+                    part = integral(along + half * long, h, fa, fb, ra, rb) - integral(
+                        along - half * long, h, fa, fb, ra, rb
+                    )
                     for j in range(ACROSS):
                         read_sloped(
                             x, y, cos, sin, along, across[j], nodes, per_metre, offset[k], low[k],
