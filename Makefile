@@ -1,4 +1,4 @@
-# Everything a stranger needs:  make demo,  make test.
+# Everything that is needed after cloning:  make demo,  make test.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,11 +11,16 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-extras lint format clean
 
 IN_VENV := $(VENV)/bin/python
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
+EXTRAS := $(VENV)/extras.stamp
+# Tests that are skipped without an extra, or without a browser.
+EXTRAS_TESTS := tests/data/sumo tests/envs/traffic/test_sumo_traffic.py tests/eval/test_replay.py \
+	tests/eval/test_to_minari.py tests/ppuu/policies/test_stable_worldmodel_adapter.py \
+	tests/train/test_sb3.py
 
 # pip, with a line for each large download instead of silence or a page of names.
 INSTALL = $(IN_VENV) -m pip install --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
@@ -24,10 +29,13 @@ PROGRESS = awk '/^ *Downloading .*(MB|GB)/ { sub(/-.*/, "", $$2); print "  downl
 # A missing system library ends here, in one line, and not in a traceback of the program.
 CHECK = @$(IN_VENV) -c 'from ppuu.runtime import command, packages; command.run(packages.import_opencv, [])'
 
+PYTEST = OMP_NUM_THREADS=1 $(IN_VENV) -m pytest --typecheck -n auto --dist worksteal
+
 help:
 	@echo "make demo    install into $(VENV)/ and run the whole path on generated traffic"
 	@echo "             (report: runs/demo/report.html)"
 	@echo "make test    install the development tools, too, and run the tests"
+	@echo "make test-extras   install the extras, too, and run the tests that need them"
 	@echo "make lint    ruff and pyright"
 	@echo "make format  let ruff mend what it can"
 	@echo "make clean   remove $(VENV)/ and caches; runs/ stays"
@@ -38,7 +46,11 @@ demo: $(RUNTIME)
 
 test: $(DEV)
 	$(CHECK)
-	OMP_NUM_THREADS=1 $(IN_VENV) -m pytest --typecheck -n auto --dist worksteal $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-extras: $(EXTRAS)
+	$(CHECK)
+	$(PYTEST) $(PYTEST_ARGS) $(EXTRAS_TESTS)
 
 lint: $(DEV)
 	@status=0; \
@@ -69,4 +81,9 @@ $(RUNTIME): pyproject.toml constraints.txt
 $(DEV): $(RUNTIME)
 	@echo "installing the development tools into $(VENV)/"
 	@$(INSTALL) -e '.[dev]' | $(PROGRESS)
+	@touch $@
+
+$(EXTRAS): $(DEV)
+	@echo "installing the extras into $(VENV)/"
+	@$(INSTALL) -e '.[sumo,minari,baselines,solvers]' | $(PROGRESS)
 	@touch $@

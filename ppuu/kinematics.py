@@ -25,12 +25,12 @@ from .runtime.errors import InputError
 _STILL_M = 1e-6
 """A displacement shorter than this carries no heading."""
 _CREEPING_M = 0.1
-"""Over a shorter way a turn says nothing about curvature."""
+"""Over a shorter distance a turn says nothing about curvature."""
 
 
 @dataclass(frozen=True)
 class ActionBounds:
-    """Largest actions a driver can ask for; PPUU clipped I-80 at 6.17 m/s² and 0.065 1/m.
+    """Largest actions a driver can take; PPUU clipped I-80 at 6.17 m/s² and 0.065 1/m.
 
     Attributes:
         acceleration_mps2: either way (braking is negative).
@@ -104,7 +104,7 @@ def rollout(
     """States after each action: ``states[t]`` follows ``actions[t]``.
 
     Repeated ``step``, values and gradients alike; planners, policies and the data all move the ego
-    by it.  In main memory it is one compiled scan (``kinematics_cpu``).
+    by it.  On a CPU it is one compiled scan (``kinematics_cpu``).
 
     Args:
         state: where it begins.
@@ -161,7 +161,7 @@ def action_between(
 ) -> Float[Tensor, "*batch 2"]:
     """The action that leads from a state to the next, by the change of speed and of heading.
 
-    The inverse of ``step``; positions are not looked at, and curvature fades below walking pace.
+    The inverse of ``step``; positions are not used, and curvature fades below walking pace.
     """
     acceleration = (after[..., 3] - before[..., 3]) / dt_s
     distance = (0.5 * (before[..., 3] + after[..., 3]) * dt_s).clamp(min=_CREEPING_M)

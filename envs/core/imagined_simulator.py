@@ -46,7 +46,7 @@ class ImaginedSimulator(Simulator):
       (``TOUCH``); pixels fainter than ``HAZE`` do not count.  Whom it hit, and where, an image
       does not tell: ``collision_kind``, ``clearance_m`` and their like keep what they were at the
       start.
-    - **Off the road**: the share of the box on the imagined off-road area exceeds ``OFFROAD``.
+    - **Off the road**: the fraction of the box on the imagined off-road area exceeds ``OFFROAD``.
     - **Arrival**: as in the simulator.
     - **Horizon**: after it, or as soon as the box leaves the imagined image, time is up.
 

@@ -15,7 +15,7 @@ from ppuu.recordings.neighbours import Neighbours
 from ppuu.runtime.errors import InputError
 
 _UNSEEN_FRAMES = 5
-"""Who is overlooked is overlooked for so many frames: half a second."""
+"""Frames for which a vehicle is overlooked: half a second."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class PerceptionConfig:
     """Faults of the sensors; the ego knows its own motion and the road without fault.
 
     Attributes:
-        noise_m: standard deviation of each vehicle's position, along x and y, anew at each frame.
-        dropout: probability that a vehicle is overlooked, drawn anew every half second.
+        noise_m: standard deviation of each vehicle's position, along x and y, drawn at each frame.
+        dropout: probability that a vehicle is overlooked, drawn every half second.
         latency_frames: the others are seen where they were so many frames ago.
     """
 

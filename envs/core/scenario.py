@@ -125,7 +125,7 @@ def list_scenarios(
     A vehicle starts ``context_frames`` after its first frame inside the window.  If any vehicle
     of the window drives ``distance_m`` in time, only those that do are listed: in a long
     recording the others leave early or enter late, and surviving a few seconds proves nothing.
-    Short windows, in which nobody gets that far, keep all.
+    Short windows, in which no vehicle gets that far, keep all.
 
     Args:
         recording: the traffic.

@@ -1,4 +1,4 @@
-"""The world that scores us: many episodes at once on recorded traffic, in torch."""
+"""The simulator: many episodes at once on recorded traffic, in torch."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SimulatorConfig:
 
 
 _SPARE_TRACKS = 8
-"""So many more vehicles are remembered than shown: who comes nearer has a past."""
+"""Number of vehicles remembered beyond those shown, so that one that comes nearer has a history."""
 
 
 class Simulator:
@@ -67,7 +67,7 @@ class Simulator:
         scene: the recordings.
         road_map: their roads, in the same order.
         config: observation and bounds.
-        traffic: how the others move; they replay the recording unless told otherwise.
+        traffic: how the others move; the recording, replayed, by default.
     """
 
     _per_env: ClassVar[tuple[str, ...]] = (
@@ -95,7 +95,7 @@ class Simulator:
 
     def _count(self, envs: int) -> None:
         self.envs = envs
-        self._everybody = torch.arange(envs, device=self.device)
+        self._all_envs = torch.arange(envs, device=self.device)
 
     @property
     def step_s(self) -> float:
@@ -140,7 +140,7 @@ class Simulator:
             )
             self._known = self._cursor.new_full((envs * self._ring, kept), -1)
             self._known_states = self._past.new_zeros(envs * self._ring, kept, 4)
-        self.replace(self._everybody, scenarios)
+        self.replace(self._all_envs, scenarios)
 
     def replace(self, envs: Sequence[int] | Tensor, scenarios: Scenarios) -> None:
         """Starts new episodes in the given slots, whether or not the old ones had ended."""
@@ -209,7 +209,7 @@ class Simulator:
         others: Neighbours,
         roads: Int[Tensor, " some"],
     ) -> None:
-        """Draws what the observation asks for into the rings, and keeps who is around."""
+        """Draws the observed images into the rings, and remembers the vehicles around the egos."""
         config = self.config.observation
         assert config is not None
         if config.images:
@@ -267,7 +267,7 @@ class Simulator:
 
     def clone(self) -> Simulator:
         """A copy of all episodes."""
-        return self.select(self._everybody)
+        return self.select(self._all_envs)
 
     @property
     def _ring_names(self) -> tuple[str, ...]:
@@ -292,7 +292,7 @@ class Simulator:
                 f"({self.envs}, 2): acceleration_mps2 and curvature_radpm"
             )
         moved = self.outcome == Outcome.RUNNING
-        envs = self._everybody if bool(moved.all()) else moved.nonzero()[:, 0]
+        envs = self._all_envs if bool(moved.all()) else moved.nonzero()[:, 0]
         actions = self._of(actions.detach(), envs)
         if not bool(actions.isfinite().all()):
             bad = int((~actions.isfinite().all(1)).nonzero()[0])
@@ -381,7 +381,7 @@ class Simulator:
         return places
 
     def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
-        """Takes down who touches the ego, and how near the others are."""
+        """Records which vehicle touches the ego, and how near the others are."""
         with torch.inference_mode():
             found = contact(self._boxes(envs), self.state[envs, 3], others)
         self.collision_kind[envs], self.at_fault[envs] = found.kind, found.at_fault
@@ -451,11 +451,11 @@ class Simulator:
         """The others as the egos perceive them, for drivers that may look behind the raster."""
         if self.perception is None:
             return self.neighbours()
-        return self.perception.seen(self._everybody, self.vehicle, self.frame)
+        return self.perception.seen(self._all_envs, self.vehicle, self.frame)
 
     def neighbours(self) -> Neighbours:
         """The others at the present frame, as they are."""
-        return self.traffic.neighbours(self._everybody, self.vehicle, self.frame)
+        return self.traffic.neighbours(self._all_envs, self.vehicle, self.frame)
 
     def present(self) -> Observation:
         """The egos' states alone, without an image: for drivers that look at none."""
@@ -498,6 +498,6 @@ class Simulator:
         config = self.config.observation
         if config is None:
             raise InputError("this simulator draws no images; give SimulatorConfig an observation")
-        first = self._everybody[:, None] * self._ring
+        first = self._all_envs[:, None] * self._ring
         place = (self._cursor[:, None] - config.lags(self.device)) % self._ring
         return config, (first + place).flatten()

@@ -1,4 +1,4 @@
-"""When an episode ends, and who is to blame."""
+"""When an episode ends, and whether the ego is at fault."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class CollisionKind(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Contact:
-    """The ego against everybody else, at one moment.
+    """The ego against all other vehicles, at one moment.
 
     Attributes:
         kind: ``(envs,)`` ``CollisionKind``.
         at_fault: ``(envs,)`` False without a collision and where the ego was struck from behind.
         vehicle: ``(envs,)`` scene's number of the vehicle hit, -1 for none.
         clearance_m: ``(envs,)`` distance to the nearest box, negative by the penetration; inf if
-            nobody is there.
+            there is no other vehicle.
         time_to_collision_s: ``(envs,)`` if all kept velocity and heading; inf if never.
     """
 
@@ -197,7 +197,7 @@ def outcomes(
 ) -> Int[Tensor, " envs"]:
     """``Outcome``; of several at once the first of collision, off the road, line, time.
 
-    Without a goal line the human's last pose is where the recorded road ends: beyond it nobody is
+    Without a goal line the human's last pose is where the recorded road ends: beyond it no ego is
     off the road.
     """
     outcome = torch.full_like(frame, int(Outcome.RUNNING))

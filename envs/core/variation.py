@@ -30,7 +30,7 @@ class Variation:
     """What differs.
 
     Attributes:
-        density: share of the other vehicles that are there, at most 1.
+        density: fraction of the other vehicles that are there, at most 1.
         aggressiveness: of others that are driven by IDM: time headway and gap in a queue are
             divided by it, accelerations and comfortable braking multiplied.
         lane_width: factor on the lanes' widths; vehicles keep their sizes and places in the lane.
@@ -94,7 +94,7 @@ class Variation:
         return recording if self.lane_width == 1.0 else widened(recording, self.lane_width)
 
     def scene(self, scene: Scene) -> Scene:
-        """The scene, with fewer vehicles; whoever is left out can still be an ego."""
+        """The scene, with fewer vehicles; a vehicle left out can still be an ego."""
         if self.density == 1.0:
             return scene
         draw = torch.rand(len(scene.size_m), generator=torch.Generator().manual_seed(0))

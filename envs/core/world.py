@@ -26,7 +26,7 @@ class World:
         recordings: in the order of the scene.
         scene: their tracks.
         road_map: their roads.
-        scenarios: who may take a turn as ego.
+        scenarios: the vehicles that can be the ego, and from when.
     """
 
     recordings: tuple[Recording, ...]

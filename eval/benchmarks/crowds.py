@@ -16,7 +16,7 @@ _APART_M = 200.0
 def crowd(recording: Recording, vehicles: int) -> Recording:
     """As many vehicles in the mean frame.
 
-    Vehicles are taken out at random; where there are too few, the road with all who are on it is
+    Vehicles are taken out at random; where there are too few, the road with all vehicles on it is
     copied beside itself.  Around an ego nothing gets denser than it was recorded.
     """
     present = recording.rows / recording.frames

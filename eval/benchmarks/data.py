@@ -45,7 +45,7 @@ class DataBenchmark:
         repeats: timed blocks; the table has their median and range.
         block_s: duration of each block.
         warm_up_s: untimed, before the first block.
-        updates: of a world model, to see what share of them finding and drawing data takes.
+        updates: of a world model, to see what fraction of them finding and drawing data takes.
         preset: of that world model.
         device: where clips are drawn: cpu, cuda, ...
         threads: of torch; 0 leaves the number to it.

@@ -18,6 +18,7 @@ from envs.core.world import World
 from ppuu.backends.dispatch import Paired, only_tensors
 from ppuu.backends.take import take, take_fractions
 from ppuu.kinematics import rollout
+from ppuu.perception.raster import draw_into
 from ppuu.perception.raster_image import CHANNELS, RasterConfig
 from ppuu.perception.road_map import LocalRoad, RoadMap, draw_road
 from ppuu.perception.vehicle_raster import draw_vehicles
@@ -150,6 +151,10 @@ def _simulator_cases(world: World, envs: int) -> Iterator[Case]:
     yield Case(
         draw_vehicles, f"{envs}",
         lambda: draw_vehicles(pose, others.boxes, others.present, raster),
+    )  # fmt: skip
+    yield Case(
+        draw_into, f"{envs}",
+        lambda: draw_into(images, every, pose, others, road, world.road_map, raster),
     )  # fmt: skip
     yield Case(RoadMap.read, f"{envs} x 9", lambda: world.road_map.read(x, y, road))
     yield Case(take, f"{2 * envs} images", lambda: take(images, rows))

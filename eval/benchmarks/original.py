@@ -1,7 +1,7 @@
 """PPUU's forward model run the original's way: what speed is held against.
 
 With the weights of ours, but as in the code published with Henaff et al. (2019): single precision,
-images stacked along channels in the usual layout, the whole stack encoded anew at every step and
+images stacked along channels in the usual layout, the whole stack encoded again at every step and
 for every future, the true frame encoded at every step, and z-dropout for a batch and step at once.
 Futures are a batch, as the original's replicas are.
 """
@@ -31,15 +31,15 @@ def imagine(
     images = observation.images.repeat_interleave(futures, 0)
     states = observation.ego.repeat_interleave(futures, 0)
     latents = latents.flatten(0, 1)
-    told = []
+    predicted = []
     for time in range(ego.shape[1]):
         then = ego[:, time].repeat_interleave(futures, 0)
         seen = encoded(model, images, states)
         image, state = advanced(model, seen, images, states, then, latents[:, time])
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
-        told.append(image)
-    return torch.stack(told, dim=1).unflatten(0, (-1, futures))
+        predicted.append(image)
+    return torch.stack(predicted, dim=1).unflatten(0, (-1, futures))
 
 
 def loss(
@@ -54,7 +54,7 @@ def loss(
     lanes, offroad = target.images.road.unbind(2)
     true = torch.stack([lanes, target.images.vehicles, offroad], dim=2)
     images, states = observation.images, observation.ego
-    told, moved = [], []
+    predicted, moved = [], []
     divergence = images.new_zeros(len(images))
     for time in range(target.ego.shape[1]):
         seen = encoded(model, images, states)
@@ -68,9 +68,9 @@ def loss(
         image, state = advanced(model, seen, images, states, target.ego[:, time], latent)
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
-        told.append(image)
+        predicted.append(image)
         moved.append(state)
-    off = torch.stack(told, dim=1) - true
+    off = torch.stack(predicted, dim=1) - true
     total = off[:, :, 1].square().mean() + off[:, :, [0, 2]].square().mean()
     total = total + config.ego_weight * ego_error(torch.stack(moved, dim=1), target.ego)
     return total + config.divergence_weight * divergence.mean()

@@ -2,7 +2,7 @@
 
 As in the code published with Henaff et al. (2019): the policy is unrolled through the model once,
 then every replica once more, one after the other, with the actions of that rollout; the stack of
-images is encoded anew at every step of each.
+images is encoded again at every step of each.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _driven(
 ]:
     """Images, ego states and actions, of a policy or of given actions."""
     images, states = observation.images, observation.ego
-    told, moved, done = [], [], []
+    predicted, moved, done = [], [], []
     for time in range(latents.shape[1]):
         if isinstance(driver, Tensor):
             action = driver[:, time]
@@ -79,7 +79,7 @@ def _driven(
         image, state = original.advanced(model, seen, images, states, then, latents[:, time])
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
-        told.append(image)
+        predicted.append(image)
         moved.append(state)
         done.append(action)
-    return torch.stack(told, dim=1), torch.stack(moved, dim=1), torch.stack(done, dim=1)
+    return torch.stack(predicted, dim=1), torch.stack(moved, dim=1), torch.stack(done, dim=1)

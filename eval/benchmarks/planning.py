@@ -52,8 +52,8 @@ class PlanningBenchmark:
         decisions: timed, after ``warm_up`` others.
         warm_up: untimed decisions.
         limit_s: after so many seconds no further decision of a row begins, and after a fifth of
-            them none that is not timed.  From fewer than 20 timed ones no 95th percentile is told.
-            Who alone decides slower than once in a second is not asked to in several environments.
+            them none that is not timed.  Fewer than 20 timed ones have no 95th percentile.
+            A planner that takes more than a second in one environment is not timed in several.
         threads: of torch; 0 leaves the number to it.
     """
 

@@ -58,7 +58,7 @@ class PoliciesBenchmark:
     """Seconds of an update of MPUR, in generated dense traffic: unroll, replicas, costs, backward.
 
     All look as far ahead; the default model does so in steps three times as long.  The original
-    unrolls policy and replicas one after the other and encodes 20 images anew at every step; here
+    unrolls policy and replicas one after the other and encodes 20 images again at every step; here
     the replicas are one batch, and the policy drives in the first of them.
 
     Attributes:

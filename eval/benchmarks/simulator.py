@@ -32,7 +32,7 @@ from .crowds import crowd
 class SimulatorBenchmark:
     """Steps per second of the batched simulator, in generated dense traffic.
 
-    A step moves the ego and everybody else, tests collisions and road, starts new episodes in
+    A step moves the ego and all other vehicles, tests collisions and road, starts new episodes in
     finished slots, draws one raster for each environment and hands out the observation.  Beside it
     HighwayEnv, where it is installed.
 

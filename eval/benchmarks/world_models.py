@@ -87,20 +87,20 @@ class WorldModelsBenchmark:
 
     All learn from and foresee the same stretch of time in generated dense traffic, in steps of
     their own: the default model's are three times as long as PPUU's, so both the time a step and
-    the time a second of the future are told.  Ratios are to PPUU's model run the original's way:
-    single precision, 20 stacked images encoded anew at each step.  FLOPs are those of matrix
+    the time a second of the future are given.  Ratios are to PPUU's model run the original's way:
+    single precision, 20 stacked images encoded again at each step.  FLOPs are those of matrix
     products and convolutions in single precision.  Runs given with --run are judged on
     --recordings, beside it.
 
     Attributes:
         members: rows to measure; all of them if none is named.
         batch: clips a training step (PPUU: 64).
-        histories, futures: of a rollout, told for all of them at once (PPUU's policies: 6, 10).
+        histories, futures: of a rollout, given for all of them at once (PPUU's policies: 6, 10).
         horizon_s: how far the future goes, in training and rollouts.
         repeats: timed rounds over all members; the table has the median and range.
         device: cpu, cuda, ...
         threads: of torch; 0 leaves the number to it.
-        runs: trained runs of members, as NAME=DIRECTORY, whose accuracy is told beside their speed.
+        runs: trained runs of members, as NAME=DIRECTORY, with their accuracy beside their speed.
         recordings: what they are judged on.
         split: test, or all for recordings that nothing was trained on.
         clips: how many clips, drawn at random.

@@ -1,1 +1,1 @@
-"""Compiled loops (numba), each beside the tensor operations that it stands for on a CPU."""
+"""Compiled kernels (numba), each paired with the tensor operations that it stands for on a CPU."""

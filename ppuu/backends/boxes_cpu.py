@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from .kernel import kernel
-from .trapezoid_cpu import height, integral, slopes
+from .trapezoid_cpu import height, interval, size_slopes
 
 PIECES = 4
 """Parts of a box along its length, each taken for a rectangle along the ego's axes."""
@@ -82,13 +82,9 @@ def moments(ego, sizes, owner, out, boxes):
                         for i in range(PIECES):
                             from_middle = (f32(i) - f32(0.5 * (PIECES - 1))) * length / f32(PIECES)
                             px, py = ahead + from_middle * turn_cos, left + from_middle * turn_sin
-                            total += (
-                                integral(px + half * along, h, fa, fb, ra, rb)
-                                - integral(px - half * along, h, fa, fb, ra, rb)
-                            ) * (
-                                integral(py + half * across, w, fs, fs, rs, rs)
-                                - integral(py - half * across, w, fs, fs, rs, rs)
-                            )
+                            total += interval(
+                                px + half * along, px - half * along, h, fa, fb, ra, rb
+                            ) * interval(py + half * across, py - half * across, w, fs, fs, rs, rs)
                         out[r, k, t, m, 0] += total
                         out[r, k, t, m, 1] += speed * total
 
@@ -188,12 +184,8 @@ def gradient(ego, sizes, owner, by_out, to_ego, to_sizes, boxes):
                             px, py = ahead + from_middle * turn_cos, left + from_middle * turn_sin
                             front, rear = px + half * along, px - half * along
                             port, starboard = py + half * across, py - half * across
-                            ia = integral(front, h, fa, fb, ra, rb) - integral(
-                                rear, h, fa, fb, ra, rb
-                            )
-                            ib = integral(port, w, fs, fs, rs, rs) - integral(
-                                starboard, w, fs, fs, rs, rs
-                            )
+                            ia = interval(front, rear, h, fa, fb, ra, rb)
+                            ib = interval(port, starboard, w, fs, fs, rs, rs)
                             total += ia * ib
                             at_front, at_rear = height(front, h, ra, rb), height(rear, h, ra, rb)
                             at_port = height(port, w, rs, rs)
@@ -213,15 +205,14 @@ def gradient(ego, sizes, owner, by_out, to_ego, to_sizes, boxes):
                                     - (at_port + at_starboard) * across * ia
                                 )
                             )
-                            h1, a1, b1 = slopes(front, h, ra, rb)
-                            h2, a2, b2 = slopes(rear, h, ra, rb)
-                            to_sizes[r, t, m, 0] += scaled * (h1 - h2) * ib
-                            to_sizes[r, t, m, 1] += scaled * (a1 - a2) * ib
-                            to_sizes[r, t, m, 2] += scaled * (b1 - b2) * ib
-                            h1, a1, b1 = slopes(port, w, rs, rs)
-                            h2, a2, b2 = slopes(starboard, w, rs, rs)
-                            to_sizes[r, t, m, 3] += scaled * (h1 - h2) * ia
-                            to_sizes[r, t, m, 4] += scaled * (a1 + b1 - a2 - b2) * ia
+                            by_size = size_slopes(
+                                front, rear, port, starboard, (h, w), (ra, rb, rs), (ia, ib)
+                            )
+                            to_sizes[r, t, m, 0] += scaled * by_size[0]
+                            to_sizes[r, t, m, 1] += scaled * by_size[1]
+                            to_sizes[r, t, m, 2] += scaled * by_size[2]
+                            to_sizes[r, t, m, 3] += scaled * by_size[3]
+                            to_sizes[r, t, m, 4] += scaled * by_size[4]
                         by_heading += by_momentum * speed_by_heading * total
                     to_x += sin * by_left - cos * by_ahead
                     to_y -= sin * by_ahead + cos * by_left

@@ -1,4 +1,4 @@
-"""The loops of ``envs.core.termination.contact`` for one processor core, compiled by numba.
+"""The kernel of ``envs.core.termination.contact`` for one processor core, compiled by numba.
 
 The formulas are those of ``ppuu.geometry``, one pair of boxes at a time.
 """
@@ -24,7 +24,7 @@ def contact(
     ego_box, ego_speed, row, ego, kind, at_fault, hit, gap_m, soonest_s,
     boxes, speed, occupant, nearest, kinds,
 ):  # fmt: skip
-    """Writes who touches each ego, how far the nearest box is and when the first is met.
+    """Writes which vehicle touches each ego, how far the nearest box is and when the first is met.
 
     Args:
         ego_box, ego_speed: ``(envs, 5)`` and ``(envs,)``.
@@ -82,7 +82,7 @@ def _nearest_slots(own, table, occupant, ego, slot, bound):
             continue
         other = table[k]
         x, y = other[0] - own[0], other[1] - own[1]
-        # Most are too far away even along one axis, which is told without a root.
+        # Most are too far away even along one axis, which takes no root to see.
         if count == len(slot) and abs(x) - f32(0.5) * (other[3] + other[4]) >= bound[count - 1]:
             continue
         least = _norm(x, y) - f32(0.5) * _norm(other[3], other[4])

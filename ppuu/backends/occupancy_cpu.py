@@ -1,7 +1,7 @@
 """Masses of images under masks that ride on the ego, for one processor core, compiled by numba.
 
 What ``OccupancyPrediction`` computes with tensor operations, to rounding, but for pixels under no
-mask, which are not looked at.
+mask, which are skipped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from .kernel import kernel
-from .trapezoid_cpu import height, integral, slopes
+from .trapezoid_cpu import height, interval, size_slopes
 
 f32 = np.float32
 
@@ -88,13 +88,9 @@ def moments(offset, sizes, owner, out, images, pixel_m):
                             px, py = cos * east + sin * north, cos * north - sin * east
                             weight = pixel * pixel
                             if abs(px) + reach > h or abs(py) + reach > w:
-                                weight = (
-                                    integral(px + reach, h, fa, fb, ra, rb)
-                                    - integral(px - reach, h, fa, fb, ra, rb)
-                                ) * (
-                                    integral(py + reach, w, fs, fs, rs, rs)
-                                    - integral(py - reach, w, fs, fs, rs, rs)
-                                )
+                                weight = interval(
+                                    px + reach, px - reach, h, fa, fb, ra, rb
+                                ) * interval(py + reach, py - reach, w, fs, fs, rs, rs)
                             total += value * weight
                             if vector:
                                 moving += (cos * along[i, j] + sin * across[i, j]) * weight
@@ -120,7 +116,7 @@ def gradient(offset, sizes, owner, by_out, to_offset, to_sizes, images, pixel_m,
     samples, vector = images.shape[1], images.shape[3] == 3
     rows, columns = images.shape[4], images.shape[5]
     middle_row, middle_column = half * f32(rows - 1), half * f32(columns - 1)
-    reach, asked = half * pixel, len(to_images) > 0
+    reach, wanted = half * pixel, len(to_images) > 0
     for r in range(len(offset)):
         n = owner[r]
         for t in range(offset.shape[1]):
@@ -147,7 +143,7 @@ def gradient(offset, sizes, owner, by_out, to_offset, to_sizes, images, pixel_m,
                     for i in range(first_row, last_row + 1):
                         east = (middle_row - f32(i)) * pixel - x
                         for j in range(first_column, last_column + 1):
-                            if plane[i, j] == zero and not asked:
+                            if plane[i, j] == zero and not wanted:
                                 continue
                             value, turned = by_mass * plane[i, j], zero
                             if vector:
@@ -162,13 +158,9 @@ def gradient(offset, sizes, owner, by_out, to_offset, to_sizes, images, pixel_m,
                                 py + reach,
                                 py - reach,
                             )
-                            ia = integral(front, h, fa, fb, ra, rb) - integral(
-                                rear, h, fa, fb, ra, rb
-                            )
-                            ib = integral(port, w, fs, fs, rs, rs) - integral(
-                                starboard, w, fs, fs, rs, rs
-                            )
-                            if asked:
+                            ia = interval(front, rear, h, fa, fb, ra, rb)
+                            ib = interval(port, starboard, w, fs, fs, rs, rs)
+                            if wanted:
                                 to_images[n, k, t, 0, i, j] += by_mass * ia * ib
                                 if vector:
                                     to_images[n, k, t, 1, i, j] += by_momentum * cos * ia * ib
@@ -181,13 +173,12 @@ def gradient(offset, sizes, owner, by_out, to_offset, to_sizes, images, pixel_m,
                             to_x += sin * d_left - cos * d_ahead
                             to_y -= sin * d_ahead + cos * d_left
                             to_turn += d_ahead * py - d_left * px
-                            h1, a1, b1 = slopes(front, h, ra, rb)
-                            h2, a2, b2 = slopes(rear, h, ra, rb)
-                            to_sizes[r, t, m, 0] += value * (h1 - h2) * ib
-                            to_sizes[r, t, m, 1] += value * (a1 - a2) * ib
-                            to_sizes[r, t, m, 2] += value * (b1 - b2) * ib
-                            h1, a1, b1 = slopes(port, w, rs, rs)
-                            h2, a2, b2 = slopes(starboard, w, rs, rs)
-                            to_sizes[r, t, m, 3] += value * (h1 - h2) * ia
-                            to_sizes[r, t, m, 4] += value * (a1 + b1 - a2 - b2) * ia
+                            by_size = size_slopes(
+                                front, rear, port, starboard, (h, w), (ra, rb, rs), (ia, ib)
+                            )
+                            to_sizes[r, t, m, 0] += value * by_size[0]
+                            to_sizes[r, t, m, 1] += value * by_size[1]
+                            to_sizes[r, t, m, 2] += value * by_size[2]
+                            to_sizes[r, t, m, 3] += value * by_size[3]
+                            to_sizes[r, t, m, 4] += value * by_size[4]
             to_offset[r, t, 0], to_offset[r, t, 1], to_offset[r, t, 2] = to_x, to_y, to_turn

@@ -204,10 +204,33 @@ def draw_boxes(pose, row, ego, place, out, full, boxes, occupant, pixel_m, chann
                     left = centre_column - f32(j)
                     along = half * (length + one) - abs(cos * ahead + sin * left)
                     across = half * (width + one) - abs(cos * left - sin * ahead)
-                    share = min(max(along, nothing), min(length, one))
-                    share *= min(max(across, nothing), min(width, one))
-                    cover[i, j] += share
+                    covered = min(max(along, nothing), min(length, one))
+                    covered *= min(max(across, nothing), min(width, one))
+                    cover[i, j] += covered
         image = out[place[b], channel]
         for i in range(rows):
             for j in range(columns):
                 image[i, j] = whole * min(cover[i, j], one) + added
+
+
+_draw_road, _draw_boxes = draw_road.loop, draw_boxes.loop
+
+
+@kernel(smallest_part=16)  # images
+@njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
+def draw(pose, row, ego, road, place, out, full, others, road_map, pixel_m, channels):
+    """Whole images, roads and boxes, in one launch.
+
+    Args:
+        pose, row, ego, road, place, out, full, pixel_m: as of ``draw_road`` and ``draw_boxes``.
+        others: boxes and occupants of ``draw_boxes``.
+        road_map: nodes, nodes per metre, and offset, lowest and highest node of each road.
+        channels: of lane lines, vehicles and off-road.
+    """
+    lanes, vehicles, offroad = channels
+    nodes, per_metre, offset, low, high = road_map
+    _draw_road(
+        pose, road, place, out, full, nodes, per_metre, offset, low, high, pixel_m, lanes, offroad
+    )
+    _draw_boxes(pose, row, ego, place, out, full, *others, pixel_m, vehicles)

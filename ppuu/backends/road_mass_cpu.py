@@ -34,7 +34,7 @@ def road_masses(ego, sizes, road, out, slopes, channels, nodes, per_metre, offse
     """
     zero, half = f32(0.0), f32(0.5)
     across, weight = np.empty(ACROSS, np.float32), np.empty(ACROSS, np.float32)
-    found = np.empty(3, np.float32)
+    reading = np.empty(3, np.float32)
     for r in range(len(ego)):
         k = road[r]
         for t in range(ego.shape[1]):
@@ -54,21 +54,22 @@ def road_masses(ego, sizes, road, out, slopes, channels, nodes, per_metre, offse
                 total, by_x, by_y, by_heading = zero, zero, zero, zero
                 for i in range(ALONG):
                     along = (f32(i) + half) * long - h - fb
+                    # Not ``interval``: with it, rounding would differ.
                     part = integral(along + half * long, h, fa, fb, ra, rb) - integral(
                         along - half * long, h, fa, fb, ra, rb
                     )
                     for j in range(ACROSS):
-                        look(
+                        read_sloped(
                             x, y, cos, sin, along, across[j], nodes, per_metre, offset[k], low[k],
-                            high[k], shift, found,
+                            high[k], shift, reading,
                         )  # fmt: skip
-                        share = part * weight[j]
-                        total += share * found[0]
-                        by_x += share * found[1]
-                        by_y += share * found[2]
-                        by_heading += share * (
-                            found[2] * (along * cos - across[j] * sin)
-                            - found[1] * (along * sin + across[j] * cos)
+                        area = part * weight[j]
+                        total += area * reading[0]
+                        by_x += area * reading[1]
+                        by_y += area * reading[2]
+                        by_heading += area * (
+                            reading[2] * (along * cos - across[j] * sin)
+                            - reading[1] * (along * sin + across[j] * cos)
                         )
                 out[r, t, m] = total
                 slopes[r, t, m, 0], slopes[r, t, m, 1] = by_x, by_y
@@ -77,7 +78,7 @@ def road_masses(ego, sizes, road, out, slopes, channels, nodes, per_metre, offse
 
 @njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
 @no_type_check
-def look(x, y, cos, sin, along, across, nodes, per_metre, offset, low, high, shift, found):
+def read_sloped(x, y, cos, sin, along, across, nodes, per_metre, offset, low, high, shift, reading):
     """Coverage at a point that rides on the ego, and its slopes along the world's axes."""
     at_x = (x + along * cos - across * sin) * per_metre + offset[0]
     at_y = (y + along * sin + across * cos) * per_metre + offset[1]
@@ -91,6 +92,6 @@ def look(x, y, cos, sin, along, across, nodes, per_metre, offset, low, high, shi
     a, b = f32((near >> shift) & byte) * unit, f32((near >> (shift + np.uint32(16))) & byte) * unit
     c, d = f32((far >> shift) & byte) * unit, f32((far >> (shift + np.uint32(16))) & byte) * unit
     right, left = a + u * (c - a), b + u * (d - b)
-    found[0] = right + v * (left - right)
-    found[1] = ((c - a) + v * ((d - b) - (c - a))) * per_metre if held_x == at_x else f32(0.0)
-    found[2] = (left - right) * per_metre if held_y == at_y else f32(0.0)
+    reading[0] = right + v * (left - right)
+    reading[1] = ((c - a) + v * ((d - b) - (c - a))) * per_metre if held_x == at_x else f32(0.0)
+    reading[2] = (left - right) * per_metre if held_y == at_y else f32(0.0)

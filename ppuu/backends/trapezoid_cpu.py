@@ -1,4 +1,4 @@
-"""One-dimensional masks for compiled loops: a trapezoid, its integral and their slopes."""
+"""One-dimensional masks for kernels: a trapezoid, its integral and their slopes."""
 
 from __future__ import annotations
 
@@ -33,8 +33,17 @@ def integral(place, half, fade_ahead, fade_behind, ahead, behind):
     fade = fade_ahead if forwards else fade_behind
     per_m = ahead if forwards else behind
     into = min(max(size - half, f32(0.0)), fade)
-    found = min(size, half) + into - f32(0.5) * into * into * per_m
-    return found if forwards else -found
+    total = min(size, half) + into - f32(0.5) * into * into * per_m
+    return total if forwards else -total
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
+@no_type_check
+def interval(last, first, half, fade_ahead, fade_behind, ahead, behind):
+    """The integral from ``first`` to ``last``; the other arguments are those of ``integral``."""
+    return integral(last, half, fade_ahead, fade_behind, ahead, behind) - integral(
+        first, half, fade_ahead, fade_behind, ahead, behind
+    )
 
 
 @njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
@@ -42,8 +51,35 @@ def integral(place, half, fade_ahead, fade_behind, ahead, behind):
 def slopes(place, half, ahead, behind):
     """The integral's slopes by ``half`` and by both fades (not by one over them)."""
     per_m = ahead if place >= f32(0.0) else behind
-    share = min(max((abs(place) - half) * per_m, f32(0.0)), f32(1.0))
-    by_fade = f32(0.5) * share * share
+    fraction = min(max((abs(place) - half) * per_m, f32(0.0)), f32(1.0))
+    by_fade = f32(0.5) * fraction * fraction
     if place >= f32(0.0):
-        return share, by_fade, f32(0.0)
-    return -share, f32(0.0), -by_fade
+        return fraction, by_fade, f32(0.0)
+    return -fraction, f32(0.0), -by_fade
+
+
+@njit(nogil=True, fastmath=True, error_model="numpy", inline="always")
+@no_type_check
+def size_slopes(front, rear, port, starboard, half, per_m, mass):
+    """Slopes of a rectangle's mass by the five sizes of a mask.
+
+    Returned, not added to an array in here: the elements of a tuple stay in registers.
+
+    Args:
+        front, rear, port, starboard: the rectangle's edges.
+        half: half-length and half-width of the mask.
+        per_m: one over the fades ahead, behind and to the side.
+        mass: integrals over the rectangle along and across.
+    """
+    h1, a1, b1 = slopes(front, half[0], per_m[0], per_m[1])
+    h2, a2, b2 = slopes(rear, half[0], per_m[0], per_m[1])
+    w1, c1, d1 = slopes(port, half[1], per_m[2], per_m[2])
+    w2, c2, d2 = slopes(starboard, half[1], per_m[2], per_m[2])
+    along, across = mass
+    return (
+        (h1 - h2) * across,
+        (a1 - a2) * across,
+        (b1 - b2) * across,
+        (w1 - w2) * along,
+        (c1 + d1 - c2 - d2) * along,
+    )

@@ -8,6 +8,7 @@ respect to poses and boxes.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -17,16 +18,18 @@ from ..backends.dispatch import constant_float32, paired
 from ..recordings.neighbours import Neighbours
 from .raster_image import (
     CHANNELS,
+    FULL,
     LANES,
     OFFROAD,
     VEHICLES,
     Images,
     RasterConfig,
     blank_images,
+    require_finite_pose,
     to_bytes,
 )
-from .road_map import RoadMap, draw_road, draw_road_into
-from .vehicle_raster import draw_boxes_into, draw_vehicles
+from .road_map import RoadMap, draw_road
+from .vehicle_raster import draw_vehicles, vehicle_tables
 
 
 def _draw_compiled(
@@ -43,7 +46,7 @@ def _draw_compiled(
 
 
 @paired(
-    _draw_compiled, raster_cpu.draw_road, raster_cpu.draw_boxes,
+    _draw_compiled, raster_cpu.draw,
     when=lambda pose, boxes, visible, road, road_map, config: constant_float32(
         pose, boxes, road_map.atlas
     ),
@@ -71,12 +74,18 @@ def _draw_into_compiled(
     road_map: RoadMap,
     config: RasterConfig,
 ) -> None:
-    draw_road_into(pose, road, road_map, config, images, place, (LANES, OFFROAD))
-    draw_boxes_into(pose, others, config, images, place, VEHICLES)
+    require_finite_pose(pose)
+    raster_cpu.draw(
+        pose, others.row, others.ego, road, place,
+        shared=(
+            images.numpy(), FULL[images.dtype], vehicle_tables(others), road_map.nodes,
+            np.float32(config.metres_per_pixel), (LANES, VEHICLES, OFFROAD),
+        ),
+    )  # fmt: skip
 
 
 @paired(
-    _draw_into_compiled, raster_cpu.draw_road, raster_cpu.draw_boxes,
+    _draw_into_compiled, raster_cpu.draw,
     when=lambda images, place, pose, others, road, road_map, config: (
         images.is_cpu and constant_float32(pose, others.table_boxes, road_map.atlas)
     ),

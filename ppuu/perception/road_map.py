@@ -17,7 +17,7 @@ from ..backends import raster_cpu
 from ..backends.dispatch import constant_float32, paired
 from ..recordings.road import Road
 from ..units import LINE_WIDTH_M
-from .raster_image import FULL, Images, RasterConfig, blank_images, require_finite_pose
+from .raster_image import FULL, RasterConfig, blank_images, require_finite_pose
 from .road_nodes import NODES_PER_PIXEL, road_nodes
 
 
@@ -179,7 +179,12 @@ def _draw_road_compiled(
     config: RasterConfig,
 ) -> Float[Tensor, "batch 2 rows columns"]:
     images, place = blank_images(pose, 2, config)
-    draw_road_into(pose, road, road_map, config, images, place, (0, 1))
+    require_finite_pose(pose)
+    pixel_m = np.float32(config.metres_per_pixel)
+    raster_cpu.draw_road(
+        pose, road, place,
+        shared=(images.numpy(), FULL[images.dtype], *road_map.nodes, pixel_m, 0, 1),
+    )  # fmt: skip
     return images
 
 
@@ -206,21 +211,3 @@ def draw_road(
     # Only this sum is as large as an image; the terms are as small as a row or a column.
     place = (centre[:, None, None] + forward * ahead) + sideways * left
     return road_map.look_up(place, road)
-
-
-def draw_road_into(
-    pose: Float[Tensor, "batch 3"],
-    road: Int[Tensor, " batch"],
-    road_map: RoadMap,
-    config: RasterConfig,
-    images: Images,
-    place: Int[Tensor, " batch"],
-    channels: tuple[int, int],
-) -> None:
-    """Launches the kernel on two channels of images; ``place`` numbers those to draw."""
-    require_finite_pose(pose)
-    pixel_m = np.float32(config.metres_per_pixel)
-    raster_cpu.draw_road(
-        pose, road, place,
-        shared=(images.numpy(), FULL[images.dtype], *road_map.nodes, pixel_m, *channels),
-    )  # fmt: skip

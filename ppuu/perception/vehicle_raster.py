@@ -11,7 +11,7 @@ from ..backends import raster_cpu
 from ..backends.dispatch import constant_float32, paired
 from ..geometry import to_local
 from ..recordings.neighbours import Neighbours
-from .raster_image import FULL, Images, RasterConfig, blank_images
+from .raster_image import FULL, RasterConfig, blank_images
 
 _COMPACT_M = (6.5, 3.0)
 """Boxes up to this extent (all cars) share small windows; larger boxes get larger ones."""
@@ -77,22 +77,9 @@ def _draw_weighted(
     return image
 
 
-def draw_boxes_into(
-    pose: Float[Tensor, "batch 3"],
-    others: Neighbours,
-    config: RasterConfig,
-    images: Images,
-    place: Int[Tensor, " batch"],
-    channel: int,
-) -> None:
-    """Launches the kernel on one channel of images; ``place`` numbers those to draw."""
-    raster_cpu.draw_boxes(
-        pose, others.row, others.ego, place,
-        shared=(
-            images.numpy(), FULL[images.dtype], others.table_boxes.contiguous().numpy(),
-            others.table_vehicle.numpy(), np.float32(config.metres_per_pixel), channel,
-        ),
-    )  # fmt: skip
+def vehicle_tables(others: Neighbours) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes and occupants for the kernels."""
+    return others.table_boxes.contiguous().numpy(), others.table_vehicle.numpy()
 
 
 def _draw_windows(
@@ -152,7 +139,11 @@ def _draw_vehicles_compiled(
     config: RasterConfig,
 ) -> Float[Tensor, "batch rows columns"]:
     images, place = blank_images(pose, 1, config)
-    draw_boxes_into(pose, Neighbours.of(boxes, visible), config, images, place, 0)
+    others, pixel_m = Neighbours.of(boxes, visible), np.float32(config.metres_per_pixel)
+    raster_cpu.draw_boxes(
+        pose, others.row, others.ego, place,
+        shared=(images.numpy(), FULL[images.dtype], *vehicle_tables(others), pixel_m, 0),
+    )  # fmt: skip
     return images[:, 0]
 
 

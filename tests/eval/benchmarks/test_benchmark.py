@@ -12,11 +12,13 @@ from eval import benchmark
 from eval.benchmarks import data, planning
 from eval.benchmarks.crowds import crowd
 from eval.benchmarks.data import DataBenchmark
+from eval.benchmarks.kernels import KernelsBenchmark
 from eval.benchmarks.planning import PlanningBenchmark
 from eval.benchmarks.raster import RasterBenchmark
 from eval.benchmarks.simulator import SimulatorBenchmark
 from ppuu.runtime.command import run
 from tests.helpers import dense_recording
+from tests.ppuu.backends.test_parity import CASES
 
 QUICK = ["--seconds", "6", "--repeats", "2", "--block-s", "0.01", "--warm-up-s", "0"]
 SCENES = ["--vehicles", "30", "200", "--beside"]
@@ -68,6 +70,16 @@ def test_raster():
     rows = RasterBenchmark((2,), seconds=1.0, repeats=2, block_s=0.01, warm_up_s=0.0).run()
     assert [row["name"] for row in rows] == ["raster, 2", "raster, 2, with gradients"]
     assert all(row["images_per_s"].value > 0 for row in rows)
+
+
+def test_kernels():
+    """Every kernel is measured."""
+    rows = KernelsBenchmark(
+        (2,), candidates=2, threads=(1,), seconds=20.0, rounds=2, block_s=0
+    ).run()
+    assert all(row["compiled_ms"].value > 0 and row["tensors_ms"].value > 0 for row in rows)
+    measured = {name for row in rows for name in row["kernels"].split()}
+    assert measured == {kernel.name for case in CASES.values() for kernel in case.pair.kernels}
 
 
 def test_an_unknown_preset_is_named(capsys):
