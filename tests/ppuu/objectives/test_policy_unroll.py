@@ -53,7 +53,7 @@ def built(dropout=0.4):
     torch.manual_seed(0)
     model = dataclasses.replace(TINY_MODEL, dropout=dropout).build()
     with torch.no_grad():
-        for head in (model.present, model.change):
+        for head in (model.initial_motion_head, model.motion_change_head):
             head[-1].weight.normal_(0, 0.5)
     return model.requires_grad_(False).eval()
 
