@@ -4,7 +4,7 @@ from ..runtime.loss_terms import Terms
 from .adversarial import AdversarialConfig, adversarial_latents
 from .expert_path import expert_path_loss
 from .imitation import imitation_loss
-from .jepa import JepaLossConfig, jepa_loss, jepa_telemetry
+from .jepa import JepaLossConfig, jepa_diagnostics, jepa_loss
 from .learned_costs import cost_model_loss, present, recorded_rollout, value_loss
 from .policy_unroll import (
     UnrollConfig,
@@ -30,8 +30,8 @@ __all__ = [
     "expert_path_loss",
     "expert_variances",
     "imitation_loss",
+    "jepa_diagnostics",
     "jepa_loss",
-    "jepa_telemetry",
     "policy_loss",
     "predicted_traffic",
     "present",

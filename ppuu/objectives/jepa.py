@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional
 
 from ..encoders import gather
+from ..encoders.diagnostics import embedding_diagnostics, image_diagnostics, input_diagnostics
+from ..encoders.embedding_rollout import as_locations
 from ..encoders.regularizers import time_similarity
-from ..encoders.telemetry import image_telemetry, input_telemetry, telemetry
-from ..encoders.unrolled import as_places
 from ..perception.observation import Observation
 from ..predictions import Target
 from ..runtime.errors import InputError
@@ -59,11 +59,11 @@ def jepa_loss(
     true = target.images
     assert true is not None
     if model.training:
-        model.assembly.follow()
+        model.jepa.ema_update()
     scene = model.scene(observation)
     stacks = model.stacks(scene, true.vehicles)
-    targets = model.assembly.targets(stacks)
-    online = model.assembly.online(stacks, targets)
+    targets = model.jepa.targets(stacks)
+    online = model.jepa.online(stacks, targets)
     # The first of them, not encoded anew: a norm over the batch would make it another one.
     state = scene.begin(online[:, 0])
     states, divergences = [state], []
@@ -75,14 +75,14 @@ def jepa_loss(
         state, _ = model.advance(state, None, latent)
         states.append(state)
     embeddings = torch.stack([state.embedding for state in states], dim=1)
-    made = model.assembly.through_projector(embeddings, targets, online)
+    made = model.jepa.project(embeddings, targets, online)
     with torch.autocast(targets.device.type, enabled=False):  # statistics want all digits
         taught = model.regularizer(gather(made.float()))
     ahead = mapped(states[1:], torch.Tensor.detach)
     read = reconstruction(model.decode(ahead, observation, 1), target)
     named = taught.named | read
     named["divergence"] = torch.stack(divergences, dim=1).sum(1).mean()
-    named["time_similarity"] = time_similarity(as_places(online))
+    named["time_similarity"] = time_similarity(as_locations(online))
     total = taught.total + weighted(read, config.other)
     total = total + config.other.divergence_weight * named["divergence"]
     if config.time_similarity:
@@ -95,15 +95,15 @@ def jepa_loss(
             scene.history[:, -1] * true.flow_valid[:, 0],
         )  # fmt: skip
         total = total + config.inverse_motion * named["inverse_motion"]
-    if model.painter is not None:
-        painted = model.painter(embeddings.flatten(0, 1))
+    if model.pixel_decoder is not None:
+        painted = model.pixel_decoder(embeddings.flatten(0, 1))
         named["painted"] = functional.mse_loss(painted, stacks.flatten(0, 1))
         total = total + named["painted"]
     return Terms(total, named)
 
 
 @torch.no_grad()
-def jepa_telemetry(
+def jepa_diagnostics(
     model: JepaWorldModel, observation: Observation, target: Target
 ) -> dict[str, float]:
     """How the embeddings of some clips are; predictions are told the posterior's latents."""
@@ -114,13 +114,13 @@ def jepa_telemetry(
         latents.append(model.explain(states[-1].embedding, targets[:, step + 1]).mean)
         states.append(model.advance(states[-1], None, latents[-1])[0])
     embeddings = torch.stack([state.embedding for state in states], dim=1)
-    values = telemetry(model.assembly.through_projector(embeddings, targets))
+    values = embedding_diagnostics(model.jepa.project(embeddings, targets))
     if model.spec.latent:
         # Only latents change places: how fast the frame glides is known.
         told, others = (
             torch.stack([model.told(start, latent.roll(by, 0)) for latent in latents], dim=1)
             for by in (0, 1)
         )
-        values |= input_telemetry(model.assembly, targets, told, others)
-    values |= image_telemetry(model.assembly, start.shown[:_WATCHED_IMAGES])
+        values |= input_diagnostics(model.jepa, targets, told, others)
+    values |= image_diagnostics(model.jepa, start.shown[:_WATCHED_IMAGES])
     return {name: value.item() for name, value in values.items()}

@@ -16,10 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..encoders import Assembly, AssemblyConfig
+from ..encoders import JepaNetwork, JepaNetworkConfig
 from ..encoders.regularizers import (
     InverseMotion,
-    Painter,
+    PixelDecoder,
     ReconstructionConfig,
     RegularizerConfig,
     UntrainedConfig,
@@ -46,7 +46,7 @@ class JepaConfig(ModelConfig):
     """Parts of the joint-embedding model; a latent of 0 makes it deterministic.
 
     Attributes:
-        assembly: encoder and predictor.
+        jepa: encoder and predictor.
         regularizer: what the embeddings learn from.
         readout: width of the maps between embeddings and velocities.
         distraction: strength of a smooth pattern, another one for each history, that lies over all
@@ -54,7 +54,7 @@ class JepaConfig(ModelConfig):
     """
 
     latent: int = 8
-    assembly: AssemblyConfig = field(default_factory=AssemblyConfig)
+    jepa: JepaNetworkConfig = field(default_factory=JepaNetworkConfig)
     regularizer: RegularizerConfig = field(default_factory=VicRegConfig)
     readout: int = 32
     distraction: float = 0.0
@@ -121,21 +121,21 @@ class JepaWorldModel(WorldModel):
         self.config = config
         raster = config.observation.raster
         channels = config.observation.frames + 2
-        self.assembly = Assembly(
-            config.assembly, channels, raster.rows, raster.columns, config.latent + 1
+        self.jepa = JepaNetwork(
+            config.jepa, channels, raster.rows, raster.columns, config.latent + 1
         )
-        features, grid = self.assembly.features, self.assembly.grid
+        features, grid = self.jepa.features, self.jepa.grid
         self.spec = config.spec(
             embedding=features * grid[0] * grid[1], target=TargetConfig(images=True, flow=True)
         )
-        self.regularizer = config.regularizer.build(self.assembly.projected, grid[0] * grid[1])
-        self.painter = None
+        self.regularizer = config.regularizer.build(self.jepa.projected_features, grid[0] * grid[1])
+        self.pixel_decoder = None
         if isinstance(config.regularizer, ReconstructionConfig):
-            self.painter = Painter(
+            self.pixel_decoder = PixelDecoder(
                 features, grid, channels, raster.rows, raster.columns, config.readout
             )
         if isinstance(config.regularizer, UntrainedConfig):
-            self.assembly.requires_grad_(False)
+            self.jepa.requires_grad_(False)
         self.inverse_motion = InverseMotion(features, grid)
         self.explain = _Explain(features, grid, config.latent)
         self.readout = _Readout(features, grid, config.readout)
@@ -143,7 +143,7 @@ class JepaWorldModel(WorldModel):
     def begin(self, observation: Observation) -> JepaState:
         """Aligns the history in the gliding frame and encodes it."""
         scene = self.scene(observation)
-        return scene.begin(self.assembly.encode(scene.shown))
+        return scene.begin(self.jepa.encode(scene.shown))
 
     def scene(self, observation: Observation) -> JepaScene:
         """The history in the gliding frame."""
@@ -195,7 +195,7 @@ class JepaWorldModel(WorldModel):
     ) -> Float[Tensor, "batch time1 features places_x places_y"]:
         """Embeddings of the present and of what followed."""
         assert target.images is not None
-        return self.assembly.targets(self.stacks(scene, target.images.vehicles))
+        return self.jepa.targets(self.stacks(scene, target.images.vehicles))
 
     def embedding(self, state: JepaState) -> Float[Tensor, "batch features"]:
         """All places side by side."""
@@ -205,7 +205,7 @@ class JepaWorldModel(WorldModel):
         self, state: JepaState, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[JepaState, Ego]:
         """The embedding one step later; the ego plays no part."""
-        ahead = self.assembly.predict(state.embedding, self.told(state, latent))
+        ahead = self.jepa.predict(state.embedding, self.told(state, latent))
         return replace(state, embedding=ahead, steps=state.steps + 1), ego
 
     def told(
@@ -218,7 +218,7 @@ class JepaWorldModel(WorldModel):
         """From the embedding before the step and the target of what followed."""
         assert target.images is not None
         then = self.stacks(state, target.images.vehicles[:, : step + 1])[:, -1:]
-        return self.explain(state.embedding, self.assembly.targets(then)[:, 0])
+        return self.explain(state.embedding, self.jepa.targets(then)[:, 0])
 
     def decode(
         self, states: list[JepaState], observation: Observation, samples: int
