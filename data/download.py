@@ -17,8 +17,7 @@ import tyro
 
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
-
-from .digest import sha256
+from ppuu.runtime.files import sha256
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from ppuu.recordings.recording import Recording, save_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import sha256
 
 from .clean import CleanConfig
-from .digest import sha256
 from .jobs import Job, missing_reports, readable, run_jobs, write_reports
 from .sources import SOURCES
 from .sources.base import Source

@@ -18,7 +18,7 @@ from data.clips.clips import Clip, Clips
 from data.splits import Split
 from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.loading.runs import load_policy, load_world_models
-from ppuu.objectives import UnrollConfig, expert_variances, predicted_traffic, unroll_noise
+from ppuu.objectives import UnrollConfig, expert_variances, predicted_traffic, rollout_noise
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import BoxPrediction, Rollout
@@ -82,7 +82,7 @@ def bounded_costs(
     rollout: Rollout, config: UnrollConfig
 ) -> Float[Tensor, "batch candidates samples time"]:
     """The bounded cost of others, whose variance the regulariser looks at."""
-    return 1.0 - torch.exp(-DrivingCost(config.cost).evaluate(rollout).vehicles)
+    return 1.0 - torch.exp(-DrivingCost(config.cost).evaluate(rollout).vehicle_cost)
 
 
 @torch.no_grad()
@@ -121,17 +121,17 @@ def judged(
                 prediction, model.step_s,
             )  # fmt: skip
         else:
-            noise = unroll_noise(replicas, seen, config.steps, generator)
+            noise = rollout_noise(replicas, seen, config.steps, generator)
             rollout = unroll(
                 policy, predicted_traffic(replicas, seen, seen, noise, replicas.count), seen,
                 clip.previous_action, config.steps, frames, model.dt_s,
             )  # fmt: skip
-        costs = DrivingCost(config.cost).evaluate(rollout).vehicles
+        costs = DrivingCost(config.cost).evaluate(rollout).vehicle_cost
         there = replace(rollout, prediction=true_surroundings(clips, clip, rollout, frames))
         told, real = 1.0 - torch.exp(-costs[:, 0]), bounded_costs(there, config)[:, 0]
         variances = uncertainty.variances(rollout, costs)
         values = (
-            uncertainty.standardised(variances)[:, 0].mean(1),
+            uncertainty.standardise(variances)[:, 0].mean(1),
             uncertainty.disagreement(variances)[:, 0],
             told.mean(1),
             (told.mean(1) - real[:, 0]).abs(),

@@ -17,14 +17,14 @@ from ppuu.objectives import (
     Terms,
     UnrollConfig,
     adversarial_latents,
-    as_recorded,
     expert_path_loss,
     expert_variances,
     imitation_loss,
+    perturbed_starts,
     policy_loss,
     predicted_traffic,
-    unroll_noise,
-    varied_starts,
+    recorded_traffic,
+    rollout_noise,
 )
 from ppuu.perception.observation import Observation
 from ppuu.perception.surroundings import Surroundings
@@ -88,7 +88,7 @@ def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tupl
         clip, target = lesson.clip, lesson.target
         assert target is not None
         rollout = unroll(
-            policy, as_recorded(clip.observation, target, recorder), clip.observation,
+            policy, recorded_traffic(clip.observation, target, recorder), clip.observation,
             clip.previous_action, steps, seen.stride, dt_s, generator=generator,
         )  # fmt: skip
         return expert_path_loss(rollout, target.ego)
@@ -140,7 +140,7 @@ def uncertainty_regularised(
         value: judges where a rollout ends, if given.
     """
     uncertainty = Uncertainty(config.steps, config.hinge, model.spec.conditioned_on_ego)
-    if config.copies > 1:
+    if config.active_replicas > 1:
         uncertainty.fit(_expert_variances(model, stream, config, uncertainty, experts))
     uncertainty.to(next(policy.parameters()).device)
 
@@ -166,14 +166,14 @@ def uncertainty_regularised(
         )
         lesson = replace(lesson, clip=clip)
         imagined, samples = model, 1
-        if config.copies > 1:
-            imagined = model.replicas(config.copies, generator)
+        if config.active_replicas > 1:
+            imagined = model.replicas(config.active_replicas, generator)
             samples = imagined.count
         if config.latents == "posterior":
             target = lesson.clips.target(clip, model, config.steps)
             noise = posterior_noise(model, clip.observation, target, generator)
         else:
-            noise = unroll_noise(imagined, clip.observation, config.steps, generator)
+            noise = rollout_noise(imagined, clip.observation, config.steps, generator)
         rollout = driven(lesson, starts, previous, noise, imagined, samples, generator)
         every = config.adversarial.every
         if every and integer(every, generator) == 0:
@@ -217,7 +217,7 @@ def distillation(
 
     def loss(lesson: Lesson, generator: torch.Generator) -> Terms:
         clip, scene = lesson.clip, lesson.clips.scene
-        starts = varied_starts(
+        starts = perturbed_starts(
             clip.observation, config.starts, seen.raster, dt_s, seen.stride, generator
         )
         ego = clip.ego.repeat_interleave(config.starts.copies)

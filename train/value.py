@@ -16,7 +16,7 @@ import tyro
 from data.clips.events import EventWeights
 from data.splits import Split
 from ppuu.costs import DrivingCost, DrivingCostConfig
-from ppuu.objectives import Terms, cost_model_loss, present, recorded_rollout, value_loss
+from ppuu.objectives import Terms, cost_model_loss, current_rollout, recorded_rollout, value_loss
 from ppuu.perception.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.learned_costs import CostModelConfig, ValueConfig, ValueFunction
@@ -35,18 +35,18 @@ from .engine.loop_config import LoopConfig
 
 
 @dataclass(frozen=True)
-class JudgeTraining:
+class CostRegressorTraining:
     """How a value function or a cost model is trained.
 
     Attributes:
-        judge: the network.
+        regressor: the network.
         cost: driving costs; a value function learns their weighted sum.
         batch: clips an update.
         balance: how much more often clips with rare events are drawn; 1 is as often as others.
         loop: budget and schedule.
     """
 
-    judge: tyro.conf.AvoidSubcommands[ValueConfig | CostModelConfig] = field(
+    regressor: tyro.conf.AvoidSubcommands[ValueConfig | CostModelConfig] = field(
         default_factory=ValueConfig
     )
     cost: DrivingCostConfig = field(default_factory=DrivingCostConfig)
@@ -59,24 +59,24 @@ class JudgeTraining:
             raise InputError(f"batch {self.batch} must be positive")
 
 
-_COSTS = JudgeTraining(CostModelConfig())
+_COSTS = CostRegressorTraining(CostModelConfig())
 
 PRESETS = {
-    "debug": JudgeTraining(
+    "debug": CostRegressorTraining(
         ValueConfig(TracksConfig(hidden=8, heads=2), 16, steps=5),
         batch=4, loop=LoopConfig(updates=10),
     ),
-    "small": JudgeTraining(),
-    "pixels": JudgeTraining(ValueConfig(PixelsConfig())),
+    "small": CostRegressorTraining(),
+    "pixels": CostRegressorTraining(ValueConfig(PixelsConfig())),
     "costs": _COSTS,
-    "costs-pixels": replace(_COSTS, judge=CostModelConfig(PixelsConfig())),
+    "costs-pixels": replace(_COSTS, regressor=CostModelConfig(PixelsConfig())),
 }  # fmt: skip
 
 
 def main(
     recordings: tuple[Path, ...],
     out: Path,
-    config: Annotated[JudgeTraining, tyro.conf.arg(name="")],
+    config: Annotated[CostRegressorTraining, tyro.conf.arg(name="")],
     preset: str = "small",
     split: Split = "train",
     split_manifest: Path | None = None,
@@ -98,25 +98,25 @@ def main(
     """
     where = join(device)
     seed_everything(config.loop.seed)
-    judge = config.judge.build().to(where)
-    # Costs are those among tracks, whatever the judge looks at.
-    seen = config.judge.observation
+    regressor = config.regressor.build().to(where)
+    # Costs are those among tracks, whatever the regressor looks at.
+    seen = config.regressor.observation
     seen = replace(seen, vehicles=max(seen.vehicles, 24))
-    steps = config.judge.steps if isinstance(config.judge, ValueConfig) else 1
+    steps = config.regressor.steps if isinstance(config.regressor, ValueConfig) else 1
     stream = ClipStream(
         ClipSource(recordings, split, split_manifest, resident_recordings), seen,
         steps * seen.stride, config.batch, config.balance, config.loop.seed, where,
     )  # fmt: skip
-    if isinstance(config.judge, ValueConfig):
-        stream.at(0)[0].require_rate(config.judge.dt_s)
-    stream.fit(judge.normalizer)
+    if isinstance(config.regressor, ValueConfig):
+        stream.at(0)[0].require_rate(config.regressor.dt_s)
+    stream.fit(regressor.normalizer)
     cost = DrivingCost(config.cost)
 
     def draw(picked: Picked, generator: torch.Generator) -> tuple[Observation, Rollout]:
         clips, index = picked
         clip, dt_s = clips.batch(index), clips.scene.dt_s
-        if not isinstance(judge, ValueFunction):
-            return clip.observation, present(clip.observation, seen.raster)
+        if not isinstance(regressor, ValueFunction):
+            return clip.observation, current_rollout(clip.observation, seen.raster)
         recorder = CopyLast(tracks_spec(seen, seen.stride, dt_s))
         target = clips.target(clip, recorder, steps)
         ahead = torch.arange(seen.stride - 1, steps * seen.stride, seen.stride, device=where)
@@ -126,14 +126,14 @@ def main(
         )  # fmt: skip
 
     def loss(drawn: tuple[Observation, Rollout], generator: torch.Generator) -> Terms:
-        if isinstance(judge, ValueFunction):
-            return value_loss(judge, *drawn, cost)
-        return cost_model_loss(judge, *drawn, cost)
+        if isinstance(regressor, ValueFunction):
+            return value_loss(regressor, *drawn, cost)
+        return cost_model_loss(regressor, *drawn, cost)
 
-    kind = "value" if isinstance(judge, ValueFunction) else "cost_model"
+    kind = "value" if isinstance(regressor, ValueFunction) else "cost_model"
     identity = to_json(config) | {"data": stream.identity}
     recipe = Recipe(stream.at, draw, loss, held_out_loss(stream, draw, loss, config.loop))
-    train(out, kind, identity, config.loop, judge, recipe, kind.replace("_", " "))
+    train(out, kind, identity, config.loop, regressor, recipe, kind.replace("_", " "))
 
 
 if __name__ == "__main__":

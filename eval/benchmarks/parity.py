@@ -44,7 +44,7 @@ LEAST_GRADIENT = 0.5
 """Smaller gradients are not compared: norms, in m2, by metres, tenths of a radian and m/s.  It is
 about a twentieth of the ego's area."""
 _UNITS = (1.0, 1.0, 0.1, 1.0)
-"""Of the ego's state; a tenth of a radian counts as a metre, as in ``ego_error``."""
+"""Of the ego's state; a tenth of a radian counts as a metre, as in ``ego_squared_error``."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Drivers without learning: the rows every table needs."""
+"""Baselines without learning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .base import Policy
 
 
 class NoAction(Policy):
-    """Keeps speed and heading."""
+    """Zero acceleration and curvature."""
 
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
         """Zeros."""
@@ -24,18 +24,18 @@ class NoAction(Policy):
 
 
 class RecordedHuman(Policy):
-    """Follows the recorded track of the vehicle whose place the ego has taken."""
+    """Follows the recorded track of the vehicle that the ego replaces."""
 
     def act(self, observation: Observation, surroundings: Surroundings) -> Float[Tensor, "batch 2"]:
-        """The action that leads to where the human was one frame later."""
-        now = observation.ego[:, -1].double()
-        then = surroundings.scene.state(surroundings.vehicle, surroundings.frame + 1).double()
-        positions = torch.stack([now[:, :2], then[:, :2]], dim=1)
+        """The action that leads to the recorded position one frame later."""
+        current = observation.ego[:, -1].double()
+        target = surroundings.scene.state(surroundings.vehicle, surroundings.frame + 1).double()
+        positions = torch.stack([current[:, :2], target[:, :2]], dim=1)
         bounds = ActionBounds()
         actions, _ = infer_actions(
             positions,
-            now[:, 2],
-            now[:, 3],
+            current[:, 2],
+            current[:, 3],
             surroundings.scene.dt_s,
             bounds.acceleration_mps2,
             bounds.curvature_radpm,

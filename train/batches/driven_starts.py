@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data.clips.clips import Clip, Clips
 from ppuu.geometry import boxes_overlap
-from ppuu.objectives import StartConfig, as_recorded, varied_starts
+from ppuu.objectives import StartConfig, perturbed_starts, recorded_traffic
 from ppuu.perception.observation import Observation, observe
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
@@ -45,7 +45,7 @@ def driven_starts(
         and so are those where the policy arrived on top of a vehicle), and the actions before them.
     """
     seen, copies = clips.config, config.copies
-    begun = varied_starts(
+    begun = perturbed_starts(
         clip.observation, config, seen.raster, clips.scene.dt_s, seen.stride, generator
     )
     previous = clip.previous_action.repeat_interleave(copies, 0)
@@ -53,7 +53,7 @@ def driven_starts(
         return clip, begun, previous
     scene, frames = clips.scene, steps * seen.stride
     recorder = CopyLast(tracks_spec(seen, seen.stride, scene.dt_s))
-    traffic = as_recorded(clip.observation, clips.target(clip, recorder, steps), recorder)
+    traffic = recorded_traffic(clip.observation, clips.target(clip, recorder, steps), recorder)
     drive = unroll(
         policy, traffic, begun, previous, steps, seen.stride, scene.dt_s, generator=generator
     )

@@ -301,8 +301,8 @@ def test_inverse_dynamics_can_read_a_difference():
     loss = InverseDynamics(2, 2)
     with torch.no_grad():
         eye = torch.eye(2)
-        loss.read.weight.copy_(torch.cat([-eye, eye], dim=1))
-        loss.read.bias.zero_()
+        loss.predictor.weight.copy_(torch.cat([-eye, eye], dim=1))
+        loss.predictor.bias.zero_()
     assert loss(positions, positions[:, :, 0].diff(dim=1)).item() == pytest.approx(0, abs=1e-10)
 
 

@@ -14,10 +14,10 @@ from ppuu.objectives import (
     expert_path_loss,
     expert_variances,
     imitation_loss,
+    perturbed_starts,
     policy_loss,
     predicted_traffic,
-    unroll_noise,
-    varied_starts,
+    rollout_noise,
 )
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
@@ -76,7 +76,7 @@ def unrolled(policy, model, clip, config=CONFIG, seed=0, starts=None, stepwise=F
     generator, seen = seeded(seed), clip.observation
     starts = seen if starts is None else starts
     replicas = model.replicas(config.replicas, generator)
-    noise = unroll_noise(replicas, seen, config.steps, generator)
+    noise = rollout_noise(replicas, seen, config.steps, generator)
     if stepwise:
         traffic = ModelTraffic(replicas, starts, noise, config.replicas)
     else:
@@ -87,7 +87,7 @@ def unrolled(policy, model, clip, config=CONFIG, seed=0, starts=None, stepwise=F
 
 def without_replicas(policy, model, clip, seed=0, samples=3):
     """Several samples of one model, alike since they share the noise."""
-    noise = unroll_noise(model, clip.observation, STEPS, seeded(seed))
+    noise = rollout_noise(model, clip.observation, STEPS, seeded(seed))
     traffic = predicted_traffic(model, clip.observation, clip.observation, noise, samples)
     return unroll(
         policy, traffic, clip.observation, clip.previous_action, STEPS, model.frames_per_step, DT_S
@@ -167,7 +167,7 @@ def test_a_conditioned_model_is_advanced_along_the_path(ego, members):
     """The same as if the model, or an ensemble, had been told the whole path at once."""
     model, clip = coupled(ego, members)
     replicas = model.replicas(3, seeded())
-    noise = unroll_noise(replicas, clip.observation, STEPS, seeded(1))
+    noise = rollout_noise(replicas, clip.observation, STEPS, seeded(1))
     traffic = predicted_traffic(replicas, clip.observation, clip.observation, noise, 3)
     drive = unroll(
         Fixed(fixed_actions()), traffic, clip.observation, clip.previous_action, STEPS,
@@ -246,7 +246,7 @@ def test_every_part_of_the_policy_learns(model, policy, clip):
 
 def gradient(actions, model, clip, config, of="total", seed=0):
     uncertainty = Uncertainty(STEPS, config.hinge)
-    uncertainty.expert_deviation.fill_(1e-3)
+    uncertainty.expert_std.fill_(1e-3)
     rollout = unrolled(Fixed(actions), model, clip, config, seed)
     terms = policy_loss(rollout, uncertainty, config)
     value = terms.total if of == "total" else terms.named[of]
@@ -312,10 +312,10 @@ def test_experts_set_the_scale(model, clip):
     assert told.shape == (6, 1, STEPS)
     assert not told.requires_grad
     assert told.amax() > 0
-    of_predictions = Uncertainty(STEPS, of_predictions=True)
-    assert variances(model, of_predictions)[:, 1].amax() > 0
+    include_predictions = Uncertainty(STEPS, include_predictions=True)
+    assert variances(model, include_predictions)[:, 1].amax() > 0
     with pytest.raises(InputError, match="has no dropout, so its replicas would be alike"):
-        variances(built(dropout=0.0), of_predictions)
+        variances(built(dropout=0.0), include_predictions)
 
 
 def test_imitation_by_hand(policy, clip):
@@ -329,13 +329,15 @@ def test_imitation_by_hand(policy, clip):
 
 @pytest.mark.parametrize("wrong", [{"replicas": 1}, {"steps": 0}])
 def test_one_replica_cannot_disagree(wrong):
-    with pytest.raises(InputError, match="two replicas"):
+    with pytest.raises(InputError, match="replicas . at least 2"):
         UnrollConfig(**wrong)
 
 
 def test_starts_are_the_recorded_one_and_others_like_it(clip):
-    config = StartConfig(copies=3, speed_mps=1.5, left_m=0.3, heading_rad=0.02)
-    starts = varied_starts(clip.observation, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded())
+    config = StartConfig(copies=3, speed_mps=1.5, lateral_m=0.3, heading_rad=0.02)
+    starts = perturbed_starts(
+        clip.observation, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded()
+    )
     assert len(starts.ego) == 18
     ours = clip.observation
     torch.testing.assert_close(starts.ego[::3], ours.ego, atol=1e-4, rtol=0)
@@ -358,7 +360,7 @@ def test_starts_are_the_recorded_one_and_others_like_it(clip):
 def test_starts_share_the_prediction_of_their_clip(model, policy, clip):
     """Each drives as it would drive alone in it."""
     config, seen = StartConfig(copies=2), clip.observation
-    starts = varied_starts(seen, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded())
+    starts = perturbed_starts(seen, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded())
     together = unrolled(policy, model, clip, starts=starts)
     assert together.prediction.vehicles.shape[:4] == (6, 1, 3, STEPS)
     assert together.states.shape == (6, 2, STEPS, 4)
@@ -375,7 +377,7 @@ def test_starts_share_the_prediction_of_their_clip(model, policy, clip):
 def test_starts_of_a_conditioned_model_have_their_own_predictions():
     """Of the same noise and masks as if each were alone."""
     model, clip = coupled("kinematic")
-    starts = varied_starts(
+    starts = perturbed_starts(
         clip.observation, StartConfig(copies=2), COARSE.raster, DT_S, COARSE.stride, seeded()
     )
     together = unrolled(Fixed(fixed_actions(12)), model, clip, starts=starts)
@@ -448,7 +450,7 @@ def test_a_value_counts_as_the_steps_that_follow(model, clip):
 
     actions, generator = fixed_actions(), seeded()
     replicas = model.replicas(3, generator)
-    noise = unroll_noise(replicas, clip.observation, STEPS, generator)
+    noise = rollout_noise(replicas, clip.observation, STEPS, generator)
     judged = unroll(
         Fixed(actions), predicted_traffic(replicas, clip.observation, clip.observation, noise, 3),
         clip.observation, clip.previous_action, STEPS, model.frames_per_step, DT_S, Judge(),

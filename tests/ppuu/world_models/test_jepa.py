@@ -172,8 +172,8 @@ def test_reconstruction_paints_all_that_the_encoder_is_shown(data):
     terms = loss_of(data, model)
     state = model.begin(data[1].observation)
     stacks = model.stacks(state, target_of(data, model).images.vehicles)
-    assert 0.0 < terms.named["painted"] < 4.0 * stacks.square().mean()
-    terms.named["painted"].backward()
+    assert 0.0 < terms.named["reconstruction"] < 4.0 * stacks.square().mean()
+    terms.named["reconstruction"].backward()
     assert model.jepa.encoder[0].layers[0].weight.grad.abs().sum() > 0
     assert model.jepa.predictor.last.weight.grad.abs().sum() > 0
 
@@ -276,8 +276,8 @@ def test_replicas_differ_by_the_predictors_dropout_alone(data):
 
 def test_inverse_motion_counts_only_where_something_is_seen():
     loss = InverseMotion(3, (2, 2))
-    torch.nn.init.zeros_(loss.read.weight)
-    torch.nn.init.zeros_(loss.read.bias)
+    torch.nn.init.zeros_(loss.predictor.weight)
+    torch.nn.init.zeros_(loss.predictor.bias)
     embedding, motion, weight = (
         torch.randn(1, 3, 2, 2),
         torch.zeros(1, 2, 8, 8),
