@@ -22,7 +22,7 @@ from ppuu.objectives import UnrollConfig, expert_variances, predicted_traffic, r
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import BoxPrediction, Rollout
-from ppuu.recordings.tracks import states_beyond
+from ppuu.recordings.tracks import extrapolated_states
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
@@ -71,10 +71,11 @@ def true_surroundings(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -
     assert tracks is not None
     assert clip.observation.road is not None
     ahead = torch.arange(1, steps + 1, device=clip.frame.device) * frames
-    states = states_beyond(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
+    states = extrapolated_states(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
     return BoxPrediction(
         rollout.prediction.pose[:, :1], rollout.prediction.raster,
-        states.transpose(1, 2)[:, None, None], tracks.size_m, tracks.here, clip.observation.road,
+        states.transpose(1, 2)[:, None, None], tracks.size_m, tracks.valid_now,
+        clip.observation.road,
     )  # fmt: skip
 
 

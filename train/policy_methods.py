@@ -224,7 +224,7 @@ def distillation(
         frame = clip.frame.repeat_interleave(config.starts.copies)
         others = scene.neighbours(frame, ego)
         around = Surroundings(
-            scene, ego, frame, others.boxes, others.speed_mps, others.present,
+            scene, ego, frame, others.boxes, others.speed_mps, others.valid,
             lesson.clips.road_map,
         )  # fmt: skip
         teacher.reset(torch.ones_like(ego, dtype=torch.bool))

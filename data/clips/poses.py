@@ -89,7 +89,7 @@ class ClipPoses(Dataset[dict[str, Tensor]]):
             "actions": actions,
             "previous_action": previous_action,
             "boxes": boxes.view(*near.shape, 5),
-            "present": present,
+            "valid": present,
             "vehicle": vehicle.gather(2, near).masked_fill(~present, -1),
             "ego": ego,
             "frame": frame,
@@ -106,7 +106,7 @@ def draw_history(
     images = draw(
         states.flatten(0, 1)[:, :3],
         poses["boxes"][:, :count].flatten(0, 1),
-        poses["present"][:, :count].flatten(0, 1),
+        poses["valid"][:, :count].flatten(0, 1),
         poses["recording"].repeat_interleave(count),
         road_map,
         config.raster,

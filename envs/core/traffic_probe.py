@@ -67,7 +67,7 @@ class Tryout(TrueWorld):
                 box = torch.cat([state[:, :3], size], dim=1)
                 traffic.advance(every, frame, box, state[:, 3])
             found = traffic.neighbours(every, ego, frame)
-            same = (found.vehicle[:, None] == vehicle[..., None]) & found.present[:, None]
+            same = (found.vehicle[:, None] == vehicle[..., None]) & found.valid[:, None]
             there, slot = (same & ~over[:, None, None]).max(dim=2)
             states = torch.cat([found.boxes[..., :3], found.speed_mps[..., None]], dim=2)
             now = states.gather(1, slot[..., None].expand(-1, -1, 4))

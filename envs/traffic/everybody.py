@@ -133,7 +133,7 @@ class Everybody(Fleet):
         for few, when in zip(vehicle.split(_AT_ONCE), frame.split(_AT_ONCE), strict=True):
             others = scene.neighbours(when, few)
             around = Surroundings(
-                scene, few, when, others.boxes, others.speed_mps, others.present, self.road_map
+                scene, few, when, others.boxes, others.speed_mps, others.valid, self.road_map
             )
             self.policy.reset(torch.ones_like(few, dtype=torch.bool))
             parts.append(self.policy.act(self._observe(scene, few, when), around))

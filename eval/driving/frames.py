@@ -165,7 +165,7 @@ def _append(
     """Takes down the present moment of some episodes."""
     others = simulator.neighbours()
     near = (others.boxes[..., :2] - simulator.state[:, None, :2]).norm(dim=-1) <= NEARBY_M
-    near = (near & others.present).cpu().numpy()
+    near = (near & others.valid).cpu().numpy()
     boxes, vehicle = others.boxes.cpu().numpy(), others.vehicle.cpu().numpy()
     states, humans = simulator.state.cpu().numpy(), simulator.human_state.cpu().numpy()
     values = {name: signal.tolist() for name, signal in signals.items()}
@@ -208,7 +208,7 @@ def driving_costs(
     states = torch.cat([others.boxes[..., :3], others.speed_mps[..., None]], dim=-1)
     prediction = BoxPrediction(
         now[..., :3], RasterConfig(), states[:, None, None, None], others.boxes[..., 3:],
-        others.present, LocalRoad(simulator.road_map, simulator.road),
+        others.valid, LocalRoad(simulator.road_map, simulator.road),
     )  # fmt: skip
     rollout = Rollout(
         now, simulator.action[:, None, None], previous_action[:, None], simulator.size_m,

@@ -111,7 +111,7 @@ def choose_action(policy: Policy, simulator: Simulator) -> torch.Tensor:
     others = simulator.seen()
     surroundings = Surroundings(
         simulator.scene, simulator.vehicle, simulator.frame,
-        others.boxes, others.speed_mps, others.present, simulator.road_map,
+        others.boxes, others.speed_mps, others.valid, simulator.road_map,
         Tryout.of(simulator),
     )  # fmt: skip
     blind = policy.observation is None

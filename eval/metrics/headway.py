@@ -40,7 +40,7 @@ def gap_to_leader(
     gap = (torch.hypot(right, up) - 0.5 * (boxes[..., 3] + ego_box[:, 3, None])).clamp(min=0.0)
     ahead = right * heading.cos() + up * heading.sin() > 0
     own, offset = lanes.look_up(ego_box[:, 0], ego_box[:, 1], road)
-    env, slot = (others.present & ahead & (gap <= FARTHEST_M)).nonzero().unbind(1)
+    env, slot = (others.valid & ahead & (gap <= FARTHEST_M)).nonzero().unbind(1)
     lane, _ = lanes.look_up(boxes[env, slot, 0], boxes[env, slot, 1], road[env])
     leads = (lane == own[env]) & (lane >= 0)
     nearest = torch.full_like(offset, torch.inf)

@@ -73,7 +73,7 @@ class TargetReader:
         glide = present[:, 3].repeat_interleave(steps)
         speed = around.speed_mps * boxes[..., 2].cos() - glide[:, None]
         own_half = 0.5 * clip.observation.size_m[:, 0].repeat_interleave(steps)
-        near = around.present & (boxes[..., 0].abs() < FARTHEST_M)
+        near = around.valid & (boxes[..., 0].abs() < FARTHEST_M)
         near = near & (boxes[..., 1].abs() < 2.0 * LANE_WIDTH_M)
         values = [near.sum(1) / (2 * FARTHEST_M), *self._lanes(clip, pose.flatten(0, 1), steps)]
         gaps, speeds = [], []

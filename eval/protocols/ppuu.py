@@ -126,7 +126,7 @@ def judge(simulator: Simulator, screens: Screens, envs: Int[Tensor, " envs"]) ->
     frame = simulator.frame[envs]
     others = simulator.traffic.neighbours(envs, simulator.vehicle[envs], frame)
     place = screens.place(box, road)
-    cost = proximity_cost(box, simulator.state[envs, 3], others.boxes, others.present)
+    cost = proximity_cost(box, simulator.state[envs, 3], others.boxes, others.valid)
     seen = screens.valid(place, road)
     cost = torch.where(seen, cost, 0.0)
     return Verdict(
@@ -154,7 +154,7 @@ def _runs_into(
     along = other.rear_x - ego.front_x[:, None] < -overlap
     mean_width = 0.5 * PX_PER_M * (others.boxes[..., 4] + box[:, None, 4])
     across = (other.rear_y - ego.rear_y[:, None]).abs() + overlap < mean_width
-    return (others.present & ahead & along & across).any(1)
+    return (others.valid & ahead & along & across).any(1)
 
 
 def list_starts(recording: Recording, part: Part, screens: Screens, index: int) -> Scenarios:

@@ -37,7 +37,7 @@ def recorded_rollout(
     assert road is not None
     prediction = BoxPrediction(
         target.ego[:, None, :, :3], raster, target.placed_tracks.transpose(1, 2)[:, None, None],
-        tracks.size_m, tracks.here, road,
+        tracks.size_m, tracks.valid_now, road,
     )  # fmt: skip
     return Rollout(
         target.ego[:, None], actions[:, None], previous_action[:, None], observation.size_m,
@@ -73,7 +73,7 @@ def current_rollout(observation: Observation, raster: RasterConfig) -> Rollout:
     now = observation.ego[:, None, -1:]
     action = observation.ego.new_zeros(len(observation.ego), 1, 1, 2)
     prediction = BoxPrediction(
-        now[..., :3], raster, tracks.now[:, None, None, None], tracks.size_m, tracks.here, road
+        now[..., :3], raster, tracks.now[:, None, None, None], tracks.size_m, tracks.valid_now, road
     )
     return Rollout(now, action, action[:, :, 0], observation.size_m, prediction, 1.0)
 

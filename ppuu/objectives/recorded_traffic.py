@@ -27,7 +27,7 @@ def recorded_traffic(
             predictor.raster,
             target.placed_tracks.transpose(1, 2)[:, None, None],
             tracks.size_m,
-            tracks.here,
+            tracks.valid_now,
             road,
         )
     )

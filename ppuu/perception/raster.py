@@ -73,5 +73,5 @@ def draw_into(
             pose, others.row, others.ego, road, place,
         )  # fmt: skip
     else:
-        drawn = draw(pose, others.boxes, others.present, road, road_map, config)
+        drawn = draw(pose, others.boxes, others.valid, road, road_map, config)
         images[place] = drawn if images.is_floating_point() else to_bytes(drawn)

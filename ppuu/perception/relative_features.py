@@ -83,6 +83,6 @@ def present_action(tracks: Tracks, seconds: float) -> Float[Tensor, "batch token
     turn = torch.atan2((now[..., 2] - before[..., 2]).sin(), (now[..., 2] - before[..., 2]).cos())
     way = 0.5 * (now[..., 3] + before[..., 3]) * seconds
     curvature = turn / way.clamp(min=0.5)
-    seen = tracks.present[:, :, -2]
+    seen = tracks.valid[:, :, -2]
     action = torch.stack([acceleration.clamp(-4.0, 4.0), curvature.clamp(-0.05, 0.05)], dim=-1)
     return action * seen[..., None]

@@ -20,7 +20,7 @@ from ..recordings.tracks import Tracks
 from .planning_config import PlanningConfig
 from .planning_cost import PlanningCost
 
-_TRACKS = ("states", "present", "size_m", "vehicle")
+_TRACKS = ("states", "valid", "size_m", "vehicle")
 
 
 def to_info(

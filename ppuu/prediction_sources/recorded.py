@@ -11,7 +11,7 @@ from ..perception.observation import Observation, ObservationConfig
 from ..perception.road_map import LocalRoad
 from ..perception.surroundings import Surroundings
 from ..predictions import BoxPrediction
-from ..recordings.tracks import states_beyond
+from ..recordings.tracks import extrapolated_states
 from .base import PredictionFunction, PredictionSource, unconditioned
 
 
@@ -44,14 +44,14 @@ class RecordedSource(PredictionSource):
         assert tracks is not None
         ahead = torch.arange(1, steps + 1, device=surroundings.frame.device) * self.frames_per_step
         frame = surroundings.frame[:, None] + ahead
-        states = states_beyond(surroundings.scene, tracks.vehicle, frame)
+        states = extrapolated_states(surroundings.scene, tracks.vehicle, frame)
         road = surroundings.scene.vehicle_recording[surroundings.vehicle]
         told = BoxPrediction(
             gliding_poses(observation.ego[:, -1], ahead * self.dt_s)[:, None],
             self.observation.raster,
             states.transpose(1, 2)[:, None, None],
             tracks.size_m,
-            tracks.here,
+            tracks.valid_now,
             LocalRoad(surroundings.road_map, road),
         )
         return unconditioned(told)

@@ -82,7 +82,7 @@ class SimulatorSource(PredictionSource):
                 self.observation.raster,
                 others,
                 tracks.size_m,
-                tracks.here,
+                tracks.valid_now,
                 LocalRoad(surroundings.road_map, road),
             )
 

@@ -1,8 +1,8 @@
-"""Which lane lies under a point, and how it runs: answered by one look-up in a grid.
+"""Lane geometry at a point, by look-up in a precomputed grid.
 
-Drivers ask this for thousands of vehicles a step.  Each road is sampled once on a grid of 0.5 m;
-a look-up takes the nearest node and corrects offset and station to first order, which is exact
-where the lane is straight.
+Driver models need lanes of thousands of vehicles in each step.  Each road is sampled once on a grid
+of 0.5 m; a look-up takes the nearest node and corrects offset and station to first order, which is
+exact for straight lanes.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ _PIECE_M = 10.0
 """Lanes are cut into pieces no longer than this."""
 
 _VERGE_M = 4.0
-"""So far beside a lane its offset and direction are still known."""
+"""Distance beside a lane within which its offset and direction are defined."""
 
 _LOOK_BEYOND_M = 8.0
-"""How far past the end of a lane one looks for where it leads."""
+"""Look-ahead beyond the end of a lane for its successor."""
 
 _NARROWEST_M = 2.5
-"""A lane that tapers off ends where it is no wider."""
+"""A tapering lane ends where it is narrower than this."""
 
 
 @dataclass(frozen=True, eq=False)
 class LanePlace:
-    """Points seen from their lanes, ``(*batch,)`` each.
+    """Positions of points relative to their lanes, ``(*batch,)`` each.
 
-    Beside the road the nearest lane within 4 m is meant, but ``lane`` is -1.
+    Off the road, all but ``lane`` (-1) refer to the nearest lane within 4 m.
 
     Attributes:
         lane: index, -1 off the road.
@@ -49,10 +49,10 @@ class LanePlace:
         direction_rad: of the lane, in the world.
         curvature_radpm: of the lane's centre line, positive to the left.
         width_m: of the lane.
-        station_m: along the road's longest lane; orders vehicles side by side, too.
-        to_end_m: way to the end of the lane, negative past it.
-        closes: whether the lane ends beside another one, so that one has to merge; elsewhere a
-            lane's end is where vehicles leave the road.
+        station_m: along the road's longest lane, common to all lanes.
+        to_end_m: distance to the end of the lane, negative beyond it.
+        closes: whether the lane ends beside another one, so that vehicles must merge; at the end of
+            other lanes vehicles leave the road.
     """
 
     lane: Int[Tensor, "*batch"]
@@ -67,10 +67,10 @@ class LanePlace:
 
 @dataclass(frozen=True, eq=False)
 class LaneField:
-    """Lanes of several roads, sampled on grids; equal roads share theirs.
+    """Lanes of several roads, sampled on grids; equal roads share a grid.
 
     Attributes:
-        nodes: ``(nodes, 8)`` what ``LanePlace`` says, of all grids one after the other.
+        nodes: ``(nodes, 8)`` fields of ``LanePlace``, all grids concatenated.
         start: ``(roads,)`` first node of each road.
         origin_m: ``(roads, 2)`` world position of it.
         size: ``(roads, 2)`` nodes along x and y.
@@ -96,8 +96,8 @@ class LaneField:
         for index, road in enumerate(roads):
             if not road.lanes:
                 raise InputError(
-                    f"road {index} has no lanes, so nobody can be driven on it; use others that "
-                    "replay the recording"
+                    f"road {index} has no lanes, so vehicles cannot be simulated on it; replay the "
+                    "recording"
                 )
             if road not in grids:
                 grids[road] = len(origins)
@@ -200,7 +200,7 @@ def _refined(line: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarra
 
 
 _BESIDE_M = 100.0
-"""Further than this from the longest lane nobody asks how far along it he is."""
+"""Lateral range around the longest lane within which stations are computed."""
 
 
 @lru_cache(maxsize=16)
@@ -276,10 +276,9 @@ def _end(road: Road, lane: int, pieces: Sequence[_Piece]) -> tuple[float, bool]:
 def _stations(
     road: Road, pieces: Sequence[_Piece], origin: np.ndarray, spacing: float, size: np.ndarray
 ) -> np.ndarray:
-    """Way along the centre line of the longest lane at every node, by the nearest piece.
+    """Station along the centre line of the longest lane at every node, from the nearest piece.
 
-    Inner pieces only ask nodes around them: a road of kilometres that runs slantwise over its map
-    has millions of others.
+    Inner pieces are compared with nodes nearby only: the grid of a long diagonal road has millions.
     """
     reach = [sum(p.lane == lane for p in pieces) for lane in range(road.lanes)]
     longest = [p for p in pieces if p.lane == int(np.argmax(reach))]

@@ -68,7 +68,7 @@ class Reference(Predictor):
             self.raster,
             states[:, None, None].expand(-1, -1, samples, -1, -1, -1),
             tracks.size_m,
-            tracks.here,
+            tracks.valid_now,
             observation.road,
         )
 
@@ -107,7 +107,7 @@ class ConstantAcceleration(Reference):
         """Parabolas along straight lines."""
         interval = self.observation.stride * self.dt_s
         gained = tracks.now[..., 3] - tracks.states[:, :, -2, 3]
-        acceleration = torch.where(tracks.present[:, :, -2], gained / interval, 0.0)[:, None]
+        acceleration = torch.where(tracks.valid[:, :, -2], gained / interval, 0.0)[:, None]
         speed = tracks.now[:, None, :, 3]
         time = seconds[:, None]
         stopping = torch.where(
@@ -155,7 +155,7 @@ class IdmRollForward(Reference):
         ego = observation.ego[:, -1:]
         states = torch.cat([ego, tracks.now], dim=1)
         size = torch.cat([observation.size_m[:, None], tracks.size_m], dim=1)
-        here = torch.cat([torch.ones_like(tracks.here[:, :1]), tracks.here], dim=1)
+        here = torch.cat([torch.ones_like(tracks.valid_now[:, :1]), tracks.valid_now], dim=1)
         desired = self.desired_gain * states[..., 3] + 2.0
         told = []
         for _ in seconds:

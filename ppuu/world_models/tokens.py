@@ -155,10 +155,10 @@ class TokensWorldModel(WorldModel):
         """Every vehicle's past as it sees it itself, the road beside it, and its neighbours."""
         tracks = _with_ego(observation)
         assert observation.road is not None
-        start, here = tracks.now, tracks.here
+        start, here = tracks.now, tracks.valid_now
         past = to_local(tracks.states, start[:, :, None])
         x, y, turn, speed = past.unbind(-1)
-        seen = tracks.present
+        seen = tracks.valid
         shown = torch.stack(
             [x / 10, y, turn.sin() * 4, turn.cos() - 1, (speed - speed[..., -1:]) / 3,
              torch.ones_like(x)], dim=-1,
@@ -237,7 +237,7 @@ class TokensWorldModel(WorldModel):
             self.raster,
             told.unflatten(0, (-1, 1, samples)),
             observation.tracks.size_m,
-            observation.tracks.here,
+            observation.tracks.valid_now,
             observation.road,
         )
 
@@ -297,11 +297,11 @@ def _with_ego(observation: Observation) -> Tracks:
     """The ego in front of its neighbours."""
     tracks = observation.tracks
     assert tracks is not None
-    there = torch.ones_like(tracks.present[:, :1])
+    there = torch.ones_like(tracks.valid[:, :1])
     nobody = torch.full_like(tracks.vehicle[:, :1], -1)
     return Tracks(
         torch.cat([observation.ego[:, None], tracks.states], dim=1),
-        torch.cat([there, tracks.present], dim=1),
+        torch.cat([there, tracks.valid], dim=1),
         torch.cat([observation.size_m[:, None], tracks.size_m], dim=1),
         torch.cat([nobody, tracks.vehicle], dim=1),
     )

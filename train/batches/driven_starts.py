@@ -76,4 +76,4 @@ def _overlaps(seen: Observation) -> Bool[Tensor, " starts"]:
     assert tracks is not None
     own = torch.cat([seen.ego[:, -1, :3], seen.size_m], dim=-1)[:, None]
     others = torch.cat([tracks.now[..., :3], tracks.size_m], dim=-1)
-    return (boxes_overlap(own.expand_as(others), others) & tracks.here).any(1)
+    return (boxes_overlap(own.expand_as(others), others) & tracks.valid_now).any(1)

@@ -87,14 +87,14 @@ class TrackFeatures(nn.Module):
         history = torch.stack(
             [x / 10, y, turn.sin() * 4, (speed - speed[..., -1:]) / 3, torch.ones_like(x)], dim=-1
         )
-        history = (history * tracks.present[..., None]).flatten(2)
+        history = (history * tracks.valid[..., None]).flatten(2)
         size = observation.size_m[:, None]
         relative = pairs(now, tracks.now[:, None], size, tracks.size_m[:, None])[:, 0]
         inputs = torch.cat([relative, history, tracks.size_m / 5], dim=-1)
         query = self.query(torch.cat([ego_features, road_features], dim=-1))
         vehicles = functional.relu(self.vehicle_encoder(inputs) + query[:, None])
         vehicles = functional.relu(self.vehicle_hidden(vehicles))
-        valid = tracks.here[..., None]
+        valid = tracks.valid_now[..., None]
         weight = self.attention_logits(vehicles).masked_fill(~valid, -1e4).softmax(1) * valid
         values = vehicles.unflatten(-1, (self.heads, -1))
         attended = (weight[..., None] * values).sum(1).flatten(1)

@@ -58,7 +58,7 @@ def test_others_do_what_was_tried_out(others):
             now = true.neighbours()
             for env in running.nonzero()[:, 0].tolist():
                 for slot, number in enumerate(tracks.vehicle[env].tolist()):
-                    here = (now.vehicle[env] == number) & now.present[env]
+                    here = (now.vehicle[env] == number) & now.valid[env]
                     if number >= 0 and here.any():
                         place = torch.cat(
                             [now.boxes[env, here, :3], now.speed_mps[env, here, None]], 1
@@ -73,7 +73,7 @@ def surroundings_of(simulator, tried=True):
     others = simulator.neighbours()
     return Surroundings(
         simulator.scene, simulator.vehicle, simulator.frame, others.boxes, others.speed_mps,
-        others.present, simulator.road_map, Tryout.of(simulator) if tried else None,
+        others.valid, simulator.road_map, Tryout.of(simulator) if tried else None,
     )  # fmt: skip
 
 

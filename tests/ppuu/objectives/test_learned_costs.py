@@ -127,5 +127,5 @@ def test_a_cost_model_learns_proximity(features, batch):
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"discount": 0.0}, {"discount": 1.1}])
 def test_a_value_sums_up_something(wrong):
-    with pytest.raises(InputError, match="must be at least 1, discount .* above 0"):
+    with pytest.raises(InputError, match=r"must be at least 1, discount .* above 0"):
         ValueConfig(**wrong)

@@ -329,7 +329,7 @@ def test_imitation_by_hand(policy, clip):
 
 @pytest.mark.parametrize("wrong", [{"replicas": 1}, {"steps": 0}])
 def test_one_replica_cannot_disagree(wrong):
-    with pytest.raises(InputError, match="replicas . at least 2"):
+    with pytest.raises(InputError, match=r"replicas . at least 2"):
         UnrollConfig(**wrong)
 
 

@@ -55,13 +55,13 @@ def test_the_order_of_vehicles_does_not_matter(on_tracks, observation):
 
 def test_free_slots_do_not_matter(on_tracks, observation):
     """But the vehicles in the others do."""
-    present = observation.tracks.present.clone()
+    present = observation.tracks.valid.clone()
     present[:, 5:] = False
     states = observation.tracks.states.clone()
     states[:, 5:] += 7.0
-    alone = with_tracks(observation, present=present)
+    alone = with_tracks(observation, valid=present)
     torch.testing.assert_close(
-        on_tracks(with_tracks(observation, present=present, states=states)), on_tracks(alone)
+        on_tracks(with_tracks(observation, valid=present, states=states)), on_tracks(alone)
     )
     states = observation.tracks.states.clone()
     states[:, 0, :, 0] += 3.0

@@ -42,7 +42,7 @@ def situation(recording, egos, frame, seen=SEEN):
     ego, frame = torch.tensor(egos), torch.full((len(egos),), frame)
     others = scene.neighbours(frame, ego)
     truth = Surroundings(
-        scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
+        scene, ego, frame, others.boxes, others.speed_mps, others.valid, roads
     )  # fmt: skip
     return observe(scene, roads, seen, ego, frame), truth
 

@@ -304,7 +304,7 @@ def test_one_can_plan_in_it(data, planner):
     observation, ego, frame = clip.observation.take(some), clip.ego[some], clip.frame[some]
     others = clips.scene.neighbours(frame, ego)
     surroundings = Surroundings(
-        clips.scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
+        clips.scene, ego, frame, others.boxes, others.speed_mps, others.valid, roads
     )
     costs = {}
     for weight in (0.0, 2.0):

@@ -140,7 +140,7 @@ def test_the_scene_moves_all_and_a_vehicle_itself_first(batch):
     """Everybody's latent reaches all at the first step, one's own only oneself."""
     _, clip = batch
     model = perturbed(CONFIGS["rollout-standard"])
-    here = clip.observation.tracks.here
+    here = clip.observation.tracks.valid_now
 
     def moved(which):
         noise = torch.zeros(2, len(clip.ego), 1, 1, model.spec.latent)
@@ -177,7 +177,7 @@ def test_a_latent_for_the_scene_alone_will_do(batch):
     model = perturbed(replace(SMALL, latent=0, scene_latent=3))
     assert model.spec.latent == 3
     states = model.predict(clip.observation, 2, 2, torch.Generator().manual_seed(0)).states[:, 0]
-    here = clip.observation.tracks.here[:, None].expand(-1, 2, -1)
+    here = clip.observation.tracks.valid_now[:, None].expand(-1, 2, -1)
     assert (states[:, 0] - states[:, 1])[here].abs().max() > 0
 
 

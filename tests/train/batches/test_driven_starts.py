@@ -71,7 +71,7 @@ def test_who_drove_into_somebody_begins_where_the_human_was(clips, clip):
     _, starts, _ = driven_starts(Steady(6.0, 0.0), clips, clip, STARTS, 9, seeded())
     own = torch.cat([starts.ego[:, -1, :3], starts.size_m], dim=-1)[:, None]
     others = torch.cat([starts.tracks.now[..., :3], starts.tracks.size_m], dim=-1)
-    touched = boxes_overlap(own.expand_as(others), others) & starts.tracks.here
+    touched = boxes_overlap(own.expand_as(others), others) & starts.tracks.valid_now
     assert not touched.any()
     # And some did drive into somebody.
     recorded = starts.ego[::3, -1, 0].repeat_interleave(3)
