@@ -98,9 +98,9 @@ class JepaNetwork(nn.Module):
         self, images: Float[Tensor, "*shape channels rows columns"]
     ) -> Float[Tensor, "*shape features rows2 columns2"]:
         """Embeddings of images, each encoded independently."""
-        return self._apply(self.encoder, images)
+        return self._encode_all(self.encoder, images)
 
-    def _apply(self, encoder: nn.Module, images: Tensor) -> Tensor:
+    def _encode_all(self, encoder: nn.Module, images: Tensor) -> Tensor:
         return encoder(images.flatten(0, -4)).unflatten(0, images.shape[:-3])
 
     def predict(
@@ -129,7 +129,7 @@ class JepaNetwork(nn.Module):
         if self.target_encoder is None:
             return self.encode(images)
         with torch.no_grad():
-            return self._apply(self.target_encoder, images)
+            return self._encode_all(self.target_encoder, images)
 
     def online(
         self,
