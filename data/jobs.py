@@ -1,4 +1,4 @@
-"""One raw file → one HDF5 file with its report, here or in worker processes."""
+"""Conversion of raw files to HDF5 files with reports, optionally in worker processes."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
 from .clean import CleanConfig, Report
-from .clean.page import write_page
+from .clean.html_report import write_html_report
 from .sources import read_recordings
 from .sources.base import Source
 
 _HOW = ("source", "clean", "companions")
-"""Of the provenance: what besides the raw file's bytes decides the output."""
+"""Provenance entries that determine the output, besides the raw file's content."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A raw file and what is to become of it.
+    """Conversion of one raw file.
 
     Attributes:
         source: its reader.
         clean: checks and repairs.
         raw: the raw file.
-        origin: what the provenance of its recordings must say: ``source``, ``clean``, ``raw``.
+        origin: required provenance of its recordings: ``source``, ``clean``, ``raw``.
         out: the HDF5 file.
-        reports: how the recordings are reported beside the file: not at all (``()``), or with the
-            suffixes ``.report.json`` and ``.report.html``.
+        reports: suffixes of the reports beside the file, of ``.report.json`` and ``.report.html``.
     """
 
     source: Source
@@ -48,7 +47,7 @@ class Job:
     reports: tuple[str, ...] = ()
 
     def made_before(self, known: Sequence[Recording]) -> list[Recording]:
-        """The recordings that this reader has made from these bytes in this way before."""
+        """Existing recordings of the same raw file, reader and configuration."""
         return [
             recording
             for recording in known
@@ -58,13 +57,13 @@ class Job:
 
 
 def make(job: Job) -> list[str]:
-    """Reads, cleans and writes one raw file, unless that has been done.
+    """Reads, cleans and writes one raw file, unless the output is up to date.
 
     Returns:
-        A few words on each new recording; none if the file is up to date.
+        A summary of each new recording; empty if the file is up to date.
 
     Raises:
-        InputError: as ``read_recordings``.
+        InputError: see ``read_recordings``.
     """
     before = readable(job.out)
     made, words = job.made_before(before), []
@@ -83,10 +82,10 @@ def make(job: Job) -> list[str]:
 
 
 def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[str]]]:
-    """Makes all files; yields each job and its words when it is done.
+    """Runs all jobs; yields each job and its summaries when it is done.
 
     Raises:
-        InputError: as ``make``; jobs that have not begun are left undone.
+        InputError: see ``make``; jobs not yet started are cancelled.
     """
     if workers == 1 or len(jobs) <= 1:
         for job in jobs:
@@ -102,15 +101,15 @@ def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[str]
                 yield running[done], done.result()
         except BrokenProcessPool:
             raise InputError(
-                "a worker process was killed, most likely for want of memory; "
+                "a worker process was killed, most likely out of memory; "
                 "run the same command with fewer --workers"
             ) from None
         finally:
-            pool.shutdown(cancel_futures=True)  # what has begun is finished
+            pool.shutdown(cancel_futures=True)  # running jobs are completed
 
 
 def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's to answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the main process.
     torch.set_num_threads(1)
 
 
@@ -123,7 +122,7 @@ def readable(path: Path) -> list[Recording]:
 
 
 def described(raw: Path, recording: Recording) -> str:
-    """What became of the raw file, as a short table."""
+    """Summary of a recording as a short table."""
     return (
         f"{raw.name}: {recording.name}, {recording.vehicles} tracks, "
         f"{recording.duration_s:.1f} s, {recording.road.lanes} lanes\n"
@@ -132,15 +131,15 @@ def described(raw: Path, recording: Recording) -> str:
 
 
 def missing_reports(out: Path, suffixes: Sequence[str]) -> list[str]:
-    """Those of the reports beside a file that are not there."""
+    """Suffixes of the missing reports beside a file."""
     return [suffix for suffix in suffixes if not out.with_suffix(suffix).exists()]
 
 
 def write_reports(recordings: Sequence[Recording], out: Path, suffixes: Sequence[str]) -> None:
-    """Provenance and report of every recording, beside the file."""
+    """Writes provenance and reports of all recordings beside the file."""
     if ".report.json" in suffixes:
         entries = [{"name": recording.name, **recording.provenance} for recording in recordings]
         with written_whole(out.with_suffix(".report.json")) as temporary:
             temporary.write_text(json.dumps({"recordings": entries}, indent=2) + "\n")
     if ".report.html" in suffixes:
-        write_page(recordings, out.with_suffix(".report.html"))
+        write_html_report(recordings, out.with_suffix(".report.html"))

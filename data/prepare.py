@@ -1,4 +1,4 @@
-"""The command that turns raw files into recordings: ``python -m data.prepare --help``."""
+"""Converts raw files to recordings: ``python -m data.prepare --help``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ppuu.recordings.recording import Recording, save_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import sha256
 
 from .clean import CleanConfig
-from .digest import sha256
 from .jobs import Job, missing_reports, readable, run_jobs, write_reports
 from .sources import SOURCES
 from .sources.base import Source
@@ -83,7 +83,7 @@ def main(
 
 
 def _targets(raw: Sequence[Path], out: Path) -> dict[Path, Path] | None:
-    """Output → its raw file, in an order that shards agree on; None if several share an output."""
+    """Output → raw file, in the same order for all shards; None if several have one output."""
     if out.suffix == ".h5" and not out.is_dir():
         return {out: raw[0]} if len(raw) == 1 else None
     if not out.is_dir() and (out.suffix or out.exists()):
@@ -107,7 +107,7 @@ def _merged(
     reports: Sequence[str],
     workers: int,
 ) -> None:
-    """All recordings of several raw files in one file, by way of a file for each raw file."""
+    """Merges the recordings of several raw files, with an intermediate file for each raw file."""
     parts = out.with_name(f".{out.name}.parts")
     before = readable(out)
     origins = [_origin(source, clean, path) for path in raw]
@@ -130,7 +130,7 @@ def _merged(
             tqdm.write(f"{out}: {len(recordings)} recordings")
         write_reports(recordings, out, reports)
     except InputError:
-        shutil.rmtree(parts, ignore_errors=True)  # an interruption leaves it: the next call goes on
+        shutil.rmtree(parts, ignore_errors=True)  # kept after an interruption, to continue
         raise
     shutil.rmtree(parts, ignore_errors=True)
 
@@ -172,7 +172,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _origin(source: Source, clean: CleanConfig, raw: Path) -> dict:
-    """What the provenance of a raw file's recordings must say."""
+    """Required provenance of a raw file's recordings."""
     name = next(name for name, kind in SOURCES.items() if type(source) is kind)
     return {
         "source": {"name": name, "version": source.version, **to_json(source)},

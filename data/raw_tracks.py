@@ -1,4 +1,4 @@
-"""What a reader hands over: the rows of one recording as they stand in the raw file, in metres."""
+"""Raw tracks: the rows of one recording from a raw file, in metres."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from ppuu.recordings.road import Road
 
 @dataclass(frozen=True, eq=False)
 class RawTracks:
-    """The rows of one recording, in any order, neither checked nor mended.
+    """The rows of one recording in any order, neither checked nor repaired.
 
-    Everything is in the axes of the recording to be: x (roughly) along the road, y to its left,
-    headings counter-clockwise from x.
+    Axes are those of the recording: x (roughly) along the road, y to its left, headings
+    counter-clockwise from x.
 
     Attributes:
-        name: what the recording will be called.
+        name: of the recording.
         file: the raw file, for messages.
-        dt_s: seconds between two frame numbers.
-        road: lanes; None where the source has no map: then they follow from the tracks
+        dt_s: seconds between two frames.
+        road: lanes; None if the source has no map: they are derived from the tracks
             (``data.roads.from_tracks``).
-        vehicle: ``(n,)`` the source's own number.
-        frame: ``(n,)`` frame number as recorded.
+        vehicle: ``(n,)`` number in the source.
+        frame: ``(n,)`` frame number in the source.
         x_m, y_m: ``(n,)`` centre of the box (see ``at_front``).
         length_m, width_m: ``(n,)``.
-        heading_rad: ``(n,)``; None where the source has none: then it follows from the motion.
-        speed_mps: ``(n,)``; None as above.
-        line: ``(n,)`` line in the file, from 1; None where it has no lines.
-        fields: field of this class → what the file calls it, for messages (``in_columns``).
-        recorded_speed_mps: ``(n,)`` a speed column that is checked but not used, where the source's
-            speeds do not integrate to its positions.
-        at_front: positions are of the middle of the front bumper, without headings; the heading
-            follows from them, and they are moved half a length back along it.
-        left_out: reason → rows that the reader has left out already.
-        provenance: what the reader knows about the file; JSON values only.
+        heading_rad: ``(n,)``; None if the source has none: it is derived from the motion.
+        speed_mps: ``(n,)``; likewise.
+        line: ``(n,)`` line in the file, from 1; None if the file has no lines.
+        fields: field of this class → name in the file, for messages (``in_columns``).
+        recorded_speed_mps: ``(n,)`` a speed column that is checked but not used, since it does not
+            integrate to the positions.
+        at_front: positions are those of the middle of the front bumper, without headings; headings
+            are derived, and positions moved back by half a length.
+        left_out: reason → number of rows omitted by the reader.
+        provenance: of the file; JSON values only.
     """
 
     name: str
@@ -60,7 +60,7 @@ class RawTracks:
     provenance: Mapping = field(default_factory=dict)
 
     def place(self, row: int, *fields: str) -> str:
-        """Where a row stands, and which of its fields are meant, for messages."""
+        """Location of a row and the affected fields, for messages."""
         line = "" if self.line is None else f", line {self.line[row]}"
         called = dict.fromkeys(self.fields[name] for name in fields if name in self.fields)
         place = ", ".join([f"{self.file}{line}", *called])

@@ -216,7 +216,7 @@ def _looked(name: str) -> Words:
     return ("open-loop", "planner") if ROWS[name].driven else ("open-loop",)
 
 
-_TELEMETRY = ("rank", "temporal_ratio", "copy_ratio", "input_share")
+_TELEMETRY = ("rank", "temporal_ratio", "copy_ratio", "input_effect")
 
 
 def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:

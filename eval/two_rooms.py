@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from data.toys.rooms import SIDE, Layout, RoomsConfig, draw_rooms, draw_tasks, moved, picture
-from ppuu.encoders import Assembly, AssemblyConfig
+from ppuu.encoders import JepaNetwork, JepaNetworkConfig
 from ppuu.encoders.linear_probe import least_squares_probe
 from ppuu.loading.runs import weights_hash
 from ppuu.planners import PLANNERS, CostFunction
@@ -79,7 +79,7 @@ CostFrom = Callable[[Float[Tensor, "batch 2"]], CostFunction]
 
 
 def embedding_cost(
-    model: Assembly, layout: Layout, goal: Float[Tensor, "batch 2"], protocol: Protocol
+    model: JepaNetwork, layout: Layout, goal: Float[Tensor, "batch 2"], protocol: Protocol
 ) -> CostFrom:
     """Squared distances of predicted embeddings from the goal's."""
     target = model.encode(picture(goal, layout)).flatten(1)
@@ -170,7 +170,7 @@ def outcome(
 
 
 @torch.no_grad()
-def position_error(model: Assembly, rooms: RoomsConfig) -> float:
+def position_error(model: JepaNetwork, rooms: RoomsConfig) -> float:
     """Root mean square error of positions by a linear probe of predicted embeddings, in sides."""
 
     def embeddings_and_positions(seed: int) -> tuple[Tensor, Tensor]:
@@ -191,8 +191,8 @@ def evaluate(where: Path, protocol: Protocol) -> dict[str, Any]:
     checkpoint = Checkpoint.load(where, "rooms")
     config = checkpoint.config
     rooms = from_json(RoomsConfig, config["training"]["rooms"], f"{where}: rooms")
-    assembly = from_json(AssemblyConfig, config["training"]["assembly"], f"{where}: assembly")
-    model = Assembly(assembly, 2, SIDE, SIDE, 2)
+    jepa = from_json(JepaNetworkConfig, config["training"]["jepa"], f"{where}: jepa")
+    model = JepaNetwork(jepa, 2, SIDE, SIDE, 2)
     checkpoint.restore(model, where)
     model.requires_grad_(False).eval()
     weights = weights_hash(model)

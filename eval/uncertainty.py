@@ -18,11 +18,11 @@ from data.clips.clips import Clip, Clips
 from data.splits import Split
 from ppuu.costs import DrivingCost, Uncertainty
 from ppuu.loading.runs import load_policy, load_world_models
-from ppuu.objectives import UnrollConfig, fit_expert_scale, predicted_traffic, unroll_noise
+from ppuu.objectives import UnrollConfig, fit_expert_scale, predicted_traffic, rollout_noise
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
 from ppuu.predictions import BoxPrediction, Rollout
-from ppuu.recordings.tracks import states_beyond
+from ppuu.recordings.tracks import extrapolated_states
 from ppuu.runtime.command import run
 from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
@@ -75,10 +75,11 @@ def true_surroundings(clips: Clips, clip: Clip, rollout: Rollout, frames: int) -
     assert tracks is not None
     assert clip.observation.road is not None
     ahead = torch.arange(1, steps + 1, device=clip.frame.device) * frames
-    states = states_beyond(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
+    states = extrapolated_states(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
     return BoxPrediction(
         rollout.prediction.pose[:, :1], rollout.prediction.raster,
-        states.transpose(1, 2)[:, None, None], tracks.size_m, tracks.here, clip.observation.road,
+        states.transpose(1, 2)[:, None, None], tracks.size_m, tracks.valid_now,
+        clip.observation.road,
     )  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def bounded_costs(
     rollout: Rollout, config: UnrollConfig
 ) -> Float[Tensor, "batch candidates samples time"]:
     """The bounded cost of vehicles, whose variance MPUR penalises."""
-    return 1.0 - torch.exp(-DrivingCost(config.cost).evaluate(rollout).vehicles)
+    return 1.0 - torch.exp(-DrivingCost(config.cost).evaluate(rollout).vehicle_cost)
 
 
 @torch.no_grad()
@@ -127,19 +128,19 @@ def evaluate(
                 observation.size_m, prediction, model.step_s,
             )  # fmt: skip
         else:
-            noise = unroll_noise(replicas, observation, config.steps, generator)
+            noise = rollout_noise(replicas, observation, config.steps, generator)
             rollout = unroll(
                 policy,
                 predicted_traffic(replicas, observation, observation, noise, replicas.count),
                 observation, clip.previous_action, config.steps, frames, model.dt_s,
             )  # fmt: skip
-        costs = DrivingCost(config.cost).evaluate(rollout).vehicles
+        costs = DrivingCost(config.cost).evaluate(rollout).vehicle_cost
         truth = replace(rollout, prediction=true_surroundings(clips, clip, rollout, frames))
         predicted_cost = (1.0 - torch.exp(-costs[:, 0])).mean(1)
         true_cost = bounded_costs(truth, config)[:, 0, 0]
         variances = uncertainty.variances(rollout, costs)
         values = (
-            uncertainty.standardised(variances)[:, 0].mean(1),
+            uncertainty.standardise(variances)[:, 0].mean(1),
             uncertainty.disagreement(variances)[:, 0],
             predicted_cost,
             (predicted_cost - true_cost).abs(),

@@ -1,10 +1,10 @@
-"""The only place where feet, pixels and frames become metres and seconds."""
+"""Conversion of feet, pixels and frames to metres and seconds."""
 
 METRES_PER_FOOT = 0.3048
 """International foot, as in the NGSIM tables."""
 
 LANE_WIDTH_M = 3.7
-"""Lane width that fixes PPUU's pixel scale (24 world pixels, or 6 raster pixels, to a lane)."""
+"""Lane width that defines PPUU's pixel scale (24 world pixels or 6 raster pixels per lane)."""
 
 METRES_PER_RASTER_PIXEL = LANE_WIDTH_M / 6.0
 """0.6167 m: the scale of the 117 x 24 raster of Henaff et al., 2019."""
@@ -26,4 +26,4 @@ def seconds_to_frames(seconds: float, dt_s: float) -> int:
 
 
 LINE_WIDTH_M = METRES_PER_RASTER_PIXEL
-"""Painted lines are drawn so wide at every scale: a pixel of PPUU's images."""
+"""Width of painted lines at every raster scale: a pixel of PPUU's images."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from data.clips.clips import Clip, Clips
-from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
+from ppuu.encoders import ConvConfig, JepaNetworkConfig, MapHead, ResidualConfig
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.predictions import Prediction
@@ -43,7 +43,7 @@ CONFIGS: dict[str, WorldModelConfig] = {
     "kinematic": replace(_COUPLED, ego="kinematic"),
     "jepa": JepaConfig(
         TINY_OBSERVATION,
-        assembly=AssemblyConfig(ConvConfig((4, 8), 2), MapHead(6), ResidualConfig(8, DROPOUT)),
+        jepa=JepaNetworkConfig(ConvConfig((4, 8), 2), MapHead(6), ResidualConfig(8, DROPOUT)),
         latent=3,
         readout=8,
         distraction=0.3,

@@ -17,7 +17,7 @@ from envs.core.world import World
 from eval.driving.decision import choose_action
 from ppuu.costs import Uncertainty
 from ppuu.loading.policy_names import policy_by_name
-from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
+from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, rollout_noise
 from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig, Policy
 from ppuu.policies.device import to_device
@@ -146,14 +146,14 @@ def test_the_same_lesson_for_a_policy(preset, heads, features):
         policy = NetworkPolicyConfig(features, hidden=16).build().to(device)
         seen, generator = moved(clip.observation, device), seeded()
         replicas = model.replicas(config.replicas, generator)
-        noise = unroll_noise(replicas, seen, STEPS, generator)
+        noise = rollout_noise(replicas, seen, STEPS, generator)
         traffic = predicted_traffic(replicas, seen, seen, noise, config.replicas)
         rollout = unroll(
             policy, traffic, seen, clip.previous_action.to(device), STEPS, model.frames_per_step,
             model.dt_s,
         )  # fmt: skip
         uncertainty = Uncertainty(STEPS, config.hinge, model.spec.conditioned_on_ego).to(device)
-        uncertainty.expert_deviation.fill_(1e-3)
+        uncertainty.expert_std.fill_(1e-3)
         terms = policy_loss(rollout, uncertainty, config)
         assert terms.named["uncertainty"] > 1e-2
         terms.total.backward()

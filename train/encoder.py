@@ -18,6 +18,7 @@ from ppuu.encoders import (
     VectorHead,
     VitConfig,
 )
+from ppuu.encoders.diagnostics import FAILURES, triggered_warnings
 from ppuu.encoders.regularizers import (
     BarlowTwinsConfig,
     DclConfig,
@@ -30,8 +31,7 @@ from ppuu.encoders.regularizers import (
     UntrainedConfig,
     VicRegConfig,
 )
-from ppuu.encoders.telemetry import FAILURES, raised
-from ppuu.objectives import JepaLossConfig, Terms, jepa_loss, jepa_telemetry
+from ppuu.objectives import JepaLossConfig, Terms, jepa_diagnostics, jepa_loss
 from ppuu.perception.observation import Observation
 from ppuu.predictions import Target
 from ppuu.runtime.command import run
@@ -73,7 +73,7 @@ class EncoderTraining:
                 f"steps {self.steps} and batch {self.batch}: 2 or more, since embeddings are "
                 "compared with those of other times and clips"
             )
-        if self.loop.accumulate > 1 and self.model.assembly.target_momentum:
+        if self.loop.accumulate > 1 and self.model.jepa.target_momentum:
             raise InputError(
                 f"--loop.accumulate {self.loop.accumulate}: targets of a moving average move once "
                 "a batch; take a larger --batch, or more processes"
@@ -82,7 +82,7 @@ class EncoderTraining:
     @property
     def summary(self) -> str:
         """One line of the command's help."""
-        parts = self.model.assembly
+        parts = self.model.jepa
         loss = "" if self.loss == JepaLossConfig() else f"{summary(self.loss)}; "
         return (
             f"{summary(self.model.regularizer)}; {loss}encoder {summary(parts.encoder)}; predictor "
@@ -95,7 +95,7 @@ _REGULARIZERS = {
     "vicreg": VicRegConfig(),
     "simclr": InfoNceConfig(),
     "dcl": DclConfig(),
-    "dcl-weighted": DclConfig(weight_deviation=0.5),
+    "dcl-weighted": DclConfig(sigma=0.5),
     "barlow-twins": BarlowTwinsConfig(),
     "tico": TiCoConfig(),
     "direct-clr": DirectClrConfig(),
@@ -112,7 +112,7 @@ OBJECTIVES = {
 }
 OBJECTIVES["sigreg"] = EncoderTraining(
     replace(
-        _MODEL, regularizer=SigRegConfig(), assembly=replace(_MODEL.assembly, norm="batch")
+        _MODEL, regularizer=SigRegConfig(), jepa=replace(_MODEL.jepa, norm="batch")
     )
 )  # fmt: skip
 OBJECTIVES["vicreg-motion"] = EncoderTraining(loss=JepaLossConfig(inverse_motion=1.0))
@@ -126,7 +126,7 @@ _ARCHITECTURES: dict[str, dict[str, Any]] = {
 """Variants of every objective: one vector instead of a map, other encoders."""
 OBJECTIVES |= {
     f"{name}-{kind}": replace(
-        training, model=replace(training.model, assembly=replace(training.model.assembly, **parts))
+        training, model=replace(training.model, jepa=replace(training.model.jepa, **parts))
     )
     for name, training in OBJECTIVES.items()
     for kind, parts in _ARCHITECTURES.items()
@@ -147,8 +147,8 @@ class _Telemetry:
     def __call__(
         self, model: JepaWorldModel, observation: Observation, target: Target
     ) -> Mapping[str, float]:
-        values = jepa_telemetry(model, observation, target)
-        names = set(raised(values))
+        values = jepa_diagnostics(model, observation, target)
+        names = set(triggered_warnings(values))
         for failure in FAILURES:
             self._consecutive[failure.name] += 1
             if failure.name not in names:

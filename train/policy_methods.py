@@ -17,14 +17,14 @@ from ppuu.objectives import (
     Terms,
     UnrollConfig,
     adversarial_latents,
-    as_recorded,
     expert_path_loss,
     fit_expert_scale,
     imitation_loss,
+    perturbed_starts,
     policy_loss,
     predicted_traffic,
-    unroll_noise,
-    varied_starts,
+    recorded_traffic,
+    rollout_noise,
 )
 from ppuu.perception.observation import Observation
 from ppuu.perception.privileged_state import PrivilegedState
@@ -88,7 +88,7 @@ def multi_step_imitation(policy: NetworkPolicy, steps: int, dt_s: float) -> tupl
         clip, target = batch.clip, batch.target
         assert target is not None
         rollout = unroll(
-            policy, as_recorded(clip.observation, target, recorder), clip.observation,
+            policy, recorded_traffic(clip.observation, target, recorder), clip.observation,
             clip.previous_action, steps, own.stride, dt_s, generator=generator,
         )  # fmt: skip
         return expert_path_loss(rollout, target.ego)
@@ -140,7 +140,7 @@ def uncertainty_regularised(
         value: estimates the cost after a rollout, if given.
     """
     uncertainty = Uncertainty(config.steps, config.hinge, model.spec.conditioned_on_ego)
-    if config.copies > 1:
+    if config.active_replicas > 1:
         clips, chosen = stream.sample(experts)
         bar = tqdm(
             chosen.split(16), desc="experts' uncertainty", disable=not sys.stderr.isatty(),
@@ -174,14 +174,14 @@ def uncertainty_regularised(
         )
         batch = replace(batch, clip=clip)
         several, samples = model, 1
-        if config.copies > 1:
-            several = model.replicas(config.copies, generator)
+        if config.active_replicas > 1:
+            several = model.replicas(config.active_replicas, generator)
             samples = several.count
         if config.latents == "posterior":
             target = batch.clips.target(clip, model, config.steps)
             noise = posterior_noise(model, clip.observation, target, generator)
         else:
-            noise = unroll_noise(several, clip.observation, config.steps, generator)
+            noise = rollout_noise(several, clip.observation, config.steps, generator)
         rollout = drive(batch, starts, previous, noise, several, samples, generator)
         every = config.adversarial.every
         if every and integer(every, generator) == 0:
@@ -203,14 +203,14 @@ def distillation(
 
     def loss(batch: PolicyBatch, generator: torch.Generator) -> Terms:
         clip, scene = batch.clip, batch.clips.scene
-        starts = varied_starts(
+        starts = perturbed_starts(
             clip.observation, config.starts, own.raster, dt_s, own.stride, generator
         )
         ego = clip.ego.repeat_interleave(config.starts.copies)
         frame = clip.frame.repeat_interleave(config.starts.copies)
         others = scene.neighbours(frame, ego)
         privileged_state = PrivilegedState(
-            scene, ego, frame, others.boxes, others.speed_mps, others.present,
+            scene, ego, frame, others.boxes, others.speed_mps, others.valid,
             batch.clips.road_map,
         )  # fmt: skip
         teacher.reset(torch.ones_like(ego, dtype=torch.bool))

@@ -76,7 +76,7 @@ class BatchedVecEnv(VecEnv):
         indices: int | Iterable[int] | None = None,
         **method_kwargs: Any,
     ) -> list[Any]:
-        """Calls a method of the shared environment, once."""
+        """MethodCaller a method of the shared environment, once."""
         result = getattr(self.env, method_name)(*method_args, **method_kwargs)
         return [result] * len(self._chosen(indices))
 

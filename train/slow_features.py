@@ -22,17 +22,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from data.toys.dots import SIDE, Dots, DotsConfig, draw_dots
-from ppuu.encoders import Assembly, AssemblyConfig, ConvConfig, GruConfig, VectorHead
+from ppuu.encoders import ConvConfig, GruConfig, JepaNetwork, JepaNetworkConfig, VectorHead
 from ppuu.encoders.linear_probe import least_squares_probe
 from ppuu.encoders.regularizers import (
     InfoNceConfig,
     InverseDynamics,
-    Painter,
+    PixelDecoder,
     RegularizerConfig,
     VicRegConfig,
     prediction_error,
 )
-from ppuu.encoders.telemetry import assembly_telemetry, raised
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.device import seed_everything
@@ -97,7 +96,7 @@ class Study:
 
 
 class Learner(nn.Module):
-    """An assembly and what teaches it.
+    """A joint-embedding network and its training objective.
 
     Args:
         method: the teacher.
@@ -107,18 +106,18 @@ class Learner(nn.Module):
 
     def __init__(self, method: Method, study: Study, dots: int):
         super().__init__()
-        config = AssemblyConfig(
+        config = JepaNetworkConfig(
             ConvConfig(study.channels, len(study.channels), "batch"),
             VectorHead(study.features),
             GruConfig(),
         )
-        self.assembly = Assembly(config, dots, SIDE, SIDE, 2)
+        self.jepa = JepaNetwork(config, dots, SIDE, SIDE, 2)
         self.method = method
         chosen = _regularizer(method, study)
         self.regularizer = None if chosen is None else chosen.build(study.features)
-        self.painter = self.inverse = self.position = None
+        self.pixel_decoder = self.inverse = self.position = None
         if method == "reconstruction":
-            self.painter = Painter(study.features, (1, 1), dots, SIDE, SIDE, width=8)
+            self.pixel_decoder = PixelDecoder(study.features, (1, 1), dots, SIDE, SIDE, width=8)
         if method.endswith("inverse-dynamics"):
             self.inverse = InverseDynamics(study.features, 2)
         if method == "supervised":
@@ -128,20 +127,20 @@ class Learner(nn.Module):
         """The loss."""
         if self.painter is None and self.position is None:
             return self._contrast(seen)
-        model = self.assembly
+        model = self.jepa
         states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
-        if self.painter is not None:
-            painted = self.painter(states.flatten(0, 1))
+        if self.pixel_decoder is not None:
+            painted = self.pixel_decoder(states.flatten(0, 1))
             return functional.mse_loss(painted, seen.images.flatten(0, 1))
         assert self.position is not None
         return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
 
     def _contrast(self, seen: Dots) -> Float[Tensor, ""]:
         """Losses that compare embeddings with those of other times and sequences."""
-        model = self.assembly
+        model = self.jepa
         # Encoded once, all times together: the norm over the batch makes no difference, then.
         targets = model.targets(seen.images)
-        unrolled = model.through_projector(model.unroll(targets[:, 0], seen.actions), targets)
+        unrolled = model.project(model.unroll(targets[:, 0], seen.actions), targets)
         loss = unrolled.target.new_zeros(())
         if self.regularizer is not None:
             loss = loss + self.regularizer(unrolled).total
@@ -199,7 +198,7 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
         ``rmse``: of each dot's coordinates, over all times, in sides of the image; ``by_time``:
         likewise, over all dots; ``centre``: of the mean position as a constant; and diagnostics.
     """
-    model, method = learner.assembly.eval(), learner.method
+    model, method = learner.jepa.eval(), learner.method
 
     def embeddings_and_positions(count: int, seed: int) -> tuple[Tensor, Tensor]:
         generator, parts = torch.Generator().manual_seed(seed), []
@@ -227,9 +226,9 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
 def _telemetry(learner: Learner, task: DotsConfig) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(_PROBE_SEED + 2)
     seen = shown(learner.method, task, 256, generator)
-    values = assembly_telemetry(learner.assembly, seen.images, seen.actions)
+    values = network_diagnostics(learner.jepa, seen.images, seen.actions)
     named = {name: values[name] for name in ("temporal_ratio", "rank", "unexplained")}
-    return named | {"warnings": raised(values)}
+    return named | {"warnings": triggered_warnings(values)}
 
 
 def main(

@@ -19,19 +19,19 @@ from torch import Tensor, nn
 
 from data.toys.rooms import SIDE, Rooms, RoomsConfig, draw_rooms
 from ppuu.encoders import (
-    Assembly,
-    AssemblyConfig,
     ConvConfig,
     GruConfig,
+    JepaNetwork,
+    JepaNetworkConfig,
     VectorHead,
-    as_places,
+    as_locations,
 )
+from ppuu.encoders.diagnostics import network_diagnostics, triggered_warnings
 from ppuu.encoders.regularizers import (
     InverseDynamics,
     VicRegConfig,
     time_similarity,
 )
-from ppuu.encoders.telemetry import assembly_telemetry, raised
 from ppuu.runtime.checkpoint import FILE_NAME, Checkpoint
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
@@ -54,7 +54,7 @@ class Training:
 
     Attributes:
         rooms: the walks.
-        assembly: encoder and predictor.
+        jepa: encoder and predictor.
         vicreg: the objective; weights near those of PLDM for its maze and rooms, where covariances
             are summed over pairs.
         time_similarity: weight of the squared step from one embedding to the next.
@@ -64,8 +64,8 @@ class Training:
     """
 
     rooms: RoomsConfig = field(default_factory=RoomsConfig)
-    assembly: AssemblyConfig = field(
-        default_factory=lambda: AssemblyConfig(
+    jepa: JepaNetworkConfig = field(
+        default_factory=lambda: JepaNetworkConfig(
             ConvConfig((8, 16, 32), 3, "batch"), VectorHead(64), GruConfig(), norm="layer"
         )
     )
@@ -109,26 +109,26 @@ def without(training: Training, variant: Variant) -> Training:
 
 
 class Learner(nn.Module):
-    """An assembly and its objective."""
+    """A joint-embedding network and its objective."""
 
     def __init__(self, training: Training):
         super().__init__()
         self.training_config = training
-        self.assembly = Assembly(training.assembly, 2, SIDE, SIDE, 2)
-        width = self.assembly.features * self.assembly.grid[0] * self.assembly.grid[1]
-        self.regularizer = training.vicreg.build(self.assembly.projected)
+        self.jepa = JepaNetwork(training.jepa, 2, SIDE, SIDE, 2)
+        width = self.jepa.features * self.jepa.grid[0] * self.jepa.grid[1]
+        self.regularizer = training.vicreg.build(self.jepa.projected_features)
         self.inverse = InverseDynamics(width, 2)
 
     def forward(self, seen: Rooms) -> Float[Tensor, ""]:
         """The loss."""
-        model, config = self.assembly, self.training_config
+        model, config = self.jepa, self.training_config
         targets = model.targets(seen.images)
         online = model.online(seen.images, targets)
         states = model.unroll(online[:, 0], seen.actions)
-        loss = self.regularizer(model.through_projector(states, targets, online)).total
-        loss = loss + config.time_similarity * time_similarity(as_places(online))
+        loss = self.regularizer(model.project(states, targets, online)).total
+        loss = loss + config.time_similarity * time_similarity(as_locations(online))
         if config.inverse_dynamics:
-            read = self.inverse(as_places(online), seen.actions)
+            read = self.inverse(as_locations(online), seen.actions)
             loss = loss + config.inverse_dynamics * read
         return loss
 
@@ -142,12 +142,12 @@ def trained(training: Training, seed: int) -> Learner:
     generator = torch.Generator().manual_seed(seed)
 
     def loss() -> Float[Tensor, ""]:
-        learner.assembly.follow()
+        learner.jepa.ema_update()
         return learner(draw_rooms(training.rooms, training.batch, generator))
 
     descend(learner, loss, training.updates, training.learning_rate)
     seen = draw_rooms(training.rooms, training.batch, generator)
-    names = raised(assembly_telemetry(learner.eval().assembly, seen.images, seen.actions))
+    names = triggered_warnings(network_diagnostics(learner.eval().jepa, seen.images, seen.actions))
     if names:
         sys.stderr.write(f"warning: {', '.join(names)}\n")
     return learner
@@ -187,7 +187,7 @@ def _run(where: Path, variant: Variant, training: Training, seed: int) -> None:
     learner = trained(training, seed)
     seconds = round(time.process_time() - began, 1)
     config |= {"train_cpu_s": seconds, "commit": source_commit()}
-    weights = learner.assembly.state_dict()
+    weights = learner.jepa.state_dict()
     where.mkdir(parents=True, exist_ok=True)
     Checkpoint("rooms", config, weights, training.updates, {}).save(where / FILE_NAME)
     sys.stdout.write(f"{where.name}: {seconds:.0f} s\n")

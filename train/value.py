@@ -16,7 +16,7 @@ import tyro
 from data.clips.events import EventWeights
 from data.splits import Split
 from ppuu.costs import DrivingCost, DrivingCostConfig
-from ppuu.objectives import Terms, cost_model_loss, present, recorded_rollout, value_loss
+from ppuu.objectives import Terms, cost_model_loss, recorded_rollout, value_loss
 from ppuu.perception.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.learned_costs import CostModelConfig, ValueConfig, ValueFunction

@@ -114,7 +114,7 @@ PRESETS = {
         PAPER,
         steps=20,
         batch=64,
-        loss=WorldModelLossConfig(divergence_weight=1e-6),
+        loss=WorldModelLossConfig(kl_weight=1e-6),
         loop=LoopConfig(
             updates=400_000,
             learning_rate=1e-4,

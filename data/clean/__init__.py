@@ -1,7 +1,7 @@
-"""Checks and repairs that every reader shares, and the report of what they did.
+"""Checks and repairs of raw tracks, common to all sources, with a report.
 
-A reader hands over ``RawTracks``; ``recording`` refuses what cannot be true, mends what can be
-mended as its ``CleanConfig`` says, counts every repair, and returns the recording.
+``recording`` rejects impossible values of ``RawTracks``, repairs as enabled by ``CleanConfig``,
+counts every repair, and returns the recording.
 """
 
 from .config import Bounds, CleanConfig

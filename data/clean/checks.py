@@ -1,4 +1,4 @@
-"""Values that cannot be true: the file is refused."""
+"""Rejection of files with impossible values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..raw_tracks import RawTracks
 from ..roads.extent import refuse_stray
 
 ROUNDING_MPS = 0.01
-"""Speeds this little below zero are rounding; set to zero and counted."""
+"""Negative speeds up to this size are rounding errors, set to 0 and counted."""
 
 _LARGEST = {
     "x_m": 1e9,
@@ -22,31 +22,33 @@ _LARGEST = {
     "width_m": 1e3,
     "frame": 1e15,
 }
-"""Beyond these a number is a broken one; what vehicles can do is judged elsewhere."""
+"""Largest absolute values of a valid file; plausibility is checked in ``dynamics``."""
 
 
 def check_values(rows: RawTracks) -> None:
-    """Refuses rows that cannot be true.
+    """Rejects impossible rows.
 
     Raises:
-        InputError: no row, a value that is not finite or absurdly large, a position far from all
-            others, a negative speed or a box without size; with file, line, vehicle and frame.
+        InputError: no row, a value that is not finite or too large, an isolated position, a
+            negative speed or a box without size; with file, line, vehicle and frame.
     """
     if not len(rows.frame):
-        raise InputError(f"{rows.file}: it holds no row of a moving vehicle")
+        raise InputError(f"{rows.file}: no row of a moving vehicle")
     for key, largest in _LARGEST.items():
         values = getattr(rows, key)
         if values is None:
             continue
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise InputError(f"{rows.place(bad[0], key)}: {key} is not a number; mend or remove it")
-        # Not the absolute value: that of the smallest integer is negative.
+            raise InputError(
+                f"{rows.place(bad[0], key)}: {key} is not a number; correct or remove it"
+            )
+        # Not by absolute value, which overflows for the smallest integer.
         bad = np.flatnonzero((values > largest) | (values < -largest))
         if len(bad):
             raise InputError(
-                f"{rows.place(bad[0], key)}: {key} is {values[bad[0]]:g}, which cannot be; "
-                "mend or remove the row"
+                f"{rows.place(bad[0], key)}: {key} is {values[bad[0]]:g}, which is impossible; "
+                "correct or remove the row"
             )
     refuse_stray(rows.x_m, rows.y_m, rows.place)
     for key in ("speed_mps", "recorded_speed_mps"):
@@ -57,11 +59,11 @@ def check_values(rows: RawTracks) -> None:
         if len(bad):
             raise InputError(
                 f"{rows.place(bad[0], key)}: its speed is negative "
-                f"({speed_mps[bad[0]]:.3f} m/s); mend or remove the row"
+                f"({speed_mps[bad[0]]:.3f} m/s); correct or remove the row"
             )
     bad = np.flatnonzero((rows.length_m <= 0) | (rows.width_m <= 0))
     if len(bad):
         sizes = {key: getattr(rows, key)[bad[0]] for key in ("length_m", "width_m")}
         place = rows.place(bad[0], *(key for key, size_m in sizes.items() if size_m <= 0))
         size = " x ".join(f"{size_m:.2f} m" for size_m in sizes.values())
-        raise InputError(f"{place}: its box has no size ({size}); mend the row")
+        raise InputError(f"{place}: its box has no size ({size}); correct the row")

@@ -1,4 +1,4 @@
-"""What is checked and repaired, and how."""
+"""Configuration of checks and repairs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Smoothing = Literal["none", "savitzky-golay", "rts", "ppuu-mean"]
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a road vehicle can do; a row beyond it is counted in the report.
+    """Physical bounds of road vehicles; rows beyond them are counted in the report.
 
-    Acceleration and jerk: the bounds that the literature on NGSIM's errors uses (Punzo,
+    Acceleration and jerk: as in the literature on NGSIM's errors (Punzo,
     Borzacchiello and Ciuffo, 2011; Montanino and Punzo, 2015).  Yaw rate: nuPlan's bound for a
     comfortable ride (max_abs_yaw_rate).  Speed and lateral acceleration are ours: 252 km/h, and
-    0.9 g, what a tyre holds on a dry road.
+    0.9 g, the friction limit of a dry road.
 
     Attributes:
         highest_speed_mps: speed.
@@ -51,30 +51,29 @@ class Bounds:
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """Which steps are taken; every one that changes something is counted in the report.
+    """Checks and repairs; every repair is counted in the report.
 
     Attributes:
-        duplicates: what to do with a second row of a vehicle in a frame: refuse the file, or keep
-            the first of them.
-        fill_gaps: interpolate missing frames, up to longest-gap of them; a longer gap, or any gap
-            without this, splits the track in two.
-        longest_gap: missing frames in a row that are still filled.
-        split_jumps: split a track where it moves faster than jump-mps: two vehicles under one
-            number.
-        jump_mps: speed from one row to the next.
+        duplicates: several rows of a vehicle in a frame: reject the file, or keep the first row.
+        fill_gaps: interpolate up to longest-gap missing frames; a longer gap, or any gap without
+            this option, splits the track.
+        longest_gap: largest number of consecutive missing frames to interpolate.
+        split_jumps: split a track where it moves faster than jump-mps (two vehicles with the same
+            number).
+        jump_mps: speed between consecutive rows.
         shortest_track_s: shorter tracks are dropped.
-        hold_heading: while a vehicle is slower than 1 m/s, keep the heading that it had before, for
-            headings of the raw file, too. Headings that follow from the motion are always held.
-        smoothing: of positions (and recorded headings); speed and heading then follow from them.
+        hold_heading: below 1 m/s keep the last heading, also for headings of the raw file. Headings
+            derived from the motion are always held.
+        smoothing: of positions (and recorded headings), from which speed and heading are derived.
             savitzky-golay: local polynomials of degree 3. rts: Rauch-Tung-Striebel smoother.
-            ppuu-mean: mean of a frame and the 14 that follow, which shifts everything 0.7 s ahead
-            and costs 14 frames, as in PPUU.
-        window_s: whole window of savitzky-golay.
+            ppuu-mean: mean of a frame and the next 14, as in PPUU, which shifts positions by 0.7 s
+            and removes 14 frames.
+        window_s: window length of savitzky-golay.
         noise_m: standard deviation of a recorded position, for rts.
-        agility_mps2: by how much a vehicle's acceleration changes within a second (standard
-            deviation), for rts; smaller is smoother.
-        bounds: of what a vehicle can do.
-        drop_implausible: drop tracks with a row beyond the bounds; they are counted in any case.
+        agility_mps2: standard deviation of the change of acceleration in one second, for rts;
+            smaller is smoother.
+        bounds: physical bounds.
+        drop_implausible: drop tracks with a row beyond the bounds; they are always counted.
         find_overlaps: list vehicles whose boxes overlap.
     """
 
@@ -94,16 +93,16 @@ class CleanConfig:
     find_overlaps: bool = True
 
     def check(self) -> None:
-        """Refuses values without meaning; apart, as the command line would frame the message.
+        """Checks the values; separate from ``__init__`` for one-line errors on the command line.
 
         Raises:
-            InputError: a length that is not positive, or bounds that nobody can keep.
+            InputError: a value that is not positive, or bounds that exclude 0.
         """
         for name in ("jump_mps", "shortest_track_s", "window_s", "noise_m", "agility_mps2"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name):g}; it must be positive")
         if self.longest_gap < 0:
-            raise InputError(f"longest_gap is {self.longest_gap}; it cannot be negative")
+            raise InputError(f"longest_gap is {self.longest_gap}; it must not be negative")
         for quantity, (low, high) in self.bounds.limits.items():
             if not low < 0.0 < high:
                 raise InputError(

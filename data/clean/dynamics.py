@@ -1,4 +1,4 @@
-"""How vehicles move, by the numbers: quantiles, histograms, and what no vehicle can do."""
+"""Statistics of the vehicles' dynamics: quantiles, histograms and implausible rows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ HISTOGRAMS = {
     "yaw_rate_radps": (-1.5, 1.5, 100),
     "lateral_acceleration_mps2": (-12.0, 12.0, 96),
 }
-"""Quantity → lowest edge, highest edge, bins; what lies beyond counts in the outermost bins."""
+"""Quantity → lowest edge, highest edge, bins; values beyond are counted in the outermost bins."""
 
 _QUANTILES = {"min": 0.0, "p01": 0.01, "p50": 0.5, "p99": 0.99, "max": 1.0}
 _REPLAY_S = 10.0
-"""Actions are inferred along stretches of this length."""
+"""Duration of the segments along which actions are inferred."""
 
 Dynamics = dict[str, Float[np.ndarray, " rows"]]
 
@@ -69,31 +69,31 @@ def _derived(speed: np.ndarray, yaw_rate: np.ndarray, pointer: np.ndarray, dt_s:
 
 
 def summary(dynamics: Dynamics, bounds: Bounds) -> dict[str, dict]:
-    """Quantiles, share beyond the bounds, and histogram of each quantity."""
-    found = {}
+    """Quantiles, fraction beyond the bounds and histogram of each quantity."""
+    statistics = {}
     for quantity, values in dynamics.items():
         low, high = bounds.limits[quantity]
         quantiles = np.quantile(values, list(_QUANTILES.values()))
-        found[quantity] = {
+        statistics[quantity] = {
             **{name: round(float(v), 4) for name, v in zip(_QUANTILES, quantiles, strict=True)},
             "beyond_bounds": float(((values < low) | (values > high)).mean()),
             "histogram": _histogram(values, *HISTOGRAMS[quantity]),
         }
-    return found
+    return statistics
 
 
 def _histogram(values: np.ndarray, low: float, high: float, bins: int) -> list[int]:
-    place = ((values - low) * (bins / (high - low))).clip(0, bins - 1).astype(np.int64)
-    return np.bincount(place, minlength=bins).tolist()
+    index = ((values - low) * (bins / (high - low))).clip(0, bins - 1).astype(np.int64)
+    return np.bincount(index, minlength=bins).tolist()
 
 
 def implausible(
     dynamics: Dynamics, tracks: Tracks, bounds: Bounds
 ) -> tuple[dict[str, dict], list[dict]]:
-    """The rows at which a vehicle does what none can do.
+    """Rows beyond the physical bounds.
 
     Returns:
-        quantity → bounds, rows, tracks and the worst row; and each track that has such rows.
+        quantity → bounds, rows, tracks and the worst row; and a list of the tracks with such rows.
     """
     found, rows_of, owner = {}, {}, tracks.track
     for quantity, values in dynamics.items():
@@ -128,19 +128,21 @@ def implausible(
 
 
 def saturated_actions(recording: Recording) -> dict[str, float]:
-    """Share of the actions along the tracks that reach the bounds of what an ego may do.
+    """Fraction of the inferred actions that reach the ego's action bounds.
 
-    Actions are inferred along stretches of ten seconds, each from its recorded beginning.
+    Actions are inferred along segments of ten seconds, each from its recorded initial state.
     """
     pointer, length = recording.vehicle_pointer, seconds_to_frames(_REPLAY_S, recording.dt_s) + 1
-    since = np.arange(recording.rows) - pointer[:-1][recording.row_vehicle]
+    since_start = np.arange(recording.rows) - pointer[:-1][recording.row_vehicle]
     last_row = pointer[1:][recording.row_vehicle] - 1
-    starts = np.flatnonzero((since % (length - 1) == 0) & (np.arange(recording.rows) < last_row))
+    starts = np.flatnonzero(
+        (since_start % (length - 1) == 0) & (np.arange(recording.rows) < last_row)
+    )
     if not len(starts):
         return {}
     last = last_row[starts]
     rows = starts[:, None] + np.arange(length)
-    there = (rows <= last[:, None])[:, 1:]
+    valid = (rows <= last[:, None])[:, 1:]
     rows = np.minimum(rows, last[:, None])
     positions = np.stack([recording.x_m[rows], recording.y_m[rows]], axis=-1)
     bounds = ActionBounds()
@@ -152,6 +154,6 @@ def saturated_actions(recording: Recording) -> dict[str, float]:
         bounds.acceleration_mps2,
         bounds.curvature_radpm,
     )
-    share = actions.abs().numpy() / (bounds.acceleration_mps2, bounds.curvature_radpm)
-    cut = (share > 1 - 1e-9)[there].mean(axis=0)
-    return {"acceleration_mps2": float(cut[0]), "curvature_radpm": float(cut[1])}
+    relative = actions.abs().numpy() / (bounds.acceleration_mps2, bounds.curvature_radpm)
+    saturated = (relative > 1 - 1e-9)[valid].mean(axis=0)
+    return {"acceleration_mps2": float(saturated[0]), "curvature_radpm": float(saturated[1])}

@@ -1,6 +1,6 @@
-"""Heading and speed from positions, for sources that record neither well.
+"""Heading and speed from positions.
 
-All tracks of a recording lie one after the other in flat arrays: track ``k`` owns the rows
+All tracks of a recording are concatenated in flat arrays: track ``k`` owns the rows
 ``pointer[k]:pointer[k + 1]``, at consecutive frames.
 """
 
@@ -13,58 +13,58 @@ from jaxtyping import Float, Int
 
 HALF_WINDOW_S = 0.5
 SLOWEST_MPS = 1.0
-"""Below this the noise of the position decides the direction; the heading is held instead."""
+"""Below this speed the direction is dominated by noise, and the heading is held."""
 
 TOWED_HALF_WINDOW_S = 0.2
-"""Short, as being towed already averages over half a vehicle length."""
+"""Short, since the tractrix already averages over half a vehicle length."""
 
 
 def slope(
     values: Float[np.ndarray, " rows"], pointer: Int[np.ndarray, " tracks_1"], half_window: int
 ) -> Float[np.ndarray, " rows"]:
-    """Change per frame: the slope of a straight line fitted to the surrounding frames.
+    """Change per frame: the slope of a linear fit to the surrounding frames.
 
-    The ends of a track are continued by point reflection, which leaves a straight line straight; a
-    track that is too short for that gets a shorter window.
+    Tracks are extended at both ends by point reflection, which preserves straight lines; short
+    tracks use a shorter window.
 
     Args:
         values: of all tracks.
-        pointer: where each track starts, and the number of rows.
+        pointer: first row of each track, and the number of rows.
         half_window: frames on either side.
     """
     starts, counts = pointer[:-1], np.diff(pointer)
-    found = np.zeros(len(values))
+    slopes = np.zeros(len(values))
     for reach in np.unique(np.minimum(half_window, counts - 1)):
         if reach < 1:
             continue
         own = np.minimum(half_window, counts - 1) == reach
         rows, padded = _padded(values, starts[own], counts[own], int(reach))
         weights = np.arange(reach, -reach - 1, -1.0)
-        found[rows] = (
-            np.convolve(padded, weights)[_places(counts[own], reach) + 2 * reach]
+        slopes[rows] = (
+            np.convolve(padded, weights)[_window_starts(counts[own], reach) + 2 * reach]
             / (weights**2).sum()
         )
-    return found
+    return slopes
 
 
-def _places(counts: np.ndarray, reach: int) -> np.ndarray:
-    """Where the window around each row starts, in tracks that are padded on both sides."""
+def _window_starts(counts: np.ndarray, reach: int) -> np.ndarray:
+    """First index of the window around each row, in tracks padded on both sides."""
     return np.arange(counts.sum()) + np.repeat(2 * reach * np.arange(len(counts)), counts)
 
 
 def _padded(
     values: np.ndarray, starts: np.ndarray, counts: np.ndarray, reach: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the chosen tracks, and their values with ``reach`` reflected ones at each end."""
+    """Rows of the selected tracks, and their values with ``reach`` reflected values at each end."""
     rows = np.arange(counts.sum()) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
-    places = _places(counts, reach)
+    positions = _window_starts(counts, reach)
     padded = np.empty(len(rows) + 2 * reach * len(counts))
-    padded[places + reach] = values[rows]
-    first_place = (np.cumsum(counts) - counts) + 2 * reach * np.arange(len(counts)) + reach
-    last_place, ends = first_place + counts - 1, starts + counts - 1
+    padded[positions + reach] = values[rows]
+    first_position = (np.cumsum(counts) - counts) + 2 * reach * np.arange(len(counts)) + reach
+    last_position, ends = first_position + counts - 1, starts + counts - 1
     for step in range(1, reach + 1):
-        padded[first_place - step] = 2 * values[starts] - values[starts + step]
-        padded[last_place + step] = 2 * values[ends] - values[ends - step]
+        padded[first_position - step] = 2 * values[starts] - values[starts + step]
+        padded[last_position + step] = 2 * values[ends] - values[ends - step]
     return rows, padded
 
 
@@ -76,12 +76,12 @@ def motion(
 ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
     """Heading and speed of every track.
 
-    Where the vehicle is slow, the heading stays what it was when last known (before the first
-    time: what it will be); a vehicle that never moves points along x.
+    At low speed the last known heading is held (before the first one: the next one); a vehicle that
+    never moves has heading 0.
 
     Args:
         x_m, y_m: positions.
-        pointer: where each track starts, and the number of rows.
+        pointer: first row of each track, and the number of rows.
         dt_s: seconds between frames.
 
     Returns:
@@ -90,16 +90,16 @@ def motion(
     half_window = max(1, round(HALF_WINDOW_S / dt_s))
     velocity_x, velocity_y = (slope(values, pointer, half_window) / dt_s for values in (x_m, y_m))
     speed_mps = np.hypot(velocity_x, velocity_y)
-    heading_rad = held(np.arctan2(velocity_y, velocity_x), speed_mps >= SLOWEST_MPS, pointer)
+    heading_rad = hold_last(np.arctan2(velocity_y, velocity_x), speed_mps >= SLOWEST_MPS, pointer)
     return heading_rad, speed_mps
 
 
-def held(
+def hold_last(
     values: Float[np.ndarray, " rows"],
     known: np.ndarray,
     pointer: Int[np.ndarray, " tracks_1"],
 ) -> Float[np.ndarray, " rows"]:
-    """Values where known, else the last known one of the track (before it: the first one; 0)."""
+    """Replaces unknown values by the last known one of the track, or else the next, or 0."""
     rows = np.arange(len(values))
     starts = np.repeat(pointer[:-1], np.diff(pointer))
     ends = np.repeat(pointer[1:], np.diff(pointer))
@@ -118,14 +118,14 @@ def towed_heading(
 ) -> Float[np.ndarray, " rows"]:
     """Heading of vehicles whose centre follows the middle of their front bumper.
 
-    The front swings out when a vehicle turns, so the direction in which it moves is not the
-    heading.  What holds is that the centre moves along the heading: it is towed by the front at a
-    fixed distance (a tractrix), ``d heading / d time = front velocity across the heading / reach``.
-    A first error decays over one reach, and at standstill nothing turns.
+    The direction of motion of the front differs from the heading in curves.  The centre moves along
+    the heading, at a fixed distance behind the front (a tractrix): ``d heading / d time = front
+    velocity across the heading / reach``.
+    An initial error decays over one ``reach``.
 
     Args:
         front_x_m, front_y_m: positions of the front.
-        pointer: where each track starts, and the number of rows.
+        pointer: first row of each track, and the number of rows.
         reach_m: from the centre to the front, of each track.
         dt_s: seconds between frames.
     """
@@ -136,7 +136,7 @@ def towed_heading(
     distance, direction = np.hypot(step_x, step_y), np.arctan2(step_y, step_x)
     heading = np.empty(len(front_x_m))
     heading[pointer[:-1]] = motion(front_x_m, front_y_m, pointer, dt_s)[0][pointer[:-1]]
-    for rows, track in side_by_side(pointer):
+    for rows, track in steps_of_all_tracks(pointer):
         # The exact tractrix of a front that moves straight during the step.
         across = _remainder(heading[rows] - direction[rows])
         shrunk = np.tan(0.5 * across) * np.exp(-distance[rows] / reach_m[track])
@@ -144,18 +144,18 @@ def towed_heading(
     return heading
 
 
-def side_by_side(pointer: Int[np.ndarray, " tracks_1"]):
-    """Steps all tracks at once: yields, frame after frame, the rows that have a next row.
+def steps_of_all_tracks(pointer: Int[np.ndarray, " tracks_1"]):
+    """Iterates over the frames of all tracks in parallel.
 
     Yields:
-        rows, and the track of each.
+        The rows that have a next row, and the track of each.
     """
     counts = np.diff(pointer)
     longest_first = np.argsort(-counts, kind="stable")
     starts, steps = pointer[:-1][longest_first], counts[longest_first] - 1
     for step in range(int(steps.max(initial=0))):
-        going = np.searchsorted(-steps, -step, side="left")
-        yield starts[:going] + step, longest_first[:going]
+        active = np.searchsorted(-steps, -step, side="left")
+        yield starts[:active] + step, longest_first[:active]
 
 
 def _remainder(angle_rad: np.ndarray) -> np.ndarray:

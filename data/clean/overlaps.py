@@ -1,4 +1,4 @@
-"""Recorded vehicles that stand in each other."""
+"""Overlapping vehicles of a recording."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ppuu.recordings.recording import Recording
 
 
 def overlapping_pairs(recording: Recording) -> list[dict]:
-    """Pairs of recorded boxes that share area at some frame: errors of the recording.
+    """Pairs of recorded boxes that overlap in some frame, which are errors of the recording.
 
     Returns:
-        One ``{"vehicles": [id, id], "frames": count, "depth_m": deepest penetration, "at_frame":
-        where that is}`` a pair, deepest first.
+        ``{"vehicles": [id, id], "frames": count, "depth_m": largest penetration, "at_frame": frame
+        of the largest penetration}`` for each pair, deepest first.
     """
     vehicle = recording.row_vehicle
     length_m, width_m = recording.length_m[vehicle], recording.width_m[vehicle]
@@ -56,15 +56,15 @@ def _near(
     order = np.lexsort((boxes[:, 0] - reach_x, frame))
     frame, reach_y, y = frame[order], reach_y[order], boxes[order, 1]
     rear, front = (boxes[order, 0] + side * reach_x[order] for side in (-1, 1))
-    going, found = np.arange(len(frame)), [np.zeros((0, 2), np.int64)]
+    active, found = np.arange(len(frame)), [np.zeros((0, 2), np.int64)]
     for ahead in range(1, len(frame)):
-        going = going[: np.searchsorted(going, len(frame) - ahead)]
-        other = going + ahead
-        # Sorted by their rear, nobody further on reaches back to a box that this one does not.
-        touching = (frame[other] == frame[going]) & (rear[other] < front[going])
-        going, other = going[touching], other[touching]
-        if not len(going):
+        active = active[: np.searchsorted(active, len(frame) - ahead)]
+        other = active + ahead
+        # Boxes are sorted by their rear: if this one does not overlap, no later one does.
+        overlapping = (frame[other] == frame[active]) & (rear[other] < front[active])
+        active, other = active[overlapping], other[overlapping]
+        if not len(active):
             break
-        near = np.abs(y[other] - y[going]) < reach_y[other] + reach_y[going]
-        found.append(order[np.stack([going[near], other[near]], axis=1)])
+        near = np.abs(y[other] - y[active]) < reach_y[other] + reach_y[active]
+        found.append(order[np.stack([active[near], other[near]], axis=1)])
     return np.concatenate(found)

@@ -1,4 +1,4 @@
-"""From a reader's rows to a recording, step by step."""
+"""From raw tracks to a recording."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .dynamics import (
     saturated_actions,
     summary,
 )
-from .motion import SLOWEST_MPS, held, motion, towed_heading
+from .motion import SLOWEST_MPS, hold_last, motion, towed_heading
 from .overlaps import overlapping_pairs
 from .report import Report, Tally
 from .smoothing import frames_lost, smoothed
@@ -31,13 +31,12 @@ from .tracks import Tracks, filled, split, without_short
 
 
 def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording:
-    """Checks and mends the rows and makes the recording.
+    """Checks and repairs the rows and builds the recording.
 
-    To the reader's provenance it adds ``clean`` (the configuration), ``report`` and
-    ``first_frame``.
+    ``clean`` (the configuration), ``report`` and ``first_frame`` are added to the provenance.
 
     Raises:
-        InputError: a value that cannot be true, or nothing is left.
+        InputError: an impossible value, or no remaining track.
     """
     config.check()
     check_values(rows)
@@ -49,9 +48,13 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
     tracks = smoothed(read, config, dt_s, tally)
     tracks = _centred(tracks, dt_s) if rows.at_front else tracks
     tracks = _moving(tracks, config, dt_s, tally)
-    wrong, listed = implausible(_dynamics(tracks, dt_s), tracks, config.bounds)
+    implausible_rows, implausible_tracks = implausible(
+        _dynamics(tracks, dt_s), tracks, config.bounds
+    )
     if config.drop_implausible:
-        tracks = _without(tracks, [entry["track"] for entry in listed], rows.file, tally)
+        tracks = _without(
+            tracks, [entry["track"] for entry in implausible_tracks], rows.file, tally
+        )
     made = _assembled(tracks, rows)
     first_frame = int(tracks.frame.min())
     report = Report(
@@ -63,8 +66,8 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
         repaired=dict(tally.repaired),
         on_road_share=round(float(made.road.drivable(np.stack([made.x_m, made.y_m], 1)).mean()), 6),
         overlaps=_overlaps(made, first_frame) if config.find_overlaps else [],
-        implausible=wrong,
-        implausible_tracks=listed,
+        implausible=implausible_rows,
+        implausible_tracks=implausible_tracks,
         statistics=_statistics(read, tracks, config, dt_s),
         saturated_actions=saturated_actions(made),
     )
@@ -77,7 +80,7 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
 
 
 def _centred(tracks: Tracks, dt_s: float) -> Tracks:
-    """Positions of the front bumper → of the centre, with the heading that follows."""
+    """Positions of the centre and headings, from positions of the front bumper."""
     half_m = 0.5 * tracks.length_m
     heading = towed_heading(tracks.x_m, tracks.y_m, tracks.pointer, half_m, dt_s)
     behind_m = half_m[tracks.track]
@@ -90,18 +93,18 @@ def _centred(tracks: Tracks, dt_s: float) -> Tracks:
 
 
 def _moving(tracks: Tracks, config: CleanConfig, dt_s: float, tally: Tally) -> Tracks:
-    """Heading and speed where they are missing, and headings held at standstill."""
+    """Missing headings and speeds from the motion, and headings held at standstill."""
     heading, speed = tracks.heading_rad, tracks.speed_mps
     if heading is None or speed is None:
-        along, follows = motion(tracks.x_m, tracks.y_m, tracks.pointer, dt_s)
-        heading = along if heading is None else heading
-        speed = follows if speed is None else speed
+        motion_heading, motion_speed = motion(tracks.x_m, tracks.y_m, tracks.pointer, dt_s)
+        heading = motion_heading if heading is None else heading
+        speed = motion_speed if speed is None else speed
     if config.hold_heading and tracks.heading_rad is not None:
         moving = speed >= SLOWEST_MPS
-        # A track that never moves keeps the heading it begins with.
+        # A track that never moves keeps its first heading.
         moving[tracks.pointer[:-1]] |= np.maximum.reduceat(speed, tracks.pointer[:-1]) < SLOWEST_MPS
         tally.repair("heading held at standstill", (~moving).sum())
-        heading = held(heading, moving, tracks.pointer)
+        heading = hold_last(heading, moving, tracks.pointer)
     return replace(
         tracks, heading_rad=np.remainder(heading + np.pi, 2 * np.pi) - np.pi, speed_mps=speed
     )
@@ -114,11 +117,11 @@ def _dynamics(tracks: Tracks, dt_s: float) -> Dynamics:
 
 
 def _without(tracks: Tracks, unwanted: list[int], file: str, tally: Tally) -> Tracks:
-    """The tracks without those that do what no vehicle can do."""
+    """The tracks without implausible ones."""
     rows = np.isin(tracks.track, unwanted)
     tally.drop("track with a row beyond the bounds", rows.sum())
     if rows.all():
-        raise InputError(f"{file}: every track has a row beyond the bounds; nothing is left")
+        raise InputError(f"{file}: every track has a row beyond the bounds; check units or bounds")
     return tracks.with_rows(~rows)
 
 
@@ -140,7 +143,7 @@ def _overlaps(made: Recording, first_frame: int) -> list[dict]:
 
 
 def _assembled(tracks: Tracks, rows: RawTracks) -> Recording:
-    """The recording from frame 0, with its road."""
+    """The recording, starting at frame 0, with its road."""
     made = Recording(
         frame=tracks.frame - tracks.frame.min(),
         x_m=tracks.x_m,

@@ -1,4 +1,4 @@
-"""The pictures of a report: inline SVG, with images where there are too many rows."""
+"""Plots of the report as inline SVG, with embedded images for large data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ppuu.runtime.packages import import_opencv
 
 _LANES_SHOWN = 8
 _WIDTH, _HEIGHT, _FOOT = 300.0, 110.0, 16.0
-"""Of a small plot, and the height of its axis, in SVG's units."""
+"""Width and height of a small plot and height of its axis, in SVG units."""
 _LEFT, _MAP_WIDTH, _PANEL = 110, 900, 84
-"""Of a map: the margin for words, its width, and the height of one lane's panel."""
+"""Left margin and width of a map, and height of a lane's panel."""
 _SPEEDS = ("#a50026", "#f46d43", "#fee090", "#abd9e9", "#4575b4", "#313695")
-"""From standstill to fast."""
+"""From low to high speed."""
 _DENSITIES = ("#dbe9f6", "#4292c6", "#08306b")
 
 
@@ -28,7 +28,7 @@ def histogram(
     limits: tuple[float, float],
     unit: str,
 ) -> str:
-    """Histograms over each other, on a logarithmic scale, with bounds as dashed lines.
+    """Superimposed histograms on a logarithmic scale, with bounds as dashed lines.
 
     Args:
         counts: CSS class → number of rows in each of the bins.
@@ -55,7 +55,7 @@ def histogram(
 
 
 def vehicles_over_time(recording: Recording) -> str:
-    """How many vehicles are seen at a time."""
+    """Number of vehicles over time."""
     counts = np.bincount(recording.frame)
     cells = np.linspace(0, len(counts), min(len(counts), 300) + 1).astype(int)
     mean = np.add.reduceat(counts, cells[:-1]) / np.diff(cells)
@@ -68,7 +68,7 @@ def vehicles_over_time(recording: Recording) -> str:
 
 
 def _svg(shapes: Sequence[str], ticks: Sequence[str]) -> str:
-    """A small plot with its words at the left, the middle and the right of the axis."""
+    """A small plot with tick labels at the left, middle and right of the axis."""
     axis = _axis(ticks, 0.0, _WIDTH, _HEIGHT + 13)
     base = f'<path class="axis" d="M0 {_HEIGHT}H{_WIDTH}"/>'
     return (
@@ -78,10 +78,10 @@ def _svg(shapes: Sequence[str], ticks: Sequence[str]) -> str:
 
 
 def time_space(recording: Recording, lane: Int[np.ndarray, " rows"]) -> tuple[str, int]:
-    """Speed over time and place along the road, lane by lane; as SVG, and the lanes left out.
+    """Time-space diagram of the speed for each lane, as SVG, and the number of omitted lanes.
 
     Args:
-        recording: its x is the place.
+        recording: tracks, with x along the road.
         lane: of each row; -1 off the road.
     """
     lanes, rows = np.unique(lane, return_counts=True)
@@ -115,12 +115,12 @@ def time_space(recording: Recording, lane: Int[np.ndarray, " rows"]) -> tuple[st
 
 
 def road_with_tracks(recording: Recording) -> str:
-    """Lane boundaries, and how often each place is driven over; a long road is stretched across."""
+    """Lane boundaries and density of positions; a long road is stretched laterally."""
     x, y = recording.x_m, recording.y_m
     low, size = (x.min(), y.min()), (np.ptp(x) + 1e-6, np.ptp(y) + 1e-6)
     flat = size[1] < 0.25 * size[0]
     height = 190 if flat else int(min(_MAP_WIDTH * size[1] / size[0], 620))
-    # Cells as large as it takes to see a few rows.
+    # Cells large enough to contain a few rows.
     columns = min(640, max(160, recording.rows // 20))
     lines = columns * height // _MAP_WIDTH + 1
     cell = ((low[1] + size[1] - y) / size[1] * lines).astype(np.int64).clip(0, lines - 1) * columns
@@ -161,13 +161,13 @@ def _means(
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def _coloured(shares: np.ndarray, colours: Sequence[str]) -> np.ndarray:
-    """Shares from 0 to 1 as ``(rows, columns, 4)`` red, green, blue, alpha; NaN is transparent."""
+def _coloured(values: np.ndarray, colours: Sequence[str]) -> np.ndarray:
+    """Values from 0 to 1 as ``(rows, columns, 4)`` red, green, blue, alpha; NaN is transparent."""
     stops = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in colours], float)
-    known = np.isfinite(shares)
-    at = np.where(known, shares, 0.0).clip(0, 1) * (len(stops) - 1)
+    valid = np.isfinite(values)
+    at = np.where(valid, values, 0.0).clip(0, 1) * (len(stops) - 1)
     rgb = [np.interp(at, np.arange(len(stops)), channel) for channel in stops.T]
-    return np.stack([*rgb, 255.0 * known], axis=-1).round().astype(np.uint8)
+    return np.stack([*rgb, 255.0 * valid], axis=-1).round().astype(np.uint8)
 
 
 def _image(rgba: np.ndarray, x: float, y: float, width: float, height: float) -> str:
@@ -185,7 +185,7 @@ def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
 
 
 def _axis(words: Sequence[str], x: float, width: float, y: float) -> str:
-    """Words at equal distances along an axis."""
+    """Equally spaced labels along an axis."""
     anchors = ["start", *["middle"] * (len(words) - 2), "end"]
     places = np.linspace(x, x + width, len(words))
     return "".join(

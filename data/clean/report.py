@@ -1,4 +1,4 @@
-"""What became of a raw file's rows: counts, statistics and lists, as JSON and as a short table."""
+"""Report of the checks and repairs of a raw file: counts, statistics and lists."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts that the steps add to.
+    """Counters of dropped rows and repairs.
 
     Attributes:
-        dropped: reason → rows.
-        repaired: what was done → how often.
+        dropped: reason → number of rows.
+        repaired: repair → number of times.
     """
 
     dropped: Counter[str] = field(default_factory=Counter)
     repaired: Counter[str] = field(default_factory=Counter)
 
     def drop(self, why: str, rows: int) -> None:
-        """Counts rows that were left out."""
+        """Counts dropped rows."""
         if rows:
             self.dropped[why] += int(rows)
 
@@ -32,24 +32,24 @@ class Tally:
 
 @dataclass(frozen=True)
 class Report:
-    """What was read, kept, dropped and repaired, and why; JSON values only.
+    """Rows read, kept, dropped and repaired, with reasons; JSON values only.
 
-    Frame numbers are as in the raw file.
+    Frame numbers are those of the raw file.
 
     Attributes:
-        rows_read, vehicles_read: as in the file.
-        rows_kept, tracks_kept: as in the recording, filled rows included.
-        dropped: reason → rows.
-        repaired: reason → count.
-        on_road_share: rows whose centre lies on a lane.
+        rows_read, vehicles_read: of the raw file.
+        rows_kept, tracks_kept: of the recording, with interpolated rows.
+        dropped: reason → number of rows.
+        repaired: repair → number of times.
+        on_road_share: fraction of rows whose centre is on a lane.
         overlaps: pairs of boxes that overlap at some frame (``overlapping_pairs``).
-        implausible: quantity → rows and tracks beyond the bounds, and the worst of them.
-        implausible_tracks: each track with such rows, and how many of which quantity.
-        statistics: source of the numbers → quantity → quantiles, share beyond the bounds and
+        implausible: quantity → rows and tracks beyond the bounds, and the worst row.
+        implausible_tracks: tracks with such rows, and their number by quantity.
+        statistics: source of the numbers → quantity → quantiles, fraction beyond the bounds and
             histogram (``data.clean.dynamics``). Sources: ``positions_read`` (differences of the
             positions before smoothing), ``positions_written`` (after it, if there was any) and
             ``columns_written`` (the recording's own speed and heading).
-        saturated_actions: share of inferred actions that the simulator would have to cut.
+        saturated_actions: fraction of inferred actions that reach the simulator's bounds.
     """
 
     rows_read: int
@@ -66,7 +66,7 @@ class Report:
     saturated_actions: Mapping[str, float] = field(default_factory=dict)
 
     def table(self) -> str:
-        """A short table to print."""
+        """A short text table."""
         lines = [
             ("read", f"{self.rows_read:,} rows of {self.vehicles_read:,} vehicles"),
             ("kept", f"{self.rows_kept:,} rows in {self.tracks_kept:,} tracks"),
@@ -96,7 +96,7 @@ UNITS = {
     "yaw_rate_radps": "rad/s",
     "lateral_acceleration_mps2": "m/s²",
 }
-"""Quantity → its unit in words."""
+"""Quantity → unit."""
 
 
 def in_words(quantity: str) -> str:

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from scipy.signal import savgol_filter
 
 from .config import CleanConfig
-from .motion import side_by_side
+from .motion import steps_of_all_tracks
 from .report import Tally
 from .tracks import Tracks
 
@@ -122,7 +122,7 @@ def rauch_tung_striebel(
     transition, gains, returns = _gains(int(np.diff(pointer).max()), dt_s, noise_m, agility_mps2)
     states = np.zeros((len(values), 3))
     states[pointer[:-1], 0] = values[pointer[:-1]]
-    steps = list(side_by_side(pointer))
+    steps = list(steps_of_all_tracks(pointer))
     for t, (rows, _) in enumerate(steps):
         predicted = states[rows] @ transition.T
         innovation = values[rows + 1] - predicted[:, 0]

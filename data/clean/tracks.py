@@ -1,4 +1,4 @@
-"""Rows become tracks: ordered, split where they break off, gaps filled."""
+"""Tracks from raw rows: sorting, splitting, and interpolation of gaps."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _COLUMNS = ("frame", "x_m", "y_m", "heading_rad", "speed_mps")
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
-    """Tracks one after the other; track ``k`` owns the rows ``pointer[k]:pointer[k + 1]``.
+    """Concatenated tracks; track ``k`` owns the rows ``pointer[k]:pointer[k + 1]``.
 
     Attributes:
-        vehicle: ``(tracks,)`` the source's number.
+        vehicle: ``(tracks,)`` number in the source.
         length_m, width_m: ``(tracks,)``.
         pointer: ``(tracks + 1,)``.
         frame: ``(rows,)`` as recorded.
         x_m, y_m: ``(rows,)``.
-        heading_rad, speed_mps: ``(rows,)``; None where the source has none.
+        heading_rad, speed_mps: ``(rows,)``; None if the source has none.
     """
 
     vehicle: Int[np.ndarray, " tracks"]
@@ -42,29 +42,29 @@ class Tracks:
 
     @property
     def track(self) -> Int[np.ndarray, " rows"]:
-        """The track that owns each row."""
+        """Index of the track of each row."""
         return np.repeat(np.arange(len(self.vehicle)), np.diff(self.pointer))
 
     def with_rows(self, chosen: Bool[np.ndarray, " rows"]) -> Tracks:
-        """The chosen rows alone; tracks without any are gone."""
+        """The selected rows; tracks without rows are removed."""
         counts = np.add.reduceat(chosen, self.pointer[:-1], dtype=np.int64)
-        left = counts > 0
+        remaining = counts > 0
         columns = {key: getattr(self, key) for key in _COLUMNS}
         return replace(
             self,
-            vehicle=self.vehicle[left],
-            length_m=self.length_m[left],
-            width_m=self.width_m[left],
-            pointer=np.concatenate([[0], np.cumsum(counts[left])]),
+            vehicle=self.vehicle[remaining],
+            length_m=self.length_m[remaining],
+            width_m=self.width_m[remaining],
+            pointer=np.concatenate([[0], np.cumsum(counts[remaining])]),
             **{key: None if c is None else c[chosen] for key, c in columns.items()},
         )
 
 
 def ordered_rows(rows: RawTracks, config: CleanConfig, tally: Tally) -> Int[np.ndarray, " kept"]:
-    """Row numbers by vehicle and frame, one for each pair.
+    """Row indices sorted by vehicle and frame, without duplicates.
 
     Raises:
-        InputError: two rows of one vehicle in one frame, where these are refused.
+        InputError: two rows of a vehicle in one frame, if these are rejected.
     """
     step = np.diff(rows.vehicle)
     sorted_already = (step > 0) | ((step == 0) & (np.diff(rows.frame) >= 0))
@@ -73,19 +73,19 @@ def ordered_rows(rows: RawTracks, config: CleanConfig, tally: Tally) -> Int[np.n
         if sorted_already.all()
         else np.lexsort((rows.frame, rows.vehicle))
     )
-    again = (np.diff(rows.vehicle[order]) == 0) & (np.diff(rows.frame[order]) == 0)
-    if again.any() and config.duplicates == "refuse":
-        row = order[np.flatnonzero(again)[0] + 1]
+    duplicate = (np.diff(rows.vehicle[order]) == 0) & (np.diff(rows.frame[order]) == 0)
+    if duplicate.any() and config.duplicates == "refuse":
+        row = order[np.flatnonzero(duplicate)[0] + 1]
         raise InputError(
             f"{rows.place(row, 'vehicle', 'frame')}: a second row of this vehicle in this frame; "
-            "keep one of them, or say --duplicates keep-first"
+            "remove one of them, or use --duplicates keep-first"
         )
-    tally.drop("second row of a vehicle in a frame", again.sum())
-    return order[np.concatenate([[True], ~again])]
+    tally.drop("second row of a vehicle in a frame", duplicate.sum())
+    return order[np.concatenate([[True], ~duplicate])]
 
 
 def split(rows: RawTracks, config: CleanConfig, tally: Tally) -> Tracks:
-    """Ordered rows as tracks that end at long gaps and at jumps."""
+    """Tracks from sorted rows, split at long gaps and at jumps."""
     order = ordered_rows(rows, config, tally)
     vehicle, frame = rows.vehicle[order], rows.frame[order].astype(np.int64)
     x_m, y_m = rows.x_m[order], rows.y_m[order]
@@ -120,13 +120,13 @@ def split(rows: RawTracks, config: CleanConfig, tally: Tally) -> Tracks:
 def without_short(
     tracks: Tracks, config: CleanConfig, dt_s: float, lost: int, file: str, tally: Tally
 ) -> Tracks:
-    """Tracks that last long enough, gaps included.
+    """Removes short tracks.
 
     Args:
-        lost: frames that the smoothing will take from each track.
+        lost: frames that smoothing will remove from each track.
 
     Raises:
-        InputError: none does.
+        InputError: no track is long enough.
     """
     shortest = seconds_to_frames(config.shortest_track_s, dt_s) + lost
     last, first = tracks.frame[tracks.pointer[1:] - 1], tracks.frame[tracks.pointer[:-1]]
@@ -142,7 +142,7 @@ def without_short(
 
 
 def filled(tracks: Tracks, tally: Tally) -> Tracks:
-    """Missing frames interpolated: every track's frames are consecutive."""
+    """Interpolates missing frames, so that every track's frames are consecutive."""
     first, last = tracks.frame[tracks.pointer[:-1]], tracks.frame[tracks.pointer[1:] - 1]
     counts = last - first + 1
     pointer = np.concatenate([[0], np.cumsum(counts)])
@@ -150,12 +150,12 @@ def filled(tracks: Tracks, tally: Tally) -> Tracks:
     if not missing:
         return tracks
     tally.repair("frame filled by interpolation", missing)
-    # A track's first and last row exist, so nothing is interpolated from one track to the next.
-    place = tracks.frame + (pointer[:-1] - first)[tracks.track]
+    # The first and last row of each track exist, so there is no interpolation across tracks.
+    position = tracks.frame + (pointer[:-1] - first)[tracks.track]
     every = np.arange(pointer[-1])
 
     def fill(values: np.ndarray | None) -> np.ndarray | None:
-        return None if values is None else np.interp(every, place, values)
+        return None if values is None else np.interp(every, position, values)
 
     heading = None if tracks.heading_rad is None else np.unwrap(tracks.heading_rad)
     return replace(
@@ -170,7 +170,7 @@ def filled(tracks: Tracks, tally: Tally) -> Tracks:
 
 
 def _medians(values: np.ndarray, pointer: np.ndarray) -> Float[np.ndarray, " tracks"]:
-    """Median of each track's rows."""
+    """Median of the rows of each track."""
     values = np.asarray(values, float)
     track = np.repeat(np.arange(len(pointer) - 1), np.diff(pointer))
     lowest = np.minimum.reduceat(values, pointer[:-1])

@@ -1,1 +1,1 @@
-"""Clips: a history and what followed, cut from recordings."""
+"""Clips: histories and futures from recordings."""

@@ -1,7 +1,7 @@
-"""Clips: a history and what followed, cut from recordings and drawn when needed.
+"""Clips: a history and a future of a recorded vehicle, rasterised on demand.
 
-A clip is two integers (whose eyes, which frame); images are drawn in batches on the device that
-trains, at whatever poses a model asks for.
+A clip is two integers (ego vehicle, current frame); images are drawn in batches on the training
+device, at the poses that a model requires.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ppuu.world_models import Predictor
 
 from ..splits import FrameWindow
 
-_MOST_SHOWN = 48
-"""More vehicles than fit into an image."""
+_MAX_VEHICLES = 48
+"""Upper bound of the number of vehicles in an image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,13 @@ class Clip:
     """A batch of clips.
 
     Attributes:
-        ego: ``(batch,)`` vehicle whose eyes we look through.
-        frame: ``(batch,)`` the present, as a frame of the scene.
-        observation: the history up to the present.
-        future: ``(batch, frames, 4)`` the ego's recorded states after the present.
-        actions: ``(batch, frames, 2)`` what drives the kinematic ego along them;
-            ``actions[:, 0]`` leads from the present to the next frame.
-        previous_action: ``(batch, 2)`` what led to the present.
+        ego: ``(batch,)`` index of the ego vehicle in the scene.
+        frame: ``(batch,)`` the current frame of the scene.
+        observation: the history up to the current frame.
+        future: ``(batch, frames, 4)`` the ego's recorded states after the current frame.
+        actions: ``(batch, frames, 2)`` inferred actions of the kinematic ego along the future;
+            ``actions[:, 0]`` leads from the current to the next frame.
+        previous_action: ``(batch, 2)`` that leads to the current frame.
     """
 
     ego: Int[Tensor, " batch"]
@@ -55,20 +55,20 @@ class Clip:
     previous_action: Float[Tensor, "batch 2"]
 
 
-def presents(
+def clip_frame_ranges(
     recording: Recording,
     window: FrameWindow,
     egos: Int[np.ndarray, " n"] | None,
     span: int,
     horizon: int,
 ) -> tuple[Int[np.ndarray, " vehicles"], Int[np.ndarray, " vehicles"]]:
-    """Each vehicle's first frame that can be the present of a clip, and the number of such frames.
+    """Each vehicle's first possible current frame of a clip, and the number of such frames.
 
     Args:
         recording: the tracks.
         window: frames that may be used.
-        egos: vehicles that a clip may follow; all of them if None.
-        span: frames of history before the present.
+        egos: possible egos; all vehicles if None.
+        span: frames of history before the current frame.
         horizon: frames of future after it.
     """
     first = np.maximum(recording.first_frame, window.first).astype(np.int64) + span
@@ -80,15 +80,15 @@ def presents(
 
 
 class Clips:
-    """All clips of some recordings: every vehicle, every frame with enough before and after it.
+    """All clips of some recordings: every vehicle and frame with sufficient history and future.
 
     Args:
         recordings: the tracks.
-        windows: frames of each recording that may be used, context and future included.
-        config: the history.
-        horizon: frames after the present.
-        device: where the tracks live and images are drawn.
-        egos: vehicles of each recording that a clip may follow; all of them where None.
+        windows: frames of each recording that may be used, including history and future.
+        config: of the history.
+        horizon: frames of future after the current frame.
+        device: of the tracks and images.
+        egos: possible egos of each recording; all vehicles if None.
 
     Raises:
         InputError: no track is long enough.
@@ -110,7 +110,7 @@ class Clips:
         self.horizon = horizon
         self.actions = _all_actions(self.scene)
         parts = zip(recordings, windows, egos or [None] * len(recordings), strict=True)
-        spans = [presents(*part, config.span, horizon) for part in parts]
+        spans = [clip_frame_ranges(*part, config.span, horizon) for part in parts]
         count = torch.as_tensor(np.concatenate([count for _, count in spans]), device=device)
         first = torch.as_tensor(np.concatenate([first for first, _ in spans]), device=device)
         if int(count.sum()) == 0:
@@ -130,10 +130,10 @@ class Clips:
         return len(self.ego)
 
     def require_rate(self, dt_s: float) -> None:
-        """Refuses a model that was trained at another frame rate.
+        """Checks the frame rate of a model.
 
         Raises:
-            InputError: the recordings' frames are spaced differently.
+            InputError: the recordings have another frame rate.
         """
         if abs(dt_s - self.scene.dt_s) > 1e-6:
             raise InputError(
@@ -143,7 +143,7 @@ class Clips:
             )
 
     def batch(self, index: Int[Tensor, " batch"], images: bool | None = None) -> Clip:
-        """The histories of some clips; drawn or not, if not as the configuration says."""
+        """Some clips; ``images`` overrides whether histories are rasterised."""
         index = index.to(self.ego.device)
         return self.at(self.ego[index], self.frame[index], self.horizon, images)
 
@@ -154,14 +154,16 @@ class Clips:
         horizon: int,
         images: bool | None = None,
     ) -> Clip:
-        """Clips that begin where one likes; the tracks must reach far enough."""
-        seen = observe(self.scene, self.road_map, self.config, ego, frame, images)
-        return Clip(ego, frame, seen, *recorded(self.scene, self.actions, ego, frame, horizon))
+        """Clips of given vehicles and frames; the tracks must be long enough."""
+        observation = observe(self.scene, self.road_map, self.config, ego, frame, images)
+        return Clip(
+            ego, frame, observation, *recorded(self.scene, self.actions, ego, frame, horizon)
+        )
 
     def draw_vehicles(
         self, clip: Clip, frames_ahead: Int[Tensor, " time"], poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch time rows columns"]:
-        """The vehicles around the ego at later frames, as seen from given poses."""
+        """Images of the vehicles around the ego at later frames, from given poses."""
         times = (clip.frame[:, None] + frames_ahead).flatten()
         boxes, visible = self.scene.others(times, clip.ego.repeat_interleave(len(frames_ahead)))
         images = draw_vehicles(poses.flatten(0, 1), boxes, visible, self.config.raster)
@@ -170,18 +172,18 @@ class Clips:
     def flow(
         self, clip: Clip, frames_ahead: Int[Tensor, " time"], poses: Float[Tensor, "batch time 3"]
     ) -> tuple[Float[Tensor, "batch time 2 rows columns"], Bool[Tensor, "batch time rows columns"]]:
-        """Where the vehicle at each pixel of the present image goes, and where that is known.
+        """Optical flow of the vehicles in the current image, and where it is valid.
 
-        Metres ahead and to the left that the pixel moves, from the present image to one drawn at
-        ``poses``, if it is carried along rigidly by the vehicle it shows; unknown where it shows
-        none, or one that the recording loses before that time.
+        The displacement of a pixel in metres ahead and to the left, from the current image to one
+        at ``poses``, if the pixel moves rigidly with its vehicle; invalid for pixels without
+        vehicle, and after the end of the vehicle's track.
         """
         raster, steps = self.config.raster, len(frames_ahead)
         now = clip.observation.ego[:, -1, :3]
         boxes, visible = self.scene.others(clip.frame, clip.ego)
-        # Only vehicles that may show in the image matter, and no image shows more than these.
+        # Only the nearest vehicles can be in the image.
         distance = (boxes[..., :2] - now[:, None, :2]).norm(dim=-1).masked_fill(~visible, torch.inf)
-        distance, near = distance.topk(min(_MOST_SHOWN, distance.shape[1]), largest=False)
+        distance, near = distance.topk(min(_MAX_VEHICLES, distance.shape[1]), largest=False)
         local = to_local(boxes.gather(1, near[..., None].expand(-1, -1, 5)), now[:, None])
         shown = clip.observation.images[:, -1, VEHICLES].flatten(1)
         owner, pixel = (shown > 0).nonzero(as_tuple=True)
@@ -193,24 +195,24 @@ class Clips:
         nearest, slot = slack.min(dim=1)
         vehicle = self.scene.occupant[clip.frame[owner], near[owner, slot]]
         times = clip.frame[owner, None] + frames_ahead
-        then = self.scene.state(vehicle[:, None].expand(-1, steps), times)
-        then = to_local(then[..., :3], poses[owner])
+        later = self.scene.state(vehicle[:, None].expand(-1, steps), times)
+        later = to_local(later[..., :3], poses[owner])
         within = within[torch.arange(len(slot), device=slot.device), slot]
-        arrived = rotate(within[:, None].expand(-1, steps, -1), then[..., 2]) + then[..., :2]
-        exists = (times <= self.scene.last_frame[vehicle][:, None]) & (
+        endpoint = rotate(within[:, None].expand(-1, steps, -1), later[..., 2]) + later[..., :2]
+        recorded_then = (times <= self.scene.last_frame[vehicle][:, None]) & (
             nearest < raster.metres_per_pixel
         )[:, None]
         flow = poses.new_zeros(len(now), raster.rows * raster.columns, steps, 2)
-        known = torch.zeros(flow.shape[:3], dtype=torch.bool, device=flow.device)
-        flow[owner, pixel] = arrived - point[:, None]
-        known[owner, pixel] = exists
+        valid = torch.zeros(flow.shape[:3], dtype=torch.bool, device=flow.device)
+        flow[owner, pixel] = endpoint - point[:, None]
+        valid[owner, pixel] = recorded_then
         size = (raster.rows, raster.columns)
-        return flow.permute(0, 2, 3, 1).unflatten(-1, size), known.mT.unflatten(-1, size)
+        return flow.permute(0, 2, 3, 1).unflatten(-1, size), valid.mT.unflatten(-1, size)
 
     def draw_road(
         self, clip: Clip, poses: Float[Tensor, "batch time 3"]
     ) -> Float[Tensor, "batch time 2 rows columns"]:
-        """The road as seen from given poses."""
+        """Images of the road from given poses."""
         road = self.scene.vehicle_recording[clip.ego].repeat_interleave(poses.shape[1])
         images = draw_road(poses.flatten(0, 1), road, self.road_map, self.config.raster)
         return images.unflatten(0, (-1, poses.shape[1]))
@@ -218,32 +220,33 @@ class Clips:
     def target(
         self, clip: Clip, model: Predictor, steps: int, generator: torch.Generator | None = None
     ) -> Target:
-        """What followed, at a model's steps, as far as it wants to be held against it.
+        """The training target of a model: the future at the model's steps.
 
         Args:
             clip: the clips.
-            model: says what is wanted, and from where images are seen.
-            steps: how many of the model's steps.
-            generator: chooses the step whose road is drawn where one will do; the last without.
+            model: defines the parts of the target and the poses of images.
+            steps: number of model steps.
+            generator: samples the step of the road image for models that need only one; by default
+                the last step.
         """
         ahead = torch.arange(1, steps + 1, device=clip.frame.device) * model.frames_per_step
         ego = clip.future[:, ahead - 1]
-        wanted, tracks, valid = model.spec.target, None, None
-        if wanted.tracks:
-            seen = clip.observation.tracks
-            assert seen is not None
-            tracks, valid = states_at(self.scene, seen.vehicle, clip.frame[:, None] + ahead)
-        if not wanted.images:
+        required, tracks, valid = model.spec.target, None, None
+        if required.tracks:
+            history = clip.observation.tracks
+            assert history is not None
+            tracks, valid = states_at(self.scene, history.vehicle, clip.frame[:, None] + ahead)
+        if not required.images:
             return Target(ego, tracks, valid)
         poses = model.image_poses(clip.observation, ego)
         vehicles = self.draw_vehicles(clip, ahead, poses)
         road_step = torch.arange(steps)
-        if not wanted.road_at_every_step:
+        if not required.road_at_every_step:
             road_step = road_step[-1:]
             if generator is not None:
                 road_step = torch.randint(steps, (1,), generator=generator)
         road = self.draw_road(clip, poses[:, road_step])
-        flow = self.flow(clip, ahead, poses) if wanted.flow else (None, None)
+        flow = self.flow(clip, ahead, poses) if required.flow else (None, None)
         return Target(ego, tracks, valid, ImageTarget(vehicles, road, road_step, *flow))
 
 
@@ -256,14 +259,14 @@ def recorded(
 ) -> tuple[
     Float[Tensor, "batch frames 4"], Float[Tensor, "batch frames 2"], Float[Tensor, "batch 2"]
 ]:
-    """What the ego did after a frame: its states, its actions, and the action before."""
+    """The ego's recorded states and actions after a frame, and the action before."""
     row = scene.row_pointer[ego] + frame - scene.first_frame[ego]
     later = row[:, None] + torch.arange(horizon, device=frame.device)
     return scene.states[later + 1], actions[later], actions[row - 1]
 
 
 def _all_actions(scene: Scene) -> Float[Tensor, "rows 2"]:
-    """The action that leaves each row of each track (the last row repeats the one before)."""
+    """The action from each row of each track to the next (the last row repeats the one before)."""
     length = scene.row_pointer.diff()
     steps = torch.arange(int(length.max()), device=length.device)
     row = scene.row_pointer[:-1, None] + torch.minimum(steps, length[:, None] - 1)
@@ -277,7 +280,7 @@ def _all_actions(scene: Scene) -> Float[Tensor, "rows 2"]:
         bounds.acceleration_mps2,
         bounds.curvature_radpm,
     )
-    held = torch.minimum(steps, (length[:, None] - 2).clamp(min=0))
+    index = torch.minimum(steps, (length[:, None] - 2).clamp(min=0))
     padded = torch.cat([actions, actions[:, -1:]], dim=1).float()
-    padded = padded.gather(1, held[..., None].expand(-1, -1, 2))
+    padded = padded.gather(1, index[..., None].expand(-1, -1, 2))
     return padded[steps < length[:, None]]

@@ -1,4 +1,4 @@
-"""Rare events: in which clips the ego changes lanes, brakes hard or merges."""
+"""Rare events of clips: lane changes, hard braking and merges."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ppuu.units import seconds_to_frames
 from .clips import Clips
 
 HARD_BRAKING_MPS2 = 3.0
-"""Deceleration from which braking is harsh (Jansen & Wesseling, 2018, on UDRIVE: 3.0 m/s²)."""
+"""Threshold of hard braking (Jansen & Wesseling, 2018, on UDRIVE: 3.0 m/s²)."""
 _BRAKING_S = 0.5
-"""The deceleration is a mean over this time, so that noise of one frame is no event."""
-_JOINED_M = 1.0
-"""A lane that begins this near to where another ends continues it."""
+"""Averaging time of the deceleration, against noise of single frames."""
+_SUCCESSOR_M = 1.0
+"""Largest distance from the end of a lane to the start of its successor."""
 _LONGER_M = 20.0
-"""A lane that ends this much before the next lane is one that must be left, a ramp."""
+"""A lane that ends this much before its neighbour is an on-ramp."""
 
 
 @dataclass(frozen=True)
 class EventWeights:
-    """How much more often than an ordinary clip one with an event in its future is drawn.
+    """Sampling weights of clips with events in their future; other clips have weight 1.
 
     A clip with several events has the largest of their weights.
 
@@ -50,42 +50,42 @@ class EventWeights:
 
 
 def clip_events(clips: Clips) -> dict[str, Bool[Tensor, " clips"]]:
-    """Which events the future of each clip holds, under the names of ``EventWeights``."""
+    """Events in the future of each clip, with the names of ``EventWeights``."""
     rows: dict[str, list[np.ndarray]] = {field.name: [] for field in fields(EventWeights)}
     for recording in clips.recordings:
-        for name, happens in row_events(recording).items():
-            rows[name].append(happens)
+        for name, occurs in row_events(recording).items():
+            rows[name].append(occurs)
     scene = clips.scene
-    present = scene.row_pointer[clips.ego] + clips.frame - scene.first_frame[clips.ego]
-    present = present.cpu().numpy()
+    row = scene.row_pointer[clips.ego] + clips.frame - scene.first_frame[clips.ego]
+    row = row.cpu().numpy()
     found = {}
     for name, parts in rows.items():
         until = np.concatenate([[0], np.cumsum(np.concatenate(parts))])
-        found[name] = torch.from_numpy(until[present + clips.horizon + 1] > until[present + 1])
+        found[name] = torch.from_numpy(until[row + clips.horizon + 1] > until[row + 1])
     return found
 
 
 def clip_weights(clips: Clips, weights: EventWeights) -> Float[Tensor, " clips"] | None:
-    """The weight of each clip, for ``ClipSampler``; None if all events weigh 1."""
+    """The weight of each clip, for ``ClipSampler``; None if all weights are 1."""
     if weights == EventWeights():
         return None
     result = torch.zeros(len(clips), dtype=torch.float64)
     ordinary = torch.ones(len(clips), dtype=torch.bool)
-    for name, happens in clip_events(clips).items():
-        ordinary &= ~happens
-        result[happens] = result[happens].clamp(min=getattr(weights, name))
+    for name, occurs in clip_events(clips).items():
+        ordinary &= ~occurs
+        result[occurs] = result[occurs].clamp(min=getattr(weights, name))
     result[ordinary] = 1.0
     return result
 
 
 def row_events(recording: Recording) -> dict[str, Bool[np.ndarray, " rows"]]:
-    """At which rows of a recording an event happens to the row's vehicle.
+    """Rows of a recording with an event of the row's vehicle.
 
-    A lane change happens at the first row in the new lane; hard braking at the last row of the half
-    second that it is measured over.
+    A lane change is at the first row in the new lane, hard braking at the last row of its averaging
+    time.
     """
     lane = recording.road.lane_index(np.stack([recording.x_m, recording.y_m], axis=1))
-    # Off the road, a vehicle has not left its lane for another one.
+    # Rows off the road do not count as another lane.
     before = _last_known(lane, recording.vehicle_pointer)
     crossed = (lane >= 0) & (before >= 0) & (lane != before)
     at = np.flatnonzero(crossed)
@@ -94,19 +94,19 @@ def row_events(recording: Recording) -> dict[str, Bool[np.ndarray, " rows"]]:
     changed, merged = (np.zeros(recording.rows, bool) for _ in range(2))
     changed[at] = np.array([kind != "same lane" for kind in kinds], bool)[which.ravel()]
     merged[at] = np.array([kind == "merge" for kind in kinds], bool)[which.ravel()]
-    apart = seconds_to_frames(_BRAKING_S, recording.dt_s)
+    window = seconds_to_frames(_BRAKING_S, recording.dt_s)
     braking = np.zeros(recording.rows, bool)
-    if apart < recording.rows:
-        slower = recording.speed_mps[:-apart] - recording.speed_mps[apart:]
-        one_track = recording.row_vehicle[:-apart] == recording.row_vehicle[apart:]
-        braking[apart:] = one_track & (slower > HARD_BRAKING_MPS2 * apart * recording.dt_s)
+    if window < recording.rows:
+        slower = recording.speed_mps[:-window] - recording.speed_mps[window:]
+        one_track = recording.row_vehicle[:-window] == recording.row_vehicle[window:]
+        braking[window:] = one_track & (slower > HARD_BRAKING_MPS2 * window * recording.dt_s)
     return {"lane_change": changed, "hard_braking": braking, "merge": merged}
 
 
 def _last_known(
     lane: Int[np.ndarray, " rows"], pointer: Int[np.ndarray, " vehicles_1"]
 ) -> Int[np.ndarray, " rows"]:
-    """The last lane a row's vehicle was on before that row; -1 if it was on none."""
+    """The last lane of a row's vehicle before that row; -1 if none."""
     rows = np.arange(len(lane))
     known = np.maximum.accumulate(np.where(lane >= 0, rows, -1))
     known = np.concatenate([[-1], known[:-1]])
@@ -115,25 +115,25 @@ def _last_known(
 
 
 def _kind(road: Road, old: int, new: int) -> str:
-    """Whether going from one lane to another is no lane change, a lane change or a merge.
+    """Whether a transition between lanes is within the same lane, a lane change or a merge.
 
-    Maps may cut a lane into pieces, one after the other; and nothing in them names a ramp, but a
-    ramp ends while the road goes on.
+    Maps may divide a lane into successive pieces.  On-ramps are not labelled, but they end before
+    the road does.
     """
-    if _begins_where(road, new, old):
+    if _is_successor(road, new, old):
         return "same lane"
-    goes_on = any(_begins_where(road, other, old) for other in range(road.lanes) if other != old)
+    goes_on = any(_is_successor(road, other, old) for other in range(road.lanes) if other != old)
     if goes_on:
         return "lane change"
     centre = np.mean(road.lane(old), axis=0)
     ahead = centre[-1] - centre[-2]
     ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-9)
     beyond_m = (np.mean(road.lane(new), axis=0)[-1] - centre[-1]) @ ahead
-    new_goes_on = any(_begins_where(road, other, new) for other in range(road.lanes))
+    new_goes_on = any(_is_successor(road, other, new) for other in range(road.lanes))
     return "merge" if new_goes_on or beyond_m > _LONGER_M else "lane change"
 
 
-def _begins_where(road: Road, later: int, earlier: int) -> bool:
+def _is_successor(road: Road, later: int, earlier: int) -> bool:
     (left, right), (left_before, right_before) = road.lane(later), road.lane(earlier)
     start, end = 0.5 * (left[0] + right[0]), 0.5 * (left_before[-1] + right_before[-1])
-    return bool(np.linalg.norm(start - end) < _JOINED_M)
+    return bool(np.linalg.norm(start - end) < _SUCCESSOR_M)

@@ -1,4 +1,4 @@
-"""One adapter a source: raw file → the tracks of its recordings."""
+"""Readers of data sets, one a source: from a raw file to raw tracks."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ SOURCES: dict[str, type[Source]] = {
 def read_recordings(
     source: Source, path: Path, config: clean.CleanConfig = clean.CleanConfig()
 ) -> list[Recording]:
-    """Reads, checks and mends every recording of a raw file.
+    """Reads, checks and repairs every recording of a raw file.
 
     Raises:
-        InputError: as ``Source.read`` and ``clean.recording``.
+        InputError: see ``Source.read`` and ``clean.recording``.
     """
     return [clean.recording(raw, config) for raw in source.read(path)]

@@ -1,4 +1,4 @@
-"""The adapter interface: a source turns one raw file into the tracks of one or more recordings."""
+"""Interface of readers: from a raw file to the raw tracks of one or more recordings."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..raw_tracks import RawTracks
 class Source(ABC):
     """Base of all readers; a subclass is a frozen dataclass whose fields are its options.
 
-    Checks, repairs, heading and speed from the motion, and the HDF5 file are not its business:
-    every reader's rows take the same way through ``data.clean``.
+    Checks, repairs, derived headings and speeds and the HDF5 file are common to all readers
+    (``data.clean``).
 
     Attributes:
-        version: raised when the reader's output changes; older outputs are then made again.
+        version: incremented when the reader's output changes, so that older outputs are replaced.
     """
 
     version: ClassVar[int]
 
     def companions(self, path: Path) -> Sequence[Path]:
-        """Other files that reading ``path`` depends on; a change in them makes its output again.
+        """Other files that the output depends on.
 
         Raises:
             InputError: one is missing.
@@ -35,6 +35,5 @@ class Source(ABC):
         """Yields the recordings that a raw file holds, converted to metres and the road's axes.
 
         Raises:
-            InputError: not such a file, or a field that cannot be read: with file, line, column
-                and value where there are any.
+            InputError: another format or an invalid field; with file, line, column and value.
         """

@@ -1,4 +1,4 @@
-"""One recording a direction of travel, where all traffic runs along one road."""
+"""Splits recordings of a road by direction of travel."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ..roads.extent import refuse_stray
 from ..roads.frame import LocalFrame
 
 ONE_ROAD = 0.9
-"""Mean resultant length of the directions, to and fro taken as one, above which all vehicles
-travel along one road; at 0.9, one in twenty of the distance may be driven across it."""
+"""Mean resultant length of the directions, opposite ones identified, above which all vehicles
+travel along one road; 0.9 allows one twentieth of the distance across it."""
 
-_WINDS = ("east", "north", "west", "south")
+_DIRECTIONS = ("east", "north", "west", "south")
 
 
 def by_direction(tracks: RawTracks) -> list[RawTracks]:
-    """Splits two-way traffic, and turns each direction so that x runs along it.
+    """Splits two-way traffic, and rotates each direction so that x runs along it.
 
-    Traffic that has no common axis, at an intersection, stays as it is.
+    Traffic without a common axis (intersections) is unchanged.
 
     Args:
         tracks: in the axes of the file, y to the left of x.
 
     Returns:
-        One or two recordings.  Two are called after the wind they travel to, x being east; rows
-        that the reader left out count for the first.  ``provenance["frame"]`` leads back to the
-        file's axes.
+        One or two recordings.  Two recordings are named by their direction, with x as east; rows
+        omitted by the reader are counted in the first.  ``provenance["frame"]`` is the transform to
+        the file's axes.
     """
     if not len(tracks.frame):
         return [tracks]
@@ -49,8 +49,8 @@ def by_direction(tracks: RawTracks) -> list[RawTracks]:
     for angle_rad, own in sides:
         one_way = _turned(some_rows(tracks, own[index]), angle_rad)
         if len(sides) > 1:
-            wind = _WINDS[round(angle_rad / (0.5 * np.pi)) % 4]
-            one_way = replace(one_way, name=f"{tracks.name}-{wind}")
+            direction = _DIRECTIONS[round(angle_rad / (0.5 * np.pi)) % 4]
+            one_way = replace(one_way, name=f"{tracks.name}-{direction}")
         found.append(replace(one_way, left_out=tracks.left_out if not found else {}))
     return found
 
@@ -58,19 +58,19 @@ def by_direction(tracks: RawTracks) -> list[RawTracks]:
 def _displacements(tracks: RawTracks) -> Complex[np.ndarray, " vehicles"]:
     """From the first to the last row of each vehicle, as x + iy.
 
-    A metre along the heading is added where headings are known: it decides for who stands still.
+    A metre along the heading is added if headings are known, which decides for standing vehicles.
     """
     order = np.lexsort((tracks.frame, tracks.vehicle))
     starts = np.unique(tracks.vehicle[order], return_index=True)[1]
-    place = (tracks.x_m + 1j * tracks.y_m)[order]
-    moved = place[np.append(starts[1:], len(order)) - 1] - place[starts]
+    position = (tracks.x_m + 1j * tracks.y_m)[order]
+    moved = position[np.append(starts[1:], len(order)) - 1] - position[starts]
     if tracks.heading_rad is not None:
         moved = moved + np.exp(1j * tracks.heading_rad[order][starts])
     return moved
 
 
 def some_rows(tracks: RawTracks, own: Bool[np.ndarray, " n"]) -> RawTracks:
-    """The chosen rows, all else unchanged."""
+    """The selected rows."""
     values = {field.name: getattr(tracks, field.name) for field in fields(tracks)}
     return replace(
         tracks,

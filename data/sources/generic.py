@@ -1,4 +1,4 @@
-"""Anybody's CSV: a small file says which column is what, in which unit."""
+"""Generic CSV tables with a mapping file for columns and units."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TEXT = "U64"
 
 @dataclass(frozen=True)
 class Columns:
-    """Names in the table's header; an empty name: there is no such column.
+    """Column names of the table; empty if there is no such column.
 
     Attributes:
         vehicle: whole number of the vehicle.
@@ -50,7 +50,7 @@ class Columns:
         heading: from the x axis towards the y axis.
         speed: never negative.
         length, width: of the vehicle; or else constants (``Mapping.length_m``, ``width_m``).
-        recording: tells apart the recordings in one table.
+        recording: identifies recordings within one table.
     """
 
     vehicle: str = "vehicle"
@@ -94,18 +94,18 @@ class Lane:
 
 @dataclass(frozen=True)
 class Mapping:
-    """What a table means; the keys of the mapping file.
+    """Keys of the mapping file.
 
     Attributes:
         frame_rate_hz: of the camera.
-        columns, units: which column is what, and in which unit.
+        columns, units: of the table.
         name: of the recordings; empty: that of the file.
         delimiter: between the fields.
         y_points: up, to the left of x; or down, as in images.
         position: which point of the vehicle x and y give.  upper-left: smallest x and topmost
             corner of a box along the axes, whose length lies along x.
         length_m, width_m: of every vehicle, where there is no column.
-        lanes: lane boundaries; none: they are derived from the tracks.
+        lanes: lane boundaries; by default derived from the tracks.
     """
 
     frame_rate_hz: float
@@ -142,7 +142,7 @@ class Mapping:
 
 @dataclass(frozen=True)
 class GenericCsv(Source):
-    """A table from any camera, with a mapping file that says which column is what.
+    """A table of any source, with a mapping file for columns and units.
 
     The mapping is TOML or JSON; docs/camera-example.toml has every key.  Where all traffic runs
     along one road, x runs along it, and two directions give two recordings; elsewhere the file's
@@ -215,7 +215,7 @@ def _parsed(path: Path, text: str) -> Any:
 
 
 def _recordings(path: Path, mapping: Mapping) -> Iterator[RawTracks]:
-    """One a value of the ``recording`` column, in metres, y to the left of x."""
+    """One recording for each value of the ``recording`` column, in metres, y to the left of x."""
     table = _table(path, mapping)
     name = mapping.name or path.stem
     if not mapping.columns.recording:
@@ -252,7 +252,7 @@ def _tracks(path: Path, mapping: Mapping, table: Piece, name: str) -> RawTracks:
     rows, line = table.rows, table.line
     there = set(rows.dtype.names or ())
     units, up = mapping.units, 1.0 if mapping.y_points == "up" else -1.0
-    with np.errstate(over="ignore"):  # what overflows is refused as not a number
+    with np.errstate(over="ignore"):  # overflow is rejected by the checks
         position_m, size_m = (_metres(units, unit) for unit in (units.position, units.size))
         length_m, width_m = (
             size_m * rows[key] if key in there else np.full(len(rows), getattr(mapping, f"{key}_m"))
@@ -305,10 +305,10 @@ def _metres(units: Units, unit: LengthUnit) -> float:
 def _frames(
     path: Path, mapping: Mapping, rows: np.ndarray, line: Int[np.ndarray, " n"]
 ) -> Int[np.ndarray, " n"]:
-    """Frame numbers, from the time where there are none.
+    """Frame numbers, derived from the time if there are none.
 
     Raises:
-        InputError: a number that no camera reaches, or a time halfway between two frames.
+        InputError: a number that is out of range, or a time between two frames.
     """
     if mapping.columns.frame:
         key, frame = "frame", rows["frame"].astype(float)
@@ -337,7 +337,7 @@ def _road(mapping: Mapping, metres: float, up: float) -> Road | None:
 
 
 def _centred(tracks: RawTracks, position: str) -> RawTracks:
-    """From the point that was recorded to the middle of the box."""
+    """Moves positions from the recorded point to the centre of the box."""
     if position == "centre":
         return tracks
     if position == "upper-left":

@@ -29,7 +29,7 @@ from .base import Source
 
 _RATE_HZ = 10
 _LONGEST_GAP_S = 0.6
-"""A longer gap in a document's timestamps is not bridged."""
+"""Longer gaps in a document's timestamps are not interpolated."""
 _CHUNK = 1 << 20
 _LARGEST_DOCUMENT = 1 << 28
 """Characters; an hour of one vehicle at 25 Hz is 6 million."""
@@ -195,7 +195,7 @@ class _Documents:
 
 
 def _spill(path: Path, frames: int, folder: Path) -> set[tuple[int, int]]:
-    """Sorts the rows into one file a period and direction; which there are."""
+    """Writes the rows to one file for each period and direction; returns these."""
     found = set()
     for number, (line, column, document) in enumerate(documents(path), start=1):
         place = f"{path}, line {line}, column {column}: trajectory {number}"
@@ -231,7 +231,7 @@ def _rows(document: dict, place: str) -> tuple[int, np.ndarray]:
     if len(time_s) and (abs(time_s[0]) > 1e11 or time_s[-1] - time_s[0] > _LONGEST_TRAJECTORY_S):
         raise InputError(
             f"{place}: timestamps from {time_s[0]:g} to {time_s[-1]:g}; they must be seconds, and "
-            f"nobody is on this road for more than {_LONGEST_TRAJECTORY_S:.0f} s"
+            f"at most {_LONGEST_TRAJECTORY_S:.0f} s long"
         )
     length_ft, width_ft = (
         float(_numbers([document.get(key)], key, place)[0]) for key in ("length", "width")

@@ -3,7 +3,7 @@
 Source: Zhan et al., "INTERACTION Dataset", 2019 (arXiv:1910.03088), and its published format
 description; untested on originals, as they are given out on application only.  x, y are metres,
 y upwards; psi_rad is counter-clockwise from x.  Files of the prediction challenge hold many short
-scenes, told apart by ``case_id``; pedestrians and cyclists in them have no heading and no size.
+scenes, identified by ``case_id``; pedestrians and cyclists in them have no heading and no size.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _FIELDS = in_columns(
     length_m="length", width_m="width",
 )  # fmt: skip
 _VEHICLE = "car"
-"""Every motor vehicle is called so."""
+"""Type of all motor vehicles."""
 _OTHERS = ("pedestrian/bicycle", "pedestrian", "bicycle")
 _LARGEST_NUMBER = 2.0**53
-"""Beyond it, not every whole number can be told from the next."""
+"""Integers up to here are exact as floats."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Interaction(Source):
         others = np.delete(table["agent_type"], own)
         table, scene, lines = table[own], scene[own], lines[own]
         number = _whole(path, lines, "track_id", _numbers(path, table, lines, "track_id"))
-        # Numbers are used anew in every scene.
+        # Numbers are reused in every scene.
         vehicles, vehicle = np.unique(np.stack([scene, number]), axis=1, return_inverse=True)
         tracks = RawTracks(
             name=path.stem,
@@ -120,7 +120,7 @@ class Interaction(Source):
 
 
 def _scenes(tracks: RawTracks, vehicles: Int[np.ndarray, "2 vehicles"]) -> Iterator[RawTracks]:
-    """One recording a scene; they share the road, which one scene is too short to show.
+    """One recording for each scene, with the road of all scenes, since a scene is short.
 
     Args:
         tracks: of all scenes; ``vehicle`` is a column of ``vehicles``.
@@ -131,7 +131,7 @@ def _scenes(tracks: RawTracks, vehicles: Int[np.ndarray, "2 vehicles"]) -> Itera
     if len(scenes) == 1:
         yield replace(tracks, vehicle=number)
         return
-    # Duplicates are for whoever checks the scenes.
+    # Duplicates are handled when each scene is checked.
     road = tracks.road or clean.recording(tracks, CleanConfig(duplicates="keep-first")).road
     for k, one in enumerate(scenes):
         own = scene == one
@@ -160,7 +160,7 @@ def _numbers(
     if len(bad):
         raise InputError(
             f"{path}, line {lines[bad[0]]}, column '{name}': '{texts[bad[0]]}' is not a number; "
-            "mend or remove the line"
+            "correct or remove the line"
         )
     return values
 
@@ -173,7 +173,7 @@ def _whole(
     if len(bad):
         raise InputError(
             f"{path}, line {lines[bad[0]]}, column '{name}': {values[bad[0]]:g} is not a whole "
-            "number; mend or remove the line"
+            "number; correct or remove the line"
         )
     return values.astype(np.int64)
 

@@ -238,7 +238,7 @@ def _periods(table: Table, path: Path) -> list[Int[np.ndarray, " own"]]:
         raise InputError(
             f"{path}, line {table['line'][row]}, columns 'Frame_ID' and 'Global_Time': "
             f"{table['Frame_ID'][row]} and {table['Global_Time'][row]} fit no other row; "
-            "mend or remove the line"
+            "correct or remove the line"
         )
     return [np.flatnonzero(period == k) for k in range(len(counts))]
 
@@ -254,7 +254,7 @@ def _directions(piece: Piece, path: Path) -> Int[np.ndarray, " n"]:
         word = bytes(words[bad[0]]).decode("latin-1")
         raise InputError(
             f"{path}, line {piece.line[bad[0]]}, column Direction: '{word}' is no direction "
-            "(1 to 4); mend or remove the line"
+            "(1 to 4); correct or remove the line"
         )
     return made
 

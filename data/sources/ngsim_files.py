@@ -1,4 +1,4 @@
-"""Which of NGSIM's layouts a file has, told from its first line."""
+"""Layout of an NGSIM file, detected from its first line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .table import read_header
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file's lines are cut.
+    """Layout of a file.
 
     Attributes:
         names: of all columns in order, as in ``PORTAL``; ones that are unknown stay as they are.

@@ -23,7 +23,7 @@ from .ngsim_sites import SITES, site_and_slot
 
 _MOTORCYCLE, _CAR, _TRUCK = 1, 2, 3
 _MOTORCYCLE_WIDTH_M, _TRUCK_LENGTH_M = 1.2, 7.0
-_NOBODY = _NOWHERE = 0
+_NO_VEHICLE = _NOWHERE = 0
 _THROUGH = 1
 _QUARTERS = np.array([NORTH, WEST, SOUTH, EAST])
 """Counter-clockwise from x."""
@@ -78,8 +78,8 @@ def write_portal(recordings: Sequence[Recording], path: str | Path) -> None:
             found = site_and_slot(recording.name)
             if found is None:
                 raise InputError(
-                    f"recording '{recording.name}': in the portal's CSV a recording is told by "
-                    f"site and local time: rename it like us101-0750; sites: {', '.join(SITES)}"
+                    f"recording '{recording.name}': the portal's CSV identifies recordings by "
+                    f"site and local time; rename it like us101-0750; sites: {', '.join(SITES)}"
                 )
             site, _ = found
             names = STREET if site.street else HIGHWAY
@@ -138,8 +138,8 @@ def _columns(recording: Recording) -> dict[str, Float[np.ndarray, " rows"]]:
         "Section_ID": nowhere,
         "Direction": direction,
         "Movement": np.full(recording.rows, _THROUGH),
-        "Preceding": np.where(preceding >= 0, numbers[preceding], _NOBODY),
-        "Following": np.where(following >= 0, numbers[following], _NOBODY),
+        "Preceding": np.where(preceding >= 0, numbers[preceding], _NO_VEHICLE),
+        "Following": np.where(following >= 0, numbers[following], _NO_VEHICLE),
         "Space_Headway": metres_to_feet(spacing_m),
         "Time_Headway": headway,
     }
@@ -185,7 +185,7 @@ def _lane_numbers(recording: Recording) -> Int[np.ndarray, " rows"]:
 
 def _numbers(recording: Recording) -> Int[np.ndarray, " vehicles"]:
     """The source's own numbers, where NGSIM allows them: positive; else counted from 1."""
-    positive = recording.vehicle_id.min() > _NOBODY
+    positive = recording.vehicle_id.min() > _NO_VEHICLE
     return recording.vehicle_id if positive else np.arange(recording.vehicles) + 1
 
 

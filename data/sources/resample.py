@@ -1,4 +1,4 @@
-"""From a camera's frame rate to the rate the project works at."""
+"""Resampling from a camera's frame rate to that of the project."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ..raw_tracks import RawTracks
 PROJECT_HZ = 10.0
 _LINEAR = ("x_m", "y_m", "speed_mps", "recorded_speed_mps", "length_m", "width_m")
 _SAME_HZ = 1e-6
-"""Relative difference below which two frame rates are one."""
+"""Relative difference below which two frame rates are equal."""
 _ON_A_ROW = 1e-6
-"""A new frame this close to a recorded one, in recorded frames, is that one."""
+"""Tolerance, in recorded frames, for a new frame at a recorded one."""
 LOWEST_HZ, HIGHEST_HZ = 1.0, 1000.0
 
 
 def check_rate(frame_rate_hz: float) -> None:
-    """Refuses a frame rate that no camera has.
+    """Checks the range of a frame rate.
 
     Raises:
         InputError: it is not in ``LOWEST_HZ`` to ``HIGHEST_HZ``.
@@ -36,16 +36,16 @@ def resampled(tracks: RawTracks, frame_rate_hz: float) -> RawTracks:
     """The same tracks at another frame rate, frame 0 staying where it is in time.
 
     Positions, headings (the short way round) and speeds are interpolated linearly between two
-    consecutive frames; at 25 Hz and an acceleration of 5 m/s² that is 1 mm off.  A frame missing
-    in the file is not bridged: it stays a gap, for ``data.clean`` to judge.
+    consecutive frames; at 25 Hz and an acceleration of 5 m/s² that is 1 mm off.  Missing frames
+    are not interpolated: they stay gaps for ``data.clean``.
 
     Args:
         tracks: with frame numbers at ``1 / tracks.dt_s``.
-        frame_rate_hz: wanted; the tracks come back as they are if it is theirs.
+        frame_rate_hz: of the result; the tracks are unchanged if it is theirs.
 
     Returns:
         Tracks whose frames count ``1 / frame_rate_hz``; each row keeps the line of the last
-        recorded row before it; ``provenance["recorded_hz"]`` says what was.
+        recorded row before it; ``provenance["recorded_hz"]`` is the original rate.
 
     Raises:
         InputError: a rate that ``check_rate`` refuses, two rows of one vehicle in one frame, or as
@@ -74,17 +74,17 @@ def resampled(tracks: RawTracks, frame_rate_hz: float) -> RawTracks:
     row = np.repeat(np.arange(len(frame)), count)
     within = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
     new_frame = first[row] + within
-    share = np.clip(new_frame * step - frame[row], 0.0, 1.0)
+    fraction = np.clip(new_frame * step - frame[row], 0.0, 1.0)
     before, after = order[row], order[row + following[row]]
     columns = {
-        name: values[before] + share * (values[after] - values[before])
+        name: values[before] + fraction * (values[after] - values[before])
         for name in _LINEAR
         if (values := getattr(tracks, name)) is not None
     }
     if tracks.heading_rad is not None:
         turn = tracks.heading_rad[after] - tracks.heading_rad[before]
         turn = np.remainder(turn + np.pi, 2 * np.pi) - np.pi
-        columns["heading_rad"] = tracks.heading_rad[before] + share * turn
+        columns["heading_rad"] = tracks.heading_rad[before] + fraction * turn
     fewer = len(frame) - len(row)
     left_out = dict(tracks.left_out)
     if fewer > 0:

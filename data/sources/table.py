@@ -1,4 +1,4 @@
-"""Text tables, read fast and in pieces; and the first bad field found, named, when that fails."""
+"""Fast, chunked reading of text tables, with errors that name the first invalid field."""
 
 from __future__ import annotations
 
@@ -212,12 +212,13 @@ class _Parser:
             except ValueError:
                 what = {"i": "a whole number", "f": "a number"}.get(kind[0], "plain text")
                 return self._bad(number, name, f"{shown(fields[position])} is not {what}")
-        return InputError(f"{self.path}, line {number}: not readable; mend or remove the line")
+        return InputError(f"{self.path}, line {number}: not readable; correct or remove the line")
 
     def _bad(self, number: int, name: str, what: str) -> InputError:
         column = self.columns[name][0] + 1
         return InputError(
-            f"{self.path}, line {number}, column {column} ({name}): {what}; mend or remove the line"
+            f"{self.path}, line {number}, column {column} ({name}): {what}; correct or remove the "
+            "line"
         )
 
 

@@ -108,6 +108,6 @@ def _whole(values: Float[np.ndarray, " n"], path: Path, column: str) -> Int[np.n
     if len(bad):
         raise InputError(
             f"{path}, line {bad[0] + 2}, column '{column}': {values[bad[0]]:g} is not a whole "
-            "number; mend or remove the line"
+            "number; correct or remove the line"
         )
     return values.astype(np.int64)

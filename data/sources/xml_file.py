@@ -1,4 +1,4 @@
-"""An XML file whose elements know where they stand, for messages."""
+"""XML files with line numbers of elements, for messages."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class XmlFile:
         return self.number(found, f"<{tag}>", found.text)
 
     def number(self, element: Element, name: str, text: str | None) -> float:
-        """What an element says, as a finite number.
+        """The text of an element as a finite number.
 
         Raises:
-            InputError: it is none.
+            InputError: not a finite number.
         """
         try:
             value = float(text or "")
@@ -83,6 +83,6 @@ class XmlFile:
         if not math.isfinite(value):
             raise InputError(
                 f"{self.place(element)}: {name} is {shown(text or '')}, not a number; "
-                "mend or remove it"
+                "correct or remove it"
             )
         return value

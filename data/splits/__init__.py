@@ -1,4 +1,4 @@
-"""Train, validation and test: who may learn from which part of a recording."""
+"""Training, validation and test splits of recordings."""
 
 from .leakage import Leak, data_identity, leak, seen_in_training
 from .manifest import DividedRecording, SplitManifest, divide, part_of

@@ -1,4 +1,4 @@
-"""``python -m data.splits``: divide recordings, write the manifest, and say what still leaks."""
+"""``python -m data.splits``: divides recordings, writes the manifest and reports leakage."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ppuu.runtime.files import check_output
 
 from .leakage import Leak, leak
 from .manifest import divide
-from .rules import SHARES, By
+from .rules import FRACTIONS, By
 
 
 def main(recordings: tyro.conf.Positional[tuple[Path, ...]], out: Path, by: By = "time") -> None:
     """Divides recordings into train, val and test, for --split-manifest of training and evaluation.
 
-    time: the first 70 %, then 10 %, then 20 % of each recording, 10 s apart; shares no frame.
-    vehicle: 80, 10 and 10 % of the vehicles, as PPUU did; training and test share frames.
+    time: the first 70 %, then 10 %, then 20 % of each recording, 10 s apart; no common frame.
+    vehicle: 80, 10 and 10 % of the vehicles, as in PPUU; training and test have common frames.
     site: whole sites.  Recordings of one site name it in their provenance, or have equal roads.
 
-    What the splits have in common is printed.  Recordings that overlap each other, such as two
-    cuts from one camera session, are not recognised as the same traffic.
+    The overlap of the splits is printed.  Overlapping recordings, such as two extracts of one
+    camera session, are not recognised as the same traffic.
 
     Args:
         recordings: files written by data.generate or data.prepare.
         out: the manifest, a JSON file.
-        by: how to divide.
+        by: rule of the split.
     """
     check_output(out)
     loaded = load_recordings(recordings)
@@ -45,7 +45,7 @@ def main(recordings: tyro.conf.Positional[tuple[Path, ...]], out: Path, by: By =
     manifest.save(out)
     for name in undivided:
         sys.stdout.write(f"{name}: too short to be divided; in no split but 'all'\n")
-    for one, other in combinations(SHARES, 2):
+    for one, other in combinations(FRACTIONS, 2):
         leaks = [
             leak(recording, entry.parts[one], entry.parts[other])
             for recording, entry in zip(loaded, manifest.recordings, strict=True)

@@ -1,4 +1,4 @@
-"""The manifest: a file that says exactly which frames and vehicles belong to which split."""
+"""Split manifests: files that define the frames and vehicles of each split."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
 from .rules import (
+    FRACTIONS,
     GAP_S,
-    SHARES,
     By,
     FrameWindow,
     Part,
@@ -31,19 +31,19 @@ from .rules import (
 
 FORMAT = "ppuu-split"
 VERSION = 1
-VEHICLE_SHARES: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
+VEHICLE_FRACTIONS: dict[Split, float] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 @dataclass(frozen=True, eq=False)
 class DividedRecording:
-    """What the manifest says of one recording.
+    """Entry of a recording.
 
     Attributes:
-        name: what it was called; for readers only.
-        content_hash: what identifies it (``Recording.content_hash``).
-        site: where it was taken.
-        frames, vehicles: how many it has.
-        parts: what each split may use of it; a split that is absent may use nothing.
+        name: for information only.
+        content_hash: identifies the recording (``Recording.content_hash``).
+        site: of the recording.
+        frames, vehicles: their number.
+        parts: part of each split; missing splits have none.
     """
 
     name: str
@@ -56,18 +56,18 @@ class DividedRecording:
 
 @dataclass(frozen=True, eq=False)
 class SplitManifest:
-    """How some recordings are divided; any selection of them can be used with it.
+    """Splits of some recordings; valid for any subset of them.
 
     Attributes:
-        by: the rule.
-        recordings: what became of each.
+        by: rule.
+        recordings: entries.
     """
 
     by: By
     recordings: Sequence[DividedRecording]
 
     def part(self, recording: Recording, split: Split) -> Part | None:
-        """What a split may use of a recording; None if nothing.  ``all`` may use everything.
+        """The part of a recording that belongs to a split; None if none.  ``all`` is everything.
 
         Raises:
             InputError: the recording is not in the manifest.
@@ -77,13 +77,13 @@ class SplitManifest:
                 whole = Part(FrameWindow(0, entry.frames))
                 return whole if split == "all" else entry.parts.get(split)
         raise InputError(
-            f"recording '{recording.name}' is not in the split manifest, or was made again since; "
-            "write the manifest anew with python -m data.splits"
+            f"recording '{recording.name}' is not in the split manifest, or has changed; "
+            "write the manifest again with python -m data.splits"
         )
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what it says; runs and results keep it."""
+        """SHA-256 of the content, stored in runs and results."""
         return hashlib.sha256(json.dumps(self._json(), sort_keys=True).encode()).hexdigest()
 
     def save(self, path: Path) -> None:
@@ -93,7 +93,7 @@ class SplitManifest:
 
     @classmethod
     def load(cls, path: Path) -> SplitManifest:
-        """Reads the file that ``save`` wrote.
+        """Reads a manifest file.
 
         Raises:
             InputError: missing, not JSON, of another format or version, or inconsistent.
@@ -113,7 +113,7 @@ class SplitManifest:
         if content.get("version") != VERSION:
             raise InputError(
                 f"{path}: manifest version {content.get('version')}, this program reads "
-                f"{VERSION}; write it anew with python -m data.splits"
+                f"{VERSION}; write it again with python -m data.splits"
             )
         try:
             if content["by"] not in get_args(By):
@@ -121,13 +121,13 @@ class SplitManifest:
             return cls(content["by"], tuple(_read(entry) for entry in content["recordings"]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise InputError(f"{path}: damaged ({reason}); write it anew") from None
+            raise InputError(f"{path}: damaged ({reason}); write it again") from None
 
     def _json(self) -> dict[str, Any]:
         rule = {
-            "time": {"shares": SHARES, "gap_s": GAP_S},
-            "vehicle": {"shares": VEHICLE_SHARES},
-            "site": {"shares": SHARES},
+            "time": {"shares": FRACTIONS, "gap_s": GAP_S},
+            "vehicle": {"shares": VEHICLE_FRACTIONS},
+            "site": {"shares": FRACTIONS},
         }[self.by]
         return {
             "format": FORMAT,
@@ -149,7 +149,7 @@ class SplitManifest:
 
 
 def part_of(recording: Recording, split: Split, manifest: SplitManifest | None) -> Part | None:
-    """What a split may use of a recording: as the manifest says, or else by time.
+    """The part of a recording that belongs to a split, by the manifest or else by time.
 
     Raises:
         InputError: the recording is not in the manifest, or too short to be divided by time.
@@ -163,7 +163,7 @@ def divide(recordings: Sequence[Recording], by: By) -> SplitManifest:
     """Divides recordings by a rule.
 
     Raises:
-        InputError: the same tracks twice, or too few sites for ``by`` site.
+        InputError: two recordings with the same tracks, or too few sites for ``by`` site.
     """
     hashes = [recording.content_hash for recording in recordings]
     for index, recording in enumerate(recordings):
@@ -181,7 +181,7 @@ def divide(recordings: Sequence[Recording], by: By) -> SplitManifest:
             parts = {split: Part(frames) for split, frames in windows.items() if split != "all"}
         elif by == "vehicle":
             parts = {
-                split: Part(everything, by_vehicle(recording, split)) for split in VEHICLE_SHARES
+                split: Part(everything, by_vehicle(recording, split)) for split in VEHICLE_FRACTIONS
             }
         else:
             parts = {whole[index]: Part(everything)}
@@ -211,7 +211,7 @@ def _read(entry: dict[str, Any]) -> DividedRecording:
     parts = {}
     for split, part in dict(entry["parts"]).items():
         where = f"recording '{texts['name']}', split {split!r}"
-        if split not in SHARES:
+        if split not in FRACTIONS:
             raise ValueError(f"{where}: no such split")
         first, last = (_natural(part[key], where) for key in ("first_frame", "last_frame"))
         if not first <= last < numbers["frames"]:

@@ -1,4 +1,4 @@
-"""The rules: by time, so that no splits share a frame; PPUU's by vehicle; and by site."""
+"""Rules of splits: by time, without common frames; by vehicle, as in PPUU; and by site."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ppuu.units import seconds_to_frames
 Split = Literal["train", "val", "test", "all"]
 By = Literal["time", "vehicle", "site"]
 
-SHARES: dict[Split, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+FRACTIONS: dict[Split, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 GAP_S = 10.0
-"""Time left unused between two windows: a vehicle seen at the end of one has moved on by then."""
+"""Unused time between two windows, for vehicles to leave the scene."""
 SHORTEST_SPLIT_S = 60.0
-"""Shorter recordings are not divided; they have the one split ``all``."""
+"""Shorter recordings are not divided; they only have the split ``all``."""
 
 
 @dataclass(frozen=True)
 class FrameWindow:
-    """The frames ``first <= frame < last``; a clip belongs to it if all its frames do."""
+    """The frames ``first <= frame < last``; all frames of a clip must be in it."""
 
     first: int
     last: int
@@ -39,11 +39,11 @@ class FrameWindow:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What one split may use of one recording.
+    """The part of a recording that belongs to a split.
 
     Attributes:
-        window: the frames, those of history and future included.
-        egos: ``(n,)`` vehicles to look through the eyes of, ascending; all of them if None.
+        window: frames, including histories and futures.
+        egos: ``(n,)`` possible egos, ascending; all vehicles if None.
     """
 
     window: FrameWindow
@@ -51,9 +51,9 @@ class Part:
 
 
 def time_windows(frames: int, dt_s: float) -> dict[str, FrameWindow]:
-    """The windows of a recording of so many frames, in order: train, gap, val, gap, test; and all.
+    """Windows of a recording by its number of frames: train, gap, val, gap, test; and all.
 
-    The shares (70, 10 and 20 %) are of the time that the two gaps leave.  A recording shorter
+    The fractions (70, 10 and 20 %) refer to the time without the two gaps.  A recording shorter
     than ``SHORTEST_SPLIT_S`` has only ``all``.
     """
     windows = {"all": FrameWindow(0, frames)}
@@ -61,8 +61,8 @@ def time_windows(frames: int, dt_s: float) -> dict[str, FrameWindow]:
         return windows
     gap = seconds_to_frames(GAP_S, dt_s)
     usable = frames - 2 * gap
-    train = FrameWindow(0, int(SHARES["train"] * usable))
-    val = FrameWindow(train.last + gap, train.last + gap + int(SHARES["val"] * usable))
+    train = FrameWindow(0, int(FRACTIONS["train"] * usable))
+    val = FrameWindow(train.last + gap, train.last + gap + int(FRACTIONS["val"] * usable))
     test = FrameWindow(val.last + gap, frames)
     return {"train": train, "val": val, "test": test} | windows
 
@@ -86,8 +86,8 @@ def window(recording: Recording, split: Split) -> FrameWindow:
 def by_vehicle(recording: Recording, split: Split) -> Int[np.ndarray, " n"]:
     """PPUU's split (Henaff et al., 2019): 80/10/10 % of the vehicles, drawn with seed 0.
 
-    Training and test vehicles of one recording share frames, so figures on this split flatter a
-    model that remembers; it is here for comparison with published numbers.
+    Training and test vehicles have common frames, so results on this split are biased in favour of
+    memorisation; it is for comparison with published numbers.
 
     Returns:
         Vehicle indices, ascending.
@@ -103,10 +103,11 @@ def by_vehicle(recording: Recording, split: Split) -> Int[np.ndarray, " n"]:
 
 
 def by_site(recordings: Sequence[Recording]) -> list[Split]:
-    """Gives whole sites to a split, so that tests are of places never seen.
+    """Assigns whole sites to splits, to test generalisation to new sites.
 
-    The largest site (in vehicle-frames) trains, the second tests, the third validates; each
-    further one goes to the split that lacks most of its share (70, 10 and 20 %).
+    The largest site (in vehicle-frames) is for training, the second for test, the third for
+    validation; each further one is assigned to the split that is furthest below its fraction (70,
+    10 and 20 %).
 
     Returns:
         The split of each recording.
@@ -124,20 +125,20 @@ def by_site(recordings: Sequence[Recording]) -> list[Split]:
             "recordings of more sites, or divide by time"
         )
     total = sum(rows.values())
-    lacking = {split: share * total for split, share in SHARES.items()}
+    lacking = {split: fraction * total for split, fraction in FRACTIONS.items()}
     chosen: dict[str, Split] = {}
     first: list[Split] = ["train", "test", "val"]
     for name in sorted(rows, key=lambda name: (-rows[name], name)):
-        split = first.pop(0) if first else max(SHARES, key=lambda split: lacking[split])
+        split = first.pop(0) if first else max(FRACTIONS, key=lambda split: lacking[split])
         chosen[name] = split
         lacking[split] -= rows[name]
     return [chosen[name] for name in sites]
 
 
 def site(recording: Recording) -> str:
-    """Where a recording was taken: its provenance's ``site``, or else what its road looks like.
+    """Site of a recording: its provenance's ``site``, or else a hash of its road.
 
-    Recordings without that entry are of one site only if their roads are equal.
+    Recordings without that entry have the same site if their roads are equal.
     """
     named = recording.provenance.get("site")
     if isinstance(named, str) and named:

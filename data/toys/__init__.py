@@ -1,1 +1,1 @@
-"""Toy tasks with known answers: moving dots, two rooms."""
+"""Toy tasks: moving dots, two rooms."""

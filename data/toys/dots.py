@@ -1,8 +1,8 @@
-"""Moving dots before noise: the task that shows what slow features do to joint embeddings.
+"""Moving dots with noise: a task on slow features in joint-embedding prediction.
 
 After "Joint Embedding Predictive Architectures Focus on Slow Features" (2211.10831): images of
-28 x 28, sequences of 17, steps of at most 4 pixels.  Noise is new in every frame, or one
-pattern that stays for a sequence: then it is the easiest thing to predict.
+28 x 28, sequences of 17, steps of at most 4 pixels.  Noise is independent in every frame, or one
+fixed pattern per sequence, which is easy to predict.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ Task = Literal["single", "three"]
 
 @dataclass(frozen=True)
 class DotsConfig:
-    """What is to be seen.
+    """Configuration of the sequences.
 
     Attributes:
-        task: ``single``: a dot that the action moves; ``three``: beside it, each in a channel of
-            its own, one that moves by chance and one that stands still.
+        task: ``single``: one dot, moved by the action; ``three``: two further dots in channels of
+            their own, one moving at random and one at rest.
         noise: independent pixels, or smooth patterns, in [0, 1].
-        fixed: one pattern for a sequence; new ones in every frame without.
-        strength: of the noise; a dot is 1 at its centre.
-        steps: actions of a sequence; it has one image more.
+        fixed: one pattern per sequence instead of one per frame.
+        strength: amplitude of the noise; a dot is 1 at its centre.
+        steps: actions of a sequence, which has one image more.
     """
 
     task: Task = "single"
@@ -55,7 +55,7 @@ class DotsConfig:
 
     @property
     def dots(self) -> int:
-        """How many, and how many channels."""
+        """Number of dots and channels."""
         return 1 if self.task == "single" else 3
 
 
@@ -66,7 +66,7 @@ class Dots:
     Attributes:
         images: ``(batch, time, dots, 28, 28)``.
         actions: ``(batch, time - 1, 2)`` displacement of the first dot, 1 is four pixels.
-        positions: ``(batch, time, dots, 2)`` row and column, as a share of the side.
+        positions: ``(batch, time, dots, 2)`` row and column, as fractions of the side.
     """
 
     images: Float[Tensor, "batch time dots rows columns"]
@@ -75,19 +75,19 @@ class Dots:
 
 
 def draw_dots(config: DotsConfig, batch: int, generator: torch.Generator) -> Dots:
-    """Sequences at random.
+    """Random sequences.
 
-    A step has a random direction and length; where it would leave the image it ends at the
-    border, and the action is what was really done.
+    A step has a random direction and length; at the border of the image it is clipped, and the
+    action is the actual displacement.
     """
-    places = [_uniform(generator, batch, config.dots, 2) * (SIDE - 2 * _MARGIN_PIXELS)]
+    positions = [_uniform(generator, batch, config.dots, 2) * (SIDE - 2 * _MARGIN_PIXELS)]
     for _ in range(config.steps):
         angle = 2.0 * math.pi * _uniform(generator, batch, config.dots)
         length = STEP_PIXELS * _uniform(generator, batch, config.dots)
         length[:, 2:] = 0.0
         step = length[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)
-        places.append((places[-1] + step).clamp(0.0, SIDE - 2 * _MARGIN_PIXELS))
-    pixels = torch.stack(places, dim=1) + _MARGIN_PIXELS
+        positions.append((positions[-1] + step).clamp(0.0, SIDE - 2 * _MARGIN_PIXELS))
+    pixels = torch.stack(positions, dim=1) + _MARGIN_PIXELS
     images = _spots(pixels)
     if config.noise != "none":
         images = images + config.strength * _noise(config, images.shape, generator)
@@ -102,8 +102,8 @@ def _spots(pixels: Float[Tensor, "batch time dots 2"]) -> Float[Tensor, "batch t
     """Gaussian blobs."""
     centres = torch.arange(SIDE) + 0.5
     rows, columns = (
-        torch.exp(-0.5 * ((centres - place[..., None]) / _DOT_PIXELS).square())
-        for place in pixels.unbind(-1)
+        torch.exp(-0.5 * ((centres - position[..., None]) / _DOT_PIXELS).square())
+        for position in pixels.unbind(-1)
     )
     return rows[..., :, None] * columns[..., None, :]
 

@@ -1,4 +1,4 @@
-"""Two rooms and a door: the task that shows whether one can plan in embeddings.
+"""Two rooms and a door: a task on planning in embeddings.
 
 After the two-rooms task of PLDM (2502.14819), smaller: a dot in an image of 28 x 28, a wall with
 a door, steps of at most two pixels.  The dot and the wall each have a channel.
@@ -26,13 +26,13 @@ _WALL_PIXELS = 0.8
 
 @dataclass(frozen=True)
 class RoomsConfig:
-    """What is to be seen.
+    """Configuration of the sequences.
 
     Attributes:
-        steps: actions of a sequence; it has one image more.
-        turn_rad: deviation of the heading from one step to the next.
-        shift_pixels: how far the wall may stand from the middle; 0 is one wall for all.
-        shift_door: whether the door may be anywhere in the wall, or is in its middle.
+        steps: actions of a sequence, which has one image more.
+        turn_rad: standard deviation of the change of heading per step.
+        shift_pixels: largest offset of the wall from the middle; 0 for a fixed wall.
+        shift_door: random position of the door in the wall, instead of its middle.
     """
 
     steps: int = 12
@@ -54,11 +54,11 @@ class RoomsConfig:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where the walls are, in pixels.
+    """Positions of wall and door, in pixels.
 
     Attributes:
-        wall: column that a wall stands in.
-        door: row of its door's middle.
+        wall: column of the wall.
+        door: row of the middle of the door.
     """
 
     wall: Float[Tensor, " batch"]
@@ -71,8 +71,8 @@ class Rooms:
 
     Attributes:
         images: ``(batch, time, 2, 28, 28)`` dot and wall.
-        actions: ``(batch, time - 1, 2)`` what was tried; 1 is two pixels.
-        positions: ``(batch, time, 2)`` row and column, as a share of the side.
+        actions: ``(batch, time - 1, 2)`` attempted displacement; 1 is two pixels.
+        positions: ``(batch, time, 2)`` row and column, as fractions of the side.
     """
 
     images: Float[Tensor, "batch time 2 rows columns"]
@@ -81,7 +81,7 @@ class Rooms:
 
 
 def draw_layout(config: RoomsConfig, batch: int, generator: torch.Generator) -> Layout:
-    """Walls at random."""
+    """Random layouts."""
     wall, door = (2.0 * torch.rand(2, batch, generator=generator) - 1.0).unbind()
     most = SIDE / 2 - _MARGIN_PIXELS - _DOOR_PIXELS
     return Layout(
@@ -90,7 +90,7 @@ def draw_layout(config: RoomsConfig, batch: int, generator: torch.Generator) -> 
 
 
 def draw_rooms(config: RoomsConfig, batch: int, generator: torch.Generator) -> Rooms:
-    """Random walks that keep their heading for a while."""
+    """Random walks with correlated heading."""
     layout = draw_layout(config, batch, generator)
     positions = [_anywhere(batch, generator)]
     heading = 2.0 * math.pi * torch.rand(batch, generator=generator)
@@ -121,28 +121,28 @@ def _anywhere(batch: int, generator: torch.Generator) -> Float[Tensor, "batch 2"
 
 def _in_room(place: Tensor, layout: Layout, left: Tensor) -> Float[Tensor, "batch 2"]:
     """The same row, and the column squeezed into a room."""
-    share = (place[:, 1] * SIDE - _MARGIN_PIXELS) / (SIDE - 2 * _MARGIN_PIXELS)
+    fraction = (place[:, 1] * SIDE - _MARGIN_PIXELS) / (SIDE - 2 * _MARGIN_PIXELS)
     near, far = layout.wall - _STANDOFF_PIXELS, layout.wall + _STANDOFF_PIXELS
     low = torch.where(left, _MARGIN_PIXELS, far)
     high = torch.where(left, near, SIDE - _MARGIN_PIXELS)
-    return torch.stack([place[:, 0], (low + share * (high - low)) / SIDE], dim=1)
+    return torch.stack([place[:, 0], (low + fraction * (high - low)) / SIDE], dim=1)
 
 
 def moved(
     position: Float[Tensor, "batch 2"], action: Float[Tensor, "batch 2"], layout: Layout
 ) -> Float[Tensor, "batch 2"]:
-    """Where an action leads: no further than a step, through the door alone, and not outside.
+    """Position after an action: bounded by the step size, the walls and the image.
 
-    A wall that is in the way stops the column's motion, not the row's.
+    The wall blocks the motion across columns only.
     """
     action = action / action.norm(dim=-1, keepdim=True).clamp(min=1.0)
     row, column = (position * SIDE).unbind(-1)
     to_row, to_column = (position * SIDE + STEP_PIXELS * action).unbind(-1)
     side = torch.where(column < layout.wall, -1.0, 1.0)
     reaches = side * (to_column - layout.wall) < _STANDOFF_PIXELS
-    share = ((layout.wall - column) / _apart(to_column - column)).clamp(0.0, 1.0)
-    there = row + share * (to_row - row)
-    blocked = reaches & ((there - layout.door).abs() > _DOOR_PIXELS)
+    fraction = ((layout.wall - column) / _apart(to_column - column)).clamp(0.0, 1.0)
+    crossing_row = row + fraction * (to_row - row)
+    blocked = reaches & ((crossing_row - layout.door).abs() > _DOOR_PIXELS)
     kept = side * torch.maximum(
         side * (to_column - layout.wall),
         torch.minimum(side * (column - layout.wall), column.new_tensor(_STANDOFF_PIXELS)),
@@ -159,7 +159,7 @@ def _apart(values: Tensor) -> Tensor:
 def picture(
     position: Float[Tensor, "batch *time 2"], layout: Layout
 ) -> Float[Tensor, "batch *time 2 rows columns"]:
-    """A blob, and a column with a gap."""
+    """Images of the dot (Gaussian blob) and of the wall with its door."""
     pixels = torch.arange(SIDE) + 0.5
     away = (position[..., None] * SIDE - pixels) / _DOT_PIXELS
     rows, columns = torch.exp(-0.5 * away.square()).unbind(-2)

@@ -22,7 +22,7 @@ from ppuu.perception.raster import draw_into
 from ppuu.perception.raster_image import CHANNELS
 from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.recordings.scene import Scene
-from ppuu.recordings.tracks import matched, remembered
+from ppuu.recordings.tracks import match_tracks, nearest_tracks
 from ppuu.runtime.errors import InputError
 
 from ..traffic.base import Neighbours, Traffic
@@ -216,7 +216,7 @@ class Simulator:
             draw_into(self._images, places, poses, others, roads, self.road_map, config.raster)
         kept = self._known.shape[1]
         if kept:
-            around = remembered(others, poses[:, :2], kept)
+            around = nearest_tracks(others, poses[:, :2], kept)
             self._known[places], self._known_states[places] = around
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -478,7 +478,7 @@ class Simulator:
         tracks = road = None
         if config.vehicles:
             shape = (self.envs, config.frames)
-            tracks = matched(
+            tracks = match_tracks(
                 self._known[rows].unflatten(0, shape),
                 self._known_states[rows].unflatten(0, shape),
                 self.scene.size_m,

@@ -67,7 +67,7 @@ class SimulatorProbe(TrafficProbe):
                 box = torch.cat([ego_state[:, :3], size], dim=1)
                 traffic.advance(every, frame, box, ego_state[:, 3])
             others = traffic.neighbours(every, ego, frame)
-            same = (others.vehicle[:, None] == vehicle[..., None]) & others.present[:, None]
+            same = (others.vehicle[:, None] == vehicle[..., None]) & others.valid[:, None]
             valid, slot = (same & ~over[:, None, None]).max(dim=2)
             other_states = torch.cat([others.boxes[..., :3], others.speed_mps[..., None]], dim=2)
             simulated = other_states.gather(1, slot[..., None].expand(-1, -1, 4))

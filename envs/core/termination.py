@@ -95,7 +95,7 @@ def contact(
     # A lower bound of the clearance orders the candidates, so that a long lorry is not
     # overlooked for a nearer car.
     bound = offset.norm(dim=-1) - 0.5 * others.boxes[..., 3:5].norm(dim=-1)
-    bound = torch.where(others.present, bound, torch.inf)
+    bound = torch.where(others.valid, bound, torch.inf)
     bound, slot = bound.topk(min(NEAREST, bound.shape[1]), dim=1, largest=False)
     present = bound < torch.inf
     boxes = others.boxes.gather(1, slot[..., None].expand(-1, -1, 5))

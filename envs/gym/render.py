@@ -169,7 +169,7 @@ class Renderer:
 def _present(simulator: Simulator, env: int) -> list[tuple[int, torch.Tensor, float]]:
     """Number in the scene, box and speed of every vehicle but the ego."""
     others = simulator.neighbours()
-    present = others.present[env].cpu()
+    present = others.valid[env].cpu()
     numbers = others.vehicle[env].cpu()[present].tolist()
     speeds_mps = others.speed_mps[env].cpu()[present].tolist()
     return list(zip(numbers, others.boxes[env].cpu()[present], speeds_mps, strict=True))

@@ -157,7 +157,7 @@ def proximity(step: Step) -> Float[Tensor, " envs"]:
     )
     near = (1.0 - ahead_gap / reach).clamp(0.0, 1.0)
     beside = (1.0 - side_gap / bounds.reach_side_m).clamp(0.0, 1.0)
-    worst = torch.where(others.present, near * beside, 0.0).amax(1)
+    worst = torch.where(others.valid, near * beside, 0.0).amax(1)
     return worst * step.dt_s
 
 

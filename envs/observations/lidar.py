@@ -55,7 +55,7 @@ class Lidar(Sensor):
         """The others' boxes, hit by rays; the ego's own does not count."""
         others, config = simulator.seen(), self._config
         boxes = to_local(others.boxes, simulator.state[:, None, :3])
-        return ranges(boxes, others.present, config.beams, config.range_m).numpy()
+        return ranges(boxes, others.valid, config.beams, config.range_m).numpy()
 
 
 def ranges(

@@ -83,7 +83,7 @@ class NeighbourTable(Sensor):
         around = self._lanes_around(pose, simulator.road)
         x, y = others.boxes[..., 0], others.boxes[..., 1]
         lanes = self._lanes.look_up(x, y, simulator.road).lane
-        near = others.present & (local[..., 0].abs() <= self._config.range_m)
+        near = others.valid & (local[..., 0].abs() <= self._config.range_m)
         in_lane = (
             (lanes[:, None] == around[..., None]) & (around[..., None] != NO_LANE) & near[:, None]
         )

@@ -117,7 +117,7 @@ class PolicyTraffic(Fleet):
         for ego, time in zip(vehicle.split(_BATCH), frame.split(_BATCH), strict=True):
             others = scene.neighbours(time, ego)
             state = PrivilegedState(
-                scene, ego, time, others.boxes, others.speed_mps, others.present, self.road_map
+                scene, ego, time, others.boxes, others.speed_mps, others.valid, self.road_map
             )
             self.policy.reset(torch.ones_like(ego, dtype=torch.bool))
             actions.append(self.policy.act(self._observe(scene, ego, time), state))

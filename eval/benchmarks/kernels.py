@@ -150,7 +150,7 @@ def _simulator_cases(world: World, envs: int) -> Iterator[Case]:
     yield Case(draw_road, f"{envs}", lambda: draw_road(pose, road, world.road_map, raster))
     yield Case(
         draw_vehicles, f"{envs}",
-        lambda: draw_vehicles(pose, others.boxes, others.present, raster),
+        lambda: draw_vehicles(pose, others.boxes, others.valid, raster),
     )  # fmt: skip
     yield Case(
         draw_into, f"{envs}",

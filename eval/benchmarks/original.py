@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ppuu.geometry import to_local
-from ppuu.objectives.world_model import WorldModelLossConfig, ego_error
+from ppuu.objectives.world_model import WorldModelLossConfig, ego_squared_error
 from ppuu.perception.observation import Observation
 from ppuu.predictions import Target
 from ppuu.runtime.randomness import normal
@@ -72,8 +72,8 @@ def loss(
         moved.append(state)
     off = torch.stack(predicted, dim=1) - true
     total = off[:, :, 1].square().mean() + off[:, :, [0, 2]].square().mean()
-    total = total + config.ego_weight * ego_error(torch.stack(moved, dim=1), target.ego)
-    return total + config.divergence_weight * divergence.mean()
+    total = total + config.ego_weight * ego_squared_error(torch.stack(moved, dim=1), target.ego)
+    return total + config.kl_weight * divergence.mean()
 
 
 def encoded(

@@ -31,7 +31,7 @@ from ppuu.predictions import (
     lane_speed_mps,
 )
 from ppuu.recordings.recording import load_recordings
-from ppuu.recordings.tracks import states_beyond
+from ppuu.recordings.tracks import extrapolated_states
 from ppuu.runtime.errors import InputError
 
 from ..statistics.metric import Row
@@ -44,7 +44,7 @@ LEAST_GRADIENT = 0.5
 """Smaller gradients are not compared: norms, in m2, by metres, tenths of a radian and m/s.  It is
 about a twentieth of the ego's area."""
 _UNITS = (1.0, 1.0, 0.1, 1.0)
-"""Of the ego's state; a tenth of a radian counts as a metre, as in ``ego_error``."""
+"""Of the ego's state; a tenth of a radian counts as a metre, as in ``ego_squared_error``."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ class ParityBenchmark:
             assert tracks is not None
             assert road is not None
             ahead = torch.arange(1, _STEPS + 1) * _FRAMES
-            states = states_beyond(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
+            states = extrapolated_states(clips.scene, tracks.vehicle, clip.frame[:, None] + ahead)
             start = observation.ego[:, -1]
             poses = constant_velocity_poses(start, ahead * clips.scene.dt_s)
             prediction = BoxPrediction(
                 poses[:, None], seen.raster, states.transpose(1, 2)[:, None, None], tracks.size_m,
-                tracks.here, road,
+                tracks.valid_now, road,
             )  # fmt: skip
             off = torch.randn(len(index), 4, generator=generator)
             start = start + off * start.new_tensor([0.5, 0.5, 0.03, 1.0])

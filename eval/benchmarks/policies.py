@@ -20,7 +20,7 @@ from ppuu.objectives import (
     UnrollConfig,
     policy_loss,
     predicted_traffic,
-    unroll_noise,
+    rollout_noise,
 )
 from ppuu.policies import PAPER_POLICY, NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
@@ -139,7 +139,7 @@ class PoliciesBenchmark:
                     policy, model, seen, previous, config, uncertainty, generator
                 )
             replicas = model.replicas(self.replicas, generator)
-            noise = unroll_noise(replicas, seen, steps, generator)
+            noise = rollout_noise(replicas, seen, steps, generator)
             rollout = unroll(
                 policy, predicted_traffic(replicas, seen, seen, noise, replicas.count), seen,
                 previous, steps, model.frames_per_step, model.dt_s,

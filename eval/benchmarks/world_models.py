@@ -224,14 +224,14 @@ class _Case:
         self.optimizer.step()
 
     def _loss(self) -> Float[Tensor, ""]:
-        settings = WorldModelLossConfig(divergence_weight=1e-6)
+        settings = WorldModelLossConfig(kl_weight=1e-6)
         if self.member.the_originals_way:
             assert isinstance(self.model, CoupledWorldModel)
             return original.loss(
                 self.model, self.observation, self.target, settings, self.generator
             )
         if isinstance(self.model, JepaWorldModel):
-            ours = JepaLossConfig(other=settings)
+            ours = JepaLossConfig(world_model=settings)
             return jepa_loss(self.model, self.observation, self.target, ours, self.generator).total
         return world_model_loss(
             self.model, self.observation, self.target, settings, self.generator

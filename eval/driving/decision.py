@@ -16,7 +16,7 @@ def choose_action(policy: Policy, simulator: Simulator) -> Float[Tensor, "envs 2
     others = simulator.seen()
     privileged_state = PrivilegedState(
         simulator.scene, simulator.vehicle, simulator.frame,
-        others.boxes, others.speed_mps, others.present, simulator.road_map,
+        others.boxes, others.speed_mps, others.valid, simulator.road_map,
         SimulatorProbe.of(simulator),
     )  # fmt: skip
     blind = policy.observation is None

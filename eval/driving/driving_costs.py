@@ -28,7 +28,7 @@ def driving_costs(
     states = torch.cat([others.boxes[..., :3], others.speed_mps[..., None]], dim=-1)
     prediction = BoxPrediction(
         ego[..., :3], RasterConfig(), states[:, None, None, None], others.boxes[..., 3:],
-        others.present, LocalRoad(simulator.road_map, simulator.road),
+        others.valid, LocalRoad(simulator.road_map, simulator.road),
     )  # fmt: skip
     rollout = Rollout(
         ego, simulator.action[:, None, None], previous_action[:, None], simulator.size_m,

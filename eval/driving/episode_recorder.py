@@ -101,7 +101,7 @@ class EpisodeRecorder(EpisodeObserver):
         """Records the present frame of some slots."""
         others = simulator.neighbours()
         distance_m = (others.boxes[..., :2] - simulator.state[:, None, :2]).norm(dim=-1)
-        near = ((distance_m <= NEARBY_M) & others.present).cpu().numpy()
+        near = ((distance_m <= NEARBY_M) & others.valid).cpu().numpy()
         boxes, vehicle = others.boxes.cpu().numpy(), others.vehicle.cpu().numpy()
         states, humans = simulator.state.cpu().numpy(), simulator.human_state.cpu().numpy()
         values = {name: signal.tolist() for name, signal in signals.items()}

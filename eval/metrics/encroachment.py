@@ -72,7 +72,7 @@ class Encroachment:
 
 def _boxes(others: Neighbours) -> Float[np.ndarray, "envs slots 5"]:
     """Boxes, infinitely far away where a slot is empty."""
-    return torch.where(others.present[..., None], others.boxes, torch.inf).numpy()
+    return torch.where(others.valid[..., None], others.boxes, torch.inf).numpy()
 
 
 @njit(nogil=True, error_model="numpy", cache=True)

@@ -41,7 +41,7 @@ def gap_to_leader(
     gap = bumper_gap_m(torch.hypot(dx, dy), boxes[..., 3], ego_box[:, 3, None]).clamp(min=0.0)
     ahead = dx * heading.cos() + dy * heading.sin() > 0
     own, offset = lanes.look_up(ego_box[:, 0], ego_box[:, 1], road)
-    env, slot = (others.present & ahead & (gap <= FARTHEST_M)).nonzero().unbind(1)
+    env, slot = (others.valid & ahead & (gap <= FARTHEST_M)).nonzero().unbind(1)
     lane, _ = lanes.look_up(boxes[env, slot, 0], boxes[env, slot, 1], road[env])
     leads = (lane == own[env]) & (lane >= 0)
     nearest = torch.full_like(offset, torch.inf)

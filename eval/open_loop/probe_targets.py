@@ -73,7 +73,7 @@ class TargetReader:
         frame_speed = present[:, 3].repeat_interleave(steps)
         speed = others.speed_mps * boxes[..., 2].cos() - frame_speed[:, None]
         own_half = 0.5 * clip.observation.size_m[:, 0].repeat_interleave(steps)
-        near = others.present & (boxes[..., 0].abs() < LARGEST_GAP_M)
+        near = others.valid & (boxes[..., 0].abs() < LARGEST_GAP_M)
         near = near & (boxes[..., 1].abs() < 2.0 * LANE_WIDTH_M)
         values = [near.sum(1) / (2 * LARGEST_GAP_M), *self._lanes(clip, pose.flatten(0, 1), steps)]
         gaps, speeds = [], []

@@ -60,7 +60,7 @@ def check_rules(simulator: Simulator, screens: Screens, envs: Int[Tensor, " envs
     frame = simulator.frame[envs]
     others = simulator.traffic.neighbours(envs, simulator.vehicle[envs], frame)
     place = screens.place(box, road)
-    cost = proximity_cost(box, simulator.state[envs, 3], others.boxes, others.present)
+    cost = proximity_cost(box, simulator.state[envs, 3], others.boxes, others.valid)
     inside = screens.valid(place, road)
     cost = torch.where(inside, cost, 0.0)
     return RuleCheck(
@@ -88,4 +88,4 @@ def _runs_into(
     along = other.rear_x - ego.front_x[:, None] < -overlap
     mean_width = 0.5 * PX_PER_M * (others.boxes[..., 4] + box[:, None, 4])
     across = (other.rear_y - ego.rear_y[:, None]).abs() + overlap < mean_width
-    return (others.present & ahead & along & across).any(1)
+    return (others.valid & ahead & along & across).any(1)

@@ -1,6 +1,6 @@
-"""Driving costs: one term a file, each a function of a ``Rollout``; one weighted sum."""
+"""The driving cost: a weighted sum of terms, each a function of a ``Rollout``."""
 
-from .base import PathTerm, RoadTerm, Term, VehicleTerm
+from .base import MassTerm, PathTerm, RoadTerm, Term, VehicleTerm
 from .driving import Costs, DrivingCost, DrivingCostConfig
 from .terms import TERMS
 from .terms.comfort import Comfort
@@ -20,6 +20,7 @@ __all__ = [
     "DrivingCostConfig",
     "Lane",
     "LaneSpeed",
+    "MassTerm",
     "Offroad",
     "PathTerm",
     "Proximity",

@@ -1,4 +1,4 @@
-"""What a cost term is."""
+"""Base classes of cost terms."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..runtime.errors import require_not_negative
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the driving cost; its settings are numbers that are not negative.
+    """A term of the driving cost; its parameters are non-negative numbers.
 
     Attributes:
-        weight: in the sum.
+        weight: in the weighted sum.
     """
 
     weight: float = 1.0
@@ -32,39 +32,37 @@ class Term:
         require_not_negative(f"cost {type(self).__name__}", **numbers)
 
 
-class VehicleTerm(Term, ABC):
-    """A function of the mass of other vehicles under a mask that rides on the ego."""
+class MassTerm(Term, ABC):
+    """A function of the area (mass) under a mask attached to the ego."""
 
     @abstractmethod
     def mask(self, ego: EgoPath) -> EgoMask:
-        """Where vehicles count."""
+        """The weight of each position."""
 
     @abstractmethod
     def cost(
         self, mass_m2: Float[Tensor, "batch candidates samples time"], ego: EgoPath
     ) -> Float[Tensor, "batch candidates samples time"]:
-        """What so many square metres of them cost, in each sample by itself."""
+        """The cost of a mass, separately for each sample."""
 
 
-class RoadTerm(Term, ABC):
-    """A function of the lane lines, or of the area off the road, under such a mask."""
+class VehicleTerm(MassTerm):
+    """A cost of the mass of other vehicles."""
+
+
+class RoadTerm(MassTerm):
+    """A cost of the mass of lane lines, or of the area off the road.
+
+    Attributes:
+        channel: of the road.
+    """
 
     channel: ClassVar[RoadChannel]
 
-    @abstractmethod
-    def mask(self, ego: EgoPath) -> EgoMask:
-        """Where the road counts."""
-
-    @abstractmethod
-    def cost(
-        self, mass_m2: Float[Tensor, "batch candidates samples time"], ego: EgoPath
-    ) -> Float[Tensor, "batch candidates samples time"]:
-        """What so many square metres of it cost."""
-
 
 class PathTerm(Term, ABC):
-    """A function of the ego's path."""
+    """A cost of the ego's states and actions."""
 
     @abstractmethod
     def cost(self, rollout: Rollout) -> Float[Tensor, "batch candidates time"]:
-        """What driving so costs."""
+        """The cost at each time."""

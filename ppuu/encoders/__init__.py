@@ -1,26 +1,26 @@
-"""Encoders of images and the joint-embedding predictive assembly."""
+"""Image encoders and joint-embedding predictive architectures (JEPA)."""
 
 from .conv import ConvConfig
+from .embedding_rollout import EmbeddingRollout, as_locations
 from .gather import gather
 from .heads import LinearProduct, MapHead, VectorHead
 from .impala import ImpalaConfig
-from .jepa import Assembly, AssemblyConfig
+from .jepa import JepaNetwork, JepaNetworkConfig
 from .predictors import GruConfig, ResidualConfig
-from .unrolled import Unrolled, as_places
 from .vit import VitConfig
 
 __all__ = [
-    "Assembly",
-    "AssemblyConfig",
     "ConvConfig",
+    "EmbeddingRollout",
     "GruConfig",
     "ImpalaConfig",
+    "JepaNetwork",
+    "JepaNetworkConfig",
     "LinearProduct",
     "MapHead",
     "ResidualConfig",
-    "Unrolled",
     "VectorHead",
     "VitConfig",
-    "as_places",
+    "as_locations",
     "gather",
 ]

@@ -1,8 +1,8 @@
-"""Dropout whose masks can be given, so that a replica is a function and not a mode.
+"""Dropout with explicit masks, for Monte Carlo dropout as a pure function.
 
-In training a layer draws its mask for each row, as torch does.  Otherwise it does nothing, unless a
-mask is put in the place of its buffer ``keep`` by ``torch.func.functional_call``: that is how
-``DropoutReplicas`` run (Gal and Ghahramani, 2016), one mask a replica for all rows and steps.
+In training mode a layer samples a mask for each row, as PyTorch does.  In evaluation mode it is the
+identity, unless ``torch.func.functional_call`` replaces its buffer ``mask``: ``DropoutReplicas``
+(Gal and Ghahramani, 2016) use one mask a replica for all rows and time steps.
 """
 
 from __future__ import annotations
@@ -18,55 +18,56 @@ from ..runtime.randomness import uniform
 
 
 class Dropout(nn.Module):
-    """Of vectors, ``(batch, ..., width)``.
+    """Dropout of the features of vectors, ``(batch, ..., width)``.
 
     Args:
-        probability: of a feature to be dropped.
-        width: features.
+        probability: of dropping a feature.
+        width: number of features.
     """
 
-    keep: Tensor
+    mask: Tensor
 
     def __init__(self, probability: float, width: int):
         super().__init__()
         self.probability, self.width = probability, width
-        self.register_buffer("keep", torch.ones(()), persistent=False)
+        self.register_buffer("mask", torch.ones(()), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Same shape as the input."""
-        if self.keep.ndim:
-            return features * self._placed(features.ndim)
-        return self._dropped(features) if self.training else features
+        if self.mask.ndim:
+            return features * self._broadcast_mask(features.ndim)
+        return self._random_dropout(features) if self.training else features
 
-    def masks(self, count: int, generator: torch.Generator) -> Float[Tensor, "count width"]:
-        """Some masks, scaled so that means stay."""
-        kept = 1.0 - self.probability
-        return (uniform((count, self.width), generator, self.keep) < kept).to(self.keep) / kept
+    def sample_masks(self, count: int, generator: torch.Generator) -> Float[Tensor, "count width"]:
+        """Random masks, scaled so that the expectation is preserved."""
+        keep_probability = 1.0 - self.probability
+        keep = uniform((count, self.width), generator, self.mask) < keep_probability
+        return keep.to(self.mask) / keep_probability
 
-    def _placed(self, dimensions: int) -> Tensor:
-        return self.keep.view(len(self.keep), *[1] * (dimensions - 2), self.width)
+    def _broadcast_mask(self, dimensions: int) -> Tensor:
+        return self.mask.view(len(self.mask), *[1] * (dimensions - 2), self.width)
 
-    def _dropped(self, features: Tensor) -> Tensor:
+    def _random_dropout(self, features: Tensor) -> Tensor:
         return functional.dropout(features, self.probability)
 
 
 class MapDropout(Dropout):
-    """Of whole feature maps, ``(batch, width, rows, columns)``."""
+    """Dropout of whole channels of feature maps, ``(batch, width, rows, columns)``."""
 
-    def _placed(self, dimensions: int) -> Tensor:
-        return self.keep[:, :, None, None]
+    def _broadcast_mask(self, dimensions: int) -> Tensor:
+        return self.mask[:, :, None, None]
 
-    def _dropped(self, features: Tensor) -> Tensor:
+    def _random_dropout(self, features: Tensor) -> Tensor:
         return functional.dropout2d(features, self.probability)
 
 
-class Calls(nn.Module):
-    """Any method of a module as a module's only one, which is what ``functional_call`` calls."""
+class MethodCaller(nn.Module):
+    """Forwards to a named method of a module; ``functional_call`` can only call ``forward``."""
 
     def __init__(self, module: nn.Module):
         super().__init__()
         self.module = module
 
     def forward(self, method: str, *arguments: Any) -> Any:
-        """Calls the method."""
+        """The method's result."""
         return getattr(self.module, method)(*arguments)

@@ -1,4 +1,4 @@
-"""Statistics over the batches of all processes, with the gradient of the joint batch."""
+"""Gathers the batches of all processes, with the gradient of the joint batch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from .unrolled import Unrolled
+from .embedding_rollout import EmbeddingRollout
 
 
 class _Gather(torch.autograd.Function):
-    """Concatenates along the batch; what all ranks make of a rank's part flows back to it."""
+    """Concatenates along the batch; the gradients of all ranks are summed for each rank's part."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -28,18 +28,18 @@ class _Gather(torch.autograd.Function):
         return total.chunk(dist.get_world_size())[dist.get_rank()]
 
 
-def gathered(values: Float[Tensor, "batch *shape"]) -> Float[Tensor, "joint *shape"]:
-    """The joint batch of all ranks, in the order of ranks; the batch itself if there is one rank.
+def all_gather(values: Float[Tensor, "batch *shape"]) -> Float[Tensor, "joint *shape"]:
+    """The joint batch of all ranks, in rank order; the batch itself if there is one rank.
 
-    A loss of the joint batch that every rank computes gets the gradient of one process with that
-    batch, once the gradients of the weights are averaged over the ranks.  All ranks must bring
-    batches of one size.
+    If every rank computes the loss of the joint batch, averaging the weights' gradients over the
+    ranks gives the gradient of a single process with that batch.  All ranks need batches of the
+    same size.
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return values
     return _Gather.apply(values)  # type: ignore[no-any-return]
 
 
-def gather(unrolled: Unrolled) -> Unrolled:
+def gather(rollout: EmbeddingRollout) -> EmbeddingRollout:
     """The sequences of all ranks."""
-    return unrolled.each(gathered)
+    return rollout.map(all_gather)

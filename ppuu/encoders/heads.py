@@ -1,4 +1,4 @@
-"""From an encoder's map to the embedding: a map of places, or one vector."""
+"""Heads from an encoder's feature map to the embedding: a map, or one global vector."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..runtime.errors import InputError
 
 def _require_width(features: int) -> None:
     if features < 1:
-        raise InputError(f"an embedding of {features} features: must be positive")
+        raise InputError(f"embedding: features {features} must be positive")
 
 
 @dataclass(frozen=True)
 class MapHead:
-    """Keeps the map: an embedding for each place.
+    """Keeps the map: one embedding for each location.
 
     Attributes:
-        features: width of the embedding at a place.
+        features: width of the embedding at a location.
     """
 
     features: int = 32
@@ -33,13 +33,13 @@ class MapHead:
         return nn.Conv2d(features, self.features, 1)
 
     def grid(self, grid: tuple[int, int]) -> tuple[int, int]:
-        """Of the embedding."""
+        """Rows and columns of the embedding."""
         return grid
 
 
 @dataclass(frozen=True)
 class VectorHead:
-    """One global vector, kept as a map of one place.
+    """One global vector, represented as a map with one location.
 
     Attributes:
         features: width of the embedding.
@@ -52,31 +52,31 @@ class VectorHead:
 
     def build(self, features: int, grid: tuple[int, int]) -> nn.Module:
         """From maps ``(batch, features, rows, columns)`` to ``(batch, features, 1, 1)``."""
-        return _Vector(features * grid[0] * grid[1], self.features)
+        return _FlattenedLinear(features * grid[0] * grid[1], self.features)
 
     def grid(self, grid: tuple[int, int]) -> tuple[int, int]:
-        """Of the embedding."""
+        """Rows and columns of the embedding."""
         return (1, 1)
 
 
-class _Vector(nn.Linear):
-    """A linear layer on the whole map."""
+class _FlattenedLinear(nn.Linear):
+    """A linear layer on the flattened map."""
 
     def forward(
         self, input: Float[Tensor, "batch features rows columns"]
     ) -> Float[Tensor, "batch features2 1 1"]:
-        """One place."""
+        """A map with one location."""
         return super().forward(input.flatten(1))[..., None, None]
 
 
 class LinearProduct(nn.Module):
-    """Linear layers in a row, without bias and without anything between (IRMAE, 2010.00679).
+    """A product of linear layers, without bias or nonlinearity (IRMAE, 2010.00679).
 
-    As a function they are one matrix; gradient descent through the product favours low rank.
+    The function is that of one matrix; gradient descent through the product favours low rank.
 
     Args:
         features: width.
-        layers: how many; none is the identity.
+        layers: number of factors; 0 is the identity.
     """
 
     def __init__(self, features: int, layers: int):
@@ -88,11 +88,11 @@ class LinearProduct(nn.Module):
     def forward(
         self, maps: Float[Tensor, "batch features rows columns"]
     ) -> Float[Tensor, "batch features rows columns"]:
-        """The same matrix at every place."""
+        """The same matrix at every location."""
         return self.layers(maps)
 
-    def merged(self) -> Float[Tensor, "features features"]:
-        """The one matrix they are."""
+    def matrix(self) -> Float[Tensor, "features features"]:
+        """The product of the layers."""
         first, *rest = [layer.weight[..., 0, 0] for layer in self.layers]  # type: ignore[index]
         for matrix in rest:
             first = matrix @ first

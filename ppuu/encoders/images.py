@@ -1,4 +1,4 @@
-"""What every image encoder is: one image in, one map of features out."""
+"""Base class of image encoders: from an image to a feature map."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 class ImageEncoder(nn.Module, ABC):
-    """Encodes each image by itself.
+    """Encodes each image independently.
 
     Attributes:
-        features: width of the maps.
+        features: channels of the feature maps.
     """
 
     features: int
@@ -22,13 +22,13 @@ class ImageEncoder(nn.Module, ABC):
     def forward(
         self, images: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch features rows2 columns2"]:
-        """A coarser map of features."""
+        """Feature maps of lower resolution."""
 
     def grid(self, channels: int, rows: int, columns: int) -> tuple[int, int]:
-        """Rows and columns of the map, for images of a size."""
+        """Rows and columns of the feature map for images of a given size."""
         mode = self.training
         with torch.no_grad():
-            # Nothing is to be learnt from an image that nobody took.
+            # In evaluation mode, so that a blank image does not enter running statistics.
             maps = self.eval()(torch.zeros(2, channels, rows, columns))
         self.train(mode)
         return tuple(maps.shape[-2:])

@@ -16,8 +16,8 @@ class ImpalaConfig:
     """Size of the residual encoder.
 
     Attributes:
-        channels: width of each stack; each halves rows and columns.
-        blocks: residual blocks a stack.
+        channels: of each stack; each stack halves rows and columns.
+        blocks: residual blocks per stack.
     """
 
     channels: tuple[int, ...] = (16, 32, 32)
@@ -25,15 +25,18 @@ class ImpalaConfig:
 
     def __post_init__(self):
         if not self.channels or min(self.channels) < 1 or self.blocks < 0:
-            raise InputError(f"stacks of {self.channels} channels and {self.blocks} blocks: no")
+            raise InputError(
+                f"encoder: channels {self.channels} must be positive, blocks {self.blocks} not "
+                "negative"
+            )
 
     def build(self, channels: int, rows: int, columns: int) -> ImpalaEncoder:
-        """A freshly initialised encoder for images of a shape."""
+        """A newly initialised encoder for images of a shape."""
         return ImpalaEncoder(self, channels)
 
 
 class _Block(nn.Module):
-    """Two convolutions added to their input."""
+    """A residual block of two convolutions."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -48,7 +51,7 @@ class _Block(nn.Module):
 
 
 class ImpalaEncoder(ImageEncoder):
-    """Stacks of a convolution, a maximum over 3 x 3 at stride 2, and residual blocks."""
+    """Stacks of a convolution, max pooling over 3 x 3 with stride 2, and residual blocks."""
 
     def __init__(self, config: ImpalaConfig, channels: int):
         super().__init__()
@@ -63,5 +66,5 @@ class ImpalaEncoder(ImageEncoder):
     def forward(
         self, images: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch features rows2 columns2"]:
-        """Maps at a 2^n-th of the resolution."""
+        """Feature maps at 1 / 2^stacks of the resolution."""
         return self.layers(images)

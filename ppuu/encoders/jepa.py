@@ -1,8 +1,8 @@
-"""The joint-embedding predictive assembly: encode the first image, predict embeddings, no pixels.
+"""Joint-embedding predictive architecture (JEPA): encoder and predictor of embeddings.
 
-``z_t = h(o_t)``, ``zhat_0 = z_0``, ``zhat_{t+1} = f(zhat_t, u_t)``: only the first image of an
-unroll is encoded; targets are the encoder's own embeddings of the later ones, by default with
-their gradient.  What keeps them from collapsing is a regulariser (``regularizers``).
+``z_t = h(o_t)``, ``zhat_0 = z_0``, ``zhat_{t+1} = f(zhat_t, u_t)``: only the first image of a
+rollout is encoded; targets are the encoder's embeddings of the later images, by default with
+their gradient.  A regulariser prevents collapse (``regularizers``).
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ from torch import Tensor, nn
 
 from ..runtime.errors import InputError
 from .conv import ConvConfig
+from .embedding_rollout import EmbeddingRollout, as_locations
 from .heads import LinearProduct, MapHead, VectorHead
 from .impala import ImpalaConfig
 from .norms import Norm, norm_layer
 from .predictors import GruConfig, ResidualConfig
-from .unrolled import Unrolled, as_places
 from .vit import VitConfig
 
 
 @dataclass(frozen=True)
-class AssemblyConfig:
-    """What an assembly is made of.
+class JepaNetworkConfig:
+    """Parts of the network.
 
     Attributes:
         encoder: of images.
-        head: map or vector.
-        predictor: of embeddings.
-        linear_layers: of IRMAE, between head and embedding.
-        norm: of embeddings; ``layer`` is applied to predictions, too.
-        projector: width of an MLP through which objectives look at embeddings, with a norm of each
-            place's features (the papers: over the batch); 0 is none.
-        target_momentum: of a moving average of the encoder that makes the targets; 0 is none.
+        head: embedding as a map or as one vector.
+        predictor: of the next embedding.
+        linear_layers: of IRMAE, between head and embedding; 0 for none.
+        norm: of embeddings; ``layer`` is also applied to predictions.
+        projector: width of the MLP between embeddings and the regulariser, with layer
+            normalisation at each location (the papers: batch normalisation); 0 for none.
+        target_momentum: of the target encoder, an exponential moving average of the encoder; 0
+            for none.
     """
 
     encoder: ConvConfig | ImpalaConfig | VitConfig = field(default_factory=ConvConfig)
@@ -55,20 +56,23 @@ class AssemblyConfig:
             )
 
 
-class Assembly(nn.Module):
-    """Encoder, predictor, and what objectives need besides.
+class JepaNetwork(nn.Module):
+    """Encoder, predictor, projector and target encoder.
 
     Args:
-        config: the parts.
+        config: parts and sizes.
         channels, rows, columns: of images.
-        inputs: width of what the predictor is told at each step: an action, a latent.
+        inputs: width of the predictor's input at each step: actions and latents.
 
     Attributes:
-        features: width of an embedding at each place.
-        grid: rows and columns of places.
+        features: width of an embedding at each location.
+        grid: rows and columns of the embedding.
+        projected_features: width of the projector's output.
     """
 
-    def __init__(self, config: AssemblyConfig, channels: int, rows: int, columns: int, inputs: int):
+    def __init__(
+        self, config: JepaNetworkConfig, channels: int, rows: int, columns: int, inputs: int
+    ):
         super().__init__()
         encoder = config.encoder.build(channels, rows, columns)
         grid = encoder.grid(channels, rows, columns)
@@ -81,22 +85,22 @@ class Assembly(nn.Module):
             norm,
         )
         self.predictor = config.predictor.build(self.features, inputs, self.grid)
-        # Statistics of a batch would leak between steps; a place's own features may be normalised.
-        self.tied_norm = norm if config.norm == "layer" else nn.Identity()
+        # Batch statistics would leak between time steps; layer normalisation is local.
+        self.predictor_norm = norm if config.norm == "layer" else nn.Identity()
         self.projector = _projector(self.features, config.projector)
-        self.projected = config.projector or self.features
+        self.projected_features = config.projector or self.features
         self.momentum = config.target_momentum
-        self.target = None
+        self.target_encoder = None
         if config.target_momentum:
-            self.target = copy.deepcopy(self.encoder).requires_grad_(False)
+            self.target_encoder = copy.deepcopy(self.encoder).requires_grad_(False)
 
     def encode(
         self, images: Float[Tensor, "*shape channels rows columns"]
     ) -> Float[Tensor, "*shape features rows2 columns2"]:
-        """Embeddings of images, each by itself."""
-        return self._each(self.encoder, images)
+        """Embeddings of images, each encoded independently."""
+        return self._encode_all(self.encoder, images)
 
-    def _each(self, encoder: nn.Module, images: Tensor) -> Tensor:
+    def _encode_all(self, encoder: nn.Module, images: Tensor) -> Tensor:
         return encoder(images.flatten(0, -4)).unflatten(0, images.shape[:-3])
 
     def predict(
@@ -105,14 +109,14 @@ class Assembly(nn.Module):
         input: Float[Tensor, "batch inputs"],
     ) -> Float[Tensor, "batch features rows columns"]:
         """The embedding one step later."""
-        return self.tied_norm(self.predictor(state, input))
+        return self.predictor_norm(self.predictor(state, input))
 
     def unroll(
         self,
         state: Float[Tensor, "batch features rows columns"],
         inputs: Float[Tensor, "batch time inputs"],
     ) -> Float[Tensor, "batch time1 features rows columns"]:
-        """A state and its successors; every step is one of ``predict``."""
+        """The first state and its predicted successors, by repeated ``predict``."""
         states = [state]
         for input in inputs.unbind(1):
             states.append(self.predict(states[-1], input))
@@ -121,46 +125,47 @@ class Assembly(nn.Module):
     def targets(
         self, images: Float[Tensor, "batch time channels rows columns"]
     ) -> Float[Tensor, "batch time features rows2 columns2"]:
-        """What predictions are compared with."""
-        if self.target is None:
+        """Target embeddings, of the target encoder if there is one."""
+        if self.target_encoder is None:
             return self.encode(images)
         with torch.no_grad():
-            return self._each(self.target, images)
+            return self._encode_all(self.target_encoder, images)
 
     def online(
         self,
         images: Float[Tensor, "batch time channels rows columns"],
         targets: Float[Tensor, "batch time features rows2 columns2"],
     ) -> Float[Tensor, "batch time features rows2 columns2"]:
-        """What the encoder that learns makes of the images: ``targets``, unless those follow it."""
-        return targets if self.target is None else self.encode(images)
+        """Embeddings of the trained encoder; ``targets`` unless a target encoder made those."""
+        return targets if self.target_encoder is None else self.encode(images)
 
-    def through_projector(
+    def project(
         self, predicted: Tensor, target: Tensor, online: Tensor | None = None
-    ) -> Unrolled:
-        """Maps of embeddings as objectives see them; ``online`` only if it is not ``target``."""
-        target_seen = self.projector(as_places(target))
-        own = online is None or online is target
-        return Unrolled(
-            self.projector(as_places(predicted)),
-            target_seen,
-            target_seen if own else self.projector(as_places(online)),
+    ) -> EmbeddingRollout:
+        """Projected embeddings; ``online`` only if it differs from ``target``."""
+        projected_target = self.projector(as_locations(target))
+        shared = online is None or online is target
+        return EmbeddingRollout(
+            self.projector(as_locations(predicted)),
+            projected_target,
+            projected_target if shared else self.projector(as_locations(online)),
         )
 
     @torch.no_grad()
-    def follow(self) -> None:
-        """Moves the targets' encoder towards the encoder; to be called once before an update."""
-        if self.target is None:
+    def ema_update(self) -> None:
+        """Updates the target encoder (exponential moving average); call once before an update."""
+        if self.target_encoder is None:
             return
-        pairs = zip(self.target.parameters(), self.encoder.parameters(), strict=True)
-        for slow, fast in pairs:
-            slow.lerp_(fast, 1.0 - self.momentum)
-        for slow, fast in zip(self.target.buffers(), self.encoder.buffers(), strict=True):
-            slow.copy_(fast)
+        pairs = zip(self.target_encoder.parameters(), self.encoder.parameters(), strict=True)
+        for average, weight in pairs:
+            average.lerp_(weight, 1.0 - self.momentum)
+        buffers = zip(self.target_encoder.buffers(), self.encoder.buffers(), strict=True)
+        for average, current in buffers:
+            average.copy_(current)
 
 
 def _projector(features: int, width: int) -> nn.Module:
-    """An MLP on each place, its last layer without bias."""
+    """An MLP at each location, its last layer without bias."""
     if not width:
         return nn.Identity()
     return nn.Sequential(

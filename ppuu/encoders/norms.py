@@ -8,20 +8,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .gather import gathered
+from .gather import all_gather
 
 Norm = Literal["none", "group", "layer", "batch"]
-"""``group`` and ``layer`` look at one image alone, ``batch`` at all images of all ranks."""
+"""``group`` and ``layer`` normalise each image alone, ``batch`` over the images of all ranks."""
 
 
-class JointBatchNorm(nn.Module):
-    """Batch normalisation of maps with the statistics of all ranks.
+class SyncBatchNorm(nn.Module):
+    """Batch normalisation of maps with the statistics of all ranks, on any backend.
 
-    Once frozen (no gradient), it keeps to its running statistics, whatever the mode.
+    Frozen (without gradient), it uses its running statistics in training mode, too.
 
     Args:
         features: channels of the maps.
-        momentum: share of a new batch in the running statistics, which evaluation uses.
+        momentum: weight of a new batch in the running statistics.
     """
 
     mean: Tensor
@@ -41,10 +41,11 @@ class JointBatchNorm(nn.Module):
         """Normalised maps of the same shape."""
         mean, variance = self.mean, self.variance
         if self.training and self.scale.requires_grad:
-            digits = torch.promote_types(maps.dtype, torch.float32)  # statistics want them all
-            mean = gathered(maps.to(digits).mean((0, 2, 3))[None]).mean(0)
-            apart = (maps.to(digits) - mean[:, None, None]).square()
-            variance = gathered(apart.mean((0, 2, 3))[None]).mean(0)
+            # Statistics in single precision or better.
+            precision = torch.promote_types(maps.dtype, torch.float32)
+            mean = all_gather(maps.to(precision).mean((0, 2, 3))[None]).mean(0)
+            squares = (maps.to(precision) - mean[:, None, None]).square()
+            variance = all_gather(squares.mean((0, 2, 3))[None]).mean(0)
             with torch.no_grad():
                 self.mean.lerp_(mean, self.momentum)
                 self.variance.lerp_(variance, self.momentum)
@@ -53,7 +54,7 @@ class JointBatchNorm(nn.Module):
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation of each place's features."""
+    """Layer normalisation of the features at each location."""
 
     def forward(
         self, input: Float[Tensor, "batch features rows columns"]
@@ -65,7 +66,7 @@ class ChannelNorm(nn.LayerNorm):
 def norm_layer(kind: Norm, features: int) -> nn.Module:
     """A normalisation of maps."""
     if kind == "batch":
-        return JointBatchNorm(features)
+        return SyncBatchNorm(features)
     if kind == "layer":
         return ChannelNorm(features)
     return nn.GroupNorm(1, features) if kind == "group" else nn.Identity()

@@ -1,7 +1,4 @@
-"""From an embedding and an input to the next embedding.
-
-The embedding is the state, actions and latents are the input.
-"""
+"""Predictors of the next embedding from an embedding (state) and actions and latents (input)."""
 
 from __future__ import annotations
 
@@ -18,10 +15,10 @@ from .dropout import MapDropout
 
 def _require_dropout(dropout: float) -> None:
     if not 0.0 <= dropout < 1.0:
-        raise InputError(f"dropout {dropout} of a predictor: must be from 0 to below 1")
+        raise InputError(f"predictor: dropout {dropout} must be from 0 to below 1")
 
 
-def _kernel(grid: tuple[int, int]) -> int:
+def _kernel_size(grid: tuple[int, int]) -> int:
     return 1 if grid == (1, 1) else 3
 
 
@@ -30,7 +27,7 @@ class GruConfig:
     """A gated recurrent unit whose hidden state is the embedding; convolutional on maps.
 
     Attributes:
-        dropout: of the features that the candidate state sees.
+        dropout: of the features from which the candidate state is computed.
     """
 
     dropout: float = 0.0
@@ -39,8 +36,8 @@ class GruConfig:
         _require_dropout(self.dropout)
 
     def build(self, features: int, inputs: int, grid: tuple[int, int]) -> nn.Module:
-        """A freshly initialised predictor."""
-        return _Gru(features, inputs, _kernel(grid), self.dropout)
+        """A newly initialised predictor."""
+        return _Gru(features, inputs, _kernel_size(grid), self.dropout)
 
 
 class _Gru(nn.Module):
@@ -57,16 +54,16 @@ class _Gru(nn.Module):
         input: Float[Tensor, "batch inputs"],
     ) -> Float[Tensor, "batch features rows columns"]:
         """The next embedding."""
-        keep, reset, new = self.input(input)[..., None, None].chunk(3, dim=1)
-        old_keep, old_reset = self.gates(state).chunk(2, dim=1)
-        keep = torch.sigmoid(keep + old_keep)
-        known = torch.sigmoid(reset + old_reset) * self.dropout(state)
-        return keep * state + (1.0 - keep) * torch.tanh(new + self.candidate(known))
+        update_input, reset_input, new_input = self.input(input)[..., None, None].chunk(3, dim=1)
+        update_state, reset_state = self.gates(state).chunk(2, dim=1)
+        update = torch.sigmoid(update_input + update_state)
+        reset = torch.sigmoid(reset_input + reset_state) * self.dropout(state)
+        return update * state + (1.0 - update) * torch.tanh(new_input + self.candidate(reset))
 
 
 @dataclass(frozen=True)
 class ResidualConfig:
-    """Convolutions whose result is added to the embedding.
+    """A residual block of convolutions.
 
     Attributes:
         hidden: width between them.
@@ -79,11 +76,11 @@ class ResidualConfig:
     def __post_init__(self):
         _require_dropout(self.dropout)
         if self.hidden < 1:
-            raise InputError(f"hidden width {self.hidden} of a predictor: must be positive")
+            raise InputError(f"predictor: hidden {self.hidden} must be positive")
 
     def build(self, features: int, inputs: int, grid: tuple[int, int]) -> nn.Module:
-        """A freshly initialised predictor."""
-        return _Residual(features, inputs, _kernel(grid), self)
+        """A newly initialised predictor."""
+        return _Residual(features, inputs, _kernel_size(grid), self)
 
 
 class _Residual(nn.Module):

@@ -1,4 +1,4 @@
-"""A small vision transformer (2010.11929) whose tokens are the places of a map."""
+"""A small vision transformer (2010.11929) whose tokens are the locations of a map."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class VitConfig:
     """Size of the transformer.
 
     Attributes:
-        patch: rows and columns of pixels a token; images are padded with zeros to whole patches.
+        patch: rows and columns of pixels per token; images are padded with zeros to whole patches.
         width: of a token.
         depth: layers.
         heads: of attention.
@@ -33,17 +33,17 @@ class VitConfig:
     def __post_init__(self):
         if min(*self.patch, self.width, self.depth, self.heads) < 1 or self.width % self.heads:
             raise InputError(
-                f"a transformer of width {self.width}, depth {self.depth}, {self.heads} heads and "
-                f"patches {self.patch}: all must be positive, and heads must divide the width"
+                f"transformer: width {self.width}, depth {self.depth}, heads {self.heads} and "
+                f"patch {self.patch} must be positive, and heads must divide the width"
             )
 
     def build(self, channels: int, rows: int, columns: int) -> VitEncoder:
-        """A freshly initialised encoder for images of a shape."""
+        """A newly initialised encoder for images of a shape."""
         return VitEncoder(self, channels, rows, columns)
 
 
 class VitEncoder(ImageEncoder):
-    """Patches to tokens, learned positions, pre-norm layers without dropout."""
+    """Patch embedding, learned position embedding, pre-norm layers without dropout."""
 
     def __init__(self, config: VitConfig, channels: int, rows: int, columns: int):
         super().__init__()
@@ -61,9 +61,9 @@ class VitEncoder(ImageEncoder):
     def forward(
         self, images: Float[Tensor, "batch channels rows columns"]
     ) -> Float[Tensor, "batch features rows2 columns2"]:
-        """A place for each patch."""
+        """A location for each patch."""
         (rows, columns), size = self._grid, images.shape[-2:]
-        missing = (columns * self._patch[1] - size[1], rows * self._patch[0] - size[0])
-        tokens = self.embed(functional.pad(images, (0, missing[0], 0, missing[1])))
+        padding = (columns * self._patch[1] - size[1], rows * self._patch[0] - size[0])
+        tokens = self.embed(functional.pad(images, (0, padding[0], 0, padding[1])))
         tokens = self.layers(tokens.flatten(2).mT + self.position)
         return tokens.mT.unflatten(2, self._grid)

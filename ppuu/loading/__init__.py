@@ -1,1 +1,1 @@
-"""From a name or a run directory to a trained model: knows every other room, and stands last."""
+"""Loads trained models and policies by name or run directory; may import every other room."""

@@ -35,20 +35,20 @@ WORLDS: dict[str, Callable[[], PredictionSource]] = {
     "constant-acceleration": lambda: ModelSource(ConstantAcceleration()),
     "idm": lambda: ModelSource(IdmRollForward()),
 }
-"""Those that need no training; the first three know the future, so they are bounds, not drivers."""
+"""Prediction sources without training; the first three are privileged (bounds, not drivers)."""
 
 
 @dataclass(frozen=True)
 class PlannerName:
-    """A planning policy's name, taken apart.
+    """Parsed name of a planning policy.
 
     Attributes:
-        world: one of ``WORLDS``, or a run directory of ``train.world_model``, or several of them,
-            ``RUN+RUN``: an ensemble.
-        settings: keys and values as written: ``planner`` (one of ``PLANNERS``), its fields
+        world: one of ``WORLDS``, or a run directory of ``train.world_model``, or several
+            (``RUN+RUN``, an ensemble).
+        settings: keys and values as text: ``planner`` (one of ``PLANNERS``), its fields
             (``iterations``, ``samples``, …) and those of ``PlanningConfig`` (``steps``,
             ``samples``, ``cost.lane_speed.weight``, …).
-        policy: run directory of ``train.policy`` that seeds the search, if any.
+        policy: run directory of ``train.policy`` that proposes the first initial plan, if any.
     """
 
     world: str
@@ -57,96 +57,97 @@ class PlannerName:
 
     @classmethod
     def parse(cls, name: str, option: str = "--policy") -> PlannerName:
-        """Takes a name apart; nothing is loaded.
+        """Parses a name without loading anything.
 
         Raises:
-            InputError: no world is named, or a setting has no value or several.
+            InputError: no world, or a setting without value or given twice.
         """
-        world, *settings = name.removeprefix(PREFIX).split(",")
+        world, *parts = name.removeprefix(PREFIX).split(",")
         if not world:
             raise InputError(f"{option} {name}: name a world, such as {PREFIX}recorded")
         pairs: list[tuple[str, str]] = []
-        for setting in settings:
+        for setting in parts:
             key, equals, value = setting.partition("=")
             if not (key and equals and value):
                 raise InputError(f"{option} {name}: '{setting}' is not of the form KEY=VALUE")
             if key in dict(pairs):
                 raise InputError(f"{option} {name}: '{key}' is set twice")
             pairs.append((key, value))
-        found = dict(pairs).get(_POLICY)
-        kept = tuple(pair for pair in pairs if pair[0] != _POLICY)
-        return cls(world, kept, None if found is None else Path(found))
+        policy = dict(pairs).get(_POLICY)
+        settings = tuple(pair for pair in pairs if pair[0] != _POLICY)
+        return cls(world, settings, None if policy is None else Path(policy))
 
     @property
     def runs(self) -> list[Path]:
-        """The run directories of a learned world; several are an ensemble."""
+        """Run directories of a learned world model; several form an ensemble."""
         if self.world in WORLDS:
             return []
         return [Path(self.world)] if is_run(self.world) else [*map(Path, self.world.split("+"))]
 
     @property
     def label(self) -> str:
-        """The name with the run directories' own names instead of their paths."""
+        """The name with the names of run directories instead of their paths."""
         world = "+".join(run.name for run in self.runs) or self.world
-        seed = [] if self.policy is None else [(_POLICY, self.policy.name)]
-        settings = [f"{key}={value}" for key, value in (*seed, *self.settings)]
+        policy = [] if self.policy is None else [(_POLICY, self.policy.name)]
+        settings = [f"{key}={value}" for key, value in (*policy, *self.settings)]
         return ",".join([PREFIX + world, *settings])
 
     def config(self, where: str) -> PlanningConfig:
-        """The default with the settings applied.
+        """The default configuration with the settings applied.
 
         Raises:
-            InputError: an unknown key or planner, or a value that does not fit.
+            InputError: an unknown key or planner, or an invalid value.
         """
-        chosen = dict(self.settings).get("planner")
+        name = dict(self.settings).get("planner")
         config = PlanningConfig()
-        if chosen is not None:
-            if chosen not in PLANNERS:
+        if name is not None:
+            if name not in PLANNERS:
                 raise InputError(
-                    f"{where}: no planner '{chosen}'; did you mean '{nearest(chosen, [*PLANNERS])}'"
+                    f"{where}: no planner '{name}'; did you mean '{nearest(name, [*PLANNERS])}'"
                     f"? There are {', '.join(PLANNERS)}"
                 )
-            config = dataclasses.replace(config, planner=PLANNERS[chosen])
-        own, of_policy = [], []
+            config = dataclasses.replace(config, planner=PLANNERS[name])
+        planner_settings, policy_settings = [], []
         for key, value in self.settings:
             if key != "planner":
-                (own if _is_planners(config, key, where) else of_policy).append((key, value))
-        planner = with_settings(config.planner, own, where)
-        return dataclasses.replace(with_settings(config, of_policy, where), planner=planner)
+                of_planner = _belongs_to_planner(config, key, where)
+                (planner_settings if of_planner else policy_settings).append((key, value))
+        planner = with_settings(config.planner, planner_settings, where)
+        return dataclasses.replace(with_settings(config, policy_settings, where), planner=planner)
 
     def build(self, where: str) -> PlanningPolicy:
-        """The policy.
+        """Builds the policy.
 
         Raises:
-            InputError: as ``config``, or there is no such world.
+            InputError: see ``config``; or an unknown world.
         """
         config = self.config(where)
-        seed = None
+        proposal_policy = None
         if self.policy is not None:
             if not is_run(self.policy):
-                raise InputError(f"{where}: policy {self.policy} is no run directory")
-            seed = load_policy(self.policy)
+                raise InputError(f"{where}: policy {self.policy} is not a run directory")
+            proposal_policy = load_policy(self.policy)
         if not self.runs:
             if config.uncertainty_weight:
                 raise InputError(
-                    f"{where}: nothing is learned in '{self.world}' that replicas could disagree "
-                    "about; leave out uncertainty_weight"
+                    f"{where}: '{self.world}' is not a learned world model and has no replicas; "
+                    "leave out uncertainty_weight"
                 )
-            return PlanningPolicy(WORLDS[self.world](), config, seed)
+            return PlanningPolicy(WORLDS[self.world](), config, proposal_policy)
         for run in self.runs:
             if not is_run(run):
                 raise InputError(
                     f"{where}: world '{run}' is neither a run directory of train.world_model nor "
                     f"one of {', '.join(WORLDS)}; did you mean '{nearest(str(run), [*WORLDS])}'?"
                 )
-        return PlanningPolicy(ModelSource(load_world_models(self.runs)), config, seed)
+        return PlanningPolicy(ModelSource(load_world_models(self.runs)), config, proposal_policy)
 
 
-def _is_planners(config: PlanningConfig, key: str, where: str) -> bool:
-    """Whether a setting is the planner's, or else the policy's.
+def _belongs_to_planner(config: PlanningConfig, key: str, where: str) -> bool:
+    """Whether a setting belongs to the planner, otherwise to the policy.
 
     Raises:
-        InputError: nobody knows it.
+        InputError: unknown key.
     """
     first, planner = key.split(".")[0], config.planner
     of_planner, of_policy = _fields(planner), [n for n in _fields(config) if n != "planner"]

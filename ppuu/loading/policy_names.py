@@ -1,4 +1,4 @@
-"""Policies by name: drivers without learning, run directories of ``train.policy``, planners."""
+"""Policies by name: baselines, run directories of ``train.policy``, planners."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BASELINES: dict[str, type[Policy]] = {
 
 
 def policy_by_name(name: str, option: str = "--policy") -> Policy:
-    """A baseline, the trained policy in a run directory, or a planner in a world.
+    """A baseline, the trained policy in a run directory, or a planning policy.
 
     Args:
         name: of a baseline or a run directory, or ``planner:WORLD[,KEY=VALUE…]``.
-        option: what the user set to it.
+        option: of the command line, for messages.
 
     Raises:
-        InputError: none of them.
+        InputError: unknown name.
     """
     if name in BASELINES:
         return BASELINES[name]()

@@ -1,4 +1,4 @@
-"""From a run directory back to the trained thing: the checkpoint alone says what to build."""
+"""Loads trained models and policies from run directories, as configured in their checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def load_world_model(run: str | Path) -> WorldModel:
     """The trained model of a run, frozen, in evaluation mode.
 
     Raises:
-        InputError: no such run, or it does not hold a world model this program can build.
+        InputError: no such run, or not a checkpoint of a world model of this version.
     """
     checkpoint = Checkpoint.load(run, "world_model")
     model = from_json(WorldModelConfig, checkpoint.config.get("model"), f"{run}: model").build()
@@ -41,10 +41,10 @@ def load_world_models(runs: Sequence[str | Path]) -> WorldModel:
     """The trained model of a run, or an ensemble of several.
 
     Raises:
-        InputError: as ``load_world_model``, or the models do not fit together.
+        InputError: see ``load_world_model``; or the models are incompatible.
     """
     if len({Path(run).resolve() for run in runs}) < len(runs):
-        raise InputError(f"{runs[-1]}: an ensemble's members must be different runs")
+        raise InputError(f"{runs[-1]}: an ensemble needs different runs")
     models = [load_world_model(run) for run in runs]
     return models[0] if len(models) == 1 else Ensemble(models).eval()
 
@@ -53,7 +53,7 @@ def load_policy(run: str | Path) -> NetworkPolicy:
     """The trained policy of a run, frozen, in evaluation mode.
 
     Raises:
-        InputError: no such run, or it does not hold a policy this program can build.
+        InputError: no such run, or not a checkpoint of a policy of this version.
     """
     checkpoint = Checkpoint.load(run, "policy")
     policy = from_json(
@@ -67,21 +67,21 @@ def load_value(run: str | Path) -> ValueFunction:
     """The trained value function of a run, frozen, in evaluation mode.
 
     Raises:
-        InputError: no such run, or it does not hold a value function this program can build.
+        InputError: no such run, or not a checkpoint of a value function of this version.
     """
-    return _load_judge(run, "value", ValueConfig)
+    return _load_regressor(run, "value", ValueConfig)
 
 
 def load_cost_model(run: str | Path) -> CostModel:
     """The trained cost model of a run, frozen, in evaluation mode.
 
     Raises:
-        InputError: no such run, or it does not hold a cost model this program can build.
+        InputError: no such run, or not a checkpoint of a cost model of this version.
     """
-    return _load_judge(run, "cost_model", CostModelConfig)
+    return _load_regressor(run, "cost_model", CostModelConfig)
 
 
-def _load_judge(run: str | Path, kind: str, config: type[CostModelConfig]) -> Any:
+def _load_regressor(run: str | Path, kind: str, config: type[CostModelConfig]) -> Any:
     checkpoint = Checkpoint.load(run, kind)
     judge = from_json(config, checkpoint.config.get("network"), f"{run}: network").build()
     checkpoint.restore(judge, run)

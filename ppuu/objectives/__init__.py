@@ -1,20 +1,20 @@
-"""Pure losses: each returns named terms and their weighted total."""
+"""Training losses: pure functions that return named terms and their weighted total."""
 
 from ..runtime.loss_terms import Terms
 from .adversarial import AdversarialConfig, adversarial_latents
 from .expert_path import expert_path_loss
 from .expert_scale import fit_expert_scale
 from .imitation import imitation_loss
-from .jepa import JepaLossConfig, jepa_loss, jepa_telemetry
-from .learned_costs import cost_model_loss, present, recorded_rollout, value_loss
+from .jepa import JepaLossConfig, jepa_diagnostics, jepa_loss
+from .learned_costs import cost_model_loss, current_rollout, recorded_rollout, value_loss
 from .policy_unroll import (
     UnrollConfig,
     policy_loss,
     predicted_traffic,
-    unroll_noise,
+    rollout_noise,
 )
-from .replayed import as_recorded
-from .starts import StartConfig, varied_starts
+from .recorded_traffic import recorded_traffic
+from .starts import StartConfig, perturbed_starts
 from .world_model import WorldModelLossConfig, world_model_loss
 
 __all__ = [
@@ -25,19 +25,19 @@ __all__ = [
     "UnrollConfig",
     "WorldModelLossConfig",
     "adversarial_latents",
-    "as_recorded",
     "cost_model_loss",
+    "current_rollout",
     "expert_path_loss",
     "fit_expert_scale",
     "imitation_loss",
+    "jepa_diagnostics",
     "jepa_loss",
-    "jepa_telemetry",
+    "perturbed_starts",
     "policy_loss",
     "predicted_traffic",
-    "present",
     "recorded_rollout",
-    "unroll_noise",
+    "recorded_traffic",
+    "rollout_noise",
     "value_loss",
-    "varied_starts",
     "world_model_loss",
 ]

@@ -1,9 +1,8 @@
-"""Adversarial latents: futures that the model holds possible, made as dangerous as they can be.
+"""Adversarial latents: sampled futures of a world model, made more dangerous for the policy.
 
-Latents are moved, by one step of Adam, towards those that bring others close to where the policy
-drives ("dreaming" in the successor of PPUU, which also holds them back by their distance from the
-ones that were drawn: in a single step that has no effect).  The policy then learns from that
-future.
+One step of Adam moves the latents to increase the cost of other vehicles along the policy's path;
+the policy is then trained in this future.  In PPUU's successor ("dreaming") the loss also penalises
+the distance from the sampled latents, which has no effect in a single step.
 """
 
 from __future__ import annotations
@@ -23,51 +22,52 @@ from ..world_models import WorldModel
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """How often, and how dangerous.
+    """Frequency and strength.
 
     Attributes:
-        every: one batch in so many; 0 is none (the successor's code: 10).
-        rate: how far a latent moves, in its deviations.
+        every: adversarial latents in one batch of this number; 0 for none (the successor's code:
+            10).
+        step_size: change of a latent, in standard deviations.
     """
 
     every: int = 0
-    rate: float = 0.1
+    step_size: float = 0.1
 
     def __post_init__(self):
-        if self.every < 0 or self.rate < 0:
-            raise InputError(f"adversarial: every and rate must not be negative: {self}")
+        if self.every < 0 or self.step_size < 0:
+            raise InputError(f"adversarial: every and step_size must not be negative: {self}")
 
 
 def adversarial_latents(
     model: WorldModel,
     observation: Observation,
     noise: Float[Tensor, "batch time latent"],
-    driven: Rollout,
+    rollout: Rollout,
     cost: DrivingCost,
     config: AdversarialConfig,
 ) -> Float[Tensor, "batch time latent"]:
-    """Noise of a more dangerous future.
+    """The noise of a more dangerous future.
 
     Args:
         model: any world model.
         observation: recorded histories, one for each of ``noise``.
-        noise: as drawn.
-        driven: what the policy did from one or several beginnings of each; the first counts, and
-            the policy is not asked again.
-        cost: what danger is.
-        config: how far latents move.
+        noise: as sampled.
+        rollout: of the policy from one or several initial states of each history; the first is
+            used, with constant actions.
+        cost: whose vehicle terms are increased.
+        config: step size.
     """
     batch = len(noise)
-    states, actions = (value.flatten(0, 1).detach() for value in (driven.states, driven.actions))
-    each = len(states) // batch
-    path = states[::each, None]
-    moved = noise.detach().clone().requires_grad_()
+    states, actions = (value.flatten(0, 1).detach() for value in (rollout.states, rollout.actions))
+    per_history = len(states) // batch
+    path = states[::per_history, None]
+    perturbed = noise.detach().clone().requires_grad_()
     first = replace(
-        driven, states=path, actions=actions[::each, None], value=None,
-        previous_action=driven.previous_action.flatten(0, 1)[::each, None],
-        size_m=observation.size_m, prediction=model.rollout(observation, moved[:, None], path),
+        rollout, states=path, actions=actions[::per_history, None], value=None,
+        previous_action=rollout.previous_action.flatten(0, 1)[::per_history, None],
+        size_m=observation.size_m, prediction=model.rollout(observation, perturbed[:, None], path),
     )  # fmt: skip
-    danger = cost.evaluate(first).vehicles
-    (slope,) = torch.autograd.grad(danger.mean(), moved)
-    # The first step of Adam goes by the sign of the gradient.
-    return (noise + config.rate * slope.sign()).detach()
+    danger = cost.evaluate(first).vehicle_cost
+    (gradient,) = torch.autograd.grad(danger.mean(), perturbed)
+    # The first step of Adam is the sign of the gradient.
+    return (noise + config.step_size * gradient.sign()).detach()

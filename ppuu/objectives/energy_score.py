@@ -1,4 +1,4 @@
-"""Samples held against the truth by a score that only honest ones can win."""
+"""Energy scores of sampled futures (a strictly proper scoring rule)."""
 
 from __future__ import annotations
 
@@ -7,47 +7,49 @@ from jaxtyping import Float
 from torch import Tensor
 
 _SMOOTH_M2 = 1e-4
-"""Added below the root: nobody is predicted to a centimetre."""
+"""Added under the square root, to bound its gradient."""
 
 
 def energy_scores(
-    off: Float[Tensor, "batch futures time slots 2"],
+    error: Float[Tensor, "batch samples time slots 2"],
     weight: Float[Tensor, "batch time slots"],
     across_weight: float,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Energy scores of vehicles' paths and of whole scenes, in metres; the lower, the better.
+    """Energy scores of vehicles' paths and of whole scenes, in metres; lower is better.
 
     With ``|·|`` the weighted root mean square over a path (or over all paths of a scene), ``y``
-    the truth and ``x, x'`` different futures, the score is ``E |x − y| − ½ E |x − x'|`` (Gneiting
-    and Raftery, 2007, "Strictly proper scoring rules", section 4.3).  Its expectation is smallest
-    if futures are drawn as the truth is.  A mean over futures of any error would be smallest if
-    all were alike, the smallest of several errors if they lay too far apart.
+    the target and ``x, x'`` different samples, the score is ``E |x − y| − ½ E |x − x'|`` (Gneiting
+    and Raftery, 2007, "Strictly proper scoring rules", section 4.3).  Its expectation is
+    minimal if samples and target have the same distribution.  The mean error over samples would be
+    minimal for equal samples, the minimum over samples for samples that are too diverse.
 
     Args:
-        off: what each future misses the truth by; at least two futures.
+        error: of each sample, along and across; at least two samples.
         weight: of each vehicle at each time.
-        across_weight: of metres across against metres along.
+        across_weight: of lateral errors relative to longitudinal ones.
     """
-    off = off * off.new_tensor([1.0, across_weight**0.5])
-    share = weight[:, None, ..., None] / weight.shape[1]
-    seen = weight.amax(1) > 0
-    vehicles = _scores(off, share, (2, 4))
-    scenes = _scores(off, share / seen.sum(1).clamp(min=1)[:, None, None, None, None], (2, 3, 4))
+    error = error * error.new_tensor([1.0, across_weight**0.5])
+    normalised = weight[:, None, ..., None] / weight.shape[1]
+    valid = weight.amax(1) > 0
+    vehicles = _scores(error, normalised, (2, 4))
+    scenes = _scores(
+        error, normalised / valid.sum(1).clamp(min=1)[:, None, None, None, None], (2, 3, 4)
+    )
     return {
-        "vehicle_score": (vehicles * seen).sum() / seen.sum().clamp(min=1),
+        "vehicle_score": (vehicles * valid).sum() / valid.sum().clamp(min=1),
         "scene_score": scenes.mean(),
     }
 
 
 def _scores(
-    off: Float[Tensor, "batch futures time slots 2"],
-    share: Float[Tensor, "batch 1 time slots 1"],
+    error: Float[Tensor, "batch samples time slots 2"],
+    weight: Float[Tensor, "batch 1 time slots 1"],
     over: tuple[int, ...],
 ) -> Float[Tensor, "batch *slots"]:
-    """Scores of each path, or of each scene, by the dimensions that a norm is taken over."""
+    """Scores of each path or scene, depending on the dimensions of the norm."""
 
     def norm(difference: Tensor) -> Tensor:
-        return ((difference.square() * share).sum(over) + _SMOOTH_M2).sqrt().mean(1)
+        return ((difference.square() * weight).sum(over) + _SMOOTH_M2).sqrt().mean(1)
 
-    others = [norm(off - off.roll(k, 1)) for k in range(1, off.shape[1])]
-    return norm(off) - 0.5 * torch.stack(others).mean(0)
+    distances = [norm(error - error.roll(k, 1)) for k in range(1, error.shape[1])]
+    return norm(error) - 0.5 * torch.stack(distances).mean(0)

@@ -1,4 +1,4 @@
-"""One-step imitation: do what the recorded driver did."""
+"""One-step imitation (behaviour cloning) of the recorded driver."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from ..runtime.loss_terms import Terms
 def imitation_loss(
     policy: NetworkPolicy, observation: Observation, actions: Float[Tensor, "batch 2"]
 ) -> Terms:
-    """Mean surprise at the experts' next actions: squared error, or a negative log-likelihood."""
-    surprise = policy.surprise(observation, actions).mean()
-    return Terms(surprise, {"surprise": surprise})
+    """Mean negative log-likelihood of the experts' next actions (behaviour cloning)."""
+    loss = policy.negative_log_likelihood(observation, actions).mean()
+    return Terms(loss, {"negative_log_likelihood": loss})

@@ -1,4 +1,4 @@
-"""Learning to predict embeddings, and beside it to read them."""
+"""Joint-embedding prediction, and a readout of the embeddings."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional
 
 from ..encoders import gather
+from ..encoders.diagnostics import embedding_diagnostics, image_diagnostics, input_diagnostics
+from ..encoders.embedding_rollout import as_locations
 from ..encoders.regularizers import time_similarity
-from ..encoders.telemetry import image_telemetry, input_telemetry, telemetry
-from ..encoders.unrolled import as_places
 from ..perception.observation import Observation
 from ..predictions import Target
 from ..runtime.errors import InputError
@@ -18,9 +18,9 @@ from ..runtime.loss_terms import Terms
 from ..runtime.pytree import mapped
 from ..runtime.randomness import uniform
 from ..world_models.jepa import JepaWorldModel
-from .world_model import WorldModelLossConfig, drawn_latent, reconstruction, weighted
+from .world_model import WorldModelLossConfig, reconstruction_losses, sample_latent, weighted_sum
 
-_WATCHED_IMAGES = 16
+_DIAGNOSED_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class JepaLossConfig:
     """Weights of the loss; those of the regulariser are its own.
 
     Attributes:
-        time_similarity: of the squared step from one target to the next.
-        inverse_motion: of reading, from the first two embeddings, how vehicles moved between them,
-            in metres.
-        other: how latents are drawn and paid for, and the readout's weights.
+        time_similarity: of the squared difference of successive embeddings.
+        inverse_motion: of the error of the vehicles' motion predicted from the first two
+            embeddings, in metres.
+        world_model: weights of the latents and of the readout.
     """
 
     time_similarity: float = 0.0
     inverse_motion: float = 0.0
-    other: WorldModelLossConfig = field(
-        default_factory=lambda: WorldModelLossConfig(divergence_weight=1e-3)
+    world_model: WorldModelLossConfig = field(
+        default_factory=lambda: WorldModelLossConfig(kl_weight=1e-3)
     )
 
     def __post_init__(self):
         if min(self.time_similarity, self.inverse_motion) < 0:
-            raise InputError(f"weights of the loss must not be negative: {self}")
+            raise InputError(f"loss: weights must not be negative: {self}")
 
 
 def jepa_loss(
@@ -52,61 +52,61 @@ def jepa_loss(
     config: JepaLossConfig,
     generator: torch.Generator,
 ) -> Terms:
-    """One unroll from the present's embedding, each step's latent from the posterior or the prior.
+    """One rollout from the current embedding, with latents from the posterior or the prior.
 
-    The readout's errors have no part in what embeddings learn.
+    The readout's gradient does not reach the embeddings.
     """
-    true = target.images
-    assert true is not None
+    images = target.images
+    assert images is not None
     if model.training:
-        model.assembly.follow()
+        model.jepa.ema_update()
     scene = model.scene(observation)
-    stacks = model.stacks(scene, true.vehicles)
-    targets = model.assembly.targets(stacks)
-    online = model.assembly.online(stacks, targets)
-    # The first of them, not encoded anew: a norm over the batch would make it another one.
+    stacks = model.stacks(scene, images.vehicles)
+    targets = model.jepa.targets(stacks)
+    online = model.jepa.online(stacks, targets)
+    # Not encoded again: batch normalisation would give another embedding.
     state = scene.begin(online[:, 0])
     states, divergences = [state], []
     for step in range(targets.shape[1] - 1):
         posterior = model.posterior_head(state.embedding, targets[:, step + 1])
-        keep = uniform((len(targets),), generator, targets) >= config.other.latent_dropout
-        latent, paid = drawn_latent(None, posterior, keep, config.other, generator)
+        keep = uniform((len(targets),), generator, targets) >= config.world_model.latent_dropout
+        latent, paid = sample_latent(None, posterior, keep, config.world_model, generator)
         divergences.append(paid)
         state, _ = model.advance(state, None, latent)
         states.append(state)
     embeddings = torch.stack([state.embedding for state in states], dim=1)
-    made = model.assembly.through_projector(embeddings, targets, online)
-    with torch.autocast(targets.device.type, enabled=False):  # statistics want all digits
-        taught = model.regularizer(gather(made.float()))
-    ahead = mapped(states[1:], torch.Tensor.detach)
-    read = reconstruction(model.decode(ahead, observation, 1), target)
-    named = taught.named | read
-    named["divergence"] = torch.stack(divergences, dim=1).sum(1).mean()
-    named["time_similarity"] = time_similarity(as_places(online))
-    total = taught.total + weighted(read, config.other)
-    total = total + config.other.divergence_weight * named["divergence"]
+    rollout = model.jepa.project(embeddings, targets, online)
+    with torch.autocast(targets.device.type, enabled=False):  # statistics in single precision
+        regularization = model.regularizer(gather(rollout.float()))
+    detached = mapped(states[1:], torch.Tensor.detach)
+    readout = reconstruction_losses(model.decode(detached, observation, 1), target)
+    named = regularization.named | readout
+    named["kl_divergence"] = torch.stack(divergences, dim=1).sum(1).mean()
+    named["time_similarity"] = time_similarity(as_locations(online))
+    total = regularization.total + weighted_sum(readout, config.world_model)
+    total = total + config.world_model.kl_weight * named["kl_divergence"]
     if config.time_similarity:
         total = total + config.time_similarity * named["time_similarity"]
     if config.inverse_motion:
-        assert true.flow is not None
-        assert true.flow_valid is not None
+        assert images.flow is not None
+        assert images.flow_valid is not None
         named["inverse_motion"] = model.inverse_motion(
-            online[:, 0], online[:, 1], true.flow[:, 0],
-            scene.history[:, -1] * true.flow_valid[:, 0],
+            online[:, 0], online[:, 1], images.flow[:, 0],
+            scene.history[:, -1] * images.flow_valid[:, 0],
         )  # fmt: skip
         total = total + config.inverse_motion * named["inverse_motion"]
-    if model.painter is not None:
-        painted = model.painter(embeddings.flatten(0, 1))
-        named["painted"] = functional.mse_loss(painted, stacks.flatten(0, 1))
-        total = total + named["painted"]
+    if model.pixel_decoder is not None:
+        decoded = model.pixel_decoder(embeddings.flatten(0, 1))
+        named["reconstruction"] = functional.mse_loss(decoded, stacks.flatten(0, 1))
+        total = total + named["reconstruction"]
     return Terms(total, named)
 
 
 @torch.no_grad()
-def jepa_telemetry(
+def jepa_diagnostics(
     model: JepaWorldModel, observation: Observation, target: Target
 ) -> dict[str, float]:
-    """How the embeddings of some clips are; predictions are told the posterior's latents."""
+    """Diagnostics of the embeddings of some clips, with latents of the posterior."""
     start = model.begin(observation)
     targets = model.targets(start, target)
     states, latents = [start], []
@@ -114,13 +114,13 @@ def jepa_telemetry(
         latents.append(model.posterior_head(states[-1].embedding, targets[:, step + 1]).mean)
         states.append(model.advance(states[-1], None, latents[-1])[0])
     embeddings = torch.stack([state.embedding for state in states], dim=1)
-    values = telemetry(model.assembly.through_projector(embeddings, targets))
+    values = embedding_diagnostics(model.jepa.project(embeddings, targets))
     if model.spec.latent:
         # Only latents change places: how fast the frame glides is known.
         told, others = (
             torch.stack([model.condition(start, latent.roll(by, 0)) for latent in latents], dim=1)
             for by in (0, 1)
         )
-        values |= input_telemetry(model.assembly, targets, told, others)
-    values |= image_telemetry(model.assembly, start.encoder_input[:_WATCHED_IMAGES])
+        values |= input_diagnostics(model.jepa, targets, told, others)
+    values |= image_diagnostics(model.jepa, start.encoder_input[:_DIAGNOSED_IMAGES])
     return {name: value.item() for name, value in values.items()}

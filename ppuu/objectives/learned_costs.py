@@ -1,4 +1,4 @@
-"""Learning costs from recordings: regression on what recorded drivers paid."""
+"""Learned costs: regression on the costs of recorded drivers."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def recorded_rollout(
     step_s: float,
     raster: RasterConfig,
 ) -> Rollout:
-    """The recorded driver among the tracked vehicles as they were.
+    """The rollout of the recorded driver among the recorded tracks.
 
     Args:
         observation: histories with tracks and road.
         target: of the ego and the same vehicles.
-        actions: that led to each state of the ego.
-        previous_action: the one before.
-        step_s: seconds a step.
-        raster: size and scale of images, should somebody draw any.
+        actions: that lead to each state of the ego.
+        previous_action: before the first.
+        step_s: seconds between steps.
+        raster: size and scale of images.
     """
     tracks, road = observation.tracks, observation.road
     assert tracks is not None
     assert road is not None
     prediction = BoxPrediction(
         target.ego[:, None, :, :3], raster, target.placed_tracks.transpose(1, 2)[:, None, None],
-        tracks.size_m, tracks.here, road,
+        tracks.size_m, tracks.valid_now, road,
     )  # fmt: skip
     return Rollout(
         target.ego[:, None], actions[:, None], previous_action[:, None], observation.size_m,
@@ -46,46 +46,46 @@ def recorded_rollout(
 
 
 def discounted_sum(costs: Float[Tensor, "batch time"], discount: float) -> Float[Tensor, " batch"]:
-    """The first cost counts whole, each later one ``discount`` times the one before."""
+    """Discounted sum over time; the first cost has weight 1."""
     times = torch.arange(costs.shape[1], device=costs.device, dtype=costs.dtype)
     return (costs * discount**times).sum(1)
 
 
 def value_loss(
-    value: ValueFunction, observation: Observation, driven: Rollout, cost: DrivingCost
+    value: ValueFunction, observation: Observation, rollout: Rollout, cost: DrivingCost
 ) -> Terms:
-    """Squared error against what the recorded driver paid, so the mean of it is learned.
+    """Squared error of the recorded driver's discounted cost.
 
-    The share of the variance that is left unexplained is named, too.
+    The fraction of unexplained variance is also reported.
     """
     with torch.no_grad():
-        paid = discounted_sum(cost.evaluate(driven).total[:, 0], value.config.discount)
-    error = (value(observation) - paid).square().mean()
-    unexplained = error.detach() / paid.var().clamp(min=1e-12)
-    return Terms(error, {"unexplained": unexplained, "paid": paid.mean()})
+        cost_to_go = discounted_sum(cost.evaluate(rollout).total[:, 0], value.config.discount)
+    error = (value(observation) - cost_to_go).square().mean()
+    unexplained = error.detach() / cost_to_go.var().clamp(min=1e-12)
+    return Terms(error, {"unexplained": unexplained, "cost_to_go": cost_to_go.mean()})
 
 
-def present(observation: Observation, raster: RasterConfig) -> Rollout:
-    """The ego where it is, among everybody as seen; no action leads there."""
+def current_rollout(observation: Observation, raster: RasterConfig) -> Rollout:
+    """A rollout of the current time step only, with zero action."""
     tracks, road = observation.tracks, observation.road
     assert tracks is not None
     assert road is not None
     now = observation.ego[:, None, -1:]
-    still = observation.ego.new_zeros(len(observation.ego), 1, 1, 2)
+    action = observation.ego.new_zeros(len(observation.ego), 1, 1, 2)
     prediction = BoxPrediction(
-        now[..., :3], raster, tracks.now[:, None, None, None], tracks.size_m, tracks.here, road
+        now[..., :3], raster, tracks.now[:, None, None, None], tracks.size_m, tracks.valid_now, road
     )
-    return Rollout(now, still, still[:, :, 0], observation.size_m, prediction, 1.0)
+    return Rollout(now, action, action[:, :, 0], observation.size_m, prediction, 1.0)
 
 
 def cost_model_loss(
-    model: CostModel, observation: Observation, now: Rollout, cost: DrivingCost
+    model: CostModel, observation: Observation, current: Rollout, cost: DrivingCost
 ) -> Terms:
-    """Squared errors of the present costs."""
+    """Squared errors of the current costs."""
     with torch.no_grad():
-        terms = cost.evaluate(now).terms
+        terms = cost.evaluate(current).terms
     named = {
-        name: (told - terms[name][:, 0, 0]).square().mean()
-        for name, told in model(observation).items()
+        name: (predicted - terms[name][:, 0, 0]).square().mean()
+        for name, predicted in model(observation).items()
     }
     return Terms(torch.stack(list(named.values())).sum(), named)

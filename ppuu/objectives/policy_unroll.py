@@ -1,4 +1,4 @@
-"""MPUR: a policy unrolled through the world model, with a penalty on the model's uncertainty.
+"""MPUR: policy learning in a world model, with a penalty on the model's uncertainty.
 
 Henaff, Canziani, LeCun: Model-Predictive Policy Learning with Uncertainty Regularization for
 Driving in Dense Traffic (ICLR 2019), section 3.2.
@@ -26,20 +26,20 @@ from .starts import StartConfig
 
 @dataclass(frozen=True)
 class UnrollConfig:
-    """How the policy is unrolled and judged.
+    """Configuration of the policy's rollout and its loss.
 
     Attributes:
-        steps: model steps; times the model's ``frames_per_step`` recorded frames (10 x 3 = PPUU's
-            30). The policy decides once a model step and holds its action for the frames of it.
-        replicas: dropout replicas of the model, sharing the latent (released code: 10).
-        cost: driving costs.
-        uncertainty_weight: of the replicas' disagreement; 0 switches MPUR's regulariser off.
-        view_weight: of leaving the view, in metres.
-        hinge: standard deviations of disagreement that are free.
+        steps: model steps of ``frames_per_step`` frames each (10 x 3 = PPUU's 30). The policy acts
+            once for each model step.
+        replicas: dropout replicas of the model, with shared latents (released code: 10).
+        cost: driving cost.
+        uncertainty_weight: of the replicas' disagreement; 0 disables MPUR's regulariser.
+        view_weight: of the distance outside the field of view, per metre.
+        hinge: standard deviations of disagreement without penalty.
         discount: factor per model step.
-        latents: drawn from the prior, or from the posterior, which knows what followed.
-        starts: beginnings of each clip.
-        adversarial: how often latents are made dangerous; see ``AdversarialConfig``.
+        latents: sampled from the prior, or from the posterior, which observes the future.
+        starts: initial states of each clip.
+        adversarial: see ``AdversarialConfig``.
     """
 
     steps: int = 10
@@ -56,8 +56,8 @@ class UnrollConfig:
     def __post_init__(self):
         if self.steps < 1 or self.replicas < 2:
             raise InputError(
-                f"unroll of {self.steps} steps with {self.replicas} replicas: at least one step, "
-                "and two replicas to disagree, are needed"
+                f"unroll: steps {self.steps} must be at least 1, replicas {self.replicas} "
+                "at least 2"
             )
         require_not_negative(
             "unroll", uncertainty_weight=self.uncertainty_weight, view_weight=self.view_weight,
@@ -67,15 +67,15 @@ class UnrollConfig:
             raise InputError(f"unroll: discount {self.discount} must be in (0, 1]")
 
     @property
-    def copies(self) -> int:
-        """Replicas that are worth computing: one, where their disagreement does not count."""
+    def active_replicas(self) -> int:
+        """Number of replicas to compute: 1 if their disagreement has no weight."""
         return self.replicas if self.uncertainty_weight > 0 else 1
 
 
-def unroll_noise(
+def rollout_noise(
     model: WorldModel, observation: Observation, steps: int, generator: torch.Generator
 ) -> Float[Tensor, "batch time latent"]:
-    """Noise for latents, as a model draws it that knows nothing of what follows."""
+    """Noise of latents from the model's prior."""
     like = observation.ego
     return model.noise(like, len(like), 1, steps, generator)[:, 0]
 
@@ -87,46 +87,45 @@ def predicted_traffic(
     noise: Float[Tensor, "batch time latent"],
     samples: int,
 ) -> Traffic:
-    """One future for each start, as seen by several samples of a model: its replicas, as a rule.
+    """One sampled future for each initial state, predicted by several replicas of a model.
 
-    They share the latents, so that replicas differ in what the model does not know, not in what it
-    cannot know.  Predictions that do not depend on the ego are made here and now, without
-    gradients, since none can reach the actions through them; a model that is conditioned on the ego
-    is advanced along its path as the policy drives.
+    Replicas share the latents, so that they differ by epistemic, not by aleatoric uncertainty.
+    Predictions that do not depend on the ego are computed here without gradients, since none reach
+    the actions; a model that is conditioned on the ego is advanced along the policy's path.
 
     Args:
         model: any world model, or ``model.replicas(...)``.
         observation: recorded histories.
-        starts: ``varied_starts`` of them; one prediction may serve all of a history's.
-        noise: what decides between the futures, for each recorded history.
-        samples: how many.
+        starts: ``perturbed_starts`` of these; those of one history may share a prediction.
+        noise: of the latents, for each recorded history.
+        samples: number of samples or replicas.
     """
-    each = len(starts.ego) // len(observation.ego)
+    starts_per_history = len(starts.ego) // len(observation.ego)
     if model.spec.conditioned_on_ego:
-        return ModelTraffic(model, starts, noise.repeat_interleave(each, 0), samples)
+        return ModelTraffic(model, starts, noise.repeat_interleave(starts_per_history, 0), samples)
     with torch.no_grad():
         shared = noise[:, None].expand(-1, samples, -1, -1)
         return FixedTraffic(model.rollout(observation, shared))
 
 
 def policy_loss(rollout: Rollout, uncertainty: Uncertainty, config: UnrollConfig) -> Terms:
-    """Discounted mean of driving costs and uncertainty along a rollout.
+    """Discounted mean of driving cost and uncertainty along a rollout.
 
-    A value at its end counts as the costs of further steps.
+    A terminal value is added as the cost of further steps.
     """
     costs = DrivingCost(config.cost).evaluate(rollout)
     outside = rollout.prediction.outside_view_m(rollout.ego)
-    each = costs.total + config.view_weight * outside
+    per_step = costs.total + config.view_weight * outside
     named = {name: term.mean() for name, term in costs.terms.items()}
-    if config.copies > 1:
-        variances = uncertainty.variances(rollout, costs.vehicles)
+    if config.active_replicas > 1:
+        variances = uncertainty.variances(rollout, costs.vehicle_cost)
         disagreement = uncertainty.disagreement(variances)
-        each = each + config.uncertainty_weight * disagreement
+        per_step = per_step + config.uncertainty_weight * disagreement
         named["uncertainty"] = disagreement.mean()
     named |= {"outside_view": outside.mean(), "speed_mps": rollout.states[..., 3].mean()}
-    steps = each.shape[2]
-    discount = config.discount ** torch.arange(steps, device=each.device, dtype=each.dtype)
-    total = (each * discount).mean()
+    steps = per_step.shape[2]
+    discount = config.discount ** torch.arange(steps, device=per_step.device, dtype=per_step.dtype)
+    total = (per_step * discount).mean()
     if rollout.value is not None:
         named["value"] = rollout.value.mean()
         total = total + config.discount**steps * named["value"] / steps
@@ -143,7 +142,7 @@ def expert_variances(
     uncertainty: Uncertainty,
     generator: torch.Generator,
 ) -> Float[Tensor, "batch kinds time"]:
-    """What replicas disagree about along the recorded drivers' own paths: the scale of it."""
+    """Disagreement of the replicas along the recorded drivers' paths, to standardised it."""
     replicas = model.replicas(config.replicas, generator)
     prediction = replicas.predict(
         observation, config.steps, replicas.count, generator, ego=expert[:, None]
@@ -152,5 +151,5 @@ def expert_variances(
         expert[:, None], actions[:, None], actions[:, None, 0], observation.size_m, prediction,
         model.step_s,
     )  # fmt: skip
-    vehicles = DrivingCost(config.cost).evaluate(rollout).vehicles
-    return uncertainty.variances(rollout, vehicles)[:, 0]
+    vehicle_cost = DrivingCost(config.cost).evaluate(rollout).vehicle_cost
+    return uncertainty.variances(rollout, vehicle_cost)[:, 0]

@@ -103,5 +103,5 @@ def draw_into(
 
     Images of type uint8 hold coverage times 255, rounded.
     """
-    drawn = draw(pose, others.boxes, others.present, road, road_map, config)
+    drawn = draw(pose, others.boxes, others.valid, road, road_map, config)
     images[place] = drawn if images.is_floating_point() else to_bytes(drawn)

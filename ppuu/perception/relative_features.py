@@ -82,6 +82,6 @@ def last_action(tracks: Tracks, seconds: float) -> Float[Tensor, "batch tokens 2
     turn = torch.atan2((now[..., 2] - before[..., 2]).sin(), (now[..., 2] - before[..., 2]).cos())
     distance_m = 0.5 * (now[..., 3] + before[..., 3]) * seconds
     curvature = turn / distance_m.clamp(min=0.5)
-    valid = tracks.present[:, :, -2]
+    valid = tracks.valid[:, :, -2]
     action = torch.stack([acceleration.clamp(-4.0, 4.0), curvature.clamp(-0.05, 0.05)], dim=-1)
     return action * valid[..., None]

@@ -1,4 +1,4 @@
-"""Planners: one a file; they lower a cost of action sequences and know nothing of driving."""
+"""Planners: minimisers of costs of action sequences, independent of driving; one a file."""
 
 from .base import CostFunction, Plan, Planner
 from .cem import CemPlanner
@@ -10,9 +10,9 @@ from .sampling import NoiseConfig, RandomShooting
 
 PLANNERS: dict[str, Planner] = {
     "gradient": GradientPlanner(iterations=8),
-    "sgd": GradientPlanner("sgd", rate=0.1),
+    "sgd": GradientPlanner("sgd", learning_rate=0.1),
     "lbfgs": LbfgsPlanner(),
-    "cem": CemPlanner(kept=0.0, shrink=1.0, noise=NoiseConfig(0.5, 0.0)),
+    "cem": CemPlanner(reused_elites=0.0, population_decay=1.0, noise=NoiseConfig(0.5, 0.0)),
     "icem": CemPlanner(),
     "mppi": MppiPlanner(),
     "random": RandomShooting(),
@@ -20,7 +20,7 @@ PLANNERS: dict[str, Planner] = {
         CemPlanner(candidates=64, iterations=2, elites=8), GradientPlanner(iterations=10)
     ),
 }
-"""By name, as commands take them; tests sweep them all."""
+"""Planners by their name on the command line."""
 
 __all__ = [
     "PLANNERS",

@@ -1,6 +1,6 @@
-"""What a planner is: it lowers a cost of action sequences and knows nothing else.
+"""Interface of planners: minimisation of a cost over action sequences.
 
-Actions are in units of their bounds, so every planner searches the box [-1, 1].
+Actions are in units of their bounds, so the search space is the box [-1, 1].
 """
 
 from __future__ import annotations
@@ -17,36 +17,35 @@ from torch import Tensor
 CostFunction = Callable[
     [Float[Tensor, "batch candidates horizon actions"]], Float[Tensor, "batch candidates"]
 ]
-"""Costs of action sequences, differentiable for planners that ask for gradients."""
+"""Costs of action sequences, differentiable for planners that use gradients."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a planner found.
+    """Result of a planner.
 
     Attributes:
-        actions: ``(batch, horizon, actions)`` the cheapest sequence seen.
-        cost: ``(batch,)`` what it costs.
-        cost_by_iteration: ``(iterations, batch)`` cheapest of each iteration.
-        spread_by_iteration: ``(iterations, batch)`` deviation of the costs over the candidates.
-        effective_candidates: ``(batch,)`` how many candidates the last mean rests on, for planners
-            that weigh them; the number of candidates for others.
-        candidates: ``(batch, candidates, horizon, actions)`` those of the last iteration that had
-            several.
+        actions: ``(batch, horizon, actions)`` the best sequence evaluated.
+        cost: ``(batch,)`` its cost.
+        cost_by_iteration: ``(iterations, batch)`` lowest cost of each iteration.
+        cost_std_by_iteration: ``(iterations, batch)`` standard deviation over the candidates.
+        effective_candidates: ``(batch,)`` effective sample size of the last weighted mean; the
+            number of candidates for planners without weights.
+        candidates: ``(batch, candidates, horizon, actions)`` of the last iteration with several.
         candidate_costs: ``(batch, candidates)``.
     """
 
     actions: Float[Tensor, "batch horizon actions"]
     cost: Float[Tensor, " batch"]
     cost_by_iteration: Float[Tensor, "iterations batch"]
-    spread_by_iteration: Float[Tensor, "iterations batch"]
+    cost_std_by_iteration: Float[Tensor, "iterations batch"]
     effective_candidates: Float[Tensor, " batch"]
     candidates: Float[Tensor, "batch candidates horizon actions"]
     candidate_costs: Float[Tensor, "batch candidates"]
 
 
 class Planner(ABC):
-    """Searches action sequences; deterministic given the generator."""
+    """Minimises a cost over action sequences; deterministic given the generator."""
 
     @abstractmethod
     def plan(
@@ -56,70 +55,70 @@ class Planner(ABC):
         generator: torch.Generator,
         deadline_s: float | None = None,
     ) -> Plan:
-        """The cheapest sequence found.
+        """Returns the best sequence found.
 
         Args:
-            cost: what to lower.
-            starts: where to begin, the most trusted first; all of them are tried.
-            generator: of all randomness; the elements of a batch share the draws, so that the plan
-                for one does not depend on the others.
-            deadline_s: seconds after which the best found so far is returned; the first iteration
-                is always finished.
+            cost: to be minimised.
+            starts: initial action sequences, the best guess first; all are evaluated.
+            generator: of all random numbers, which the elements of a batch share, so that the plan
+                of one does not depend on the others.
+            deadline_s: time limit in seconds, after which the best sequence so far is returned; the
+                first iteration is always completed.
         """
 
 
 @dataclass
 class Search:
-    """The best so far and the diagnostics, kept while a planner iterates."""
+    """Best sequence so far and diagnostics of a running planner."""
 
     deadline_s: float | None = None
     best: Tensor | None = None
     best_cost: Tensor | None = None
     effective_candidates: Tensor | None = None
-    shown: tuple[Tensor, Tensor] | None = None
+    last: tuple[Tensor, Tensor] | None = None
     costs: list[Tensor] = field(default_factory=list)
-    spreads: list[Tensor] = field(default_factory=list)
-    began_s: float = field(default_factory=time.monotonic)
+    cost_stds: list[Tensor] = field(default_factory=list)
+    started_s: float = field(default_factory=time.monotonic)
 
-    def see(
+    def record(
         self,
         candidates: Float[Tensor, "batch candidates horizon actions"],
         costs: Float[Tensor, "batch candidates"],
     ) -> None:
-        """Takes down an iteration's candidates and their costs."""
-        self.shown = candidates.detach(), costs.detach()
-        self.look(candidates, costs)
+        """Records the candidates of an iteration and their costs."""
+        self.last = candidates.detach(), costs.detach()
+        self.update_best(candidates, costs)
 
-    def look(
+    def update_best(
         self,
         candidates: Float[Tensor, "batch candidates horizon actions"],
         costs: Float[Tensor, "batch candidates"],
     ) -> None:
-        """The same for a mean or another single candidate, which is no picture of the search."""
+        """Records costs only, for a mean or another single candidate."""
         candidates, costs = candidates.detach(), costs.detach()
-        cost, which = finite(costs).min(dim=1)
-        row = torch.arange(len(which), device=which.device)
-        found = candidates[row, which]
+        cost, index = replace_nonfinite(costs).min(dim=1)
+        row = torch.arange(len(index), device=index.device)
+        sequence = candidates[row, index]
         if self.best is None or self.best_cost is None:
-            self.best, self.best_cost = found, cost
+            self.best, self.best_cost = sequence, cost
         else:
             better = cost < self.best_cost
-            self.best = torch.where(better[:, None, None], found, self.best)
+            self.best = torch.where(better[:, None, None], sequence, self.best)
             self.best_cost = torch.where(better, cost, self.best_cost)
         self.costs.append(cost)
-        self.spreads.append(costs.std(dim=1, correction=0))
+        self.cost_stds.append(costs.std(dim=1, correction=0))
 
     @property
-    def late(self) -> bool:
-        """Whether the time budget is used up."""
-        return self.deadline_s is not None and time.monotonic() - self.began_s > self.deadline_s
+    def timed_out(self) -> bool:
+        """Whether the time limit is exceeded."""
+        return self.deadline_s is not None and time.monotonic() - self.started_s > self.deadline_s
 
     def plan(self) -> Plan:
         """The result."""
         assert self.best is not None
         assert self.best_cost is not None
-        assert self.shown is not None
-        candidates, costs = self.shown
+        assert self.last is not None
+        candidates, costs = self.last
         effective = self.effective_candidates
         if effective is None:
             effective = torch.full_like(self.best_cost, float(costs.shape[1]))
@@ -127,15 +126,17 @@ class Search:
             self.best,
             self.best_cost,
             torch.stack(self.costs),
-            torch.stack(self.spreads),
+            torch.stack(self.cost_stds),
             effective,
             candidates,
             costs,
         )
 
 
-def finite(costs: Float[Tensor, "batch candidates"]) -> Float[Tensor, "batch candidates"]:
-    """Costs of which those that are no number are the largest there can be: never chosen."""
+def replace_nonfinite(
+    costs: Float[Tensor, "batch candidates"],
+) -> Float[Tensor, "batch candidates"]:
+    """Costs with NaN and infinities replaced by the largest number, so as never to be chosen."""
     largest = torch.finfo(costs.dtype).max
     return costs.nan_to_num(nan=largest, posinf=largest, neginf=largest)
 

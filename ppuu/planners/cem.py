@@ -9,44 +9,52 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..runtime.errors import InputError
-from .base import CostFunction, Plan, Planner, Search, finite
+from .base import CostFunction, Plan, Planner, Search, replace_nonfinite
 from .sampling import NoiseConfig, coloured_noise
 
 
 @dataclass(frozen=True)
 class CemPlanner(Planner):
-    """Samples around a mean, keeps the elite, moves mean and deviation to theirs.
+    """Fits mean and standard std to the elites of Gaussian samples.
 
-    With coloured noise, kept elites and a shrinking population this is iCEM (Pinneri et al.,
-    2020); with white noise, ``kept`` 0 and ``shrink`` 1 it is plain CEM.
+    With coloured noise, reused elites and a decaying population this is iCEM (Pinneri et al.,
+    2020); with white noise, ``reused_elites`` 0 and ``population_decay`` 1 it is plain CEM.
 
     Attributes:
-        candidates: drawn in the first iteration.
-        iterations: rounds.
-        elites: how many are kept as the elite.
-        kept: share of the elite that competes again in the next round.
-        shrink: candidates of a round, as a share of the last one's.
-        momentum: how much of the old mean and deviation stays.
-        noise: first deviation and colour.
-        smallest_deviation: below which it does not shrink.
+        candidates: sampled in the first iteration.
+        iterations: number of iterations.
+        elites: number of elites.
+        reused_elites: fraction of the elites added to the next iteration's candidates.
+        population_decay: factor of the number of candidates from one iteration to the next.
+        momentum: weight of the previous mean and standard std.
+        noise: initial standard std and colour.
+        min_std: lower bound of the standard std.
     """
 
     candidates: int = 256
     iterations: int = 6
     elites: int = 24
-    kept: float = 0.3
-    shrink: float = 0.85
+    reused_elites: float = 0.3
+    population_decay: float = 0.85
     momentum: float = 0.1
     noise: NoiseConfig = NoiseConfig()
-    smallest_deviation: float = 1e-3
+    min_std: float = 1e-3
 
     def __post_init__(self):
         if not 2 <= self.elites <= self.candidates or self.iterations < 1:
-            raise InputError(f"CEM: from 2 to candidates elites, at least 1 iteration: {self}")
-        if not (0 <= self.kept <= 1 and 0 < self.shrink <= 1 and 0 <= self.momentum < 1):
-            raise InputError(f"CEM: kept, shrink and momentum are shares: {self}")
-        if not self.smallest_deviation >= 0:
-            raise InputError(f"CEM: smallest_deviation must not be negative: {self}")
+            raise InputError(
+                f"CEM: elites must be from 2 to candidates, iterations at least 1: {self}"
+            )
+        if not (
+            0 <= self.reused_elites <= 1
+            and 0 < self.population_decay <= 1
+            and 0 <= self.momentum < 1
+        ):
+            raise InputError(
+                f"CEM: reused_elites, population_decay and momentum are fractions: {self}"
+            )
+        if not self.min_std >= 0:
+            raise InputError(f"CEM: min_std must not be negative: {self}")
 
     def plan(
         self,
@@ -55,31 +63,31 @@ class CemPlanner(Planner):
         generator: torch.Generator,
         deadline_s: float | None = None,
     ) -> Plan:
-        """The cheapest sample or mean of all rounds."""
+        """The best sample or mean of all iterations."""
         search = Search(deadline_s)
         horizon, actions = starts.shape[2:]
         mean = starts[:, 0]
-        deviation = torch.full_like(mean, self.noise.deviation)
-        carried, count = starts, self.candidates
+        std = torch.full_like(mean, self.noise.std)
+        reused, count = starts, self.candidates
         for _ in range(self.iterations):
             shape = (count, horizon, actions)
             noise = coloured_noise(shape, self.noise.colour, generator, starts)
-            fresh = (mean[:, None] + deviation[:, None] * noise).clamp(-1.0, 1.0)
-            candidates = torch.cat([mean[:, None], carried, fresh], dim=1)
+            samples = (mean[:, None] + std[:, None] * noise).clamp(-1.0, 1.0)
+            candidates = torch.cat([mean[:, None], reused, samples], dim=1)
             with torch.no_grad():
                 costs = cost(candidates)
-            search.see(candidates, costs)
-            costs = finite(costs)
-            best = costs.topk(min(self.elites, costs.shape[1]), dim=1, largest=False).indices
-            elite = candidates.gather(1, best[..., None, None].expand(-1, -1, horizon, actions))
-            stay = self.momentum
-            mean = stay * mean + (1 - stay) * elite.mean(1)
-            deviation = stay * deviation + (1 - stay) * elite.std(1, correction=0)
-            deviation = deviation.clamp(min=self.smallest_deviation)
-            carried = elite[:, : round(self.kept * self.elites)]
-            count = max(self.elites, round(self.shrink * count))
-            if search.late:
+            search.record(candidates, costs)
+            costs = replace_nonfinite(costs)
+            indices = costs.topk(min(self.elites, costs.shape[1]), dim=1, largest=False).indices
+            elite = candidates.gather(1, indices[..., None, None].expand(-1, -1, horizon, actions))
+            momentum = self.momentum
+            mean = momentum * mean + (1 - momentum) * elite.mean(1)
+            std = momentum * std + (1 - momentum) * elite.std(1, correction=0)
+            std = std.clamp(min=self.min_std)
+            reused = elite[:, : round(self.reused_elites * self.elites)]
+            count = max(self.elites, round(self.population_decay * count))
+            if search.timed_out:
                 break
         with torch.no_grad():
-            search.look(mean[:, None], cost(mean[:, None]))
+            search.update_best(mean[:, None], cost(mean[:, None]))
         return search.plan()

@@ -1,4 +1,4 @@
-"""One planner after the other: sample widely, then descend."""
+"""Two planners in sequence, such as sampling followed by gradient descent."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .base import CostFunction, Plan, Planner
 
 @dataclass(frozen=True)
 class Chain(Planner):
-    """The second planner starts from what the first found, and from the given starts.
+    """The second planner starts from the first one's plan and from the given starts.
 
     Attributes:
-        first: explores.
-        second: refines.
+        first: global search.
+        second: refinement.
     """
 
     first: Planner
@@ -31,10 +31,10 @@ class Chain(Planner):
         generator: torch.Generator,
         deadline_s: float | None = None,
     ) -> Plan:
-        """The second's plan; its search begins with the first's, so it is never dearer."""
-        began = time.monotonic()
-        found = self.first.plan(cost, starts, generator, deadline_s)
-        left = None if deadline_s is None else deadline_s - (time.monotonic() - began)
+        """The second planner's plan, never more expensive than the first one's."""
+        started = time.monotonic()
+        plan = self.first.plan(cost, starts, generator, deadline_s)
+        remaining_s = None if deadline_s is None else deadline_s - (time.monotonic() - started)
         return self.second.plan(
-            cost, torch.cat([found.actions[:, None], starts], dim=1), generator, left
+            cost, torch.cat([plan.actions[:, None], starts], dim=1), generator, remaining_s
         )

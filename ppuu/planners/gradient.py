@@ -1,4 +1,4 @@
-"""Descent through a differentiable cost, from several starts at once."""
+"""Gradient descent on a differentiable cost, from several starts in parallel."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from .base import CostFunction, Plan, Planner, Search, value_and_gradient
 class GradientPlanner(Planner):
     """Adam or gradient descent on the actions, clamped to their bounds.
 
-    Every element of the batch and every start is a problem of its own.
+    Every start of every element of the batch is an independent problem.
 
     Attributes:
         optimizer: ``adam`` or ``sgd``.
-        iterations: steps; each takes a cost and a gradient.
-        rate: step size, in units of the bounds; it falls to a tenth along a cosine.
-        clip: largest norm of one sequence's gradient.
+        iterations: steps; each evaluates a cost and a gradient.
+        learning_rate: in units of the bounds, with cosine decay to a tenth.
+        clip_norm: largest norm of the gradient of a sequence.
     """
 
     optimizer: Literal["adam", "sgd"] = "adam"
     iterations: int = 20
-    rate: float = 0.1
-    clip: float = 10.0
+    learning_rate: float = 0.1
+    clip_norm: float = 10.0
 
     def __post_init__(self):
-        if self.iterations < 1 or not self.rate > 0 or not self.clip > 0:
-            raise InputError(f"iterations, rate and clip must be positive: {self}")
+        if self.iterations < 1 or not self.learning_rate > 0 or not self.clip_norm > 0:
+            raise InputError(f"iterations, learning_rate and clip_norm must be positive: {self}")
 
     def plan(
         self,
@@ -42,25 +42,25 @@ class GradientPlanner(Planner):
         generator: torch.Generator,
         deadline_s: float | None = None,
     ) -> Plan:
-        """The cheapest point of all descents; nothing is random."""
+        """The best point of all trajectories; deterministic."""
         search = Search(deadline_s)
         actions = starts.detach().clone().requires_grad_()
-        kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.SGD
-        optimizer = kind([actions], lr=self.rate)
+        optimizer_type = torch.optim.Adam if self.optimizer == "adam" else torch.optim.SGD
+        optimizer = optimizer_type([actions], lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            optimizer, self.iterations, eta_min=0.1 * self.rate
+            optimizer, self.iterations, eta_min=0.1 * self.learning_rate
         )
         for _ in range(self.iterations):
             costs, gradient = value_and_gradient(cost, actions)
-            search.see(actions, costs)
+            search.record(actions, costs)
             norm = gradient.flatten(2).norm(dim=2)[:, :, None, None]
-            actions.grad = gradient * (self.clip / norm.clamp(min=self.clip))
+            actions.grad = gradient * (self.clip_norm / norm.clamp(min=self.clip_norm))
             optimizer.step()
             schedule.step()
             with torch.no_grad():
                 actions.clamp_(-1.0, 1.0)
-            if search.late:
+            if search.timed_out:
                 break
         with torch.no_grad():
-            search.see(actions, cost(actions))
+            search.record(actions, cost(actions))
         return search.plan()

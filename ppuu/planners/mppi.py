@@ -9,22 +9,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..runtime.errors import InputError
-from .base import CostFunction, Plan, Planner, Search, finite
+from .base import CostFunction, Plan, Planner, Search, replace_nonfinite
 from .sampling import NoiseConfig, coloured_noise
 
 
 @dataclass(frozen=True)
 class MppiPlanner(Planner):
-    """Moves the mean to the samples' average, weighted by softmax(-cost / temperature).
+    """Moves the mean to the samples' average with weights softmax(-cost / temperature).
 
-    Departure: the published weights also hold a price on moving away from rest, temperature times
-    mean' Σ⁻¹ noise; here a cost is what the cost function says.  From a mean at rest both agree.
+    Difference to the paper: its weights include a control cost, temperature times mean' Σ⁻¹ noise;
+    here the cost function is the only cost.  Both agree for a mean of zero.
 
     Attributes:
-        candidates: drawn in each iteration.
-        iterations: rounds; the classic form has one.
-        temperature: in units of the cost, above the cheapest candidate.
-        noise: deviation and colour (0 as published).
+        candidates: sampled in each iteration.
+        iterations: number of iterations (1 as published).
+        temperature: in units of the cost.
+        noise: standard deviation and colour (0 as published).
     """
 
     candidates: int = 256
@@ -45,25 +45,25 @@ class MppiPlanner(Planner):
         generator: torch.Generator,
         deadline_s: float | None = None,
     ) -> Plan:
-        """The cheapest sample or mean; each round starts from the last one's mean."""
+        """The best sample or mean; each iteration starts from the previous mean."""
         search = Search(deadline_s)
         batch, _, horizon, actions = starts.shape
         shape = (self.candidates, horizon, actions)
         with torch.no_grad():
-            costs = finite(cost(starts))
-            search.look(starts, costs)
+            costs = replace_nonfinite(cost(starts))
+            search.update_best(starts, costs)
             row = torch.arange(batch, device=starts.device)
             mean = starts[row, costs.argmin(1)]
             for _ in range(self.iterations):
                 noise = coloured_noise(shape, self.noise.colour, generator, starts)
-                candidates = (mean[:, None] + self.noise.deviation * noise).clamp(-1.0, 1.0)
+                candidates = (mean[:, None] + self.noise.std * noise).clamp(-1.0, 1.0)
                 costs = cost(candidates)
-                search.see(candidates, costs)
-                costs = finite(costs)
+                search.record(candidates, costs)
+                costs = replace_nonfinite(costs)
                 weight = torch.softmax((costs.amin(1, True) - costs) / self.temperature, dim=1)
                 mean = torch.einsum("bs,bsha->bha", weight, candidates)
-                if search.late:
+                if search.timed_out:
                     break
             search.effective_candidates = 1.0 / weight.square().sum(1)
-            search.look(mean[:, None], cost(mean[:, None]))
+            search.update_best(mean[:, None], cost(mean[:, None]))
         return search.plan()

@@ -1,4 +1,4 @@
-"""Planners that sample: what they share, and plain random shooting."""
+"""Sampling planners: coloured noise, and random shooting."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from .base import CostFunction, Plan, Planner, Search
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """How samples differ from the mean.
+    """Distribution of samples around the mean.
 
     Attributes:
-        deviation: in units of the bounds.
-        colour: exponent of the noise's power spectrum (Pinneri et al., 2020): 0 is white, 2 makes
-            neighbouring actions alike, so that samples are manoeuvres and not jitter.
+        std: standard deviation in units of the bounds.
+        colour: exponent of the power spectrum (Pinneri et al., 2020): 0 is white noise, 2
+            correlates successive actions.
     """
 
-    deviation: float = 0.5
+    std: float = 0.5
     colour: float = 2.0
 
     def __post_init__(self):
-        if not self.deviation > 0 or self.colour < 0:
-            raise InputError(f"noise: deviation must be positive, colour not negative: {self}")
+        if not self.std > 0 or self.colour < 0:
+            raise InputError(f"noise: std must be positive, colour not negative: {self}")
 
 
 def coloured_noise(
     shape: tuple[int, int, int], colour: float, generator: torch.Generator, like: Tensor
 ) -> Float[Tensor, "candidates horizon actions"]:
-    """Gaussian noise of unit variance, its power falling with frequency to the power ``colour``.
+    """Gaussian noise of unit variance with power spectrum ``frequency ** -colour``.
 
-    One draw for all elements of a batch, for ``like`` only tells type and device.
+    Shared by all elements of a batch; dtype and device are those of ``like``.
     """
     white = torch.randn(shape, generator=generator, dtype=like.dtype, device=generator.device)
     white = white.to(like.device)
@@ -46,22 +46,22 @@ def coloured_noise(
     frequency[0] = frequency[1]
     scale = frequency ** (-0.5 * colour)
     noise = torch.fft.irfft(torch.fft.rfft(white, dim=1) * scale[:, None], n=horizon, dim=1)
-    # White noise has unit power at every frequency; keep the total.  All frequencies but the
-    # first, and the last of an even horizon, count twice.
-    twice = torch.full_like(scale, 2.0)
-    twice[0] = 1.0
+    # Normalise to the variance of white noise.  All frequencies count twice,
+    # except the first and the last of an even horizon.
+    multiplicity = torch.full_like(scale, 2.0)
+    multiplicity[0] = 1.0
     if horizon % 2 == 0:
-        twice[-1] = 1.0
-    return noise / ((twice * scale.square()).sum() / horizon).sqrt()
+        multiplicity[-1] = 1.0
+    return noise / ((multiplicity * scale.square()).sum() / horizon).sqrt()
 
 
 @dataclass(frozen=True)
 class RandomShooting(Planner):
-    """The best of many samples around the starts.
+    """The best of many samples around the starts (random shooting).
 
     Attributes:
-        candidates: in all.
-        noise: how they differ from the starts.
+        candidates: total number.
+        noise: added to the starts.
     """
 
     candidates: int = 512
@@ -78,14 +78,14 @@ class RandomShooting(Planner):
         generator: torch.Generator,
         deadline_s: float | None = None,
     ) -> Plan:
-        """One round of samples, the starts among them."""
-        given, horizon, actions = starts.shape[1:]
-        each = -(-self.candidates // given)
-        shape = (given * each, horizon, actions)
+        """The best of the samples and the starts."""
+        count, horizon, actions = starts.shape[1:]
+        per_start = -(-self.candidates // count)
+        shape = (count * per_start, horizon, actions)
         noise = coloured_noise(shape, self.noise.colour, generator, starts)
-        around = starts.repeat_interleave(each, 1) + self.noise.deviation * noise
+        around = starts.repeat_interleave(per_start, 1) + self.noise.std * noise
         candidates = torch.cat([starts, around.clamp(-1.0, 1.0)], dim=1)
         search = Search(deadline_s)
         with torch.no_grad():
-            search.see(candidates, cost(candidates))
+            search.record(candidates, cost(candidates))
         return search.plan()

@@ -1,4 +1,4 @@
-"""Policies: one a file, all with ``reset`` and ``act``."""
+"""Driving policies, one a file, all with ``reset`` and ``act``."""
 
 from .base import Policy
 from .baselines import NoAction, RecordedHuman, StraightIdm

@@ -1,4 +1,4 @@
-"""What a policy is: observation in, acceleration and curvature out."""
+"""Interface of policies: from an observation to acceleration and curvature."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .plan_snapshot import PlanSnapshot
 
 
 class Policy(ABC):
-    """Drives a batch of egos, one call a recorded frame.
+    """Controls a batch of egos, one call for each frame.
 
     Attributes:
-        observation: the history it wants to see; None for the present state alone.
-        privileged: whether it looks at what lies beside the simulator, past and future.
+        observation: the history it requires; None for the current state alone.
+        privileged: whether it uses the recording or the simulator beyond the observation.
     """
 
     observation: ObservationConfig | None = None
@@ -31,17 +31,17 @@ class Policy(ABC):
         """Acceleration in m/s2 and curvature in 1/m for the coming frame."""
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:  # noqa: B027
-        """Forgets what it remembers of these elements of the batch; most remember nothing."""
+        """Resets the internal state of these elements of the batch; most policies have none."""
 
     def networks(self) -> list[nn.Module]:
-        """What it computes with, if anything was learned."""
+        """Its neural networks, if any."""
         return []
 
     def planned_path_m(self) -> Float[Tensor, "batch points 2"] | None:
-        """Where it meant to drive when it last acted, from where it stood; None without a plan."""
+        """Planned path of the last action, from the ego's position; None without a plan."""
         return None
 
     def plan_snapshots(self) -> Mapping[int, PlanSnapshot]:
-        """What it considered when it last planned, by element of the batch; nothing if it does not
-        plan."""
+        """Candidates and predictions of the last plan, by element of the batch; empty without
+        a plan."""
         return {}

@@ -1,4 +1,4 @@
-"""Drivers without learning: the rows every table needs."""
+"""Baselines without learning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .base import Policy
 
 
 class NoAction(Policy):
-    """Keeps speed and heading."""
+    """Zero acceleration and curvature."""
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
@@ -28,7 +28,7 @@ class NoAction(Policy):
 
 
 class RecordedHuman(Policy):
-    """Follows the recorded track of the vehicle whose place the ego has taken."""
+    """Follows the recorded track of the vehicle that the ego replaces."""
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState

@@ -1,4 +1,4 @@
-"""Networks that compute on another device than the one the simulator runs on."""
+"""Policies whose networks run on another device than the simulator."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ _MOVING = "vehicle", "frame", "boxes", "speed_mps", "valid"
 
 
 def to_device(policy: Policy, device: torch.device) -> Policy:
-    """The same driver with its networks there.
+    """The policy with its networks on the device.
 
-    One without any stays where it is, and so does a privileged one, which looks at what lies beside
-    the simulator.
+    Policies without networks and privileged ones are returned unchanged.
     """
     networks = policy.networks()
     if device.type == "cpu" or policy.privileged or not networks:
@@ -35,16 +34,16 @@ def to_device(policy: Policy, device: torch.device) -> Policy:
 
 
 class DevicePolicy(Policy):
-    """Takes what is seen to a device, and the actions back.
+    """Moves observations to a device, and actions back.
 
-    The recordings and the simulator stay behind: networks do not look at them.
+    Recordings and simulator are not moved: networks do not use them.
     """
 
     def __init__(self, policy: Policy, device: torch.device):
         self._policy, self._device = policy, device
         self.observation, self.privileged = policy.observation, policy.privileged
-        self._map_here: RoadMap | None = None
-        self._map_there: RoadMap | None = None
+        self._source_map: RoadMap | None = None
+        self._device_map: RoadMap | None = None
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
@@ -52,30 +51,30 @@ class DevicePolicy(Policy):
         """As the policy acts."""
         there, road = self._device, observation.road
         if road is not None:
-            # The map is large, and stays the same for as long as a recording is driven in.
-            if road.road_map is not self._map_here:
-                self._map_here, self._map_there = road.road_map, moved(road.road_map, there)
-            assert self._map_there is not None
-            here = LocalRoad(self._map_there, road.road)
-            observation = dataclasses.replace(observation, road=here)
+            # The map is large and constant within a recording: move it once.
+            if road.road_map is not self._source_map:
+                self._source_map, self._device_map = road.road_map, moved(road.road_map, device)
+            assert self._device_map is not None
+            local = LocalRoad(self._device_map, road.road)
+            observation = dataclasses.replace(observation, road=local)
         around = dataclasses.replace(
             privileged_state, traffic_probe=None,
             **{name: getattr(privileged_state, name).to(there) for name in _MOVING},
         )  # fmt: skip
-        return self._policy.act(moved(observation, there), around).to(observation.ego.device)
+        return self._policy.act(moved(observation, device), around).to(observation.ego.device)
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
-        """As the policy's."""
+        """See the wrapped policy."""
         self._policy.reset(episodes.to(self._device))
 
     def networks(self) -> list[nn.Module]:
-        """As the policy's."""
+        """See the wrapped policy."""
         return self._policy.networks()
 
     def planned_path_m(self) -> Float[Tensor, "batch points 2"] | None:
-        """As the policy's."""
+        """See the wrapped policy."""
         return self._policy.planned_path_m()
 
     def plan_snapshots(self) -> Mapping[int, PlanSnapshot]:
-        """As the policy's."""
+        """See the wrapped policy."""
         return self._policy.plan_snapshots()

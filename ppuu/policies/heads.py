@@ -1,9 +1,10 @@
-"""From features to an action: one, or a distribution of them."""
+"""Action heads: from features to an action, or a distribution of actions."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -12,11 +13,24 @@ from torch import Tensor, nn
 from ..kinematics import ActionBounds
 from ..runtime.randomness import normal, uniform
 
-_NARROWEST, _WIDEST = -4.0, 1.0
-"""Logarithms of the smallest and largest deviation, in units of the experts' actions'."""
+_MIN_LOG_STD, _MAX_LOG_STD = -4.0, 1.0
+"""Bounds of the logarithm of the standard deviation, in units of the experts' actions'."""
 
 
-class Head(nn.Module, ABC):
+@dataclass(frozen=True, eq=False)
+class ActionScale:
+    """Physical scale of the actions.
+
+    Attributes:
+        max_action: ``(batch, 2)`` bounds; means are a tanh of this size.
+        std: ``(2,)`` standard deviation of the experts' actions.
+    """
+
+    max_action: Float[Tensor, "batch 2"]
+    std: Float[Tensor, "2"]
+
+
+class ActionHead(nn.Module, ABC):
     """The last layer of a policy.
 
     Args:
@@ -34,32 +48,23 @@ class Head(nn.Module, ABC):
     def forward(
         self,
         features: Float[Tensor, "batch features"],
-        largest: Float[Tensor, "batch 2"],
-        deviation: Float[Tensor, "2"],
+        scale: ActionScale,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch 2"]:
-        """The action in physical units.
-
-        Args:
-            features: what was thought of.
-            largest: actions; a mean is a tanh of this size.
-            deviation: of the experts' actions.
-            generator: of samples; without one, the likeliest action.
-        """
+        """The action in physical units: a sample with a generator, else the most likely action."""
 
     @abstractmethod
-    def surprise(
+    def negative_log_likelihood(
         self,
         features: Float[Tensor, "batch features"],
         action: Float[Tensor, "batch 2"],
-        largest: Float[Tensor, "batch 2"],
-        deviation: Float[Tensor, "2"],
+        scale: ActionScale,
     ) -> Float[Tensor, " batch"]:
-        """How little an action was expected, in nats up to a constant."""
+        """Negative log-likelihood of an action in nats, up to a constant."""
 
 
-class Deterministic(Head):
-    """One action for what is seen; surprise is the squared error."""
+class DeterministicHead(ActionHead):
+    """A single action; its likelihood is a Gaussian with the experts' standard deviation."""
 
     def __init__(self, inputs: int):
         super().__init__(inputs, 2)
@@ -67,90 +72,88 @@ class Deterministic(Head):
     def forward(
         self,
         features: Float[Tensor, "batch features"],
-        largest: Float[Tensor, "batch 2"],
-        deviation: Float[Tensor, "2"],
+        scale: ActionScale,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch 2"]:
-        """The same with and without chance."""
-        return torch.tanh(self.last(features)) * largest
+        """The action; the generator is not used."""
+        return torch.tanh(self.last(features)) * scale.max_action
 
-    def surprise(
+    def negative_log_likelihood(
         self,
         features: Float[Tensor, "batch features"],
         action: Float[Tensor, "batch 2"],
-        largest: Float[Tensor, "batch 2"],
-        deviation: Float[Tensor, "2"],
+        scale: ActionScale,
     ) -> Float[Tensor, " batch"]:
-        """Of a Gaussian as wide as the experts' actions are."""
-        return (0.5 * ((self(features, largest, deviation) - action) / deviation) ** 2).sum(-1)
+        """Half the squared error in units of the experts' standard deviation."""
+        return (0.5 * ((self(features, scale) - action) / scale.std) ** 2).sum(-1)
 
 
-class Mixture(Head):
+class GaussianMixtureHead(ActionHead):
     """A mixture of diagonal Gaussians (Bishop, 1994); with one component, a Gaussian policy.
 
     Samples are reparameterised within their component.
 
     Args:
         inputs: width of the features.
-        components: how many.
-        bounds: that samples stay within.
+        components: number of Gaussians.
+        bounds: to which samples are clamped.
     """
 
     def __init__(self, inputs: int, components: int, bounds: ActionBounds):
         super().__init__(inputs, 5 * components)
         self.bounds = bounds
-        with torch.no_grad():  # components that begin alike stay alike
-            spread = torch.linspace(-1.0, 1.0, components) if components > 1 else torch.zeros(1)
-            self.last.bias.view(components, 5)[:, 1] = 0.2 * spread
+        with torch.no_grad():  # distinct initial means, since equal components stay equal
+            offsets = torch.linspace(-1.0, 1.0, components) if components > 1 else torch.zeros(1)
+            self.last.bias.view(components, 5)[:, 1] = 0.2 * offsets
 
-    def _parts(
-        self, features: Float[Tensor, "batch features"], largest: Float[Tensor, "batch 2"]
+    def _components(
+        self, features: Float[Tensor, "batch features"], scale: ActionScale
     ) -> tuple[
         Float[Tensor, "batch components"],
         Float[Tensor, "batch components 2"],
         Float[Tensor, "batch components 2"],
     ]:
-        """Logarithms of the weights, means, and logarithms of the deviations."""
-        told = self.last(features).unflatten(1, (-1, 5))
-        logs = told[..., 3:].clamp(_NARROWEST, _WIDEST)
-        mean = torch.tanh(told[..., 1:3]) * largest[:, None]
-        return told[..., 0].log_softmax(-1), mean, logs
+        """Logarithms of the weights, means, and logarithms of the standard deviations."""
+        output = self.last(features).unflatten(1, (-1, 5))
+        log_std = output[..., 3:].clamp(_MIN_LOG_STD, _MAX_LOG_STD)
+        mean = torch.tanh(output[..., 1:3]) * scale.max_action[:, None]
+        return output[..., 0].log_softmax(-1), mean, log_std
 
     def forward(
         self,
         features: Float[Tensor, "batch features"],
-        largest: Float[Tensor, "batch 2"],
-        deviation: Float[Tensor, "2"],
+        scale: ActionScale,
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch 2"]:
-        """A sample if there is a generator, else the mean of the likeliest component."""
-        weight, mean, log_deviation = self._parts(features, largest)
-        chosen = weight.argmax(1, keepdim=True)
+        """A sample with a generator, else the mean of the most likely component."""
+        log_weight, mean, log_std = self._components(features, scale)
+        component = log_weight.argmax(1, keepdim=True)
         if generator is not None:
-            below = uniform((len(weight), 1), generator, weight)
-            more = weight.detach().exp().cumsum(1) < below
-            chosen = more.sum(1, keepdim=True).clamp(max=weight.shape[1] - 1)
-        chosen = chosen[..., None].expand(-1, -1, 2)
-        action = mean.gather(1, chosen)[:, 0]
+            quantile = uniform((len(log_weight), 1), generator, log_weight)
+            below = log_weight.detach().exp().cumsum(1) < quantile
+            component = below.sum(1, keepdim=True).clamp(max=log_weight.shape[1] - 1)
+        component = component[..., None].expand(-1, -1, 2)
+        action = mean.gather(1, component)[:, 0]
         if generator is not None:
-            width = log_deviation.gather(1, chosen)[:, 0].exp() * deviation
-            action = self.bounds.clamp(action + width * normal(action.shape, generator, action))
+            std = log_std.gather(1, component)[:, 0].exp() * scale.std
+            action = self.bounds.clamp(action + std * normal(action.shape, generator, action))
         return action
 
-    def surprise(
+    def negative_log_likelihood(
         self,
         features: Float[Tensor, "batch features"],
         action: Float[Tensor, "batch 2"],
-        largest: Float[Tensor, "batch 2"],
-        deviation: Float[Tensor, "2"],
+        scale: ActionScale,
     ) -> Float[Tensor, " batch"]:
-        """Negative log-likelihood of the action in units of the experts' deviation."""
-        weight, mean, log_deviation = self._parts(features, largest)
-        off = (action[:, None] - mean) / (deviation * log_deviation.exp())
-        nats = -0.5 * off.square() - log_deviation - 0.5 * math.log(2 * math.pi)
-        return -torch.logsumexp(weight + nats.sum(-1), dim=1)
+        """Of the action in units of the experts' standard deviation."""
+        log_weight, mean, log_std = self._components(features, scale)
+        error = (action[:, None] - mean) / (scale.std * log_std.exp())
+        log_density = -0.5 * error.square() - log_std - 0.5 * math.log(2 * math.pi)
+        return -torch.logsumexp(log_weight + log_density.sum(-1), dim=1)
 
 
-def head(inputs: int, bounds: ActionBounds, components: int) -> Head:
-    """Deterministic without components."""
-    return Mixture(inputs, components, bounds) if components else Deterministic(inputs)
+def build_head(inputs: int, bounds: ActionBounds, components: int) -> ActionHead:
+    """A deterministic head for 0 components."""
+    if components:
+        return GaussianMixtureHead(inputs, components, bounds)
+    return DeterministicHead(inputs)

@@ -1,9 +1,9 @@
-"""Costs learned from recordings: what a scene costs now, and what driving on from it will cost.
+"""Costs learned from recordings: current costs and value functions.
 
-The *cost model* is PPUU's cost predictor: proximity and lane cost of the present, from what is
-seen (Henaff et al., 2019, released code).  The *value function* tells what a recorded driver in
-the same place would pay over the steps that follow; at the end of a horizon it stands for what
-lies beyond.  Both look at the surroundings as policies do, so gradients run to the ego's state.
+The *cost model* is PPUU's cost predictor: current proximity and lane cost from an observation
+(Henaff et al., 2019, released code).  The *value function* predicts the discounted sum of the costs
+of the recorded driver over the following steps; it is the terminal cost of a finite horizon.  Both
+use the features of policies and are differentiable with respect to the ego's state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class CostModelConfig:
     """Size of the cost model.
 
     Attributes:
-        features: what it looks at: tracks or pixels.
+        features: of tracks or of pixels.
         hidden: width of two fully connected layers.
     """
 
@@ -33,27 +33,27 @@ class CostModelConfig:
 
     def __post_init__(self):
         if self.hidden < 1:
-            raise InputError(f"hidden {self.hidden}: at least 1")
+            raise InputError(f"cost model: hidden {self.hidden} must be at least 1")
 
     @property
     def observation(self) -> ObservationConfig:
-        """What it sees."""
+        """Its input."""
         return self.features.observation
 
     def build(self) -> CostModel:
-        """Freshly initialised."""
+        """A newly initialised network."""
         return CostModel(self)
 
 
 @dataclass(frozen=True)
 class ValueConfig(CostModelConfig):
-    """Size of the value function, and what it sums up.
+    """Size of the value function, and its target.
 
     Attributes:
-        features, hidden: as of the cost model.
-        steps: costs that are counted, one a stride of the observation.
-        discount: of each step against the one before it.
-        dt_s: seconds a recorded frame.
+        features, hidden: see ``CostModelConfig``.
+        steps: number of costs, one for each stride of the observation.
+        discount: factor per step.
+        dt_s: seconds between frames.
     """
 
     steps: int = 20
@@ -64,37 +64,37 @@ class ValueConfig(CostModelConfig):
         super().__post_init__()
         if self.steps < 1 or not 0.0 < self.discount <= 1.0:
             raise InputError(
-                f"value of {self.steps} steps with discount {self.discount}: at least 1, and a "
-                "discount above 0, at most 1"
+                f"value function: steps {self.steps} must be at least 1, discount {self.discount} "
+                "above 0 and at most 1"
             )
 
     def build(self) -> ValueFunction:
-        """Freshly initialised."""
+        """A newly initialised network."""
         return ValueFunction(self)
 
 
-class _Judge(nn.Module):
-    """Features and two layers; what comes out is never negative."""
+class CostRegressor(nn.Module):
+    """Features and an MLP with non-negative outputs."""
 
     def __init__(self, config: CostModelConfig, outputs: int):
         super().__init__()
         self.config, self.observation = config, config.observation
         self.normalizer = Normalizer(config.observation.frames * 4 + 2)
         self.features = config.features.build()
-        self.decide = nn.Sequential(
+        self.mlp = nn.Sequential(
             nn.Linear(self.features.width, config.hidden), nn.ReLU(),
             nn.Linear(config.hidden, config.hidden), nn.ReLU(),
             nn.Linear(config.hidden, outputs),
         )  # fmt: skip
 
-    def judged(self, observation: Observation) -> Float[Tensor, "batch outputs"]:
-        """From what is seen; differentiable in the ego's state."""
+    def regress(self, observation: Observation) -> Float[Tensor, "batch outputs"]:
+        """Non-negative outputs, differentiable with respect to the ego's state."""
         ego = self.normalizer.ego(observation.ego_features)
-        return functional.softplus(self.decide(self.features(observation, ego)))
+        return functional.softplus(self.mlp(self.features(observation, ego)))
 
 
-class CostModel(_Judge):
-    """Names of costs and their values at present.  See the module's text."""
+class CostModel(CostRegressor):
+    """Regression of the current costs; see the module's docstring."""
 
     COSTS = ("proximity", "lane")
 
@@ -102,12 +102,12 @@ class CostModel(_Judge):
         super().__init__(config, len(self.COSTS))
 
     def forward(self, observation: Observation) -> dict[str, Float[Tensor, " batch"]]:
-        """Unweighted costs."""
-        return dict(zip(self.COSTS, self.judged(observation).unbind(-1), strict=True))
+        """Unweighted costs by name."""
+        return dict(zip(self.COSTS, self.regress(observation).unbind(-1), strict=True))
 
 
-class ValueFunction(_Judge):
-    """Discounted sum of the driving costs that follow.  See the module's text."""
+class ValueFunction(CostRegressor):
+    """Discounted sum of the following driving costs; see the module's docstring."""
 
     config: ValueConfig
 
@@ -115,5 +115,5 @@ class ValueFunction(_Judge):
         super().__init__(config, 1)
 
     def forward(self, observation: Observation) -> Float[Tensor, " batch"]:
-        """In units of the weighted driving cost of a step."""
-        return self.judged(observation)[:, 0]
+        """In units of the weighted driving cost of one step."""
+        return self.regress(observation)[:, 0]

@@ -1,4 +1,4 @@
-"""A policy that was learnt: features of what is seen, two layers that decide, an action."""
+"""Neural network policies: features of the observation, an MLP and an action head."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..runtime.errors import InputError
 from ..world_models import PAPER, WorldModel
 from .base import Policy
 from .features import FeaturesConfig, PixelsConfig, TracksConfig
-from .heads import head
+from .heads import ActionScale, build_head
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class NetworkPolicyConfig:
     """Size of the policy network.
 
     Attributes:
-        features: what it looks at: tracks, pixels, or a world model's embedding.
+        features: of tracks, of pixels, or of a world model's embedding.
         hidden: width of the two fully connected layers (PPUU: 256).
-        components: 0 for one action; 1 for a Gaussian of actions; more for a mixture of Gaussians.
-        bounds: largest actions; the output is a tanh of this size.
-        lateral_mps2: largest lateral acceleration. It bounds the curvature the more the faster one
-            drives, so that the same output means much the same at any speed.
+        components: of the action distribution: 0 for a deterministic policy, 1 for a Gaussian,
+            more for a mixture of Gaussians.
+        bounds: of the actions, a scaled tanh.
+        lateral_mps2: largest lateral acceleration, which bounds the curvature at higher speeds.
     """
 
     features: FeaturesConfig = field(default_factory=TracksConfig)
@@ -41,70 +41,71 @@ class NetworkPolicyConfig:
     def __post_init__(self):
         if self.hidden < 1 or self.components < 0 or not 0 < self.lateral_mps2 < math.inf:
             raise InputError(
-                f"a policy of hidden {self.hidden}, components {self.components} and lateral_mps2 "
-                f"{self.lateral_mps2}: at least 1 and 0, and positive"
+                f"policy: hidden {self.hidden} must be at least 1, components {self.components} at "
+                f"least 0, lateral_mps2 {self.lateral_mps2} positive"
             )
 
     @property
     def observation(self) -> ObservationConfig:
-        """What it sees."""
+        """Its input."""
         return self.features.observation
 
     def require_world(self, model: WorldModel, who: str) -> None:
-        """Refuses a world model in which such a policy cannot be unrolled.
+        """Checks that such a policy can be unrolled in a world model.
 
         Raises:
-            InputError: it shows other images, or none of the tracks the policy looks at; names
-                ``who``.
+            InputError: the model's images differ, or it predicts no tracks although the policy
+                needs them; names ``who``.
         """
         if not self.observation.fits(model.observation):
             raise InputError(
-                f"{who} looks at {self.observation}, which differs from what the world model was "
-                f"trained with: {model.observation}"
+                f"{who} observes {self.observation}, the world model {model.observation}; choose "
+                "equal observations"
             )
         if self.observation.vehicles and not model.observation.vehicles:
             raise InputError(
-                f"{who} looks at tracks, but the world model predicts images; choose a policy on "
+                f"{who} observes tracks, but the world model predicts images; choose a policy on "
                 "pixels (--preset pixels)"
             )
 
     def build(self) -> NetworkPolicy:
-        """A freshly initialised policy; its first actions are zero."""
+        """A newly initialised policy; its first actions are zero."""
         return NetworkPolicy(self)
 
 
 PAPER_POLICY = NetworkPolicyConfig(
-    PixelsConfig(PAPER.observation, (64, 128, 256), shows_ego=True), hidden=256
+    PixelsConfig(PAPER.observation, (64, 128, 256), draw_ego=True), hidden=256
 )
-"""The published widths, for the coupled model of the published size."""
+"""The published architecture, for the coupled world model of the published size."""
 
 
 class NetworkPolicy(nn.Module, Policy):
-    """See the module's text."""
+    """A policy as a neural network; see the module's docstring."""
 
     def __init__(self, config: NetworkPolicyConfig):
         super().__init__()
         self.config, self.observation = config, config.observation
         self.normalizer = Normalizer(config.observation.frames * 4 + 2)
         self.features = config.features.build()
-        self.decide = nn.Sequential(
+        self.mlp = nn.Sequential(
             nn.Linear(self.features.width, config.hidden), nn.ReLU(),
             nn.Linear(config.hidden, config.hidden), nn.ReLU(),
         )  # fmt: skip
-        self.head = head(config.hidden, config.bounds, config.components)
+        self.head = build_head(config.hidden, config.bounds, config.components)
 
-    def _thought(self, observation: Observation) -> Float[Tensor, "batch hidden"]:
+    def _hidden(self, observation: Observation) -> Float[Tensor, "batch hidden"]:
         ego = self.normalizer.ego(observation.ego_features)
-        return self.decide(self.features(observation, ego))
+        return self.mlp(self.features(observation, ego))
 
-    def _largest(self, observation: Observation) -> Float[Tensor, "batch 2"]:
-        """Actions that the bounds allow at the present speed."""
+    def _scale(self, observation: Observation) -> ActionScale:
+        """Bounds of the actions at the current speed, and the experts' standard deviation."""
         speed = observation.ego[:, -1, 3]
         acceleration, curvature = self.config.bounds.largest(speed)
-        possible = self.config.lateral_mps2 / speed.square().clamp(min=1e-6)
-        return torch.stack(
-            [acceleration.expand_as(speed), torch.minimum(curvature, possible)], dim=-1
+        max_curvature = self.config.lateral_mps2 / speed.square().clamp(min=1e-6)
+        max_action = torch.stack(
+            [acceleration.expand_as(speed), torch.minimum(curvature, max_curvature)], dim=-1
         )
+        return ActionScale(max_action, self.normalizer.action_std)
 
     def forward(
         self, observation: Observation, generator: torch.Generator | None = None
@@ -112,25 +113,21 @@ class NetworkPolicy(nn.Module, Policy):
         """Actions in physical units, differentiable.
 
         Args:
-            observation: what is seen.
-            generator: draws the actions of a stochastic policy; without one they are the likeliest.
+            observation: of a batch.
+            generator: for samples of a stochastic policy; without one, the most likely actions.
         """
-        deviation = self.normalizer.action_std
-        return self.head(
-            self._thought(observation), self._largest(observation), deviation, generator
-        )
+        return self.head(self._hidden(observation), self._scale(observation), generator)
 
-    def surprise(
+    def negative_log_likelihood(
         self, observation: Observation, action: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, " batch"]:
-        """How little an action was expected: negative log-likelihood up to a constant."""
-        return self.head.surprise(
-            self._thought(observation), action, self._largest(observation),
-            self.normalizer.action_std,
-        )  # fmt: skip
+        """Negative log-likelihood of an action in nats, up to a constant."""
+        return self.head.negative_log_likelihood(
+            self._hidden(observation), action, self._scale(observation)
+        )
 
     def networks(self) -> list[nn.Module]:
-        """Itself."""
+        """The policy itself."""
         return [self]
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What a planning policy considered when it decided, as arrays to be drawn."""
+"""Candidates and predictions of a planning decision, as arrays for visualisation."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from ..predictions import Prediction
 
 CANDIDATES = 12
-"""Paths shown at most, spread evenly from the cheapest to the most expensive."""
+"""Maximum number of paths, equally spaced in the ranking by cost."""
 SAMPLES = 3
 TIMES = 3
-"""Samples and times shown at most."""
+"""Maximum number of samples and times."""
 NEAR_M = 60.0
 
 
@@ -24,11 +24,11 @@ class PlanSnapshot:
     """Candidates and predictions of one decision.
 
     Attributes:
-        candidates_m: ``(paths, points, 2)`` cheapest first, from where the ego stood.
+        candidates_m: ``(paths, points, 2)`` by ascending cost, from the ego's position.
         costs: ``(paths,)``.
-        boxes: ``(boxes, 5)`` of others as they were predicted (x_m, y_m, heading_rad, length_m,
-            width_m); from predicted images, runs of covered pixels along the ego's direction.
-        ahead: ``(boxes,)`` when: 1 is the end of the horizon.
+        boxes: ``(boxes, 5)`` predicted boxes of other vehicles (x_m, y_m, heading_rad, length_m,
+            width_m); for predicted images, runs of covered pixels along the ego's direction.
+        ahead: ``(boxes,)`` time of the boxes as a fraction of the horizon.
     """
 
     candidates_m: Float[np.ndarray, "paths points 2"]
@@ -45,21 +45,21 @@ class PlanSnapshot:
         prediction: Prediction,
         row: int,
     ) -> PlanSnapshot:
-        """Of one element of a batch.
+        """Takes the snapshot of one element of a batch.
 
         Args:
             paths, costs: of all candidates.
-            start: where the ego stood.
-            prediction: what surrounds the plan.
-            row: the element.
+            start: position of the ego.
+            prediction: of the surroundings of the plan.
+            row: index of the element.
         """
         order = costs.argsort()
         order = order[np.unique(np.linspace(0, len(order) - 1, CANDIDATES).round().astype(int))]
-        here = start.expand(len(order), 1, 2)
+        origin = start.expand(len(order), 1, 2)
         boxes, ahead = _predicted(prediction, row)
         near = (boxes[:, :2] - start).norm(dim=1) < NEAR_M
         return cls(
-            torch.cat([here, paths[order]], dim=1).numpy(), costs[order].numpy(),
+            torch.cat([origin, paths[order]], dim=1).numpy(), costs[order].numpy(),
             boxes[near].numpy(), ahead[near].numpy(),
         )  # fmt: skip
 
@@ -67,13 +67,13 @@ class PlanSnapshot:
 def _predicted(
     prediction: Prediction, row: int
 ) -> tuple[Float[Tensor, "boxes 5"], Float[Tensor, " boxes"]]:
-    """Boxes at a few times, and when those are."""
+    """Predicted boxes at a few times, and these times."""
     steps = prediction.pose.shape[2]
-    shown = torch.linspace(0, steps, TIMES + 1)[1:].round().long().unique() - 1
+    times = torch.linspace(0, steps, TIMES + 1)[1:].round().long().unique() - 1
     parts = [
         (prediction.outlines(row, sample, time), (time + 1) / steps)
         for sample in range(min(SAMPLES, prediction.samples))
-        for time in shown.tolist()
+        for time in times.tolist()
     ]
     ahead = [torch.full((len(boxes),), when) for boxes, when in parts]
     return torch.cat([boxes for boxes, _ in parts]), torch.cat(ahead)

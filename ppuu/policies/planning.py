@@ -1,4 +1,4 @@
-"""Model-predictive control: a policy that owns a planner and a world to plan in."""
+"""Model-predictive control: a policy with a planner and a source of predictions."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from .unroll import FixedTraffic, unroll
 
 _SLOWEST_MPS = 4.0
 
-__all__ = ["Decision", "PlanningConfig", "PlanningCost", "PlanningPolicy", "manoeuvres"]
+__all__ = ["Decision", "PlanningConfig", "PlanningCost", "PlanningPolicy", "initial_plans"]
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the policy considered when it last planned, for pictures and diagnostics.
+    """The last planning decision, for visualisation and diagnostics.
 
     Attributes:
-        rows: ``(due,)`` the elements of the batch that planned then; all else is of these alone.
-        plan: what the planner found.
-        cost: what it lowered.
+        rows: ``(due,)`` the elements of the batch that were planned; all else refers to these.
+        plan: result of the planner.
+        cost: cost function of the planner.
     """
 
     rows: Int[Tensor, " due"]
@@ -51,12 +51,12 @@ class Decision:
 
     @torch.no_grad()
     def prediction(self) -> Prediction:
-        """What surrounds the plan."""
+        """Predicted surroundings of the plan."""
         return self.cost.rollout(self.plan.actions[:, None], self.cost.prediction).prediction
 
     @cached_property
     def snapshots(self) -> Mapping[int, PlanSnapshot]:
-        """By element of the batch."""
+        """Snapshots by element of the batch."""
         paths = self.paths()[..., :2].cpu()
         costs, prediction = self.plan.candidate_costs.cpu(), self.prediction()
         start = self.cost.observation.ego[:, -1, :2].cpu()
@@ -67,48 +67,54 @@ class Decision:
 
 
 class PlanningPolicy(Policy):
-    """Plans ahead, does the beginning of the plan, and plans again from the shifted rest.
+    """Receding-horizon control with warm starts from the shifted previous plan.
 
-    Until it plans again it does what it had planned, and goes over from one action to the next
-    frame by frame.  Each could as well be held for its step, as it was when it was weighed: that
-    succeeds as often and is less comfortable.
+    Between two plans the last plan is followed, with linear interpolation between its actions.
+    (Holding each action for its step, as in the cost, succeeds as often and is less comfortable.)
 
-    Nothing it does for one element of the batch depends on the others, or on earlier episodes:
-    every plan draws the same chances from the seed (which keeps plans from trembling, too).
+    Actions of one element of the batch do not depend on the other elements or on earlier episodes:
+    every plan uses the same random numbers from the seed, which also reduces jitter.
 
     Args:
-        source: where action sequences are tried out.
-        config: how.
-        seed: a learned policy whose own drive every search begins with, before all other starts;
-            imagined among those who surround the old plan.
+        source: of predictions.
+        config: of planning.
+        proposal_policy: a learned policy whose rollout in the surroundings of the previous plan is
+            the first initial plan, if given.
 
     Raises:
-        InputError: the plan ends before it is made anew, or the source does not see what the policy
-            looks at.
+        InputError: the plan is shorter than the interval between plans, or the observation of the
+            policy is not part of the source's.
 
     Attributes:
-        decision: the last one; None before the first.
+        decision: the last decision; None before the first.
     """
 
     def __init__(
-        self, source: PredictionSource, config: PlanningConfig, seed: NetworkPolicy | None = None
+        self,
+        source: PredictionSource,
+        config: PlanningConfig,
+        proposal_policy: NetworkPolicy | None = None,
     ):
         if config.replan_every > config.steps * source.frames_per_step:
             raise InputError(
                 f"planning: replan_every {config.replan_every} frames, but a plan of "
                 f"{config.steps} steps ends after {config.steps * source.frames_per_step}"
             )
-        seen, wanted = source.observation, None if seed is None else seed.observation
-        if wanted is not None and not seen.shows(wanted):
-            raise InputError(f"planning: policy looks at {wanted}, the world to plan in at {seen}")
-        self.source, self.config, self.seed = source, config, seed
+        if proposal_policy is not None and not source.observation.shows(
+            proposal_policy.observation
+        ):
+            raise InputError(
+                f"planning: the policy observes {proposal_policy.observation}, the prediction "
+                f"source only {source.observation}"
+            )
+        self.source, self.config, self.proposal_policy = source, config, proposal_policy
         self.observation, self.privileged = source.observation, source.privileged
         self.decision: Decision | None = None
         self._plan: Tensor | None = None
-        self._intended: tuple[Tensor, Tensor] | None = None
+        self._planned: tuple[Tensor, Tensor] | None = None
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
-        """Forgets plans and last actions of these episodes."""
+        """Clears plans and last actions of these episodes."""
         if self._plan is None or len(self._plan) != len(episodes):
             batch = len(episodes)
             self._plan = torch.zeros(batch, self.config.steps, 2, device=episodes.device)
@@ -124,7 +130,7 @@ class PlanningPolicy(Policy):
         """The action for the coming frame.
 
         Raises:
-            InputError: the recording's frames and the world's are not equally far apart.
+            InputError: the recording's frame rate differs from the prediction source's.
         """
         ego = observation.ego[:, -1]
         if self._plan is None or len(self._plan) != len(ego):
@@ -137,11 +143,11 @@ class PlanningPolicy(Policy):
             self._plan[due] = self._replan(observation.take(due), privileged_state.take(due), due)
         self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
-        rest = self._later(self._plan, self._age) * largest
-        # A copy, since it is set to zero when an episode begins.
-        self._intended, self._action = (ego, rest), rest[:, 0].clone()
+        remaining = self._shifted(self._plan, self._age) * largest
+        # A copy, since ``reset`` overwrites it.
+        self._planned, self._action = (ego, remaining), remaining[:, 0].clone()
         self._age = self._age + 1
-        return rest[:, 0]
+        return remaining[:, 0]
 
     def _replan(
         self, observation: Observation, privileged_state: PrivilegedState, due: Int[Tensor, " due"]
@@ -164,18 +170,20 @@ class PlanningPolicy(Policy):
             observation, self._action[due], prediction, replicas, config, source.frames_per_step,
             source.dt_s,
         )  # fmt: skip
-        old = self._later(self._plan[due], self._age[due])
-        starts = manoeuvres(old, observation.ego[:, -1], config.bounds, self._step_s)
+        previous = self._shifted(self._plan[due], self._age[due])
+        starts = initial_plans(previous, observation.ego[:, -1], config.bounds, self._step_s)
         starts = starts[:, : config.starts]
-        if self.seed is not None:
-            proposed = self._proposed(self.seed, observation, prediction, old, self._action[due])
-            starts = torch.cat([proposed[:, None], starts], dim=1)
+        if self.proposal_policy is not None:
+            proposal = self._proposal(
+                self.proposal_policy, observation, prediction, previous, self._action[due]
+            )
+            starts = torch.cat([proposal[:, None], starts], dim=1)
         plan = config.planner.plan(cost, starts, generator, config.deadline_s)
         self.decision = Decision(due, plan, cost)
         return plan.actions
 
     @torch.no_grad()
-    def _proposed(
+    def _proposal(
         self,
         policy: NetworkPolicy,
         observation: Observation,
@@ -183,76 +191,79 @@ class PlanningPolicy(Policy):
         plan: Float[Tensor, "due steps 2"],
         previous_action: Float[Tensor, "due 2"],
     ) -> Float[Tensor, "due steps 2"]:
-        """What a policy would do, in units of the bounds."""
+        """Actions of a policy in the surroundings of a plan, in units of the bounds."""
         largest = self.config.bounds.largest(plan)
         actions = plan * largest
-        around = prediction(*self._driven(observation, actions))
-        drive = unroll(
-            policy, FixedTraffic(around), observation, previous_action, plan.shape[1],
+        surroundings = prediction(*self._candidate(observation, actions))
+        rollout = unroll(
+            policy, FixedTraffic(surroundings), observation, previous_action, plan.shape[1],
             self.source.frames_per_step, self.source.dt_s,
         )  # fmt: skip
-        return (drive.actions[:, 0] / largest).clamp(-1.0, 1.0)
+        return (rollout.actions[:, 0] / largest).clamp(-1.0, 1.0)
 
-    def _driven(
+    def _candidate(
         self, observation: Observation, actions: Float[Tensor, "due steps 2"]
     ) -> tuple[Float[Tensor, "due 1 steps 4"], Float[Tensor, "due 1 steps 2"]]:
-        """Where actions lead, and they themselves, as one candidate."""
-        states = self._moved(observation.ego[:, -1], actions)
+        """States and actions as a single candidate."""
+        states = self._states(observation.ego[:, -1], actions)
         return states[:, None], actions[:, None]
 
-    def _moved(
+    def _states(
         self, ego: Float[Tensor, "batch 4"], actions: Float[Tensor, "batch steps 2"]
     ) -> Float[Tensor, "batch steps 4"]:
         return rollout(ego, actions, self.source.dt_s, held=self.source.frames_per_step)
 
     def networks(self) -> list[nn.Module]:
-        """The source's, and the policy that proposes plans."""
-        return [*self.source.networks(), *([] if self.seed is None else [self.seed])]
+        """Networks of the source and of the proposal policy."""
+        return [
+            *self.source.networks(),
+            *([] if self.proposal_policy is None else [self.proposal_policy]),
+        ]
 
     def plan_snapshots(self) -> Mapping[int, PlanSnapshot]:
-        """Of the elements that planned last; the others keep what they had."""
+        """Snapshots of the elements planned last."""
         decision = self.decision
         return {} if decision is None else decision.snapshots
 
     def planned_path_m(self) -> Float[Tensor, "batch points 2"] | None:
-        """Where it meant to drive when it last acted, the place where it stood included."""
-        if self._intended is None:
+        """Planned path of the last action, from the ego's position."""
+        if self._planned is None:
             return None
-        ego, actions = self._intended
-        path = self._moved(ego, actions)
+        ego, actions = self._planned
+        path = self._states(ego, actions)
         return torch.cat([ego[:, None], path], dim=1)[..., :2]
 
     @property
     def _step_s(self) -> float:
         return self.source.frames_per_step * self.source.dt_s
 
-    def _later(
+    def _shifted(
         self, plan: Float[Tensor, "batch steps 2"], frames: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch steps 2"]:
-        """The same plan, seen some frames later; what is held for a step moves on by a part."""
+        """The plan some frames later, with linear interpolation between steps."""
         last = plan.shape[1] - 1
-        passed = (frames / self.source.frames_per_step)[:, None]
-        first = torch.arange(last + 1, device=plan.device) + passed.long()
+        steps = (frames / self.source.frames_per_step)[:, None]
+        first = torch.arange(last + 1, device=plan.device) + steps.long()
 
-        def held(step: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps 2"]:
+        def action_at(step: Int[Tensor, "batch steps"]) -> Float[Tensor, "batch steps 2"]:
             return plan.gather(1, step.clamp(max=last)[..., None].expand(-1, -1, 2))
 
-        return torch.lerp(held(first), held(first + 1), passed.frac()[..., None].to(plan))
+        return torch.lerp(action_at(first), action_at(first + 1), steps.frac()[..., None].to(plan))
 
 
-def manoeuvres(
+def initial_plans(
     plan: Float[Tensor, "batch steps 2"],
     ego: Float[Tensor, "batch 4"],
     bounds: ActionBounds,
     step_s: float,
 ) -> Float[Tensor, "batch 5 steps 2"]:
-    """Where to begin: the old plan, keep on, a lane to the left, to the right, and braking.
+    """Initial plans: the previous plan, constant speed, lane change to the left, right, braking.
 
-    Who stands or crawls pulls away to the side: steering alone would make no difference.
+    At low speed the lane changes accelerate, since steering alone would have no effect.
     """
     steps = plan.shape[1]
     half = 0.5 * steps * step_s
-    # An S of curvature ±k shifts by k v² t², t half its duration.
+    # Curvature +k, then -k, each for a time t, displaces the ego laterally by k v² t².
     speed = ego[:, 3].clamp(min=_SLOWEST_MPS)
     curvature = LANE_WIDTH_M / (speed * half).square() / bounds.curvature_radpm
     turn = torch.ones(steps, device=plan.device)

@@ -1,4 +1,4 @@
-"""How a planning policy plans."""
+"""Configuration of planning policies."""
 
 from __future__ import annotations
 
@@ -10,51 +10,52 @@ from ..kinematics import ActionBounds
 from ..planners import GradientPlanner, Planner
 from ..runtime.errors import InputError, require_not_negative
 
-Merge = Literal["mean", "max", "cvar"]
+RiskMeasure = Literal["mean", "max", "cvar"]
+"""Of a cost over samples; ``cvar`` is the conditional value at risk at 1/3."""
 STARTS = 5
 
 
-def planning_cost() -> DrivingCostConfig:
-    """The driving cost, with a dearer and wider edge of the road.
+def planning_cost_config() -> DrivingCostConfig:
+    """The driving cost with a larger and wider off-road penalty.
 
-    A planner weighs the edge against a touch foreseen, afresh each time; a policy is trained not to
-    get there.  Chosen on the tuning recording of the built-in traffic.
+    A planner trades the off-road cost against predicted contact in each decision; a policy is
+    trained to avoid such states.  Chosen on the tuning recording of the built-in traffic.
     """
     return DrivingCostConfig(offroad=Offroad(weight=6.0, margin_m=1.0))
 
 
 @dataclass(frozen=True)
 class PlanningConfig:
-    """How the policy plans.
+    """Configuration of planning.
 
     Attributes:
-        planner: searches the action sequences.
-        steps: of the world, how far to look; an action is held for one.
-        samples: alternatives of the future.
-        merge: how their costs become one: ``mean``, ``max``, or ``cvar`` (the mean of the dearest
-            third).
-        starts: how many sequences the search begins with: the old plan, keeping on, a lane to the
-            left, to the right, braking.
-        replan_every: frames between plans; between them the last plan is followed.
-        discount: of a step.
-        cost: what to lower; ``planning_cost`` unless told otherwise.
-        uncertainty_weight: of the deviation of the traffic's cost between replicas of a learned
-            world, in units of that cost; 0 asks for no replicas.
-        replicas: how many.
+        planner: optimises the action sequences.
+        steps: horizon in steps of the prediction source; an action is held for one step.
+        samples: number of sampled futures.
+        risk: aggregation of the costs over samples: ``mean``, ``max``, or ``cvar`` (CVaR at 1/3,
+            the mean of the most expensive third).
+        starts: number of initial plans: previous plan, constant speed, lane change to the left,
+            to the right, braking.
+        replan_every: frames between two plans; the last plan is followed in between.
+        discount: factor per step.
+        cost: driving cost; by default ``planning_cost_config``.
+        uncertainty_weight: of the standard deviation of the vehicles' cost over replicas of a
+            learned world model; 0 for no replicas.
+        replicas: number of replicas.
         bounds: of the actions.
-        deadline_s: time for the search of a plan for the whole batch, without what is
-            predicted before it; without, all iterations are done.
+        deadline_s: time limit of the planner for the whole batch, without predictions that do
+            not depend on the plan; by default unlimited.
         seed: of samples, replicas and sampling planners.
     """
 
     planner: Planner = field(default_factory=lambda: GradientPlanner(iterations=8))
     steps: int = 10
     samples: int = 1
-    merge: Merge = "mean"
+    risk: RiskMeasure = "mean"
     starts: int = STARTS
     replan_every: int = 3
     discount: float = 0.97
-    cost: DrivingCostConfig = field(default_factory=planning_cost)
+    cost: DrivingCostConfig = field(default_factory=planning_cost_config)
     uncertainty_weight: float = 0.0
     replicas: int = 4
     bounds: ActionBounds = field(default_factory=ActionBounds)
@@ -80,5 +81,5 @@ class PlanningConfig:
                 f"planning: replicas {self.replicas} must be at least 2, discount {self.discount} "
                 "in (0, 1]"
             )
-        if self.merge != "mean" and self.samples == 1:
-            raise InputError(f"planning: merge {self.merge} of one sample; set samples, too")
+        if self.risk != "mean" and self.samples == 1:
+            raise InputError(f"planning: risk {self.risk} of one sample; set samples, too")

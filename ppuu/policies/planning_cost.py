@@ -1,4 +1,4 @@
-"""What a planner of a planning policy gets to see: action sequences in, costs out."""
+"""Cost function of planning policies: from action sequences to costs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..kinematics import rollout
 from ..perception.observation import Observation
 from ..prediction_sources.base import PredictionFunction
 from ..predictions import Rollout
-from .planning_config import Merge, PlanningConfig
+from .planning_config import PlanningConfig, RiskMeasure
 
-_MOST_ROWS = 4096
-"""Paths times samples that are weighed at once; so many bound the memory that sampling takes."""
+_MAX_ROWS = 4096
+"""Maximum number of paths times samples evaluated at once, which bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +24,13 @@ class PlanningCost:
     """Costs of action sequences in units of their bounds: the discounted mean over the steps.
 
     Attributes:
-        observation: where it begins.
+        observation: of the initial state.
         previous_action: ``(batch, 2)`` in physical units.
-        prediction: what will surround the ego.
-        replicas: the same as replicas of the world model predict it; None where that does not
-            count.
-        config: costs, discount and merging.
+        prediction: of the surroundings.
+        replicas: predictions of the world model's replicas; None without uncertainty.
+        config: costs, discount and risk measure.
         frames_per_step: for which an action is held.
-        dt_s: seconds a frame.
+        dt_s: seconds between frames.
     """
 
     observation: Observation
@@ -45,13 +44,13 @@ class PlanningCost:
     def __call__(
         self, actions: Float[Tensor, "batch candidates steps 2"]
     ) -> Float[Tensor, "batch candidates"]:
-        """One cost a sequence."""
+        """The cost of each sequence."""
         if torch.is_grad_enabled():
             return self._costs(actions)
-        each = self.config.samples
+        samples = self.config.samples
         if self.replicas is not None:
-            each = max(each, self.config.replicas)
-        chunk = max(1, _MOST_ROWS // (len(actions) * each))
+            samples = max(samples, self.config.replicas)
+        chunk = max(1, _MAX_ROWS // (len(actions) * samples))
         return torch.cat([self._costs(part) for part in actions.split(chunk, dim=1)], dim=1)
 
     def _costs(
@@ -59,11 +58,11 @@ class PlanningCost:
     ) -> Float[Tensor, "batch candidates"]:
         cost = DrivingCost(self.config.cost)
         costs = cost.evaluate(self.rollout(actions, self.prediction))
-        # The part that differs between samples is merged, the rest is added once.
-        total = self._over_time(costs.rest)
-        total = total + merged(self._over_time(costs.vehicles), self.config.merge)
+        # Only the vehicles' cost differs between samples.
+        total = self._over_time(costs.other_cost)
+        total = total + aggregate_risk(self._over_time(costs.vehicle_cost), self.config.risk)
         if self.replicas is not None:
-            by_replica = cost.evaluate(self.rollout(actions, self.replicas)).vehicles
+            by_replica = cost.evaluate(self.rollout(actions, self.replicas)).vehicle_cost
             disagreement = by_replica.var(2).clamp(min=1e-12).sqrt()
             total = total + self.config.uncertainty_weight * self._over_time(disagreement)
         return total
@@ -71,7 +70,7 @@ class PlanningCost:
     def rollout(
         self, actions: Float[Tensor, "batch candidates steps 2"], prediction: PredictionFunction
     ) -> Rollout:
-        """The paths, and what surrounds them."""
+        """The candidates' paths and their predicted surroundings."""
         physical = actions * self.config.bounds.largest(actions)
         start = self.observation.ego[:, -1, None].expand(-1, actions.shape[1], -1)
         states = rollout(start, physical, self.dt_s, held=self.frames_per_step)
@@ -89,13 +88,13 @@ class PlanningCost:
         return (costs * self.config.discount**steps).mean(-1)
 
 
-def merged(
-    costs: Float[Tensor, "batch candidates samples"], how: Merge
+def aggregate_risk(
+    costs: Float[Tensor, "batch candidates samples"], measure: RiskMeasure
 ) -> Float[Tensor, "batch candidates"]:
-    """One cost for several samples."""
-    if how == "max":
+    """Aggregates the costs of several samples."""
+    if measure == "max":
         return costs.amax(2)
-    if how == "cvar":
-        worst = max(1, round(costs.shape[2] / 3))
-        return costs.topk(worst, dim=2).values.mean(2)
+    if measure == "cvar":
+        tail = max(1, round(costs.shape[2] / 3))
+        return costs.topk(tail, dim=2).values.mean(2)
     return costs.mean(2)

@@ -1,4 +1,4 @@
-"""A policy driven through predicted surroundings, step by step."""
+"""Unrolls a policy in predicted surroundings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .network import NetworkPolicy
 
 
 class Traffic(ABC):
-    """What surrounds a policy while it is unrolled; rows are beginnings of drives.
+    """The surroundings of an unrolled policy; rows are initial states.
 
     Attributes:
         prediction: of all steps so far.
@@ -27,51 +27,54 @@ class Traffic(ABC):
 
     @abstractmethod
     def advance(
-        self, number: int, ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"]
+        self, step: int, ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"]
     ) -> Float[Tensor, "rows 4"]:
-        """Goes on to step ``number`` (counted from 0); where the ego then is.
+        """Advances to step ``step`` (counted from 0); returns the ego's state.
 
         Args:
-            number: of the step.
-            ego: where the kinematics move the ego.
-            action: that moved it there.
+            step: index of the step.
+            ego: state according to the kinematic model.
+            action: that leads to it.
         """
 
     @abstractmethod
-    def observe(self, seen: Observation, number: int, ego: Float[Tensor, "rows 4"]) -> Observation:
-        """What is seen after step ``number``."""
+    def observe(
+        self, observation: Observation, step: int, ego: Float[Tensor, "rows 4"]
+    ) -> Observation:
+        """The observation after step ``step``."""
 
 
 class FixedTraffic(Traffic):
     """Surroundings that do not depend on the ego, predicted beforehand.
 
     Args:
-        prediction: one serves all beginnings of an element of the batch.
+        prediction: shared by all initial states of an element of the batch.
     """
 
     def __init__(self, prediction: Prediction):
         self.prediction = prediction
 
     def advance(
-        self, number: int, ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"]
+        self, step: int, ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"]
     ) -> Float[Tensor, "rows 4"]:
-        """Where the kinematics move it."""
+        """The state of the kinematic model."""
         return ego
 
-    def observe(self, seen: Observation, number: int, ego: Float[Tensor, "rows 4"]) -> Observation:
-        """The first sample."""
-        return self.prediction.next_observation(seen, ego, number)
+    def observe(
+        self, observation: Observation, step: int, ego: Float[Tensor, "rows 4"]
+    ) -> Observation:
+        """The observation in the first sample."""
+        return self.prediction.next_observation(observation, ego, step)
 
 
 class ModelTraffic(Traffic):
-    """A model that is conditioned on the ego, advanced as the policy drives.
+    """A model that is conditioned on the ego, advanced along the policy's path.
 
     Args:
-        model: any whose samples may differ by replica.
-        starts: histories, a row a beginning.
-        noise: ``(rows, time, latent)`` for the latents of each, shared by its samples.
-        samples: of each.
-        frames_per_step, dt_s: see the model.
+        model: world model; its samples may be replicas.
+        starts: histories of the initial states.
+        noise: ``(rows, time, latent)`` of the latents, shared by the samples of a row.
+        samples: per row.
     """
 
     def __init__(
@@ -88,34 +91,36 @@ class ModelTraffic(Traffic):
         self._parts: list[Prediction] = []
 
     def advance(
-        self, number: int, ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"]
+        self, step: int, ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"]
     ) -> Float[Tensor, "rows 4"]:
-        """Each sample has an ego of its own, where the model moves it; all of them do the same."""
+        """Each sample has its own ego state if the model predicts it; all take the same action."""
         model = self._model
-        told = ego.repeat_interleave(self._samples, 0)
+        next_ego = ego.repeat_interleave(self._samples, 0)
         if model.spec.moves_ego:
-            held = action.repeat_interleave(self._samples, 0)
-            told = moved(self._ego, held, model.frames_per_step, model.dt_s)
-        self._state, found = model.step(self._state, told, self._noise, number)
-        assert found is not None
-        self._ego = found
+            actions = action.repeat_interleave(self._samples, 0)
+            next_ego = step_ego(self._ego, actions, model.frames_per_step, model.dt_s)
+        self._state, predicted_ego = model.step(self._state, next_ego, self._noise, step)
+        assert predicted_ego is not None
+        self._ego = predicted_ego
         self._parts.append(model.decode([self._state], self._starts, self._samples))
-        return found[:: self._samples]
+        return predicted_ego[:: self._samples]
 
-    def observe(self, seen: Observation, number: int, ego: Float[Tensor, "rows 4"]) -> Observation:
-        """The first sample."""
-        return self._parts[number].next_observation(seen, ego, 0)
+    def observe(
+        self, observation: Observation, step: int, ego: Float[Tensor, "rows 4"]
+    ) -> Observation:
+        """The observation in the first sample."""
+        return self._parts[step].next_observation(observation, ego, 0)
 
     @property
     def prediction(self) -> Prediction:  # type: ignore[override]
-        """All steps so far."""
+        """Prediction of all steps so far."""
         return type(self._parts[0]).concatenate(self._parts)
 
 
-def moved(
+def step_ego(
     ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"], frames: int, dt_s: float
 ) -> Float[Tensor, "rows 4"]:
-    """The ego's state after an action was held for some frames."""
+    """The ego's state after holding an action for some frames."""
     return rollout(ego, action[:, None], dt_s, held=frames)[:, 0]
 
 
@@ -130,32 +135,32 @@ def unroll(
     value: ValueFunction | None = None,
     generator: torch.Generator | None = None,
 ) -> Rollout:
-    """Drives the policy through predicted surroundings; a value function judges where it ends.
+    """Rolls out a policy in predicted surroundings, with an optional terminal value.
 
-    What the policy sees next is the first sample, from where the ego has got to; it enters as a
-    constant, so gradients run through actions, ego states and masks.
+    The next observation is the first sample, seen from the ego; it is a constant, so gradients
+    flow through actions, ego states and masks.
 
     Args:
-        policy: the driver; decides once a step.
-        traffic: what surrounds it.
-        observation: histories, a row a beginning; those of one element of the traffic's batch in a
-            row.
+        policy: acts once for each step.
+        traffic: the surroundings.
+        observation: histories of the initial states; those of one element of the traffic's batch
+            are consecutive rows.
         previous_action: the action before the first.
-        steps: how many.
+        steps: length of the rollout.
         frames_per_step: for which each action is held.
-        dt_s: seconds a frame.
-        value: what driving on from the end costs, if it counts.
-        generator: draws the actions of a stochastic policy.
+        dt_s: seconds between frames.
+        value: terminal cost, if any.
+        generator: for samples of a stochastic policy.
     """
-    seen, ego = observation, observation.ego[:, -1]
+    current, ego = observation, observation.ego[:, -1]
     states, actions = [], []
-    for number in range(steps):
-        action = policy(seen, generator)
-        ego = traffic.advance(number, moved(ego, action, frames_per_step, dt_s), action)
+    for step in range(steps):
+        action = policy(current, generator)
+        ego = traffic.advance(step, step_ego(ego, action, frames_per_step, dt_s), action)
         states.append(ego)
         actions.append(action)
-        if number + 1 < steps or value is not None:
-            seen = traffic.observe(seen, number, ego)
+        if step + 1 < steps or value is not None:
+            current = traffic.observe(current, step, ego)
     prediction = traffic.prediction
     shape = len(prediction.pose), len(ego) // len(prediction.pose)
     return Rollout(
@@ -165,5 +170,5 @@ def unroll(
         size_m=observation.size_m[:: shape[1]],
         prediction=prediction,
         step_s=frames_per_step * dt_s,
-        value=None if value is None else value(seen).unflatten(0, shape),
+        value=None if value is None else value(current).unflatten(0, shape),
     )

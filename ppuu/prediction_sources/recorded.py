@@ -11,7 +11,7 @@ from ..perception.observation import Observation, ObservationConfig
 from ..perception.privileged_state import PrivilegedState
 from ..perception.road_map import LocalRoad
 from ..predictions import BoxPrediction
-from ..recordings.tracks import states_beyond
+from ..recordings.tracks import extrapolated_states
 from ..world_models.spec import ModelSpec, tracks_spec
 from .base import PredictionFunction, PredictionSource, unconditioned
 
@@ -41,7 +41,7 @@ class RecordedSource(PredictionSource):
         assert tracks is not None
         now = privileged_state.frame
         frames_ahead = torch.arange(1, steps + 1, device=now.device) * self.frames_per_step
-        states = states_beyond(scene, tracks.vehicle, now[:, None] + frames_ahead)
+        states = extrapolated_states(scene, tracks.vehicle, now[:, None] + frames_ahead)
         recording = scene.vehicle_recording[privileged_state.vehicle]
         seconds = frames_ahead * self.dt_s
         prediction = BoxPrediction(
@@ -49,7 +49,7 @@ class RecordedSource(PredictionSource):
             self.raster,
             states.transpose(1, 2)[:, None, None],
             tracks.size_m,
-            tracks.here,
+            tracks.valid_now,
             LocalRoad(privileged_state.road_map, recording),
         )
         return unconditioned(prediction)

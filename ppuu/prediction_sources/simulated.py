@@ -79,7 +79,7 @@ class SimulatorSource(PredictionSource):
                 self.raster,
                 others,
                 tracks.size_m,
-                tracks.here,
+                tracks.valid_now,
                 LocalRoad(privileged_state.road_map, recording),
             )
 

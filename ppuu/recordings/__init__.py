@@ -1,1 +1,1 @@
-"""What was recorded: tracks of vehicles on a road, in metres and seconds."""
+"""Recordings: tracks of vehicles and roads, in SI units."""

@@ -34,12 +34,12 @@ _LOOK_BEYOND_M = 8.0
 """Distance past the end of a lane at which the road is examined for what follows it."""
 
 _NARROWEST_M = 2.5
-"""A lane that tapers off ends where it is no wider."""
+"""A tapering lane ends where it is narrower than this."""
 
 
 @dataclass(frozen=True, eq=False)
 class LanePlace:
-    """Points seen from their lanes, ``(*batch,)`` each.
+    """Positions of points relative to their lanes, ``(*batch,)`` each.
 
     Beside the road the values are those of the nearest lane within 4 m, but ``lane`` is -1.
 
@@ -67,10 +67,10 @@ class LanePlace:
 
 @dataclass(frozen=True, eq=False)
 class LaneField:
-    """Lanes of several roads, sampled on grids; equal roads share theirs.
+    """Lanes of several roads, sampled on grids; equal roads share a grid.
 
     Attributes:
-        nodes: ``(nodes, 8)`` what ``LanePlace`` says, of all grids one after the other.
+        nodes: ``(nodes, 8)`` fields of ``LanePlace``, all grids concatenated.
         start: ``(roads,)`` first node of each road.
         origin_m: ``(roads, 2)`` world position of it.
         size: ``(roads, 2)`` nodes along x and y.

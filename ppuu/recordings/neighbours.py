@@ -1,4 +1,4 @@
-"""Everybody but the ego, at one moment."""
+"""The vehicles around the ego at one time step."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Everybody but the ego, at one moment: rows of tables, so that nothing is copied unasked.
+    """The vehicles around the ego at one time step, as rows of tables that are copied on demand.
 
     Attributes:
         table_boxes: ``(rows, slots, 5)`` x_m, y_m, heading_rad, length_m, width_m.
         table_speed_mps: ``(rows, slots)``.
-        table_vehicle: ``(rows, slots)`` the scene's number of it, -1 where free.
-        row: ``(envs,)`` whom an environment meets.
-        ego: ``(envs,)`` the scene's number of the vehicle whose place the ego has taken.
+        table_vehicle: ``(rows, slots)`` index in the scene, -1 where free.
+        row: ``(envs,)`` row of each environment.
+        ego: ``(envs,)`` index of the vehicle that the ego replaces.
     """
 
     table_boxes: Float[Tensor, "rows slots 5"]
@@ -30,11 +30,11 @@ class Neighbours:
 
     @classmethod
     def of(
-        cls, boxes: Float[Tensor, "envs slots 5"], present: Bool[Tensor, "envs slots"]
+        cls, boxes: Float[Tensor, "envs slots 5"], valid: Bool[Tensor, "envs slots"]
     ) -> Neighbours:
-        """Given boxes, whoever they are; their speeds count as 0."""
+        """From boxes alone, with speeds of 0."""
         row = torch.arange(len(boxes), device=boxes.device)
-        return cls(boxes, boxes.new_zeros(present.shape), present.long() - 1, row, -1 - row)
+        return cls(boxes, boxes.new_zeros(valid.shape), valid.long() - 1, row, -1 - row)
 
     @cached_property
     def boxes(self) -> Float[Tensor, "envs slots 5"]:
@@ -43,15 +43,15 @@ class Neighbours:
 
     @cached_property
     def speed_mps(self) -> Float[Tensor, "envs slots"]:
-        """Their speeds."""
+        """Each environment's row of speeds."""
         return self.table_speed_mps[self.row]
 
     @cached_property
     def vehicle(self) -> Int[Tensor, "envs slots"]:
-        """Their numbers, -1 where a slot is free."""
+        """Each environment's row of vehicle indices, -1 where free."""
         return self.table_vehicle[self.row]
 
     @cached_property
-    def present(self) -> Bool[Tensor, "envs slots"]:
+    def valid(self) -> Bool[Tensor, "envs slots"]:
         """Whether a slot holds a vehicle other than the ego."""
         return (self.vehicle >= 0) & (self.vehicle != self.ego[:, None])

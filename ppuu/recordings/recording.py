@@ -1,4 +1,4 @@
-"""A recording: every vehicle's track over one camera session, in SI units, and its HDF5 file."""
+"""Recordings: tracks of all vehicles of one camera session, in SI units, stored in HDF5."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _VEHICLES = {"vehicle_id": np.int64, "length_m": np.float32, "width_m": np.float
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Tracks as flat arrays: rows sorted by vehicle, then by frame.
+    """Tracks as flat arrays, with rows sorted by vehicle, then by frame.
 
     Vehicle ``v`` owns the rows ``vehicle_pointer[v]:vehicle_pointer[v + 1]``; its frames are
     consecutive (a reader splits a track at a gap or fills it).  A pose is the centre of the
@@ -41,12 +41,12 @@ class Recording:
         heading_rad: ``(rows,)`` float32.
         speed_mps: ``(rows,)`` float32, never negative.
         vehicle_pointer: ``(vehicles + 1,)`` int64.
-        vehicle_id: ``(vehicles,)`` int64, the source's own number.
+        vehicle_id: ``(vehicles,)`` int64, number in the source.
         length_m, width_m: ``(vehicles,)`` float32.
         road: lanes and drivable area.
         dt_s: seconds between frames.
-        name: what was recorded, e.g. ``us101-1_1``.
-        provenance: how the file came about (source, command, seeds, repairs); JSON values only.
+        name: of the recording, e.g. ``us101-1_1``.
+        provenance: origin of the data (source, command, seeds, repairs); JSON values only.
     """
 
     frame: np.ndarray
@@ -152,7 +152,7 @@ class Recording:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of tracks, sizes, road and frame rate; names and provenance do not count."""
+        """SHA-256 of tracks, sizes, road and frame rate, without names and provenance."""
         digest = hashlib.sha256(str(self.dt_s).encode())
         for key in (*_ROWS, *_VEHICLES, "vehicle_pointer"):
             digest.update(getattr(self, key).tobytes())
@@ -161,41 +161,41 @@ class Recording:
         return digest.hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Writes a file that holds this recording alone; see ``save_recordings``."""
+        """Writes a file with this recording only; see ``save_recordings``."""
         save_recordings(path, [self])
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
-        """Reads a file that holds one recording; ``load_recordings`` reads any number.
+        """Reads a file with one recording; ``load_recordings`` reads any number.
 
         Raises:
-            InputError: as ``load_recordings``, or the file holds several.
+            InputError: see ``load_recordings``; or several recordings.
         """
-        found = load_recordings([path])
-        if len(found) > 1:
-            names = ", ".join(recording.name for recording in found)
+        recordings = load_recordings([path])
+        if len(recordings) > 1:
+            names = ", ".join(recording.name for recording in recordings)
             raise InputError(
-                f"{path}: holds {len(found)} recordings ({names}); use load_recordings"
+                f"{path}: holds {len(recordings)} recordings ({names}); use load_recordings"
             )
-        return found[0]
+        return recordings[0]
 
 
 def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
-    """Writes one HDF5 file, atomically: the file appears whole or not at all.
+    """Writes an HDF5 file, atomically.
 
     Layout: ``recordings/0``, ``recordings/1``, ..., each with its attributes, ``rows``,
     ``vehicles`` and ``road``.
 
     Raises:
-        InputError: no recording, or two of one name.
+        InputError: no recording, or two with the same name.
     """
     path = Path(path)
     names = [recording.name for recording in recordings]
     if not names:
         raise InputError(f"{path}: no recording to write")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{path}: two recordings are called '{twice}'; rename one of them")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate is not None:
+        raise InputError(f"{path}: two recordings have the name '{duplicate}'; rename one of them")
     with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = _FORMAT
         file.attrs["schema_version"] = SCHEMA_VERSION
@@ -205,11 +205,11 @@ def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
 
 @dataclass(frozen=True)
 class StoredRecording:
-    """One recording of a file, not read yet.
+    """Reference to a recording in a file, not loaded yet.
 
     Attributes:
         path: the file.
-        index: its place in the file.
+        index: in the file.
         name: of the recording.
         dt_s: seconds between frames.
     """
@@ -220,7 +220,7 @@ class StoredRecording:
     dt_s: float
 
     def load(self) -> Recording:
-        """Reads it.
+        """Loads the recording.
 
         Raises:
             InputError: truncated or inconsistent.
@@ -230,44 +230,44 @@ class StoredRecording:
 
 
 def list_recordings(paths: Sequence[str | Path]) -> list[StoredRecording]:
-    """What the files hold, in order, without reading the tracks.
+    """Recordings of some files in order, without loading the tracks.
 
-    A name that another file has used already gets a number, so that names stay unique.
+    Names that occur in several files get a number, so that names are unique.
 
     Raises:
-        InputError: no file given, or one twice; one is missing, truncated, or of another format or
+        InputError: no file, or a file given twice, missing, truncated, or of another format or
             schema.
     """
     if not paths:
-        raise InputError("no recording given; make one with data.generate or data.prepare")
-    found: list[StoredRecording] = []
-    used: set[str] = set()
+        raise InputError("no recording given; create one with data.generate or data.prepare")
+    recordings: list[StoredRecording] = []
+    names: set[str] = set()
     files = [path.resolve() for path in map(Path, paths)]
     for path, file in zip(map(Path, paths), files, strict=True):
         if files.count(file) > 1:
-            raise InputError(f"{path}: given twice, so it would count twice")
+            raise InputError(f"{path}: given twice; remove one")
         with _reading(path) as groups:
             if not len(groups):
-                raise InputError("holds no recording; make the file again")
+                raise InputError("holds no recording; create the file again")
             count = len(groups)
         for index in range(count):
             with _reading(path, f"recording {index}: ") as groups:
                 group = groups[str(index)]
                 stored, dt_s = str(group.attrs["name"]), float(group.attrs["dt_s"])
             name, number = stored, 1
-            while name in used:
+            while name in names:
                 number += 1
                 name = f"{stored} ({number})"
-            used.add(name)
-            found.append(StoredRecording(path, index, name, dt_s))
-    return found
+            names.add(name)
+            recordings.append(StoredRecording(path, index, name, dt_s))
+    return recordings
 
 
 def load_recordings(paths: Sequence[str | Path]) -> list[Recording]:
-    """Reads every recording of every file, in order, under the names of ``list_recordings``.
+    """Loads all recordings of some files in order, with the names of ``list_recordings``.
 
     Raises:
-        InputError: as ``list_recordings``, or a recording is inconsistent.
+        InputError: see ``list_recordings``; or an inconsistent recording.
     """
     return [stored.load() for stored in list_recordings(paths)]
 
@@ -276,10 +276,10 @@ def _write(group: h5py.Group, recording: Recording) -> None:
     group.attrs["name"] = recording.name
     group.attrs["dt_s"] = recording.dt_s
     group.attrs["provenance"] = json.dumps(dict(recording.provenance))
-    for place, keys in (("rows", _ROWS), ("vehicles", _VEHICLES)):
+    for group_name, keys in (("rows", _ROWS), ("vehicles", _VEHICLES)):
         for key in keys:
             group.create_dataset(
-                f"{place}/{key}", data=getattr(recording, key), compression="gzip",
+                f"{group_name}/{key}", data=getattr(recording, key), compression="gzip",
                 compression_opts=1, shuffle=True,
             )  # fmt: skip
     group["vehicles/row_pointer"] = recording.vehicle_pointer
@@ -290,9 +290,9 @@ def _write(group: h5py.Group, recording: Recording) -> None:
 
 @contextmanager
 def _reading(path: Path, where: str = "") -> Iterator[h5py.Group]:
-    """The recordings in a file; whatever is wrong with it, or ``where`` in it, is an InputError."""
+    """Opens the recordings of a file; any error is raised as an InputError that names ``where``."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; make one with data.generate or data.prepare")
+        raise InputError(f"{path}: no such file; create one with data.generate or data.prepare")
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != _FORMAT:
@@ -301,17 +301,17 @@ def _reading(path: Path, where: str = "") -> Iterator[h5py.Group]:
             if version != SCHEMA_VERSION:
                 raise InputError(
                     f"schema version {version}, this program reads {SCHEMA_VERSION}; "
-                    "make the file again"
+                    "create the file again"
                 )
             groups = file["recordings"]
             if not isinstance(groups, h5py.Group):
-                raise InputError("'recordings' is no group; make the file again")
+                raise InputError("'recordings' is not a group; create the file again")
             yield groups
     except InputError as error:
         raise InputError(f"{path}: {where}{str(error).removeprefix(where)}") from None
     except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: {where}truncated or damaged ({error}); make the file again"
+            f"{path}: {where}truncated or damaged ({error}); create the file again"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The road: lanes as strips between two polylines, in metres.
+"""Roads: lanes as strips between two polylines, in metres.
 
 World axes: x runs (roughly) along the road, y to its left, headings counter-clockwise from x.
 """
@@ -21,7 +21,7 @@ class Road:
     ``right_m[i]`` are its two boundaries at the same station, ordered in driving direction.
     The drivable area is the union of the lanes; every boundary is painted as a line.
 
-    Roads with the same lanes are equal, so what is made of one can be kept for the next.
+    Roads with the same lanes are equal and have equal hashes, so derived data can be cached.
 
     Attributes:
         lane_pointer: ``(lanes + 1,)`` int64.
@@ -114,13 +114,13 @@ class Road:
         return first, first + 1
 
     def lane_index(self, points_m: np.ndarray) -> np.ndarray:
-        """Lane under each point; -1 off the road.
+        """Lane at each point; -1 off the road.
 
         Args:
             points_m: ``(n, 2)``.
         """
         points_m = np.asarray(points_m, float)
-        # Sorted by x, a long road need not compare every point with every piece.
+        # Points sorted by x, to compare each piece only with the points nearby.
         order = np.argsort(points_m[:, 0])
         x, y = points_m[order].T
         found = np.full(len(points_m), -1, np.int64)

@@ -1,4 +1,4 @@
-"""Recordings as dense tensors: who is where at a frame, looked up for a whole batch at once."""
+"""Recordings as dense tensors, for batched look-ups of vehicles by frame."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from .recording import Recording
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Several recordings behind one numbering of frames and vehicles.
+    """Several recordings with global indices of frames and vehicles.
 
-    Every frame has a row of slots, one a vehicle; a free slot holds vehicle -1.  Two look-ups
-    serve everything else: all boxes at a frame, and one vehicle's state at a frame.
+    Every frame has a row of slots, one for each vehicle; free slots hold vehicle -1.  There are two
+    look-ups: all boxes at a frame, and the state of a vehicle at a frame.
 
     Attributes:
         boxes: ``(frames, slots, 5)`` x_m, y_m, heading_rad, length_m, width_m.
         speed_mps: ``(frames, slots)``.
-        occupant: ``(frames, slots)`` global vehicle number, -1 where free.
-        states: ``(rows, 4)`` ego states, all tracks one after the other.
+        occupant: ``(frames, slots)`` global index of the vehicle, -1 where free.
+        states: ``(rows, 4)`` states of all tracks, concatenated.
         row_pointer: ``(vehicles + 1,)`` into ``states``.
         first_frame: ``(vehicles,)`` global frame of each track's first row.
         size_m: ``(vehicles, 2)`` length and width.
-        vehicle_recording: ``(vehicles,)`` which recording a vehicle belongs to.
-        frame_offset, vehicle_offset: ``(recordings + 1,)`` first global number of a recording.
+        vehicle_recording: ``(vehicles,)`` index of a vehicle's recording.
+        frame_offset, vehicle_offset: ``(recordings + 1,)`` first global index of a recording.
         dt_s: seconds between frames, the same for all.
     """
 
@@ -50,17 +50,18 @@ class Scene:
 
     @classmethod
     def build(cls, recordings: Sequence[Recording], device: torch.device | str = "cpu") -> Scene:
-        """Lays the recordings out on ``device``.
+        """Builds the tensors on ``device``.
 
         Raises:
-            InputError: no recording, or different frame rates.
+            InputError: no recording, or recordings of different frame rates.
         """
         if not recordings:
-            raise InputError("no recording was given")
+            raise InputError("scene: no recording; give at least one")
         rates = {round(recording.dt_s, 6) for recording in recordings}
         if len(rates) > 1:
             raise InputError(
-                f"recordings differ in frame spacing ({sorted(rates)} s); prepare them alike"
+                f"recordings differ in frame spacing ({sorted(rates)} s); prepare them "
+                "at one frame rate"
             )
         frame_offset = np.cumsum([0] + [recording.frames for recording in recordings])
         vehicle_offset = np.cumsum([0] + [recording.vehicles for recording in recordings])
@@ -69,7 +70,7 @@ class Scene:
         boxes[..., 3:] = 1.0
         speed = np.zeros((frame_offset[-1], slots), np.float32)
         occupant = np.full((frame_offset[-1], slots), -1, np.int64)
-        states, pointers, firsts, sizes, owners = [], [0], [], [], []
+        states, pointers, firsts, sizes, recording_index = [], [0], [], [], []
         for index, recording in enumerate(recordings):
             order, pointer = recording.rows_by_frame
             slot = np.arange(recording.rows) - np.repeat(pointer[:-1], np.diff(pointer))
@@ -93,7 +94,7 @@ class Scene:
             pointers.extend(recording.vehicle_pointer[1:] + pointers[-1])
             firsts.append(recording.first_frame + frame_offset[index])
             sizes.append(np.stack([recording.length_m, recording.width_m], axis=1))
-            owners.append(np.full(recording.vehicles, index))
+            recording_index.append(np.full(recording.vehicles, index))
 
         def tensor(array, kind):
             return torch.as_tensor(np.asarray(array), dtype=kind, device=device)
@@ -106,7 +107,7 @@ class Scene:
             row_pointer=tensor(pointers, torch.int64),
             first_frame=tensor(np.concatenate(firsts), torch.int64),
             size_m=tensor(np.concatenate(sizes), torch.float32),
-            vehicle_recording=tensor(np.concatenate(owners), torch.int64),
+            vehicle_recording=tensor(np.concatenate(recording_index), torch.int64),
             frame_offset=tensor(frame_offset, torch.int64),
             vehicle_offset=tensor(vehicle_offset, torch.int64),
             dt_s=recordings[0].dt_s,
@@ -119,9 +120,9 @@ class Scene:
 
     @cached_property
     def path_m(self) -> Float[Tensor, " rows"]:
-        """Running path length over all tracks; only differences within a track mean anything."""
-        moved = self.states[:, :2].diff(dim=0, prepend=self.states[:1, :2]).double()
-        return moved.norm(dim=1).cumsum(0)
+        """Cumulative path length over all tracks, meaningful as differences within a track."""
+        steps = self.states[:, :2].diff(dim=0, prepend=self.states[:1, :2]).double()
+        return steps.norm(dim=1).cumsum(0)
 
     def state(
         self, vehicle: Int[Tensor, "*#batch"], frame: Int[Tensor, "*#batch"]
@@ -138,5 +139,5 @@ class Scene:
         self, frame: Int[Tensor, " batch"], ego: Int[Tensor, " batch"]
     ) -> tuple[Float[Tensor, "batch slots 5"], Bool[Tensor, "batch slots"]]:
         """All boxes at global frames, and which of them are vehicles other than the ego."""
-        found = self.neighbours(frame, ego)
-        return found.boxes, found.present
+        neighbours = self.neighbours(frame, ego)
+        return neighbours.boxes, neighbours.valid

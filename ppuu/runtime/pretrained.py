@@ -6,11 +6,11 @@ in ``ppuu/pretrained_runs/README.md``; hashes are checked when a file is read.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from .errors import InputError
+from .files import sha256
 
 NAME = "pretrained"
 FOLDER = Path(__file__).parents[1] / "pretrained_runs"
@@ -35,8 +35,3 @@ def file_of(kind: str | None) -> Path:
     if not path.is_file() or sha256(path) != known[kind]:
         raise InputError(f"{path}: damaged; install ppuu again")
     return path
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

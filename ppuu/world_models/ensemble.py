@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
-from ..encoders.dropout import Calls
+from ..encoders.dropout import MethodCaller
 from ..perception.observation import Observation
 from ..predictions import Prediction, Target
 from ..runtime.errors import InputError
@@ -50,7 +50,7 @@ class Ensemble(WorldModel):
         self.config, self.members = first.config, len(models)
         # Embeddings of the members are unrelated, so the ensemble has none.
         self.spec = replace(first.spec, embedding=0)
-        calls = [Calls(model) for model in models]
+        calls = [MethodCaller(model) for model in models]
         parameters, buffers = stack_module_state(calls)
         # Names of parameters must not contain dots.  The template is not registered as a module,
         # since its own weights are never used.
@@ -153,7 +153,7 @@ class Ensemble(WorldModel):
     def _each(
         self, method: str, use: Callable[[Callable, list], Any], own: list, copies: int
     ) -> list[_State]:
-        """Calls a method of all members, each with its own weights and arguments.
+        """MethodCaller a method of all members, each with its own weights and arguments.
 
         Args:
             method: its name.

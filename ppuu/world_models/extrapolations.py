@@ -63,7 +63,7 @@ class Extrapolation(Predictor):
             self.raster,
             states[:, None, None].expand(-1, -1, samples, -1, -1, -1),
             tracks.size_m,
-            tracks.here,
+            tracks.valid_now,
             observation.road,
         )
 
@@ -102,7 +102,7 @@ class ConstantAcceleration(Extrapolation):
         """Constant acceleration along straight lines."""
         interval = self.observation.stride * self.dt_s
         change = tracks.now[..., 3] - tracks.states[:, :, -2, 3]
-        acceleration = torch.where(tracks.present[:, :, -2], change / interval, 0.0)[:, None]
+        acceleration = torch.where(tracks.valid[:, :, -2], change / interval, 0.0)[:, None]
         speed = tracks.now[:, None, :, 3]
         time = seconds[:, None]
         time_to_stop = torch.where(
@@ -151,7 +151,7 @@ class IdmRollForward(Extrapolation):
         ego = observation.ego[:, -1:]
         states = torch.cat([ego, tracks.now], dim=1)
         size = torch.cat([observation.size_m[:, None], tracks.size_m], dim=1)
-        valid = torch.cat([torch.ones_like(tracks.here[:, :1]), tracks.here], dim=1)
+        valid = torch.cat([torch.ones_like(tracks.valid_now[:, :1]), tracks.valid_now], dim=1)
         desired = self.desired_gain * states[..., 3] + 2.0
         predicted = []
         for _ in seconds:

@@ -16,10 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..encoders import Assembly, AssemblyConfig
+from ..encoders import JepaNetwork, JepaNetworkConfig
 from ..encoders.regularizers import (
     InverseMotion,
-    Painter,
+    PixelDecoder,
     ReconstructionConfig,
     RegularizerConfig,
     UntrainedConfig,
@@ -46,7 +46,7 @@ class JepaConfig(ModelConfig):
     """Parts of the joint-embedding model; a latent of 0 makes it deterministic.
 
     Attributes:
-        assembly: encoder and predictor.
+        jepa: encoder and predictor.
         regularizer: prevents collapse of the embeddings.
         readout: width of the readout's hidden layers.
         distraction: amplitude of a smooth distractor pattern, constant over each history and
@@ -54,7 +54,7 @@ class JepaConfig(ModelConfig):
     """
 
     latent: int = 8
-    assembly: AssemblyConfig = field(default_factory=AssemblyConfig)
+    jepa: JepaNetworkConfig = field(default_factory=JepaNetworkConfig)
     regularizer: RegularizerConfig = field(default_factory=VicRegConfig)
     readout: int = 32
     distraction: float = 0.0
@@ -123,21 +123,21 @@ class JepaWorldModel(WorldModel):
         self.config = config
         raster = config.observation.raster
         channels = config.observation.frames + 2
-        self.assembly = Assembly(
-            config.assembly, channels, raster.rows, raster.columns, config.latent + 1
+        self.jepa = JepaNetwork(
+            config.jepa, channels, raster.rows, raster.columns, config.latent + 1
         )
-        features, grid = self.assembly.features, self.assembly.grid
+        features, grid = self.jepa.features, self.jepa.grid
         self.spec = config.spec(
             embedding=features * grid[0] * grid[1], target=TargetConfig(images=True, flow=True)
         )
-        self.regularizer = config.regularizer.build(self.assembly.projected, grid[0] * grid[1])
-        self.painter = None
+        self.regularizer = config.regularizer.build(self.jepa.projected_features, grid[0] * grid[1])
+        self.pixel_decoder = None
         if isinstance(config.regularizer, ReconstructionConfig):
-            self.painter = Painter(
+            self.pixel_decoder = PixelDecoder(
                 features, grid, channels, raster.rows, raster.columns, config.readout
             )
         if isinstance(config.regularizer, UntrainedConfig):
-            self.assembly.requires_grad_(False)
+            self.jepa.requires_grad_(False)
         self.inverse_motion = InverseMotion(features, grid)
         self.posterior_head = _PosteriorHead(features, grid, config.latent)
         self.readout = _Readout(features, grid, config.readout)
@@ -145,7 +145,7 @@ class JepaWorldModel(WorldModel):
     def begin(self, observation: Observation) -> JepaState:
         """Aligns the history in the constant-velocity frame and encodes it."""
         scene = self.scene(observation)
-        return scene.begin(self.assembly.encode(scene.encoder_input))
+        return scene.begin(self.jepa.encode(scene.encoder_input))
 
     def scene(self, observation: Observation) -> JepaScene:
         """The history in the constant-velocity frame."""
@@ -197,7 +197,7 @@ class JepaWorldModel(WorldModel):
     ) -> Float[Tensor, "batch time1 features locations_x locations_y"]:
         """Target embeddings at the end of the history and at each step after it."""
         assert target.images is not None
-        return self.assembly.targets(self.stacks(scene, target.images.vehicles))
+        return self.jepa.targets(self.stacks(scene, target.images.vehicles))
 
     def embedding(self, state: JepaState) -> Float[Tensor, "batch features"]:
         """The embedding, flattened."""
@@ -207,7 +207,7 @@ class JepaWorldModel(WorldModel):
         self, state: JepaState, ego: Ego, latent: Float[Tensor, "batch latent"]
     ) -> tuple[JepaState, Ego]:
         """The embedding one step later; ``ego`` is ignored."""
-        ahead = self.assembly.predict(state.embedding, self.condition(state, latent))
+        ahead = self.jepa.predict(state.embedding, self.condition(state, latent))
         return replace(state, embedding=ahead, steps=state.steps + 1), ego
 
     def condition(
@@ -220,7 +220,7 @@ class JepaWorldModel(WorldModel):
         """From the embedding before the step and the target embedding after it."""
         assert target.images is not None
         stack = self.stacks(state, target.images.vehicles[:, : step + 1])[:, -1:]
-        return self.posterior_head(state.embedding, self.assembly.targets(stack)[:, 0])
+        return self.posterior_head(state.embedding, self.jepa.targets(stack)[:, 0])
 
     def decode(
         self, states: list[JepaState], observation: Observation, samples: int

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 
-from ..encoders.dropout import Calls, Dropout
+from ..encoders.dropout import Dropout, MethodCaller
 from ..perception.observation import Observation
 from ..predictions import Prediction, Target
 from ..runtime.errors import InputError
@@ -98,7 +98,7 @@ class DropoutReplicas(Replicas):
 
     def __init__(self, model: WorldModel, count: int, generator: torch.Generator):
         super().__init__(model, count)
-        self._calls = (Calls(model),)
+        self._calls = (MethodCaller(model),)
         layers = {
             name: layer
             for name, layer in self._calls[0].named_modules()
@@ -109,7 +109,9 @@ class DropoutReplicas(Replicas):
                 f"{type(model).__name__} has no dropout, so its replicas would be equal; train "
                 "one with dropout, or use an ensemble"
             )
-        self.masks = {f"{k}.keep": layer.masks(count, generator) for k, layer in layers.items()}
+        self.masks = {
+            f"{k}.mask": layer.sample_masks(count, generator) for k, layer in layers.items()
+        }
 
     def advance(
         self, state: Any, ego: Ego, latent: Float[Tensor, "batch latent"]

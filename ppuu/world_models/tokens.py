@@ -185,13 +185,13 @@ class TokensWorldModel(WorldModel):
         """Encodes every vehicle's history in its own frame, its road and its neighbours."""
         tracks = _with_ego(observation)
         assert observation.road is not None
-        start, valid = tracks.now, tracks.here
+        start, valid = tracks.now, tracks.valid_now
         local = to_local(tracks.states, start[:, :, None])
         x, y, turn, speed = local.unbind(-1)
         history = torch.stack(
             [x / 10, y, turn.sin() * 4, turn.cos() - 1, (speed - speed[..., -1:]) / 3,
              torch.ones_like(x)], dim=-1,
-        ) * tracks.present[..., None]  # fmt: skip
+        ) * tracks.valid[..., None]  # fmt: skip
         features = [history.flatten(2), tracks.size_m / 5, start[..., 3:] / 10]
         hidden = functional.relu(self.history_encoder(torch.cat(features, dim=-1)))
         road = self.road_encoder(road_features(observation.road, start, _AHEAD_M))
@@ -279,7 +279,7 @@ class TokensWorldModel(WorldModel):
             self.raster,
             vehicles.unflatten(0, (-1, 1, samples)),
             observation.tracks.size_m,
-            observation.tracks.here,
+            observation.tracks.valid_now,
             observation.road,
         )
 
@@ -339,11 +339,11 @@ def _with_ego(observation: Observation) -> Tracks:
     """The tracks with the ego as the first vehicle."""
     tracks = observation.tracks
     assert tracks is not None
-    ego_valid = torch.ones_like(tracks.present[:, :1])
+    ego_valid = torch.ones_like(tracks.valid[:, :1])
     ego_number = torch.full_like(tracks.vehicle[:, :1], -1)
     return Tracks(
         torch.cat([observation.ego[:, None], tracks.states], dim=1),
-        torch.cat([ego_valid, tracks.present], dim=1),
+        torch.cat([ego_valid, tracks.valid], dim=1),
         torch.cat([observation.size_m[:, None], tracks.size_m], dim=1),
         torch.cat([ego_number, tracks.vehicle], dim=1),
     )

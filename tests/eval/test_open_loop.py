@@ -56,7 +56,7 @@ class Oracle(Predictor):
         tracks = observation.tracks
         assert tracks is not None
         return BoxPrediction(
-            truth.images.pose, TINY, self.change(states), tracks.size_m, tracks.here,
+            truth.images.pose, TINY, self.change(states), tracks.size_m, tracks.valid_now,
             observation.road,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ import train.encoder
 from eval.open_loop.mlp_probe import mlp_probe
 from eval.open_loop.probe_targets import KINDS, TargetReader
 from eval.probe import main, r2_scores
-from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig
+from ppuu.encoders import ConvConfig, JepaNetworkConfig, MapHead, ResidualConfig
 from ppuu.encoders.linear_probe import linear_probe
 from ppuu.recordings.lanes import LaneField
 from ppuu.runtime.errors import InputError
@@ -101,11 +101,11 @@ def test_r2_is_one_less_the_unexplained_variance():
 def test_from_run_to_table(tmp_path, capsys):
     recording, out = tmp_path / "dense.h5", tmp_path / "run"
     dense_recording(per_lane=4, frames=700).save(recording)
-    assembly = AssemblyConfig(ConvConfig((4, 8), 2), MapHead(3), ResidualConfig(8))
+    jepa = JepaNetworkConfig(ConvConfig((4, 8), 2), MapHead(3), ResidualConfig(8))
     config = train.encoder.OBJECTIVES["debug"]
     config = dataclasses.replace(
         config,
-        model=JepaConfig(TINY_OBSERVATION, assembly=assembly, latent=2, readout=4),
+        model=JepaConfig(TINY_OBSERVATION, jepa=jepa, latent=2, readout=4),
         steps=2,
         loop=dataclasses.replace(config.loop, updates=2),
     )

@@ -18,14 +18,14 @@ from eval.two_rooms import (
     within_a_step,
 )
 from eval.two_rooms import main as plan
-from ppuu.encoders import AssemblyConfig, ConvConfig, GruConfig, VectorHead
+from ppuu.encoders import ConvConfig, GruConfig, JepaNetworkConfig, VectorHead
 from ppuu.runtime.errors import InputError
 from train.two_rooms import Learner, Training, trained, without
 from train.two_rooms import main as train
 
 TINY = Training(
     RoomsConfig(steps=3),
-    AssemblyConfig(ConvConfig((4, 4), 2), VectorHead(8), GruConfig()),
+    JepaNetworkConfig(ConvConfig((4, 4), 2), VectorHead(8), GruConfig()),
     updates=3,
     batch=4,
 )
@@ -70,11 +70,11 @@ def test_a_run_that_was_trained_again_is_evaluated_again(tmp_path):
 
 
 def test_targets_of_a_moving_average_let_the_encoder_learn(tmp_path):
-    averaged = dataclasses.replace(TINY.assembly, target_momentum=0.9)
-    training = dataclasses.replace(TINY, assembly=averaged)
+    averaged = dataclasses.replace(TINY.jepa, target_momentum=0.9)
+    training = dataclasses.replace(TINY, jepa=averaged)
     torch.manual_seed(0)
-    before = Learner(training).assembly
-    after = trained(training, 0).assembly
+    before = Learner(training).jepa
+    after = trained(training, 0).jepa
     for part in ("encoder", "target"):
         old, new = getattr(before, part), getattr(after, part)
         moved = [
@@ -123,7 +123,7 @@ def test_true_motion_reaches_goals_and_random_actions_do_not():
 
 
 class Seer(torch.nn.Module):
-    """An assembly whose embedding is the place itself, in the open."""
+    """A network whose embedding is the position itself."""
 
     def encode(self, images):
         centres = (torch.arange(SIDE) + 0.5) / SIDE

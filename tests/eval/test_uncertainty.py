@@ -63,7 +63,7 @@ def test_ties_share_their_rank():
 
 def test_each_kind_has_its_own_penalty():
     """Agreement about predictions does not make up for disagreement about costs."""
-    uncertainty = Uncertainty(1, 0.5, of_predictions=True)
+    uncertainty = Uncertainty(1, 0.5, include_predictions=True)
     variances = torch.tensor([[[[3.0], [-3.0]]]])
     assert uncertainty.disagreement(variances).item() == pytest.approx(2.5)
 

@@ -9,8 +9,8 @@ import torch
 import train.encoder
 import train.policy
 from ppuu.encoders import (
-    AssemblyConfig,
     ConvConfig,
+    JepaNetworkConfig,
     MapHead,
     ResidualConfig,
     VectorHead,
@@ -30,7 +30,7 @@ from train.engine.loop_config import LoopConfig
 
 MODEL = JepaConfig(
     TINY_OBSERVATION,
-    assembly=AssemblyConfig(
+    jepa=JepaNetworkConfig(
         ConvConfig((4, 8), 2), MapHead(6), ResidualConfig(8), target_momentum=0.9
     ),
     latent=3,
@@ -47,8 +47,8 @@ def recording(tmp_path_factory):
 
 def fit(recording, out, updates=6, objective="tico", **changes):
     config = train.encoder.OBJECTIVES[objective]
-    assembly = dataclasses.replace(MODEL.assembly, norm=config.model.assembly.norm)
-    model = dataclasses.replace(MODEL, regularizer=config.model.regularizer, assembly=assembly)
+    jepa = dataclasses.replace(MODEL.jepa, norm=config.model.jepa.norm)
+    model = dataclasses.replace(MODEL, regularizer=config.model.regularizer, jepa=jepa)
     loop = dataclasses.replace(config.loop, updates=updates, log_every=1, **changes)
     config = dataclasses.replace(config, model=model, steps=3, batch=4, loop=loop)
     train.encoder.main((recording,), out, config, split="all", device="cpu")
@@ -111,16 +111,16 @@ def test_a_batch_of_one_is_refused():
 
 def test_any_objective_may_have_any_encoder():
     vector, vit = (train.encoder.OBJECTIVES[f"sigreg-{kind}"].model for kind in ("vector", "vit"))
-    assert vector.assembly.head == VectorHead(256)
-    assert vit.assembly.encoder == VitConfig()
+    assert vector.jepa.head == VectorHead(256)
+    assert vit.jepa.encoder == VitConfig()
     # Each keeps what its objective asks for.
-    assert vector.assembly.norm == vit.assembly.norm == "batch"
+    assert vector.jepa.norm == vit.jepa.norm == "batch"
     assert vit.regularizer == train.encoder.OBJECTIVES["sigreg"].model.regularizer
 
 
 def test_a_moving_average_does_not_accumulate():
     config = train.encoder.OBJECTIVES["vicreg"]
-    averaged = dataclasses.replace(config.model.assembly, target_momentum=0.9)
-    model = dataclasses.replace(config.model, assembly=averaged)
+    averaged = dataclasses.replace(config.model.jepa, target_momentum=0.9)
+    model = dataclasses.replace(config.model, jepa=averaged)
     with pytest.raises(InputError, match="accumulate 2"):
         dataclasses.replace(config, model=model, loop=LoopConfig(accumulate=2))

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from data.clips.clips import Clip, Clips, presents
+from data.clips.clips import Clip, Clips, clip_frame_ranges
 from data.clips.events import EventWeights, clip_weights
 from data.clips.sampler import ClipSampler
 from data.splits import Part, Split, SplitManifest, data_identity, part_of
@@ -146,7 +146,7 @@ class ClipStream:
         if keep:
             self._loaded[stored] = recording
         span = self._config.span
-        _, count = presents(recording, part.window, part.egos, span, self._horizon)
+        _, count = clip_frame_ranges(recording, part.window, part.egos, span, self._horizon)
         return _Member(stored, recording.content_hash, part, int(count.sum()))
 
     def at(self, number: int) -> Selection:

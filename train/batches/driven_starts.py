@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data.clips.clips import Clip, Clips
 from ppuu.geometry import boxes_overlap
-from ppuu.objectives import StartConfig, as_recorded, varied_starts
+from ppuu.objectives import StartConfig, perturbed_starts, recorded_traffic
 from ppuu.perception.observation import Observation, observe
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
@@ -45,7 +45,7 @@ def driven_starts(
         are those where the policy's ego overlaps a vehicle), and the actions before them.
     """
     own, copies = clips.config, config.copies
-    varied = varied_starts(
+    varied = perturbed_starts(
         clip.observation, config, own.raster, clips.scene.dt_s, own.stride, generator
     )
     previous = clip.previous_action.repeat_interleave(copies, 0)
@@ -53,7 +53,7 @@ def driven_starts(
         return clip, varied, previous
     scene, frames = clips.scene, steps * own.stride
     recorder = CopyLast(tracks_spec(own, own.stride, scene.dt_s))
-    traffic = as_recorded(clip.observation, clips.target(clip, recorder, steps), recorder)
+    traffic = recorded_traffic(clip.observation, clips.target(clip, recorder, steps), recorder)
     drive = unroll(
         policy, traffic, varied, previous, steps, own.stride, scene.dt_s, generator=generator
     )
@@ -76,4 +76,4 @@ def _overlaps(observation: Observation) -> Bool[Tensor, " starts"]:
     assert tracks is not None
     own = torch.cat([observation.ego[:, -1, :3], observation.size_m], dim=-1)[:, None]
     others = torch.cat([tracks.now[..., :3], tracks.size_m], dim=-1)
-    return (boxes_overlap(own.expand_as(others), others) & tracks.here).any(1)
+    return (boxes_overlap(own.expand_as(others), others) & tracks.valid_now).any(1)

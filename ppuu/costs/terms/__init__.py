@@ -1,7 +1,7 @@
-"""The terms of the driving cost, one a file; a file that is added here is a term that counts.
+"""Terms of the driving cost, one a file.
 
-A file ``some_name.py`` holds the class ``SomeName``; planners, policies, metrics and the command
-line find it by that name.
+Every file of this package is a term: ``some_name.py`` defines the class ``SomeName``.  Planners,
+policies, metrics and the command line use its name.
 """
 
 from __future__ import annotations
@@ -20,4 +20,4 @@ def _term(name: str) -> type[Term]:
 TERMS: dict[str, type[Term]] = {
     module.name: _term(module.name) for module in pkgutil.iter_modules(__path__)
 }
-"""By name, in alphabetical order."""
+"""Terms by name, in alphabetical order."""

@@ -1,4 +1,4 @@
-"""Harsh driving: accelerations along and across, and their changes."""
+"""Comfort: accelerations, jerk and steering rate."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ..base import PathTerm
 
 @dataclass(frozen=True)
 class Comfort(PathTerm):
-    """Squares of four quantities, each in units of what a passenger starts to mind.
+    """Sum of four squared quantities, each in units of a comfort limit.
 
     Attributes:
-        acceleration_mps2: scale of the acceleration along the path.
-        lateral_mps2: scale of curvature times speed squared.
-        jerk_mps3: scale of the change of acceleration.
-        curvature_rate_radpms: scale of the change of curvature, which alone keeps the steering
-            calm at walking speed.
+        acceleration_mps2: limit of the longitudinal acceleration.
+        lateral_mps2: limit of the lateral acceleration.
+        jerk_mps3: limit of the longitudinal jerk.
+        curvature_rate_radpms: limit of the change of curvature; the only penalty on steering at
+            low speed.
     """
 
     weight: float = 0.02
@@ -42,15 +42,15 @@ class Comfort(PathTerm):
     def cost(self, rollout: Rollout) -> Float[Tensor, "batch candidates time"]:
         """Sum of the four squares."""
         candidates = rollout.actions.shape[1]
-        before = rollout.previous_action[:, :, None].expand(-1, candidates, -1, -1)
-        rate = torch.cat([before, rollout.actions], dim=2).diff(dim=2) / rollout.step_s
+        previous = rollout.previous_action[:, :, None].expand(-1, candidates, -1, -1)
+        rate = torch.cat([previous, rollout.actions], dim=2).diff(dim=2) / rollout.step_s
         acceleration, curvature = rollout.actions.unbind(-1)
         lateral = curvature * rollout.states[..., 3].square()
-        felt = torch.stack([acceleration, lateral, *rate.unbind(-1)], dim=-1)
-        limits = felt.new_tensor(
+        quantities = torch.stack([acceleration, lateral, *rate.unbind(-1)], dim=-1)
+        limits = quantities.new_tensor(
             [
                 self.acceleration_mps2, self.lateral_mps2,
                 self.jerk_mps3, self.curvature_rate_radpms,
             ]
         )  # fmt: skip
-        return (felt / limits).square().sum(-1)
+        return (quantities / limits).square().sum(-1)

@@ -1,4 +1,4 @@
-"""Touching: other vehicles inside the ego's slightly inflated box."""
+"""Contact: overlap of other vehicles with the ego's inflated box."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..base import VehicleTerm
 
 @dataclass(frozen=True)
 class Contact(VehicleTerm):
-    """Square metres of other vehicles in the ego's box and its fading margins.
+    """Area of other vehicles in the ego's box and its margins, in square metres.
 
-    It rises quadratically on the margin and linearly once boxes overlap.
+    It grows quadratically in the margin and linearly once boxes overlap.
 
     Attributes:
-        margin_along_m, margin_across_m: over which the mask falls to 0 beyond the box.
+        margin_along_m, margin_across_m: over which the mask decreases to 0 outside the box.
     """
 
     weight: float = 8.0
@@ -26,7 +26,7 @@ class Contact(VehicleTerm):
     margin_across_m: float = 0.7
 
     def mask(self, ego: EgoPath) -> EgoMask:
-        """1 inside the box, fading to 0 over the margins."""
+        """1 inside the box, decreasing to 0 over the margins."""
         along, across = self.margin_along_m, self.margin_across_m
         return EgoMask.of(ego, ego.half_length_m, along, along, ego.half_width_m, across)
 

@@ -1,4 +1,4 @@
-"""Off the middle of the lane: lane lines under the ego."""
+"""Lane keeping: lane lines under the ego."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..base import RoadTerm
 
 @dataclass(frozen=True)
 class Lane(RoadTerm):
-    """0 in the middle of a lane, about 1 with a line along the ego's axis (as in PPUU).
+    """0 in the middle of a lane, about 1 on a line (as in PPUU).
 
     Attributes:
         half_lane_m: lateral reach of the mask.
@@ -26,7 +26,7 @@ class Lane(RoadTerm):
     half_lane_m: float = 0.5 * LANE_WIDTH_M
 
     def mask(self, ego: EgoPath) -> EgoMask:
-        """Triangle across, the ego's length along."""
+        """Triangular in the lateral direction, as long as the ego."""
         return EgoMask.of(ego, ego.half_length_m, 0.0, 0.0, 0.0, self.half_lane_m)
 
     def cost(

@@ -1,4 +1,4 @@
-"""Slower or faster than the lane the ego drives in."""
+"""Lane speed: difference to the traffic in the ego's lane."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..base import PathTerm
 
 @dataclass(frozen=True)
 class LaneSpeed(PathTerm):
-    """Square of the difference to the speed of the ego's lane, which is taken as given.
+    """Squared difference to the speed of the ego's lane, which is treated as a constant.
 
-    PPUU has no such term: its policies are free to fall behind, and the traffic of a recording,
-    which cannot react, then runs into them.
+    Not in PPUU, whose policies may fall behind; replayed vehicles, which do not react, then collide
+    with them.
 
     Attributes:
-        difference_mps: a difference that costs 1.
+        difference_mps: the difference of unit cost.
     """
 
     weight: float = 0.5

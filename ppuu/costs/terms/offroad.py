@@ -1,4 +1,4 @@
-"""Leaving the road: the share of the ego's box that is not on a lane."""
+"""Off-road: the fraction of the ego's box outside the lanes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from ..base import RoadTerm
 
 @dataclass(frozen=True)
 class Offroad(RoadTerm):
-    """Area off the road under the ego's box and its fading margin, in units of the ego's.
+    """Off-road area under the ego's box and its margin, divided by the ego's area.
 
     Attributes:
-        margin_m: how far the mask reaches beyond the box, so that the edge is felt before it is
-            crossed.
+        margin_m: width of the margin, so that the cost grows before the edge is crossed.
     """
 
     channel: ClassVar[RoadChannel] = "offroad"
@@ -26,7 +25,7 @@ class Offroad(RoadTerm):
     margin_m: float = 0.5
 
     def mask(self, ego: EgoPath) -> EgoMask:
-        """1 over the ego's area, fading to 0 over the margin."""
+        """1 inside the box, decreasing to 0 over the margin."""
         margin = self.margin_m
         return EgoMask.of(ego, ego.half_length_m, margin, margin, ego.half_width_m, margin)
 

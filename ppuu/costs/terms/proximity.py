@@ -1,4 +1,4 @@
-"""Too close for the speed: other vehicles inside the ego's safe distance."""
+"""Proximity: other vehicles within the ego's safe distance."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..base import VehicleTerm
 
 @dataclass(frozen=True)
 class Proximity(VehicleTerm):
-    """Covered area ahead of and behind the ego, weighted by nearness, in units of its own area.
+    """Area of vehicles ahead and behind, weighted by proximity, divided by the ego's area.
 
-    The weight falls linearly from the bumper to the safe distance and sideways from the ego's
-    flank over ``reach_side_m``.  PPUU's safe distance is 1.5 s x speed + 1 m, with the speed
-    detached; here the gradient runs through the speed, so that braking pays at once, and the
-    headway is that of dense traffic, where a wider one only invites the follower into the boot.
+    The weight decreases linearly from the bumper to the safe distance and laterally from the ego's
+    side over ``reach_side_m``.  PPUU's safe distance is 1.5 s x speed + 1 m, with the speed
+    detached; here the gradient includes the speed, so that braking reduces the cost at once, and
+    the headway is that of dense traffic: a longer one makes the follower come too close.
 
     Attributes:
         headway_ahead_s, gap_ahead_m: safe distance ahead = headway x speed + gap.
         headway_behind_s, gap_behind_m: the same behind.
-        reach_side_m: how far beyond the flank the mask reaches.
+        reach_side_m: lateral reach of the mask beyond the ego's side.
     """
 
     weight: float = 1.5
@@ -34,7 +34,7 @@ class Proximity(VehicleTerm):
     reach_side_m: float = 0.9
 
     def mask(self, ego: EgoPath) -> EgoMask:
-        """Nearness times lateral weight."""
+        """Longitudinal times lateral weight."""
         ahead = self.headway_ahead_s * ego.speed_mps + self.gap_ahead_m
         behind = self.headway_behind_s * ego.speed_mps + self.gap_behind_m
         return EgoMask.of(

@@ -1,4 +1,4 @@
-"""What keeps embeddings from collapsing: one objective a file, built from its formula."""
+"""Regularisers against representation collapse, one objective a file."""
 
 from .barlow_twins import BarlowTwinsConfig
 from .base import Regularizer, prediction_error
@@ -7,7 +7,7 @@ from .direct_clr import DirectClrConfig
 from .info_nce import InfoNceConfig
 from .inverse_dynamics import InverseDynamics, InverseMotion
 from .mcr2 import Mcr2Config
-from .reconstruction import Painter, ReconstructionConfig
+from .reconstruction import PixelDecoder, ReconstructionConfig
 from .sigreg import SigRegConfig
 from .tico import TiCoConfig
 from .time_similarity import time_similarity
@@ -18,7 +18,7 @@ RegularizerConfig = (
     VicRegConfig | InfoNceConfig | DclConfig | BarlowTwinsConfig | TiCoConfig | DirectClrConfig
     | SigRegConfig | Mcr2Config | ReconstructionConfig | UntrainedConfig
 )  # fmt: skip
-"""What can be chosen; each config builds its loss."""
+"""All regularisers; each config builds its loss."""
 
 __all__ = [
     "BarlowTwinsConfig",
@@ -28,7 +28,7 @@ __all__ = [
     "InverseDynamics",
     "InverseMotion",
     "Mcr2Config",
-    "Painter",
+    "PixelDecoder",
     "ReconstructionConfig",
     "Regularizer",
     "RegularizerConfig",

@@ -1,4 +1,4 @@
-"""Barlow Twins (2103.03230): predictions and targets correlate feature by feature, and only so."""
+"""Barlow Twins (2103.03230): the cross-correlation of predictions and targets is the identity."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ...runtime.errors import InputError
 from ...runtime.loss_terms import Terms
-from ..unrolled import Unrolled
-from .base import Regularizer, by_moment
+from ..embedding_rollout import EmbeddingRollout
+from .base import Regularizer, by_time_and_location
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class BarlowTwinsConfig:
     """Settings.
 
     Attributes:
-        redundancy: weight of the correlations between different features (lambda).
+        redundancy: weight of redundancy reduction, the off-diagonal correlations (lambda).
     """
 
     redundancy: float = 5e-3
 
     def __post_init__(self):
         if self.redundancy < 0:
-            raise InputError(f"redundancy {self.redundancy} of Barlow Twins: must not be negative")
+            raise InputError(f"Barlow Twins: redundancy {self.redundancy} must not be negative")
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
+    def build(self, features: int, locations: int = 1) -> Regularizer:
         """The loss."""
         return _BarlowTwins(self)
 
@@ -38,21 +38,24 @@ class _BarlowTwins(Regularizer):
         super().__init__()
         self.config = config
 
-    def forward(self, unrolled: Unrolled) -> Terms:
+    def forward(self, rollout: EmbeddingRollout) -> Terms:
         squares = (
-            correlation(by_moment(unrolled.predicted[:, 1:]), by_moment(unrolled.target[:, 1:]))
-            - torch.eye(unrolled.target.shape[-1], device=unrolled.target.device)
+            correlation(
+                by_time_and_location(rollout.predicted[:, 1:]),
+                by_time_and_location(rollout.target[:, 1:]),
+            )
+            - torch.eye(rollout.target.shape[-1], device=rollout.target.device)
         ).square()
         diagonal = torch.diagonal(squares, dim1=1, dim2=2).sum(1)
-        named = {"agreement": diagonal.mean()}
+        named = {"invariance": diagonal.mean()}
         named["redundancy"] = (squares.sum((1, 2)) - diagonal).mean()
-        return Terms(named["agreement"] + self.config.redundancy * named["redundancy"], named)
+        return Terms(named["invariance"] + self.config.redundancy * named["redundancy"], named)
 
 
 def correlation(
-    a: Float[Tensor, "moments batch features"], b: Float[Tensor, "moments batch features"]
-) -> Float[Tensor, "moments features features"]:
-    """Correlations over the batch of each feature of one with each of the other."""
+    a: Float[Tensor, "groups batch features"], b: Float[Tensor, "groups batch features"]
+) -> Float[Tensor, "groups features features"]:
+    """Cross-correlation matrix over the batch."""
     a, b = (
         (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
         for x in (a, b)

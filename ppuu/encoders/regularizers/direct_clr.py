@@ -1,4 +1,4 @@
-"""DirectCLR (2110.09348): contrast on the first few features, no projector."""
+"""DirectCLR (2110.09348): contrastive loss on the first few features, without projector."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ...runtime.errors import InputError
 from ...runtime.loss_terms import Terms
-from ..unrolled import Unrolled
-from .base import Regularizer, by_moment
-from .info_nce import contrast_one_view
+from ..embedding_rollout import EmbeddingRollout
+from .base import Regularizer, by_time_and_location
+from .info_nce import info_nce_loss
 
 
 @dataclass(frozen=True)
@@ -16,23 +16,23 @@ class DirectClrConfig:
     """Settings.
 
     Attributes:
-        share: of the features that are contrasted (360 of 2048 in the paper).
-        temperature: of the cosines.
+        fraction: of the features in the contrastive loss (360 of 2048 in the paper).
+        temperature: of the cosine similarities.
     """
 
-    share: float = 0.18
+    fraction: float = 0.18
     temperature: float = 0.1
 
     def __post_init__(self):
-        if not 0.0 < self.share <= 1.0 or not self.temperature > 0:
+        if not 0.0 < self.fraction <= 1.0 or not self.temperature > 0:
             raise InputError(
-                f"DirectCLR: share {self.share} must be from above 0 to 1, temperature "
+                f"DirectCLR: fraction {self.fraction} must be from above 0 to 1, temperature "
                 f"{self.temperature} positive"
             )
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
+    def build(self, features: int, locations: int = 1) -> Regularizer:
         """The loss."""
-        return _DirectClr(max(1, round(self.share * features)), self.temperature)
+        return _DirectClr(max(1, round(self.fraction * features)), self.temperature)
 
 
 class _DirectClr(Regularizer):
@@ -40,8 +40,8 @@ class _DirectClr(Regularizer):
         super().__init__()
         self.features, self.temperature = features, temperature
 
-    def forward(self, unrolled: Unrolled) -> Terms:
-        predicted = by_moment(unrolled.predicted[:, 1:, :, : self.features])
-        target = by_moment(unrolled.target[:, 1:, :, : self.features])
-        loss = contrast_one_view(predicted, target, self.temperature)
-        return Terms(loss, {"contrast": loss})
+    def forward(self, rollout: EmbeddingRollout) -> Terms:
+        predicted = by_time_and_location(rollout.predicted[:, 1:, :, : self.features])
+        target = by_time_and_location(rollout.target[:, 1:, :, : self.features])
+        loss = info_nce_loss(predicted, target, self.temperature)
+        return Terms(loss, {"contrastive": loss})

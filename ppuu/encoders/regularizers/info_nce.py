@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from ...runtime.errors import InputError
 from ...runtime.loss_terms import Terms
-from ..unrolled import Unrolled
-from .base import Regularizer, by_moment, cosines
+from ..embedding_rollout import EmbeddingRollout
+from .base import Regularizer, by_time_and_location, cosine_similarities
 
 Negatives = Literal["cross_sequence", "within_sequence", "both"]
 
@@ -23,12 +23,12 @@ class InfoNceConfig:
     """Settings.
 
     Attributes:
-        temperature: of the cosines.
+        temperature: of the cosine similarities.
         negatives: the other sequences at the same time, the other times of the same sequence, or
-            both, as the mean of two losses.  What is constant in a sequence tells it from others,
-            but not its times.
-        views: with ``one``, a prediction is told from the targets of others and the other way
-            round; with ``both``, also from the predictions of others (NT-Xent, 2N - 1 candidates).
+            both, as the mean of two losses.  Features that are constant in a sequence suffice for
+            the first, not for the second.
+        views: negatives of a prediction are the targets of others and vice versa (``one``), or
+            also the predictions of others (``both``: NT-Xent, 2N - 1 candidates).
     """
 
     temperature: float = 0.2
@@ -37,9 +37,9 @@ class InfoNceConfig:
 
     def __post_init__(self):
         if not self.temperature > 0:
-            raise InputError(f"temperature {self.temperature} of InfoNCE: must be positive")
+            raise InputError(f"InfoNCE: temperature {self.temperature} must be positive")
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
+    def build(self, features: int, locations: int = 1) -> Regularizer:
         """The loss."""
         return _InfoNce(self)
 
@@ -49,51 +49,53 @@ class _InfoNce(Regularizer):
         super().__init__()
         self.config = config
 
-    def forward(self, unrolled: Unrolled) -> Terms:
-        predicted, target = unrolled.predicted[:, 1:], unrolled.target[:, 1:]
+    def forward(self, rollout: EmbeddingRollout) -> Terms:
+        predicted, target = rollout.predicted[:, 1:], rollout.target[:, 1:]
         losses = []
         if self.config.negatives != "within_sequence":
-            losses.append(self._told_apart(by_moment(predicted), by_moment(target)))
+            losses.append(self._loss(by_time_and_location(predicted), by_time_and_location(target)))
         if self.config.negatives != "cross_sequence":
-            losses.append(self._told_apart(_by_sequence(predicted), _by_sequence(target)))
+            losses.append(self._loss(_by_sequence(predicted), _by_sequence(target)))
         loss = torch.stack(losses).mean()
-        return Terms(loss, {"contrast": loss})
+        return Terms(loss, {"contrastive": loss})
 
-    def _told_apart(self, predicted: Tensor, target: Tensor) -> Float[Tensor, ""]:
-        contrast = contrast_both_views if self.config.views == "both" else contrast_one_view
-        return contrast(predicted, target, self.config.temperature)
+    def _loss(self, predicted: Tensor, target: Tensor) -> Float[Tensor, ""]:
+        loss = nt_xent_loss if self.config.views == "both" else info_nce_loss
+        return loss(predicted, target, self.config.temperature)
 
 
 def _by_sequence(
-    embeddings: Float[Tensor, "batch time places features"],
+    embeddings: Float[Tensor, "batch time locations features"],
 ) -> Float[Tensor, "sequences time features"]:
-    """The times of each sequence at each place."""
+    """Groups of the times of each sequence, one for each location."""
     return embeddings.transpose(1, 2).flatten(0, 1)
 
 
-def contrast_one_view(
+def info_nce_loss(
     predicted: Float[Tensor, "groups n features"],
     target: Float[Tensor, "groups n features"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """Symmetric cross-entropy of recognising the n pairs of each group."""
-    logits = cosines(predicted, target) / temperature
-    return 0.5 * (_picked(logits) + _picked(logits.mT))
+    """Symmetric cross-entropy of identifying the n pairs of each group."""
+    logits = cosine_similarities(predicted, target) / temperature
+    return 0.5 * (_diagonal_cross_entropy(logits) + _diagonal_cross_entropy(logits.mT))
 
 
-def contrast_both_views(
+def nt_xent_loss(
     predicted: Float[Tensor, "groups n features"],
     target: Float[Tensor, "groups n features"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """NT-Xent: among all others of both kinds but oneself."""
-    all_ = torch.cat([predicted, target], dim=1)
-    logits = cosines(all_, all_) / temperature
-    itself = torch.eye(all_.shape[1], dtype=torch.bool, device=all_.device)
-    return _picked(logits.masked_fill(itself, -torch.inf).roll(predicted.shape[1], 2))
+    """NT-Xent: negatives are all other predictions and targets of the group."""
+    views = torch.cat([predicted, target], dim=1)
+    logits = cosine_similarities(views, views) / temperature
+    itself = torch.eye(views.shape[1], dtype=torch.bool, device=views.device)
+    return _diagonal_cross_entropy(
+        logits.masked_fill(itself, -torch.inf).roll(predicted.shape[1], 2)
+    )
 
 
-def _picked(logits: Float[Tensor, "groups n n"]) -> Float[Tensor, ""]:
+def _diagonal_cross_entropy(logits: Float[Tensor, "groups n n"]) -> Float[Tensor, ""]:
     """Mean cross-entropy of the diagonal."""
-    answer = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
-    return functional.cross_entropy(logits.flatten(0, 1), answer.flatten())
+    labels = torch.arange(logits.shape[1], device=logits.device).expand(logits.shape[:2])
+    return functional.cross_entropy(logits.flatten(0, 1), labels.flatten())

@@ -1,4 +1,4 @@
-"""Inverse dynamics: what happened between two embeddings must be legible."""
+"""Inverse dynamics: actions or motion are predicted from two embeddings."""
 
 from __future__ import annotations
 
@@ -9,45 +9,46 @@ from torch.nn import functional
 
 
 class InverseDynamics(nn.Module):
-    """A linear reading of what led from one embedding to the next (2211.10831; 2502.14819).
+    """Linear prediction of the action between two embeddings (2211.10831; 2502.14819).
 
-    It keeps what the action moves.  Alone it forgets everything else, and in traffic everybody
-    else is beyond control: use it beside another objective.
+    It preserves what actions control.  Other vehicles are not controlled: combine it with another
+    objective.
 
     Args:
-        features: width of the embedding, all places together.
-        actions: width of what is read.
+        features: width of the embedding, all locations together.
+        actions: width of the actions.
     """
 
     def __init__(self, features: int, actions: int):
         super().__init__()
-        self.read = nn.Linear(2 * features, actions)
+        self.predictor = nn.Linear(2 * features, actions)
 
     def forward(
         self,
-        embeddings: Float[Tensor, "batch time places features"],
+        embeddings: Float[Tensor, "batch time locations features"],
         actions: Float[Tensor, "batch time1 actions"],
     ) -> Float[Tensor, ""]:
-        """Mean squared error; an action fewer than embeddings."""
+        """Mean squared error; one action less than embeddings."""
         flat = embeddings.flatten(2)
-        read = self.read(torch.cat([flat[:, :-1], flat[:, 1:]], dim=-1))
-        return functional.mse_loss(read, actions)
+        predicted = self.predictor(torch.cat([flat[:, :-1], flat[:, 1:]], dim=-1))
+        return functional.mse_loss(predicted, actions)
 
 
 class InverseMotion(nn.Module):
-    """Inverse dynamics without an action: how the vehicles at each place move, read there.
+    """Inverse dynamics without actions: linear prediction of the vehicles' motion at each location.
 
-    In images that do not follow the ego there is no trace of its actions; what others do shows.
+    Images that do not follow the ego contain no information on its actions, but on the motion of
+    other vehicles.
 
     Args:
-        features: width of an embedding at each place.
-        grid: rows and columns of places.
+        features: width of an embedding at each location.
+        grid: rows and columns of the embedding.
     """
 
     def __init__(self, features: int, grid: tuple[int, int]):
         super().__init__()
         self._grid = grid
-        self.read = nn.Conv2d(2 * features, 2, 1)
+        self.predictor = nn.Conv2d(2 * features, 2, 1)
 
     def forward(
         self,
@@ -56,15 +57,17 @@ class InverseMotion(nn.Module):
         motion: Float[Tensor, "batch 2 rows2 columns2"],
         weight: Float[Tensor, "batch rows2 columns2"],
     ) -> Float[Tensor, ""]:
-        """Mean squared error of the motion of what weighs; places that see nothing do not count.
+        """Weighted mean squared error of the motion; locations without weight do not count.
 
         Args:
             before, after: embeddings.
-            motion: of each pixel, any unit.
+            motion: of each pixel, in any unit.
             weight: of each pixel.
         """
-        seen = functional.adaptive_avg_pool2d(weight[:, None], self._grid)
+        pooled_weight = functional.adaptive_avg_pool2d(weight[:, None], self._grid)
         mean = functional.adaptive_avg_pool2d(motion * weight[:, None], self._grid)
-        mean = mean / seen.clamp(min=1e-6)
-        error = (self.read(torch.cat([before, after], dim=1)) - mean).square().sum(1, keepdim=True)
-        return (error * seen).sum() / seen.sum().clamp(min=1e-6)
+        mean = mean / pooled_weight.clamp(min=1e-6)
+        error = (
+            (self.predictor(torch.cat([before, after], dim=1)) - mean).square().sum(1, keepdim=True)
+        )
+        return (error * pooled_weight).sum() / pooled_weight.sum().clamp(min=1e-6)

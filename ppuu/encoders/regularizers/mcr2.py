@@ -1,4 +1,4 @@
-"""Maximal coding rate reduction (2006.08558), each prediction and its target a class."""
+"""Maximal coding rate reduction (2006.08558); a prediction and its target form a class."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from ...runtime.errors import InputError
 from ...runtime.loss_terms import Terms
-from ..unrolled import Unrolled
-from .base import Regularizer, by_moment
+from ..embedding_rollout import EmbeddingRollout
+from .base import Regularizer, by_time_and_location
 
 
 @dataclass(frozen=True)
@@ -20,16 +20,16 @@ class Mcr2Config:
     """Settings.
 
     Attributes:
-        precision: squared distance up to which embeddings of length 1 are coded (epsilon^2).
+        precision: squared coding precision of normalised embeddings (epsilon^2).
     """
 
     precision: float = 0.5
 
     def __post_init__(self):
         if not self.precision > 0:
-            raise InputError(f"precision {self.precision} of MCR2: must be positive")
+            raise InputError(f"MCR2: precision {self.precision} must be positive")
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
+    def build(self, features: int, locations: int = 1) -> Regularizer:
         """The loss."""
         return _Mcr2(self.precision)
 
@@ -39,15 +39,15 @@ class _Mcr2(Regularizer):
         super().__init__()
         self.precision = precision
 
-    def forward(self, unrolled: Unrolled) -> Terms:
+    def forward(self, rollout: EmbeddingRollout) -> Terms:
         pairs = torch.stack(
             [
-                functional.normalize(by_moment(unrolled.predicted[:, 1:]), dim=-1),
-                functional.normalize(by_moment(unrolled.target[:, 1:]), dim=-1),
+                functional.normalize(by_time_and_location(rollout.predicted[:, 1:]), dim=-1),
+                functional.normalize(by_time_and_location(rollout.target[:, 1:]), dim=-1),
             ],
             dim=2,
         )
-        # All classes are of one size, so the mean of their rates is the weighted sum.
+        # All classes have the same size, so the mean of their rates is the weighted sum.
         named = {
             "rate": coding_rate(pairs.flatten(1, 2), self.precision).mean(),
             "rate_of_pairs": coding_rate(pairs, self.precision).mean(),
@@ -58,9 +58,9 @@ class _Mcr2(Regularizer):
 def coding_rate(
     samples: Float[Tensor, "*shape n features"], precision: float
 ) -> Float[Tensor, "*shape"]:
-    """Nats to code the samples up to a distance: ``1/2 log det(I + D / (n eps^2) Z' Z)``."""
+    """Coding rate in nats: ``1/2 log det(I + D / (n eps^2) Z' Z)``."""
     n, features = samples.shape[-2:]
-    # Both products have the same determinant; the smaller one is cheaper.
+    # Both products give the same determinant; use the smaller one.
     products = samples @ samples.mT if n < features else samples.mT @ samples
     eye = torch.eye(products.shape[-1], device=samples.device, dtype=samples.dtype)
     return 0.5 * torch.logdet(eye + features / (n * precision) * products)

@@ -1,4 +1,4 @@
-"""SIGReg (2511.08544): along random directions, embeddings shall be standard normal."""
+"""SIGReg (2511.08544): random projections of embeddings are tested for normality."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from ...runtime.errors import InputError
 from ...runtime.loss_terms import Terms
-from ..unrolled import Unrolled
-from .base import Regularizer, by_moment, prediction_error
+from ..embedding_rollout import EmbeddingRollout
+from .base import Regularizer, by_time_and_location, prediction_error
 
 _KNOTS, _LAST = 17, 3.0
 
@@ -22,27 +22,27 @@ class SigRegConfig:
     """Settings.
 
     Attributes:
-        share: of the test in the loss (lambda); the rest is prediction.
-        directions: random ones, drawn anew for each batch.
+        weight: of the test in the loss (lambda), 1 - lambda of the prediction error.
+        directions: number of random projections, sampled for each batch.
     """
 
-    share: float = 0.05
+    weight: float = 0.05
     directions: int = 256
 
     def __post_init__(self):
-        if not 0.0 <= self.share <= 1.0 or self.directions < 1:
+        if not 0.0 <= self.weight <= 1.0 or self.directions < 1:
             raise InputError(
-                f"SIGReg: share {self.share} must be from 0 to 1, directions {self.directions} "
+                f"SIGReg: weight {self.weight} must be from 0 to 1, directions {self.directions} "
                 "positive"
             )
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
+    def build(self, features: int, locations: int = 1) -> Regularizer:
         """The loss."""
         return _SigReg(self)
 
 
 class _SigReg(Regularizer):
-    """Directions follow from the number of the batch, so that all ranks draw the same."""
+    """Directions are seeded by the number of the batch, so that all ranks sample the same."""
 
     batches: Tensor
 
@@ -51,8 +51,8 @@ class _SigReg(Regularizer):
         self.config = config
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, unrolled: Unrolled) -> Terms:
-        samples = by_moment(unrolled.online)
+    def forward(self, rollout: EmbeddingRollout) -> Terms:
+        samples = by_time_and_location(rollout.online)
         samples = samples.to(torch.promote_types(samples.dtype, torch.float32))
         generator = torch.Generator().manual_seed(int(self.batches))
         directions = torch.randn(samples.shape[-1], self.config.directions, generator=generator)
@@ -60,23 +60,23 @@ class _SigReg(Regularizer):
         if self.training:
             self.batches += 1
         named = {
-            "prediction": prediction_error(unrolled),
+            "prediction": prediction_error(rollout),
             "normality": epps_pulley(samples @ directions),
         }
-        share = self.config.share
-        return Terms((1.0 - share) * named["prediction"] + share * named["normality"], named)
+        weight = self.config.weight
+        return Terms((1.0 - weight) * named["prediction"] + weight * named["normality"], named)
 
 
-def epps_pulley(samples: Float[Tensor, "moments n directions"]) -> Float[Tensor, ""]:
-    """How far samples are from the standard normal, by their characteristic functions.
+def epps_pulley(samples: Float[Tensor, "groups n directions"]) -> Float[Tensor, ""]:
+    """Epps-Pulley statistic: distance of the empirical characteristic function to that of N(0, 1).
 
     ``n * integral w(t) |mean exp(itx) - exp(-t^2 / 2)|^2 dt`` with ``w(t) = exp(-t^2 / 2)``, by the
-    trapezoid rule with 17 knots on [0, 3], doubled by symmetry; mean over moments and directions.
-    The factor ``n`` is part of it: a weight found for one batch size is one for that size.
+    trapezoid rule with 17 knots on [0, 3], doubled by symmetry; mean over groups and directions.
+    It includes the factor ``n``, so a weight holds for one batch size.
     """
     t = torch.linspace(0.0, _LAST, _KNOTS, device=samples.device, dtype=samples.dtype)
     normal = torch.exp(-0.5 * t.square())
     angle = samples[..., None] * t
     real, imaginary = angle.cos().mean(1), angle.sin().mean(1)
-    apart = (real - normal).square() + imaginary.square()
-    return samples.shape[1] * 2.0 * torch.trapezoid(normal * apart, t, dim=-1).mean()
+    squared_distance = (real - normal).square() + imaginary.square()
+    return samples.shape[1] * 2.0 * torch.trapezoid(normal * squared_distance, t, dim=-1).mean()

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from ...runtime.errors import InputError
 from ...runtime.loss_terms import Terms
-from ..unrolled import Unrolled
+from ..embedding_rollout import EmbeddingRollout
 from .base import Regularizer
 
 
@@ -19,47 +19,49 @@ class TiCoConfig:
     """Settings.
 
     Attributes:
-        memory: of the moving covariance (beta).
-        contrast: weight of directions that are already crowded (rho).
+        momentum: of the moving covariance (beta).
+        contrast: weight of the covariance contrast (rho).
     """
 
-    memory: float = 0.9
+    momentum: float = 0.9
     contrast: float = 8.0
 
     def __post_init__(self):
-        if not 0.0 <= self.memory < 1.0 or self.contrast < 0:
+        if not 0.0 <= self.momentum < 1.0 or self.contrast < 0:
             raise InputError(
-                f"TiCo: memory {self.memory} must be from 0 to below 1, contrast {self.contrast} "
-                "not negative"
+                f"TiCo: momentum {self.momentum} must be from 0 to below 1, contrast "
+                f"{self.contrast} not negative"
             )
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
+    def build(self, features: int, locations: int = 1) -> Regularizer:
         """The loss."""
-        return _TiCo(self, features, places)
+        return _TiCo(self, features, locations)
 
 
 class _TiCo(Regularizer):
-    """Keeps moving covariances of embeddings, one for each place; evaluation leaves them alone."""
+    """Keeps a moving covariance for each location, updated in training mode only."""
 
     covariance: Tensor
 
-    def __init__(self, config: TiCoConfig, features: int, places: int):
+    def __init__(self, config: TiCoConfig, features: int, locations: int):
         super().__init__()
         self.config = config
-        self.register_buffer("covariance", torch.zeros(places, features, features))
+        self.register_buffer("covariance", torch.zeros(locations, features, features))
 
-    def forward(self, unrolled: Unrolled) -> Terms:
+    def forward(self, rollout: EmbeddingRollout) -> Terms:
         predicted, target, online = (
-            functional.normalize(seen[:, 1:].flatten(0, 1).transpose(0, 1), dim=-1)
-            for seen in (unrolled.predicted, unrolled.target, unrolled.online)
+            functional.normalize(embeddings[:, 1:].flatten(0, 1).transpose(0, 1), dim=-1)
+            for embeddings in (rollout.predicted, rollout.target, rollout.online)
         )
         with torch.no_grad():
-            now = online.mT @ online / online.shape[1]
-            covariance = torch.lerp(now, self.covariance, self.config.memory)
+            current = online.mT @ online / online.shape[1]
+            covariance = torch.lerp(current, self.covariance, self.config.momentum)
             if self.training:
                 self.covariance.copy_(covariance)
         named = {
-            "agreement": 1.0 - (predicted * target).sum(-1).mean(),
-            "crowding": ((online @ covariance) * online).sum(-1).mean(),
+            "invariance": 1.0 - (predicted * target).sum(-1).mean(),
+            "covariance_contrast": ((online @ covariance) * online).sum(-1).mean(),
         }
-        return Terms(named["agreement"] + self.config.contrast * named["crowding"], named)
+        return Terms(
+            named["invariance"] + self.config.contrast * named["covariance_contrast"], named
+        )

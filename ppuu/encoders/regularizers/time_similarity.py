@@ -1,4 +1,4 @@
-"""Time similarity: successive embeddings shall be close."""
+"""Time similarity: penalty on the distance of successive embeddings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch.nn import functional
 
 
 def time_similarity(
-    embeddings: Float[Tensor, "batch time places features"],
+    embeddings: Float[Tensor, "batch time locations features"],
 ) -> Float[Tensor, ""]:
-    """Mean squared step (2502.14819).
+    """Mean squared difference (2502.14819).
 
-    It smooths the landscape that a planner sees, and favours slow features all the more.
+    It smooths the cost landscape of planners, and favours slow features.
     """
     return functional.mse_loss(embeddings[:, 1:], embeddings[:, :-1])

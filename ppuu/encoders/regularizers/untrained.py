@@ -1,16 +1,16 @@
-"""Embeddings that learn nothing: what a random network and a readout get to know by themselves."""
+"""Baseline without training: a random network with a trained readout."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .base import NoDemands, Regularizer
+from .base import NoRegularizer, Regularizer
 
 
 @dataclass(frozen=True)
 class UntrainedConfig:
-    """Encoder and predictor stay as they were drawn; only the readout learns."""
+    """Encoder and predictor keep their random initialisation; only the readout is trained."""
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
-        """A loss that asks nothing of embeddings."""
-        return NoDemands()
+    def build(self, features: int, locations: int = 1) -> Regularizer:
+        """No loss of embeddings."""
+        return NoRegularizer()

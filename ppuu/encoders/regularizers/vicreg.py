@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ...runtime.errors import InputError
 from ...runtime.loss_terms import Terms
-from ..unrolled import Unrolled
-from .base import Regularizer, by_moment, prediction_error
+from ..embedding_rollout import EmbeddingRollout
+from .base import Regularizer, by_time_and_location, prediction_error
 
 Normalization = Literal["features", "pairs"]
-"""What the sum of squared covariances is divided by: the number D of features, as VICReg does, or
-D (D - 1), as PLDM and eb_jepa do.  At D = 512 the same weight means 511 times as much."""
+"""Divisor of the sum of squared covariances: the number D of features, as in VICReg, or D (D - 1),
+as in PLDM and eb_jepa.  At D = 512 the same weight is 511 times as strong with ``features``."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class VicRegConfig:
     """Weights.
 
     Attributes:
-        prediction: of the squared error of predictions.
-        variance: of what deviations over the batch lack to ``deviation``.
+        prediction: of the squared error of predictions (invariance).
+        variance: of the hinge on standard deviations over the batch.
         covariance: of squared covariances.
-        normalization: what the latter are divided by.
-        temporal_variance: of what deviations within a sequence lack; the one term that punishes
-            an embedding that is constant in each.
-        deviation: the goal (gamma).
+        normalization: divisor of the squared covariances.
+        temporal_variance: of the hinge on standard deviations within a sequence; the only term
+            against embeddings that are constant in each sequence.
+        target_std: of the hinge (gamma).
     """
 
     prediction: float = 10.0
@@ -38,14 +38,14 @@ class VicRegConfig:
     covariance: float = 1.0
     normalization: Normalization = "features"
     temporal_variance: float = 0.0
-    deviation: float = 1.0
+    target_std: float = 1.0
 
     def __post_init__(self):
         weights = (self.prediction, self.variance, self.covariance, self.temporal_variance)
-        if min(weights) < 0 or not self.deviation > 0:
-            raise InputError(f"VICReg: no weight may be negative, and deviation positive: {self}")
+        if min(weights) < 0 or not self.target_std > 0:
+            raise InputError(f"VICReg: weights must not be negative, target_std positive: {self}")
 
-    def build(self, features: int, places: int = 1) -> Regularizer:
+    def build(self, features: int, locations: int = 1) -> Regularizer:
         """The loss."""
         return _VicReg(self)
 
@@ -55,14 +55,14 @@ class _VicReg(Regularizer):
         super().__init__()
         self.config = config
 
-    def forward(self, unrolled: Unrolled) -> Terms:
-        config, online = self.config, by_moment(unrolled.online)
-        within = unrolled.online[:, 1:].transpose(1, 2).flatten(0, 1)
+    def forward(self, rollout: EmbeddingRollout) -> Terms:
+        config, online = self.config, by_time_and_location(rollout.online)
+        within = rollout.online[:, 1:].transpose(1, 2).flatten(0, 1)
         named = {
-            "prediction": prediction_error(unrolled),
-            "variance": lacking_deviation(online, config.deviation),
+            "prediction": prediction_error(rollout),
+            "variance": std_hinge(online, config.target_std),
             "covariance": squared_covariance(online, config.normalization),
-            "temporal_variance": lacking_deviation(within, config.deviation),
+            "temporal_variance": std_hinge(within, config.target_std),
         }
         total = (
             config.prediction * named["prediction"]
@@ -74,22 +74,22 @@ class _VicReg(Regularizer):
         return Terms(total, named)
 
 
-def lacking_deviation(
-    samples: Float[Tensor, "moments samples features"], goal: float
+def std_hinge(
+    samples: Float[Tensor, "groups samples features"], target_std: float
 ) -> Float[Tensor, ""]:
-    """Mean over features of max(0, goal - sqrt(variance + 1e-4))."""
-    deviation = (samples.var(1) + 1e-4).sqrt()
-    return (goal - deviation).clamp(min=0.0).mean()
+    """Hinge on the standard deviation: mean of max(0, target_std - sqrt(variance + 1e-4))."""
+    std = (samples.var(1) + 1e-4).sqrt()
+    return (target_std - std).clamp(min=0.0).mean()
 
 
 def squared_covariance(
-    samples: Float[Tensor, "moments samples features"], normalization: Normalization
+    samples: Float[Tensor, "groups samples features"], normalization: Normalization
 ) -> Float[Tensor, ""]:
-    """Sum of the squares off the covariance's diagonal, divided as declared; mean over moments."""
+    """Normalised sum of the squared off-diagonal covariances; mean over groups."""
     count, features = samples.shape[1:]
     centred = samples - samples.mean(1, keepdim=True)
     covariance = centred.mT @ centred / (count - 1)
     squares = covariance.square()
-    off = squares.sum((1, 2)) - torch.diagonal(squares, dim1=1, dim2=2).sum(1)
+    off_diagonal = squares.sum((1, 2)) - torch.diagonal(squares, dim1=1, dim2=2).sum(1)
     pairs = features * max(1, features - 1)
-    return off.mean() / (features if normalization == "features" else pairs)
+    return off_diagonal.mean() / (features if normalization == "features" else pairs)

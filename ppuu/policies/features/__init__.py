@@ -1,11 +1,11 @@
-"""What a policy looks at, one kind a file: each maps observation and ego history to features."""
+"""Feature extractors of policies, one a file: from observation and ego history to features."""
 
 from .embedding import EmbeddingConfig, EmbeddingFeatures
 from .pixels import PixelFeatures, PixelsConfig
 from .tracks import TrackFeatures, TracksConfig
 
 FeaturesConfig = TracksConfig | PixelsConfig | EmbeddingConfig
-"""Each builds its module, which knows its ``width``."""
+"""Configurations of feature extractors."""
 
 __all__ = [
     "EmbeddingConfig",

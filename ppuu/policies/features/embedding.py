@@ -1,4 +1,4 @@
-"""A trained world model's embedding of the history, its encoder frozen."""
+"""Features from the embedding of a trained world model with frozen encoder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...world_models import TokensConfig, WorldModelConfig
 
 @dataclass(frozen=True)
 class EmbeddingConfig:
-    """Whose embedding.
+    """World model of the embedding.
 
     Attributes:
         world_model: configuration of the world model; its weights come with the policy's.
@@ -24,19 +24,19 @@ class EmbeddingConfig:
 
     @property
     def observation(self) -> ObservationConfig:
-        """What the world model wants to see."""
+        """The world model's observation."""
         return self.world_model.observation
 
     def build(self) -> EmbeddingFeatures:
-        """With weights yet to be loaded."""
+        """A new module; the weights are loaded later."""
         return EmbeddingFeatures(self)
 
 
 class EmbeddingFeatures(nn.Module):
-    """The embedding, and the ego's history beside it.
+    """The normalised embedding, concatenated with the ego's history.
 
     Attributes:
-        width: of the features.
+        width: number of features.
         world_model: frozen, always in evaluation mode.
     """
 
@@ -47,7 +47,7 @@ class EmbeddingFeatures(nn.Module):
         self.width = self.world_model.spec.embedding + config.observation.frames * 4 + 2
 
     def train(self, mode: bool = True) -> EmbeddingFeatures:
-        """The world model stays as it is."""
+        """The world model stays in evaluation mode."""
         super().train(mode)
         self.world_model.eval()
         return self
@@ -55,6 +55,6 @@ class EmbeddingFeatures(nn.Module):
     def forward(
         self, observation: Observation, ego: Float[Tensor, "batch ego"]
     ) -> Float[Tensor, "batch features"]:
-        """Differentiable with respect to the ego's states; the encoder's weights stay."""
+        """Differentiable with respect to the ego's states; the encoder's weights are frozen."""
         embedding = self.world_model.embedding(self.world_model.begin(observation))
         return torch.cat([self.norm(embedding), ego], dim=1)

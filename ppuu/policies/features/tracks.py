@@ -1,8 +1,8 @@
-"""The vehicles around the ego, each as the ego sees it, pooled by attention.
+"""Features of the vehicles around the ego, pooled by attention.
 
-The order of the vehicles does not matter, nor how many there are, and everything is relative to
-the ego, so what is learnt turns and shifts with the scene.  Gradients run from the features to the
-ego's state, as a policy needs when it is unrolled.
+The features are invariant to the order of the vehicles and, since all inputs are relative to the
+ego, to translation and rotation of the scene.  They are differentiable with respect to the ego's
+state, as needed for unrolling a policy.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ...perception.relative_features import (
 from ...runtime.errors import InputError
 
 _AHEAD_M = (0.0, 12.0, 30.0)
-"""Where the ego looks at the road."""
+"""Distances ahead of the ego at which the road is sampled."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class TracksConfig:
     """Size of the network.
 
     Attributes:
-        observation: what is seen; ``vehicles`` of it.
-        hidden: width of a vehicle, of the road and of the ego's own history.
-        heads: attention heads.
+        observation: of the policy, with ``vehicles`` of at least 1.
+        hidden: width of the features of a vehicle, of the road and of the ego's history.
+        heads: number of attention heads.
     """
 
     observation: ObservationConfig = field(
@@ -46,61 +46,63 @@ class TracksConfig:
 
     def __post_init__(self):
         if self.observation.vehicles < 1:
-            raise InputError("a policy on tracks needs observation.vehicles of at least 1")
+            raise InputError("tracks: observation.vehicles must be at least 1")
         if self.hidden < 1 or self.heads < 1 or self.hidden % self.heads:
             raise InputError(
-                f"hidden {self.hidden} must be a positive multiple of heads {self.heads}"
+                f"tracks: hidden {self.hidden} must be a positive multiple of heads {self.heads}"
             )
 
     def build(self) -> TrackFeatures:
-        """Freshly initialised."""
+        """A newly initialised module."""
         return TrackFeatures(self)
 
 
 class TrackFeatures(nn.Module):
-    """Others by attention and by their largest values, the road beside, the own history.
+    """Attention and max pooling over vehicles, road features and the ego's history.
 
     Attributes:
-        width: of the features.
+        width: number of features.
     """
 
     def __init__(self, config: TracksConfig):
         super().__init__()
         hidden, frames = config.hidden, config.observation.frames
         self.heads = config.heads
-        self.own = nn.Linear(frames * 4 + 2, hidden)
-        self.road = nn.Sequential(
+        self.ego_encoder = nn.Linear(frames * 4 + 2, hidden)
+        self.road_encoder = nn.Sequential(
             nn.Linear(ROAD_FEATURES * len(_AHEAD_M), hidden), nn.ReLU(), nn.Linear(hidden, hidden)
         )
-        self.other = nn.Linear(PAIR_FEATURES + 5 * frames + 2, hidden)
-        self.mind = nn.Linear(2 * hidden, hidden, bias=False)
-        self.second = nn.Linear(hidden, hidden)
-        self.weigh = nn.Linear(hidden, config.heads)
+        self.vehicle_encoder = nn.Linear(PAIR_FEATURES + 5 * frames + 2, hidden)
+        self.query = nn.Linear(2 * hidden, hidden, bias=False)
+        self.vehicle_hidden = nn.Linear(hidden, hidden)
+        self.attention_logits = nn.Linear(hidden, config.heads)
         self.width = 4 * hidden
 
     def forward(
         self, observation: Observation, ego: Float[Tensor, "batch ego"]
     ) -> Float[Tensor, "batch features"]:
-        """Everything that surrounds the ego, and its normalised history."""
+        """Features of the surroundings and of the normalised ego history."""
         tracks, road, now = observation.tracks, observation.road, observation.ego[:, -1:]
         assert tracks is not None
         assert road is not None
-        own = functional.relu(self.own(ego))
-        beside = functional.relu(self.road(road_features(road, now, _AHEAD_M)[:, 0]))
-        past = to_local(tracks.states, tracks.now[:, :, None])
-        x, y, turn, speed = past.unbind(-1)
-        shown = torch.stack(
+        ego_features = functional.relu(self.ego_encoder(ego))
+        beside = road_features(road, now, _AHEAD_M)[:, 0]
+        road_embedding = functional.relu(self.road_encoder(beside))
+        history = to_local(tracks.states, tracks.now[:, :, None])
+        x, y, turn, speed = history.unbind(-1)
+        history = torch.stack(
             [x / 10, y, turn.sin() * 4, (speed - speed[..., -1:]) / 3, torch.ones_like(x)], dim=-1
         )
-        shown = (shown * tracks.present[..., None]).flatten(2)
+        history = (history * tracks.valid[..., None]).flatten(2)
         size = observation.size_m[:, None]
-        seen = pair_features(now, tracks.now[:, None], size, tracks.size_m[:, None])[:, 0]
-        seen = torch.cat([seen, shown, tracks.size_m / 5], dim=-1)
-        mind = self.mind(torch.cat([own, beside], dim=-1))
-        each = functional.relu(self.other(seen) + mind[:, None])
-        each = functional.relu(self.second(each))
-        here = tracks.here[..., None]
-        weight = self.weigh(each).masked_fill(~here, -1e4).softmax(1) * here
-        taken = (weight[..., None] * each.unflatten(-1, (self.heads, -1))).sum(1).flatten(1)
-        largest = (each * here).amax(1)
-        return torch.cat([own, beside, taken, largest], dim=1)
+        relative = pair_features(now, tracks.now[:, None], size, tracks.size_m[:, None])[:, 0]
+        inputs = torch.cat([relative, history, tracks.size_m / 5], dim=-1)
+        query = self.query(torch.cat([ego_features, road_embedding], dim=-1))
+        vehicles = functional.relu(self.vehicle_encoder(inputs) + query[:, None])
+        vehicles = functional.relu(self.vehicle_hidden(vehicles))
+        valid = tracks.valid_now[..., None]
+        weight = self.attention_logits(vehicles).masked_fill(~valid, -1e4).softmax(1) * valid
+        values = vehicles.unflatten(-1, (self.heads, -1))
+        attended = (weight[..., None] * values).sum(1).flatten(1)
+        pooled = (vehicles * valid).amax(1)
+        return torch.cat([ego_features, road_embedding, attended, pooled], dim=1)

@@ -213,7 +213,7 @@ def test_what_no_vehicle_can_do_is_counted_and_dropped_only_where_that_is_asked_
     made = recording(table, CleanConfig(drop_implausible=True, bounds=bounds))
     np.testing.assert_array_equal(made.vehicle_id, [1])
     assert made.provenance["report"]["dropped"] == {"track with a row beyond the bounds": 80}
-    with pytest.raises(InputError, match="nothing is left"):
+    with pytest.raises(InputError, match="every track has a row beyond the bounds"):
         recording(table, CleanConfig(drop_implausible=True))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.clean.motion import held, motion, slope, towed_heading
+from data.clean.motion import hold_last, motion, slope, towed_heading
 
 
 def alone(values) -> np.ndarray:
@@ -91,7 +91,7 @@ def test_many_tracks_are_as_each_alone(counts, seed):
 
 def test_what_is_unknown_is_held_within_its_own_track():
     known = np.array([0, 1, 0, 1, 0, 0, 0, 0, 0, 1, 0], bool)
-    found = held(np.arange(11.0), known, np.array([0, 5, 8, 11]))
+    found = hold_last(np.arange(11.0), known, np.array([0, 5, 8, 11]))
     np.testing.assert_array_equal(found, [1, 1, 1, 3, 3, 0, 0, 0, 9, 9, 9])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from data import clean
 from data.clean import CleanConfig
-from data.clean.page import write_page
+from data.clean.html_report import write_html_report
 from data.clean.plots import histogram, time_space
 from ppuu.recordings.recording import Recording, load_recordings, save_recordings
 
@@ -52,7 +52,7 @@ def made(name: str = "test", **options) -> Recording:
 
 def page_of(tmp_path, recordings) -> tuple[str, Checked]:
     path = tmp_path / "some.report.html"
-    write_page(recordings, path)
+    write_html_report(recordings, path)
     text, checked = path.read_text(), Checked()
     checked.feed(text)
     assert checked.open == []

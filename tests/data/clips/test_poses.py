@@ -63,7 +63,7 @@ def test_boxes_are_everyone_else_nearest_first(clips, poses):
             boxes, visible = clips.scene.others(frame, ego)
             expected = boxes[visible]
             distance = (expected[:, :2] - states[number, t, :2]).norm(dim=1)
-            present = item["present"][number, t]
+            present = item["valid"][number, t]
             assert torch.equal(item["boxes"][number, t][present], expected[distance.argsort()])
             who = clips.scene.occupant[time]
             assert set(item["vehicle"][number, t][present].tolist()) == (

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.digest import sha256
 from data.download import DATASETS, unpack
 from data.roads.reference import ReferenceLine, follow
 from data.sources import read_recordings
 from data.sources.dlr import HIGHWAY_NAMES, DlrHighway
 from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import sha256
 
 HEADER = (
     "timestamp,id,center_easting,center_northing,velocity_easting,velocity_northing,"

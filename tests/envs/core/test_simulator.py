@@ -142,8 +142,8 @@ def test_clearance_and_collision_are_those_of_all_boxes():
         result = simulator.step(noise * torch.tensor([8.0, 0.04]))
         others = simulator.neighbours()
         ego = simulator.ego_box[:, None].expand_as(others.boxes)
-        gap = torch.where(others.present, clearance(ego, others.boxes), math.inf).amin(1)
-        hit = (boxes_overlap(ego, others.boxes) & others.present).any(1)
+        gap = torch.where(others.valid, clearance(ego, others.boxes), math.inf).amin(1)
+        hit = (boxes_overlap(ego, others.boxes) & others.valid).any(1)
         torch.testing.assert_close(result.clearance_m, gap)
         assert torch.equal(result.collision_kind != CollisionKind.NONE, hit)
         touched = int(hit.sum())
@@ -283,7 +283,7 @@ def test_two_recordings_in_one_simulator():
 def test_the_ego_does_not_meet_its_recorded_self():
     recording = straight_recording([Car(0.0)])
     simulator = start(recording)
-    assert not simulator.neighbours().present.any()
+    assert not simulator.neighbours().valid.any()
     assert list_scenarios(recording).vehicle.tolist() == [0]
 
 

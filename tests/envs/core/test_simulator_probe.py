@@ -59,7 +59,7 @@ def test_traffic_does_what_the_probe_predicts(others):
             now = true.neighbours()
             for env in running.nonzero()[:, 0].tolist():
                 for slot, number in enumerate(tracks.vehicle[env].tolist()):
-                    valid = (now.vehicle[env] == number) & now.present[env]
+                    valid = (now.vehicle[env] == number) & now.valid[env]
                     if number >= 0 and valid.any():
                         actual = torch.cat(
                             [now.boxes[env, valid, :3], now.speed_mps[env, valid, None]], 1
@@ -74,7 +74,7 @@ def privileged_state_of(simulator, probe=True):
     others = simulator.neighbours()
     return PrivilegedState(
         simulator.scene, simulator.vehicle, simulator.frame, others.boxes, others.speed_mps,
-        others.present, simulator.road_map, SimulatorProbe.of(simulator) if probe else None,
+        others.valid, simulator.road_map, SimulatorProbe.of(simulator) if probe else None,
     )  # fmt: skip
 
 

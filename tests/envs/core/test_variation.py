@@ -71,7 +71,7 @@ def test_density_takes_vehicles_out_but_no_ego(others):
         simulator.reset(world.scenarios[:4])
         for _ in range(30):
             simulator.step(torch.zeros(4, 2))
-        counts.append(simulator.neighbours().present.sum(1).float())
+        counts.append(simulator.neighbours().valid.sum(1).float())
     assert 0.35 < float((counts[1] / counts[0]).mean()) < 0.65
 
 
@@ -82,7 +82,7 @@ def test_nobody_at_all():
         simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
         simulator.reset(world.scenarios[:2])
         simulator.step(torch.zeros(2, 2))
-        assert not simulator.neighbours().present.any() and simulator.clearance_m.isinf().all()
+        assert not simulator.neighbours().valid.any() and simulator.clearance_m.isinf().all()
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.25])
@@ -124,7 +124,7 @@ def test_aggressive_drivers_follow_closer():
         simulator.reset(world.scenarios[world.scenarios.vehicle == 2])
         for _ in range(40):
             simulator.step(torch.zeros(1, 2))
-        x = simulator.neighbours().boxes[0][simulator.neighbours().present[0]][:, 0]
+        x = simulator.neighbours().boxes[0][simulator.neighbours().valid[0]][:, 0]
         gaps.append(float(x.max() - x.min()))
     assert gaps[1] < gaps[0] - 1.0
     with pytest.raises(InputError, match="aggressiveness changes nothing"):
@@ -173,7 +173,7 @@ def perceived(config: PerceptionConfig, steps: int, envs: int = 3) -> Simulator:
 def test_noise_has_the_size_asked_for_and_harms_nobody():
     simulator, true = perceived(PerceptionConfig(noise_m=0.5), 5), perceived(None, 5)
     seen, others = simulator.seen(), true.neighbours()
-    there = others.present
+    there = others.valid
     moved = (seen.boxes - others.boxes)[there]
     assert float(moved[:, :2].std()) == pytest.approx(0.5, rel=0.1)
     assert float(moved[:, :2].mean().abs()) < 0.05 and not moved[:, 2:].any()
@@ -198,7 +198,7 @@ def test_who_is_overlooked_stays_so_for_half_a_second():
     overlooked = []
     for _ in range(20):
         there, seen = (
-            set(others.vehicle[0][others.present[0]].tolist())
+            set(others.vehicle[0][others.valid[0]].tolist())
             for others in (simulator.neighbours(), simulator.seen())
         )
         assert seen <= there
@@ -218,7 +218,7 @@ def test_latency_shows_the_past():
     late = perceived(PerceptionConfig(latency_frames=4), 0)
     for _ in range(7):
         seen, then = late.seen(), late.scene.neighbours(late.frame - 4, late.vehicle)
-        assert torch.equal(seen.boxes, then.boxes) and torch.equal(seen.present, then.present)
+        assert torch.equal(seen.boxes, then.boxes) and torch.equal(seen.valid, then.valid)
         late.step(torch.zeros(3, 2))
 
 

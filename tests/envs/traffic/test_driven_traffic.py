@@ -61,7 +61,7 @@ def human_action(simulator: Simulator) -> torch.Tensor:
 def others_by_number(simulator: Simulator, env: int = 0) -> dict[int, torch.Tensor]:
     """Box and speed of every vehicle that one environment meets."""
     found = simulator.neighbours()
-    there = found.present[env]
+    there = found.valid[env]
     rows = torch.cat([found.boxes[env], found.speed_mps[env, :, None]], dim=1)[there]
     return dict(zip(found.vehicle[env][there].tolist(), rows, strict=True))
 

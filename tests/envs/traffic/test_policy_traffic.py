@@ -51,9 +51,9 @@ def test_all_vehicles_but_the_ego_follow_the_policy():
     for _ in range(20):
         simulator.step(torch.zeros(1, 2))
     others = simulator.neighbours()
-    torch.testing.assert_close(others.speed_mps[others.present], torch.full((5,), 10.0))
+    torch.testing.assert_close(others.speed_mps[others.valid], torch.full((5,), 10.0))
     assert simulator.state[0, 3] == 12.0
-    moved = others.boxes[others.present][:, 0] - torch.tensor([40.0 * k for k in range(1, 6)])
+    moved = others.boxes[others.valid][:, 0] - torch.tensor([40.0 * k for k in range(1, 6)])
     # 12 m/s for the second of history, then 2 s from 12 down to 10.
     torch.testing.assert_close(moved, torch.full((5,), 12.0 + 22.0), atol=1e-3, rtol=0)
 
@@ -61,7 +61,7 @@ def test_all_vehicles_but_the_ego_follow_the_policy():
 def test_each_driver_decides_once_in_three_frames():
     policy = Brakes()
     simulator = among(policy, dense_world(), 2)
-    there = int(simulator.neighbours().present.sum())
+    there = int(simulator.neighbours().valid.sum())
     steps = 7
     for _ in range(steps):
         simulator.step(torch.zeros(2, 2))
@@ -87,7 +87,7 @@ def test_each_driver_sees_what_an_ego_would_see():
     # Of the newest comers, what was before their tracks is made up.
     frame = simulator.frame.clone()
     others = simulator.neighbours()
-    vehicle = others.vehicle[0][others.present[0]]
+    vehicle = others.vehicle[0][others.valid[0]]
     old = frame - world.scene.first_frame[vehicle] >= seen.span
     simulator.step(torch.zeros(1, 2))
     chosen = torch.arange(len(vehicle))[old][::9]
@@ -98,7 +98,7 @@ def test_each_driver_sees_what_an_ego_would_see():
     apart = (keeps.shown.images[chosen] - true.images).abs()
     torch.testing.assert_close(apart[:, -1], torch.zeros_like(apart[:, -1]), atol=2e-4, rtol=0)
     assert (apart.flatten(1).amax(1) < 2e-4).float().mean() > 0.5
-    assert torch.equal(keeps.shown.tracks.here[chosen], true.tracks.here)
+    assert torch.equal(keeps.shown.tracks.valid_now[chosen], true.tracks.valid_now)
     torch.testing.assert_close(keeps.shown.tracks.now[chosen], true.tracks.now)
     around = keeps.privileged_state
     assert torch.equal(around.valid[chosen].sum(1), torch.full((len(chosen),), len(vehicle)))

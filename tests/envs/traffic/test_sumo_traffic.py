@@ -100,7 +100,7 @@ def test_vehicles_drive_on_without_jumps():
     before = {}
     for step in range(40):
         others = simulator.neighbours()
-        there = others.present[0]
+        there = others.valid[0]
         table = torch.cat([others.boxes[0], others.speed_mps[0, :, None]], dim=1)[there]
         now = dict(zip(others.vehicle[0][there].tolist(), table, strict=True))
         for vehicle in now.keys() & before.keys():
@@ -110,7 +110,7 @@ def test_vehicles_drive_on_without_jumps():
         simulator.step(torch.zeros(2, 2))
         if step == 0:
             recorded = world.scene.neighbours(simulator.frame, simulator.vehicle)
-            assert abs(int(recorded.present[0].sum()) - len(now)) <= 3
+            assert abs(int(recorded.valid[0].sum()) - len(now)) <= 3
     assert len(before) > 100
 
 
@@ -122,7 +122,7 @@ def test_they_brake_for_an_ego_that_stops():
     for _ in range(60):
         result = simulator.step(torch.tensor([[-3.0, 0.0]]))
     others = simulator.neighbours()
-    assert others.speed_mps[0][others.present[0]][0] < 2.5
+    assert others.speed_mps[0][others.valid[0]][0] < 2.5
     assert int(result.collision_kind[0]) == 0
 
 

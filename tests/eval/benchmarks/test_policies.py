@@ -6,7 +6,7 @@ import torch
 from eval.benchmarks import original_policy
 from eval.benchmarks.policies import MEMBERS, PoliciesBenchmark
 from ppuu.costs import Uncertainty
-from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, unroll_noise
+from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, rollout_noise
 from ppuu.perception.observation import ObservationConfig
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
@@ -29,7 +29,7 @@ def test_the_original_s_way_gives_the_same_loss_and_gradients():
     policy = NetworkPolicyConfig(PixelsConfig(SEEN, (4, 4, 4)), 8).build()
     with torch.no_grad():
         policy.head.last.weight.normal_(0, 0.1)
-    uncertainty = Uncertainty(3, of_predictions=True)
+    uncertainty = Uncertainty(3, include_predictions=True)
     uncertainty.expert_mean.fill_(1.0)  # agreement is far below what experts see
     seen, before = clip.observation, clip.previous_action
     theirs = original_policy.loss(
@@ -37,7 +37,7 @@ def test_the_original_s_way_gives_the_same_loss_and_gradients():
     ).total
     slopes = torch.autograd.grad(theirs, list(policy.parameters()))
     # Without dropout replicas would be alike: two samples of the model itself.
-    noise = unroll_noise(model, seen, 3, torch.Generator().manual_seed(1))
+    noise = rollout_noise(model, seen, 3, torch.Generator().manual_seed(1))
     traffic = predicted_traffic(model, seen, seen, noise, 2)
     rollout = unroll(policy, traffic, seen, before, 3, 1, 0.1)
     ours = policy_loss(rollout, uncertainty, CONFIG).total

@@ -60,7 +60,7 @@ def test_the_originals_way_learns_the_same(case, monkeypatch):
     monkeypatch.setattr(
         ppuu.world_models.latent, "normal", lambda shape, generator, like: like.new_zeros(*shape)
     )
-    config = WorldModelLossConfig(latent_dropout=0.0, divergence_weight=1e-3)
+    config = WorldModelLossConfig(latent_dropout=0.0, kl_weight=1e-3)
     losses = [
         original.loss(model, observation, target, config, torch.Generator()),
         world_model_loss(model, observation, target, config, torch.Generator()).total,

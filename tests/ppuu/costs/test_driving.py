@@ -106,13 +106,13 @@ def test_the_whole_is_the_weighted_sum(scene):
     config = DrivingCostConfig(**{name: TERMS[name](weight=w) for name, w in weights.items()})
     costs = DrivingCost(config).evaluate(rollout)
     assert set(costs.terms) == set(weights)
-    assert costs.vehicles.shape == (2, 3, rollout.prediction.samples, 2)
+    assert costs.vehicle_cost.shape == (2, 3, rollout.prediction.samples, 2)
     torch.testing.assert_close(
         costs.total, sum(weight * costs.terms[name] for name, weight in weights.items())
     )
     among = [name for name, term in TERMS.items() if issubclass(term, VehicleTerm)]
     torch.testing.assert_close(
-        costs.vehicles.mean(2), sum(weights[name] * costs.terms[name] for name in among)
+        costs.vehicle_cost.mean(2), sum(weights[name] * costs.terms[name] for name in among)
     )
     assert (costs.total > 0).all()
 
@@ -169,15 +169,15 @@ def test_moving_and_turning_the_world_changes_no_cost(scene):
     here, there = (DrivingCost().evaluate(one) for one in (rollout, moved(rollout, origin)))
     for name in here.terms:
         torch.testing.assert_close(here.terms[name], there.terms[name])
-    torch.testing.assert_close(here.vehicles, there.vehicles)
-    torch.testing.assert_close(here.rest, there.rest)
+    torch.testing.assert_close(here.vehicle_cost, there.vehicle_cost)
+    torch.testing.assert_close(here.other_cost, there.other_cost)
 
 
 def test_free_slots_cost_nothing():
     rollout = crowd(rows=4, candidates=2)
     empty = replace(rollout.prediction, valid=torch.zeros_like(rollout.prediction.valid))
     costs = DrivingCost().evaluate(replace(rollout, prediction=empty))
-    assert (costs.vehicles == 0).all()
+    assert (costs.vehicle_cost == 0).all()
     assert costs.terms["lane_speed"].abs().max() < 1e-9
 
 
@@ -201,7 +201,9 @@ def test_a_row_does_not_depend_on_the_others():
         )  # fmt: skip
         found = DrivingCost().evaluate(alone)
         torch.testing.assert_close(found.total[0], together.total[row], atol=1e-12, rtol=0)
-        torch.testing.assert_close(found.vehicles[0], together.vehicles[row], atol=1e-12, rtol=0)
+        torch.testing.assert_close(
+            found.vehicle_cost[0], together.vehicle_cost[row], atol=1e-12, rtol=0
+        )
 
 
 def test_the_same_scene_costs_the_same_as_boxes_and_as_images():
@@ -215,7 +217,7 @@ def test_the_same_scene_costs_the_same_as_boxes_and_as_images():
         states = rollout.states.clone().requires_grad_()
         costs = DrivingCost().evaluate(replace(kind, states=states))
         found.append(costs)
-        gradients.append(torch.autograd.grad(costs.vehicles.sum(), states)[0])
+        gradients.append(torch.autograd.grad(costs.vehicle_cost.sum(), states)[0])
     for name in TERMS:
         boxes, images = (costs.terms[name] for costs in found)
         error = (boxes - images).square().mean().sqrt()
@@ -261,7 +263,7 @@ assert mass.item() > 1
 torch.testing.assert_close(costs.terms["tail_gap"], mass.square().mean(2))
 without = DrivingCostConfig(tail_gap=TERMS["tail_gap"](weight=0.0))
 less = DrivingCost(without).evaluate(behind)
-torch.testing.assert_close(costs.vehicles - less.vehicles, 0.5 * mass.square())
+torch.testing.assert_close(costs.vehicle_cost - less.vehicle_cost, 0.5 * mass.square())
 print("counted")
 """
 

@@ -14,7 +14,7 @@ SMALL = DrivingCostConfig(proximity=Proximity(weight=0.1), contact=Contact(weigh
 
 
 def replica_costs(rollout):
-    return DrivingCost(SMALL).evaluate(rollout).vehicles
+    return DrivingCost(SMALL).evaluate(rollout).vehicle_cost
 
 
 def expert_paths(rows=200, replicas=5, time=3):
@@ -34,7 +34,7 @@ def expert_paths(rows=200, replicas=5, time=3):
 def test_variances_by_hand():
     """Of costs, bounded as 1 - exp(-cost), and of pixels."""
     rollout, costs, images = expert_paths()
-    told = Uncertainty(3, of_predictions=True).variances(rollout, costs)
+    told = Uncertainty(3, include_predictions=True).variances(rollout, costs)
     assert told.shape == (200, 1, 2, 3)
     bounded = 1 - torch.exp(-costs)
     expected = ((bounded - bounded.mean(2, keepdim=True)) ** 2).sum(2) / 4
@@ -47,12 +47,12 @@ def test_variances_by_hand():
 
 def test_disagreement_is_standardised_along_expert_paths():
     rollout, costs, _ = expert_paths()
-    uncertainty = Uncertainty(3, hinge=0.5, of_predictions=True)
+    uncertainty = Uncertainty(3, hinge=0.5, include_predictions=True)
     told = uncertainty.variances(rollout, costs)
     uncertainty.fit(told[:, 0])
     torch.testing.assert_close(uncertainty.expert_mean, told[:, 0].mean(0))
-    torch.testing.assert_close(uncertainty.expert_deviation, told[:, 0].std(0))
-    standard = uncertainty.standardised(told)
+    torch.testing.assert_close(uncertainty.expert_std, told[:, 0].std(0))
+    standard = uncertainty.standardise(told)
     torch.testing.assert_close(standard.mean((0, 1)), torch.zeros(2, 3), atol=1e-4, rtol=0)
     torch.testing.assert_close(standard[:, 0].std(0), torch.ones(2, 3), atol=1e-4, rtol=0)
     found = uncertainty.disagreement(told)
@@ -67,9 +67,11 @@ def test_replicas_that_agree_cost_nothing():
     alike = costs[:, :, :1].expand(-1, -1, 5, -1)
     assert (Uncertainty(3).variances(rollout, alike) == 0).all()
     same = replace(rollout.prediction, vehicles=rollout.prediction.vehicles[:, :, [0] * 5])
-    told = Uncertainty(3, of_predictions=True).variances(replace(rollout, prediction=same), alike)
+    told = Uncertainty(3, include_predictions=True).variances(
+        replace(rollout, prediction=same), alike
+    )
     assert (told == 0).all()
-    unfitted = Uncertainty(3, hinge=0.0, of_predictions=True)
+    unfitted = Uncertainty(3, hinge=0.0, include_predictions=True)
     assert (unfitted.disagreement(told) == 0).all()
 
 
@@ -81,7 +83,7 @@ def test_experts_that_never_disagree_do_not_blow_it_up():
 
 def test_every_candidate_is_measured_by_itself():
     rollout = crowd(rows=2, candidates=3, samples=4, dtype=torch.float64)
-    uncertainty = Uncertainty(2, hinge=0.0, of_predictions=True).double()
+    uncertainty = Uncertainty(2, hinge=0.0, include_predictions=True).double()
     told = uncertainty.variances(rollout, replica_costs(rollout))
     assert told.shape == (2, 3, 2, 2)
     # Boxes that are the same for all candidates disagree equally along all of them.
@@ -122,7 +124,7 @@ def test_gradients_reach_predictions_that_disagree():
     rollout = random_images(samples=4, dtype=torch.float32)
     vehicles = rollout.prediction.vehicles.clone().requires_grad_()
     moving = replace(rollout, prediction=replace(rollout.prediction, vehicles=vehicles))
-    uncertainty = Uncertainty(2, hinge=0.0, of_predictions=True)
+    uncertainty = Uncertainty(2, hinge=0.0, include_predictions=True)
     told = uncertainty.variances(moving, replica_costs(moving))
     for kind in range(2):
         gradient = torch.autograd.grad(told[:, :, kind].sum(), vehicles, retain_graph=True)[0]

@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from ppuu.encoders import Unrolled, gather
-from ppuu.encoders.norms import JointBatchNorm
+from ppuu.encoders import EmbeddingRollout, gather
+from ppuu.encoders.norms import SyncBatchNorm
 from ppuu.encoders.regularizers import (
     BarlowTwinsConfig,
     DclConfig,
@@ -38,12 +38,12 @@ class Net(torch.nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.encode, self.predict = torch.nn.Linear(6, 5), torch.nn.Linear(5, 5)
-        self.norm = JointBatchNorm(5)
+        self.norm = SyncBatchNorm(5)
 
     def forward(self, seen):
         target = self.norm(self.encode(seen).movedim(-1, 1)).movedim(1, -1)
         ahead = self.predict(target[:, :-1])
-        return Unrolled.of(torch.cat([target[:, :1], ahead], dim=1), target)
+        return EmbeddingRollout.of(torch.cat([target[:, :1], ahead], dim=1), target)
 
 
 def gradients(seen):

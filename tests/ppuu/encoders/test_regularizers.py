@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ppuu.encoders import Unrolled
+from ppuu.encoders import EmbeddingRollout
 from ppuu.encoders.regularizers import (
     BarlowTwinsConfig,
     DclConfig,
@@ -15,17 +15,17 @@ from ppuu.encoders.regularizers import (
     InfoNceConfig,
     InverseDynamics,
     Mcr2Config,
-    Painter,
+    PixelDecoder,
     SigRegConfig,
     TiCoConfig,
     VicRegConfig,
     time_similarity,
 )
-from ppuu.encoders.regularizers.dcl import decoupled_contrast
-from ppuu.encoders.regularizers.info_nce import contrast_both_views, contrast_one_view
+from ppuu.encoders.regularizers.dcl import dcl_loss
+from ppuu.encoders.regularizers.info_nce import info_nce_loss, nt_xent_loss
 from ppuu.encoders.regularizers.mcr2 import coding_rate
 from ppuu.encoders.regularizers.sigreg import epps_pulley
-from ppuu.encoders.regularizers.vicreg import lacking_deviation, squared_covariance
+from ppuu.encoders.regularizers.vicreg import squared_covariance, std_hinge
 from ppuu.runtime.errors import InputError
 
 CONFIGS = [
@@ -34,26 +34,26 @@ CONFIGS = [
     InfoNceConfig(negatives="both", views="both"),
     InfoNceConfig(negatives="within_sequence"),
     DclConfig(),
-    DclConfig(weight_deviation=0.5),
+    DclConfig(sigma=0.5),
     BarlowTwinsConfig(),
     TiCoConfig(),
-    DirectClrConfig(share=0.5),
+    DirectClrConfig(fraction=0.5),
     SigRegConfig(directions=32),
     Mcr2Config(),
 ]
 NAMES = [f"{type(config).__name__}-{k}" for k, config in enumerate(CONFIGS)]
 
 
-def unrolled(batch=6, time=4, places=3, features=5, seed=0, requires_grad=False):
+def unrolled(batch=6, time=4, locations=3, features=5, seed=0, requires_grad=False):
     generator = torch.Generator().manual_seed(seed)
-    shape = (batch, time, places, features)
+    shape = (batch, time, locations, features)
     target = torch.randn(shape, generator=generator, dtype=torch.float64)
     predicted = target + 0.3 * torch.randn(shape, generator=generator, dtype=torch.float64)
     predicted[:, 0] = target[:, 0]
     if requires_grad:
         target.requires_grad_()
         predicted.requires_grad_()
-    return Unrolled.of(predicted, target)
+    return EmbeddingRollout.of(predicted, target)
 
 
 def rotation(features, seed=1):
@@ -63,27 +63,29 @@ def rotation(features, seed=1):
     )[0]
 
 
-def build(config, features=5, places=3):
-    return config.build(features, places).double()
+def build(config, features=5, locations=3):
+    return config.build(features, locations).double()
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 def test_the_order_of_sequences_and_of_places_does_not_matter(config):
-    seen, places = unrolled(), torch.tensor([2, 0, 1])
+    seen, locations = unrolled(), torch.tensor([2, 0, 1])
     order = torch.tensor([3, 0, 5, 1, 2, 4])
-    other = Unrolled.of(seen.predicted[order][:, :, places], seen.target[order][:, :, places])
+    other = EmbeddingRollout.of(
+        seen.predicted[order][:, :, locations], seen.target[order][:, :, locations]
+    )
     ours, theirs = build(config)(seen), build(config)(other)
     torch.testing.assert_close(ours.total, theirs.total)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=NAMES)
 def test_gradients_agree_with_differences(config):
-    seen = unrolled(batch=4, time=3, places=2, features=4, requires_grad=True)
+    seen = unrolled(batch=4, time=3, locations=2, features=4, requires_grad=True)
     loss = build(config, 4, 2).eval()
-    if isinstance(config, TiCoConfig | DclConfig) and getattr(config, "weight_deviation", 1.0):
+    if isinstance(config, TiCoConfig | DclConfig) and getattr(config, "sigma", 1.0):
         pytest.skip("detached on purpose")
     torch.autograd.gradcheck(
-        lambda p, t: loss(Unrolled.of(p, t)).total, (seen.predicted, seen.target), atol=1e-4
+        lambda p, t: loss(EmbeddingRollout.of(p, t)).total, (seen.predicted, seen.target), atol=1e-4
     )
 
 
@@ -93,7 +95,7 @@ def test_gradients_agree_with_differences(config):
 )
 def test_losses_of_angles_are_blind_to_rotations_and_lengths(config):
     seen, turn = unrolled(), 3.0 * rotation(5)
-    turned = Unrolled.of(seen.predicted @ turn, seen.target @ turn)
+    turned = EmbeddingRollout.of(seen.predicted @ turn, seen.target @ turn)
     torch.testing.assert_close(build(config)(seen).total, build(config)(turned).total)
 
 
@@ -150,7 +152,7 @@ def test_what_is_constant_in_a_sequence_costs_only_the_temporal_variance():
     """The failure in one line: perfect prediction, variance and covariance; a frozen embedding."""
     signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
     frozen = signs[:, None, None].expand(-1, 6, -1, -1)
-    terms = build(VicRegConfig(temporal_variance=1.0), 2)(Unrolled.of(frozen, frozen))
+    terms = build(VicRegConfig(temporal_variance=1.0), 2)(EmbeddingRollout.of(frozen, frozen))
     named = {name: value.item() for name, value in terms.named.items()}
     assert named["prediction"] == named["variance"] == named["covariance"] == 0.0
     assert named["temporal_variance"] == pytest.approx(0.99)
@@ -158,7 +160,7 @@ def test_what_is_constant_in_a_sequence_costs_only_the_temporal_variance():
 
 def test_negatives_of_the_same_sequence_see_through_a_frozen_embedding():
     frozen = torch.eye(4, dtype=torch.float64)[:, None, None].expand(-1, 6, -1, -1)
-    seen = Unrolled.of(frozen, frozen)
+    seen = EmbeddingRollout.of(frozen, frozen)
     across = build(InfoNceConfig(temperature=0.05), 4)(seen).total
     within = build(InfoNceConfig(temperature=0.05, negatives="within_sequence"), 4)(seen).total
     assert across.item() == pytest.approx(0.0, abs=1e-6)
@@ -167,8 +169,8 @@ def test_negatives_of_the_same_sequence_see_through_a_frozen_embedding():
 
 def test_contrast_of_equal_embeddings_is_chance():
     same = torch.ones(2, 8, 3, dtype=torch.float64)
-    assert contrast_one_view(same, same, 0.1).item() == pytest.approx(math.log(8))
-    assert contrast_both_views(same, same, 0.1).item() == pytest.approx(math.log(15))
+    assert info_nce_loss(same, same, 0.1).item() == pytest.approx(math.log(8))
+    assert nt_xent_loss(same, same, 0.1).item() == pytest.approx(math.log(15))
 
 
 def test_one_view_is_the_formula_in_numpy():
@@ -176,28 +178,27 @@ def test_one_view_is_the_formula_in_numpy():
     x, y = (v.numpy() / np.linalg.norm(v.numpy(), axis=1, keepdims=True) for v in (a, b))
     s = np.exp(x @ y.T / 0.3)
     expected = -0.5 * np.mean(np.log(np.diag(s) / s.sum(0)) + np.log(np.diag(s) / s.sum(1)))
-    assert contrast_one_view(a[None], b[None], 0.3).item() == pytest.approx(expected)
+    assert info_nce_loss(a[None], b[None], 0.3).item() == pytest.approx(expected)
 
 
 def test_nt_xent_is_the_softplus_of_decoupled_contrast():
     """Putting the positive back into the denominator: log(e^s + S) - s = log(1 + e^(log S - s))."""
     seen = unrolled(batch=7)
     p, t = seen.predicted[:, 1].transpose(0, 1), seen.target[:, 1].transpose(0, 1)
-    decoupled = decoupled_contrast(p, t, 0.2)
-    torch.testing.assert_close(
-        contrast_both_views(p, t, 0.2), functional.softplus(decoupled).mean()
-    )
+    decoupled = dcl_loss(p, t, 0.2)
+    torch.testing.assert_close(nt_xent_loss(p, t, 0.2), functional.softplus(decoupled).mean())
 
 
 def test_weights_of_decoupled_contrast_average_to_one():
     """So the weighted form only shifts attention; equal pairs make it the plain form."""
     same = torch.randn(1, 6, 5, dtype=torch.float64)
     torch.testing.assert_close(
-        decoupled_contrast(same, same, 0.1), decoupled_contrast(same, same, 0.1, 0.5)
+        dcl_loss(same, same, 0.1),
+        dcl_loss(same, same, 0.1, 0.5),
     )
     seen = unrolled()
     p, t = seen.predicted[:, 1].transpose(0, 1), seen.target[:, 1].transpose(0, 1)
-    gain = decoupled_contrast(p, t, 0.1) - decoupled_contrast(p, t, 0.1, 0.5)
+    gain = dcl_loss(p, t, 0.1) - dcl_loss(p, t, 0.1, 0.5)
     positive = functional.cosine_similarity(p, t, dim=-1)
     weight = 1.0 + gain[:, 0] * 0.1 / positive
     torch.testing.assert_close(weight.mean(1), torch.ones(3, dtype=torch.float64))
@@ -206,16 +207,16 @@ def test_weights_of_decoupled_contrast_average_to_one():
 def test_barlow_twins_is_nothing_for_independent_axes_and_known_for_copies():
     signs = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
     z = signs[:, None, None].expand(-1, 3, -1, -1)
-    assert build(BarlowTwinsConfig(), 2)(Unrolled.of(z, z)).total.item() == pytest.approx(
+    assert build(BarlowTwinsConfig(), 2)(EmbeddingRollout.of(z, z)).total.item() == pytest.approx(
         0, abs=1e-8
     )
     copies = z[..., :1].expand(-1, -1, -1, 2)
-    terms = build(BarlowTwinsConfig(0.1), 2)(Unrolled.of(copies, copies))
+    terms = build(BarlowTwinsConfig(0.1), 2)(EmbeddingRollout.of(copies, copies))
     assert terms.total.item() == pytest.approx(0.1 * 2, rel=1e-4)
 
 
 def test_tico_is_the_formula_and_remembers():
-    seen, loss = unrolled(places=1), build(TiCoConfig(0.75, 2.0), places=1).train()
+    seen, loss = unrolled(locations=1), build(TiCoConfig(0.75, 2.0), locations=1).train()
     memory = np.zeros((5, 5))
     for _ in range(3):
         p, z = (x[:, 1:].reshape(-1, 5).numpy() for x in (seen.predicted, seen.target))
@@ -230,7 +231,7 @@ def test_tico_is_the_formula_and_remembers():
 
 def test_direct_clr_neither_sees_nor_moves_the_other_features():
     seen = unrolled(features=10, requires_grad=True)
-    build(DirectClrConfig(share=0.3), 10)(seen).total.backward()
+    build(DirectClrConfig(fraction=0.3), 10)(seen).total.backward()
     assert seen.target.grad[..., :3].abs().sum() > 0
     assert seen.target.grad[..., 3:].abs().sum() == 0
 
@@ -270,7 +271,7 @@ def test_directions_of_sigreg_are_new_for_each_batch_and_resume():
 
 def test_mcr2_is_the_formula_in_numpy():
     """Gaussian elimination instead of Cholesky, and the sum over classes as the paper writes it."""
-    seen, precision = unrolled(time=2, places=1), 0.3
+    seen, precision = unrolled(time=2, locations=1), 0.3
     p, z = (x[:, 1, 0].numpy() for x in (seen.predicted, seen.target))
     p, z = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (p, z))
     m, d = 12, 5
@@ -300,8 +301,8 @@ def test_inverse_dynamics_can_read_a_difference():
     loss = InverseDynamics(2, 2)
     with torch.no_grad():
         eye = torch.eye(2)
-        loss.read.weight.copy_(torch.cat([-eye, eye], dim=1))
-        loss.read.bias.zero_()
+        loss.predictor.weight.copy_(torch.cat([-eye, eye], dim=1))
+        loss.predictor.bias.zero_()
     assert loss(positions, positions[:, :, 0].diff(dim=1)).item() == pytest.approx(0, abs=1e-10)
 
 
@@ -313,12 +314,12 @@ def test_time_similarity_of_a_steady_walk_is_its_squared_step():
 @pytest.mark.parametrize("grid", [(1, 1), (14, 3)])
 def test_a_painter_learns_one_image(grid):
     torch.manual_seed(0)
-    painter, image = Painter(8, grid, 2, 29, 13, width=8), torch.rand(1, 2, 29, 13)
+    pixel_decoder, image = PixelDecoder(8, grid, 2, 29, 13, width=8), torch.rand(1, 2, 29, 13)
     embedding = torch.randn(1, 8, *grid)
-    optimizer = torch.optim.Adam(painter.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(pixel_decoder.parameters(), 1e-2)
     losses = []
     for _ in range(60):
-        loss = functional.mse_loss(painter(embedding), image)
+        loss = functional.mse_loss(pixel_decoder(embedding), image)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -330,7 +331,7 @@ def test_a_painter_learns_one_image(grid):
 def test_lacking_deviation(deviation):
     samples = deviation * torch.tensor([-1.0, 1.0]).repeat(50)[None, :, None]
     expected = max(0.0, 1.0 - math.sqrt(deviation**2 * 100 / 99 + 1e-4))
-    assert lacking_deviation(samples, 1.0).item() == pytest.approx(expected, rel=1e-4)
+    assert std_hinge(samples, 1.0).item() == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -341,7 +342,7 @@ def test_lacking_deviation(deviation):
         lambda: DclConfig(temperature=-1.0),
         lambda: BarlowTwinsConfig(-1.0),
         lambda: TiCoConfig(memory=1.0),
-        lambda: DirectClrConfig(share=0.0),
+        lambda: DirectClrConfig(fraction=0.0),
         lambda: SigRegConfig(directions=0),
         lambda: Mcr2Config(0.0),
     ],

@@ -23,21 +23,21 @@ def test_every_world_can_be_named(world):
 
 
 def test_settings_reach_planner_and_policy():
-    name = (
-        "planner:recorded,planner=cem,candidates=40,merge=cvar,samples=5,cost.lane_speed.weight=2"
-    )
+    name = "planner:recorded,planner=cem,candidates=40,risk=cvar,samples=5,cost.lane_speed.weight=2"
     config = policy_by_name(name).config
     assert isinstance(config.planner, CemPlanner)
     assert config.planner.candidates == 40
     assert config.planner.elites == PLANNERS["cem"].elites
-    assert (config.merge, config.samples, config.cost.lane_speed.weight) == ("cvar", 5, 2.0)
+    assert (config.risk, config.samples, config.cost.lane_speed.weight) == ("cvar", 5, 2.0)
     # The order does not matter, nor what would not have fitted half-way.
     few = policy_by_name("planner:recorded,planner=cem,candidates=16,elites=4").config.planner
     assert (few.candidates, few.elites) == (16, 4)
     other = policy_by_name("planner:recorded,candidates=40,planner=cem").config
     assert other.planner == config.planner
-    chain = policy_by_name("planner:idm,planner=cem-gradient,second.rate=0.3").config.planner
-    assert isinstance(chain.second, GradientPlanner) and chain.second.rate == 0.3
+    chain = policy_by_name(
+        "planner:idm,planner=cem-gradient,second.learning_rate=0.3"
+    ).config.planner
+    assert isinstance(chain.second, GradientPlanner) and chain.second.learning_rate == 0.3
 
 
 def test_a_run_directory_is_a_world(tmp_path):
@@ -60,7 +60,7 @@ def test_a_run_directory_is_a_world(tmp_path):
     [
         ("planner:", "name a world"),
         ("planner:recorded,steps", "'steps' is not of the form KEY=VALUE"),
-        ("planner:recorded,merge=max", "merge max of one sample"),
+        ("planner:recorded,risk=max", "risk max of one sample"),
         ("planner:recorded,cost.lane_speed.weight=-1", "cost LaneSpeed: weight -1"),
         ("planner:recorded,uncertainty_weight=1e999", "is no number"),
         ("planner:recorded,step=3", "unknown key 'step'; did you mean 'steps'"),
@@ -68,16 +68,16 @@ def test_a_run_directory_is_a_world(tmp_path):
         ("planner:recorded,cost.lane_sped.weight=3", "did you mean 'lane_speed'"),
         ("planner:recorded,steps=many", "steps: 'many' is not of type int"),
         ("planner:recorded,steps.x=1", "'steps' has no parts"),
-        ("planner:recorded,merge=median", "not one of mean, max, cvar"),
+        ("planner:recorded,risk=median", "not one of mean, max, cvar"),
         ("planner:recorded,planner=cme", "no planner 'cme'; did you mean 'cem'"),
         ("planner:recorde", "neither a run directory .* did you mean 'recorded'"),
         ("planner:recorded+idm", "world 'recorded' is neither"),
         ("planner:recorded,steps=0", "must be positive"),
-        ("planner:recorded,uncertainty_weight=1", "nothing is learned in 'recorded'"),
-        ("planner:recorded,policy=nobody", "policy nobody is no run directory"),
+        ("planner:recorded,uncertainty_weight=1", "'recorded' is not a learned world model"),
+        ("planner:recorded,policy=missing", "policy missing is not a run directory"),
         ("planner:recorded,polcy=pretrained", "did you mean 'policy'"),
         ("planner:recorded,steps=3,steps=4", "'steps' is set twice"),
-        ("planner:recorded,planner.rate=3", "unknown key 'planner.rate'; did you mean 'rate'"),
+        ("planner:recorded,planner.clip=3", "unknown key 'planner.clip'; did you mean 'clip_norm'"),
         ("planner:recorded,planner=cem-gradient,candidates=4", "did you mean 'first.candidates'"),
     ],
 )
@@ -110,8 +110,8 @@ def test_numbers_that_are_none_are_refused(setting, complaint):
         PlannerName.parse(f"planner:recorded,{setting}").config("--policy")
 
 
-def test_a_policy_can_seed_a_planner(tmp_path):
+def test_a_policy_proposes_the_first_initial_plan(tmp_path):
     name = "planner:recorded,steps=4,policy=pretrained"
     assert PlannerName.parse(name).label == "planner:recorded,policy=pretrained,steps=4"
-    assert isinstance(policy_by_name(name).seed, NetworkPolicy)
-    assert policy_by_name("planner:recorded").seed is None
+    assert isinstance(policy_by_name(name).proposal_policy, NetworkPolicy)
+    assert policy_by_name("planner:recorded").proposal_policy is None

@@ -114,7 +114,7 @@ def case():
 
 def test_scores_are_added_to_a_loss_without_z_dropout(case):
     model, observation, target = case
-    both = WorldModelLossConfig(samples=3, score_weight=0.5, divergence_weight=1e-3)
+    both = WorldModelLossConfig(samples=3, score_weight=0.5, kl_weight=1e-3)
     alone = replace(both, samples=0, latent_dropout=0.0)
     torch.manual_seed(0)  # dropout of the model
     terms = world_model_loss(model, observation, target, both, torch.Generator().manual_seed(0))
@@ -136,7 +136,7 @@ def test_pixels_have_no_energy_score():
     clip = clips.batch(torch.tensor([0]))
     model = TINY_MODEL.build()
     target, config = clips.target(clip, model, 2), WorldModelLossConfig(samples=2)
-    with pytest.raises(InputError, match="samples 2: energy scores are of tracks"):
+    with pytest.raises(InputError, match="samples 2: energy scores need a model of tracks"):
         world_model_loss(model, clip.observation, target, config, torch.Generator())
     for samples in (-1, 1):
         with pytest.raises(InputError, match=f"samples {samples}"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ppuu.costs import DrivingCost
-from ppuu.objectives import cost_model_loss, present, recorded_rollout, value_loss
+from ppuu.objectives import cost_model_loss, current_rollout, recorded_rollout, value_loss
 from ppuu.objectives.learned_costs import discounted_sum
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.policies.features import PixelsConfig, TracksConfig
@@ -64,7 +64,7 @@ def test_the_recorded_driver_is_among_the_recorded(batch):
 def test_the_present_is_where_all_vehicles_are(batch):
     """No vehicle accelerates here, so the costs of now are those of any time."""
     _, clip = batch
-    now = COST.evaluate(present(clip.observation, TINY)).terms
+    now = COST.evaluate(current_rollout(clip.observation, TINY)).terms
     later = COST.evaluate(driven(batch)[0]).terms
     for name in ("proximity", "lane", "contact"):
         torch.testing.assert_close(now[name], later[name][:, :, :1], atol=1e-3, rtol=1e-3)
@@ -117,7 +117,7 @@ def test_a_cost_model_learns_proximity(features, batch):
     _, clip = batch
     torch.manual_seed(0)
     model = CostModelConfig(features, 32).build()
-    now = present(clip.observation, TINY)
+    now = current_rollout(clip.observation, TINY)
     terms = trained(model, lambda: cost_model_loss(model, clip.observation, now, COST))
     torch.testing.assert_close(terms.total, sum(terms.named.values()))
     paid = COST.evaluate(now).terms["proximity"]
@@ -127,5 +127,5 @@ def test_a_cost_model_learns_proximity(features, batch):
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"discount": 0.0}, {"discount": 1.1}])
 def test_a_value_sums_up_something(wrong):
-    with pytest.raises(InputError, match="at least 1, and a discount above 0"):
+    with pytest.raises(InputError, match=r"must be at least 1, discount .* above 0"):
         ValueConfig(**wrong)

@@ -14,10 +14,10 @@ from ppuu.objectives import (
     expert_path_loss,
     fit_expert_scale,
     imitation_loss,
+    perturbed_starts,
     policy_loss,
     predicted_traffic,
-    unroll_noise,
-    varied_starts,
+    rollout_noise,
 )
 from ppuu.objectives.policy_unroll import expert_variances
 from ppuu.perception.observation import ObservationConfig
@@ -77,7 +77,7 @@ def unrolled(policy, model, clip, config=CONFIG, seed=0, starts=None, stepwise=F
     generator, seen = seeded(seed), clip.observation
     starts = seen if starts is None else starts
     replicas = model.replicas(config.replicas, generator)
-    noise = unroll_noise(replicas, seen, config.steps, generator)
+    noise = rollout_noise(replicas, seen, config.steps, generator)
     if stepwise:
         traffic = ModelTraffic(replicas, starts, noise, config.replicas)
     else:
@@ -88,7 +88,7 @@ def unrolled(policy, model, clip, config=CONFIG, seed=0, starts=None, stepwise=F
 
 def without_replicas(policy, model, clip, seed=0, samples=3):
     """Several samples of one model, alike since they share the noise."""
-    noise = unroll_noise(model, clip.observation, STEPS, seeded(seed))
+    noise = rollout_noise(model, clip.observation, STEPS, seeded(seed))
     traffic = predicted_traffic(model, clip.observation, clip.observation, noise, samples)
     return unroll(
         policy, traffic, clip.observation, clip.previous_action, STEPS, model.frames_per_step, DT_S
@@ -168,7 +168,7 @@ def test_a_conditioned_model_is_advanced_along_the_path(ego, members):
     """The same as if the model, or an ensemble, had been told the whole path at once."""
     model, clip = coupled(ego, members)
     replicas = model.replicas(3, seeded())
-    noise = unroll_noise(replicas, clip.observation, STEPS, seeded(1))
+    noise = rollout_noise(replicas, clip.observation, STEPS, seeded(1))
     traffic = predicted_traffic(replicas, clip.observation, clip.observation, noise, 3)
     drive = unroll(
         Fixed(fixed_actions()), traffic, clip.observation, clip.previous_action, STEPS,
@@ -247,7 +247,7 @@ def test_every_part_of_the_policy_learns(model, policy, clip):
 
 def gradient(actions, model, clip, config, of="total", seed=0):
     uncertainty = Uncertainty(STEPS, config.hinge)
-    uncertainty.expert_deviation.fill_(1e-3)
+    uncertainty.expert_std.fill_(1e-3)
     rollout = unrolled(Fixed(actions), model, clip, config, seed)
     terms = policy_loss(rollout, uncertainty, config)
     value = terms.total if of == "total" else terms.named[of]
@@ -343,13 +343,15 @@ def test_imitation_by_hand(policy, clip):
 
 @pytest.mark.parametrize("wrong", [{"replicas": 1}, {"steps": 0}])
 def test_one_replica_cannot_disagree(wrong):
-    with pytest.raises(InputError, match="two replicas"):
+    with pytest.raises(InputError, match=r"replicas . at least 2"):
         UnrollConfig(**wrong)
 
 
 def test_starts_are_the_recorded_one_and_others_like_it(clip):
-    config = StartConfig(copies=3, speed_mps=1.5, left_m=0.3, heading_rad=0.02)
-    starts = varied_starts(clip.observation, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded())
+    config = StartConfig(copies=3, speed_mps=1.5, lateral_m=0.3, heading_rad=0.02)
+    starts = perturbed_starts(
+        clip.observation, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded()
+    )
     assert len(starts.ego) == 18
     ours = clip.observation
     torch.testing.assert_close(starts.ego[::3], ours.ego, atol=1e-4, rtol=0)
@@ -372,7 +374,7 @@ def test_starts_are_the_recorded_one_and_others_like_it(clip):
 def test_starts_share_the_prediction_of_their_clip(model, policy, clip):
     """Each drives as it would drive alone in it."""
     config, seen = StartConfig(copies=2), clip.observation
-    starts = varied_starts(seen, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded())
+    starts = perturbed_starts(seen, config, TINY, DT_S, TINY_OBSERVATION.stride, seeded())
     together = unrolled(policy, model, clip, starts=starts)
     assert together.prediction.vehicles.shape[:4] == (6, 1, 3, STEPS)
     assert together.states.shape == (6, 2, STEPS, 4)
@@ -389,7 +391,7 @@ def test_starts_share_the_prediction_of_their_clip(model, policy, clip):
 def test_starts_of_a_conditioned_model_have_their_own_predictions():
     """Of the same noise and masks as if each were alone."""
     model, clip = coupled("kinematic")
-    starts = varied_starts(
+    starts = perturbed_starts(
         clip.observation, StartConfig(copies=2), COARSE.raster, DT_S, COARSE.stride, seeded()
     )
     together = unrolled(Fixed(fixed_actions(12)), model, clip, starts=starts)
@@ -462,7 +464,7 @@ def test_a_value_counts_as_the_steps_that_follow(model, clip):
 
     actions, generator = fixed_actions(), seeded()
     replicas = model.replicas(3, generator)
-    noise = unroll_noise(replicas, clip.observation, STEPS, generator)
+    noise = rollout_noise(replicas, clip.observation, STEPS, generator)
     judged = unroll(
         Fixed(actions), predicted_traffic(replicas, clip.observation, clip.observation, noise, 3),
         clip.observation, clip.previous_action, STEPS, model.frames_per_step, DT_S, Judge(),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ppuu.geometry import to_local
-from ppuu.objectives import StartConfig, varied_starts
+from ppuu.objectives import StartConfig, perturbed_starts
 from ppuu.perception.observation import Observation
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.vehicle_raster import draw_vehicles
@@ -35,7 +35,7 @@ def history(left_m: float = 0.0, heading: float = 0.3) -> Observation:
 
 def start(config: StartConfig) -> Observation:
     generator = torch.Generator().manual_seed(0)
-    return varied_starts(history(), config, RASTER, DT_S, STRIDE, generator)
+    return perturbed_starts(history(), config, RASTER, DT_S, STRIDE, generator)
 
 
 def test_the_first_start_is_the_recorded_one():
@@ -46,7 +46,7 @@ def test_the_first_start_is_the_recorded_one():
 
 
 def test_a_shift_moves_the_whole_history_and_its_images():
-    varied = start(StartConfig(copies=2, speed_mps=0.0, left_m=0.5, heading_rad=0.0))
+    varied = start(StartConfig(copies=2, speed_mps=0.0, lateral_m=0.5, heading_rad=0.0))
     moved = to_local(varied.ego[1], history().ego[0])
     shift = moved[0, 1]
     assert abs(shift) > 0.05
@@ -58,7 +58,7 @@ def test_a_shift_moves_the_whole_history_and_its_images():
 
 
 def test_another_speed_fits_the_past():
-    varied = start(StartConfig(copies=2, speed_mps=2.0, left_m=0.0, heading_rad=0.0))
+    varied = start(StartConfig(copies=2, speed_mps=2.0, lateral_m=0.0, heading_rad=0.0))
     ego = varied.ego[1]
     assert abs(float(ego[-1, 3]) - SPEED) > 0.1
     torch.testing.assert_close(ego[-1, :2], history().ego[0, -1, :2])
@@ -67,7 +67,7 @@ def test_another_speed_fits_the_past():
 
 
 def test_speeds_stay_positive_and_turns_are_about_the_present_pose():
-    varied = start(StartConfig(copies=64, speed_mps=20.0, left_m=0.0, heading_rad=0.1))
+    varied = start(StartConfig(copies=64, speed_mps=20.0, lateral_m=0.0, heading_rad=0.1))
     assert float(varied.ego[..., 3].min()) >= 0.0
     torch.testing.assert_close(
         varied.ego[:, -1, :2], history().ego[:, -1, :2].expand(64, 2), atol=1e-5, rtol=0
@@ -76,7 +76,9 @@ def test_speeds_stay_positive_and_turns_are_about_the_present_pose():
     assert float(turned[..., 1].abs().max()) < 1e-4
 
 
-@pytest.mark.parametrize("change", [{"speed_mps": float("nan")}, {"left_m": -1.0}, {"copies": 0}])
+@pytest.mark.parametrize(
+    "change", [{"speed_mps": float("nan")}, {"lateral_m": -1.0}, {"copies": 0}]
+)
 def test_deviations_are_numbers(change):
     with pytest.raises(InputError, match="starts: "):
         StartConfig(**change)

@@ -92,7 +92,7 @@ def test_a_latent_is_drawn_and_paid_for_once_a_span(case, span):
     assert same == (span == "rollout")
     each = 0.5 * toy.spec.latent * (7.0**2 - 1.0 + 60.0)
     paid = each * inferred[:, :times].sum(1).float().mean()
-    torch.testing.assert_close(terms.named["divergence"], paid)
+    torch.testing.assert_close(terms.named["kl_divergence"], paid)
 
 
 def test_some_nats_are_free(case):
@@ -102,14 +102,16 @@ def test_some_nats_are_free(case):
         torch.manual_seed(0)  # dropout of the model
         config = WorldModelLossConfig(latent_dropout=0.0, free_nats=free)
         terms = world_model_loss(model, observation, target, config, seeded())
-        return terms.named["divergence"].item()
+        return terms.named["kl_divergence"].item()
 
     whole = divergence(0.0)
     assert divergence(0.1) == pytest.approx(whole - 0.1 * STEPS, rel=1e-4)
     assert divergence(1e3) == 0.0
 
 
-@pytest.mark.parametrize("wrong", [{"balance": 0.0}, {"balance": 1.0}, {"latent_dropout": 1.5}])
+@pytest.mark.parametrize(
+    "wrong", [{"kl_balance": 0.0}, {"kl_balance": 1.0}, {"latent_dropout": 1.5}]
+)
 def test_shares_must_be_shares(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         WorldModelLossConfig(**wrong)

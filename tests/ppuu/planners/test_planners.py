@@ -157,7 +157,7 @@ def test_diagnostics_fit_together(name):
     assert (
         (plan.effective_candidates >= 1) & (plan.effective_candidates <= candidates + 1e-3)
     ).all()
-    assert plan.spread_by_iteration.shape == plan.cost_by_iteration.shape
+    assert plan.cost_std_by_iteration.shape == plan.cost_by_iteration.shape
     assert not any(value.requires_grad for value in vars(plan).values())
 
 
@@ -201,7 +201,8 @@ def test_one_round_of_mppi_is_its_formula():
 def test_a_cem_round_moves_to_the_elite():
     """Without noise to speak of, the mean of the next round is the elite's."""
     planner = CemPlanner(
-        candidates=50, iterations=2, elites=5, kept=0.0, shrink=1.0, momentum=0.0,
+        candidates=50, iterations=2, elites=5, reused_elites=0.0, population_decay=1.0,
+        momentum=0.0,
         noise=NoiseConfig(0.3, 0.0),
     )  # fmt: skip
     plan = planner.plan(INSIDE, nothing(), seeded(3))
@@ -234,8 +235,8 @@ def test_the_power_of_noise_falls_with_frequency(colour, horizon):
     [
         lambda: GradientPlanner(iterations=0), lambda: LbfgsPlanner(memory=0),
         lambda: CemPlanner(elites=1), lambda: CemPlanner(momentum=1.0),
-        lambda: CemPlanner(smallest_deviation=-1.0), lambda: MppiPlanner(candidates=1),
-        lambda: MppiPlanner(temperature=0.0), lambda: NoiseConfig(deviation=0.0),
+        lambda: CemPlanner(min_std=-1.0), lambda: MppiPlanner(candidates=1),
+        lambda: MppiPlanner(temperature=0.0), lambda: NoiseConfig(std=0.0),
     ],
 )  # fmt: skip
 def test_senseless_settings_are_refused(wrong):
@@ -306,8 +307,9 @@ def test_a_start_that_costs_no_number_is_not_where_mppi_begins():
 def test_the_deviation_of_cem_has_a_floor(floor):
     """Long after the elite has come together, the candidates still differ."""
     planner = CemPlanner(
-        candidates=64, iterations=40, elites=2, kept=0.0, shrink=1.0, momentum=0.0,
-        noise=NoiseConfig(0.5, 0.0), smallest_deviation=floor,
+        candidates=64, iterations=40, elites=2, reused_elites=0.0, population_decay=1.0,
+        momentum=0.0,
+        noise=NoiseConfig(0.5, 0.0), min_std=floor,
     )  # fmt: skip
     plan = planner.plan(INSIDE, nothing(), seeded())
     fresh = plan.candidates[0, 1:]
@@ -318,7 +320,7 @@ def test_the_deviation_of_cem_has_a_floor(floor):
 
 def test_alike_costs_leave_cem_alive():
     """All candidates cost the same: the elite is arbitrary, the deviation stays a number."""
-    planner = CemPlanner(candidates=16, iterations=5, elites=2, kept=1.0, momentum=0.0)
+    planner = CemPlanner(candidates=16, iterations=5, elites=2, reused_elites=1.0, momentum=0.0)
     plan = planner.plan(lambda actions: 0.0 * actions.sum((2, 3)), nothing(), seeded())
     assert plan.candidates.isfinite().all()
     assert plan.candidates[0].std(0).min() > 0

@@ -64,7 +64,7 @@ def seen():
     clip = clips.batch(torch.tensor([0, 700]))
     others = clips.scene.neighbours(clip.frame, clip.ego)
     around = PrivilegedState(
-        clips.scene, clip.ego, clip.frame, others.boxes, others.speed_mps, others.present,
+        clips.scene, clip.ego, clip.frame, others.boxes, others.speed_mps, others.valid,
         clips.road_map,
     )  # fmt: skip
     return clip.observation, around

@@ -55,13 +55,13 @@ def test_the_order_of_vehicles_does_not_matter(on_tracks, observation):
 
 def test_free_slots_do_not_matter(on_tracks, observation):
     """But the vehicles in the others do."""
-    present = observation.tracks.present.clone()
+    present = observation.tracks.valid.clone()
     present[:, 5:] = False
     states = observation.tracks.states.clone()
     states[:, 5:] += 7.0
-    alone = with_tracks(observation, present=present)
+    alone = with_tracks(observation, valid=present)
     torch.testing.assert_close(
-        on_tracks(with_tracks(observation, present=present, states=states)), on_tracks(alone)
+        on_tracks(with_tracks(observation, valid=present, states=states)), on_tracks(alone)
     )
     states = observation.tracks.states.clone()
     states[:, 0, :, 0] += 3.0
@@ -79,7 +79,7 @@ def test_actions_do_not_depend_on_where_traffic_is_going(on_tracks, observation)
         return torch.cat([place, states[..., 2:3] + angle, states[..., 3:]], dim=-1)
 
     with torch.no_grad():
-        on_tracks.features.road[0].weight.zero_()
+        on_tracks.features.road_encoder[0].weight.zero_()
     turned = with_tracks(observation, states=moved(observation.tracks.states))
     turned = dataclasses.replace(turned, ego=moved(observation.ego))
     torch.testing.assert_close(on_tracks(turned), on_tracks(observation), atol=1e-3, rtol=1e-3)
@@ -99,7 +99,7 @@ def test_the_road_is_seen(on_tracks, observation):
     EmbeddingConfig(TokensConfig(BLIND, hidden=8, pair=4, heads=2)),
     EmbeddingConfig(dataclasses.replace(TINY_MODEL, observation=SEEN)),
     PixelsConfig(SEEN, (4, 4, 4)),
-    PixelsConfig(SEEN, (4, 4, 4), shows_ego=True),
+    PixelsConfig(SEEN, (4, 4, 4), draw_ego=True),
 ])  # fmt: skip
 def test_gradients_reach_the_ego(features, observation):
     ego = observation.ego.clone().requires_grad_()
@@ -133,26 +133,30 @@ def test_a_gaussian_s_surprise_is_its_negative_log_likelihood(observation):
     deviation = torch.tensor([0.8, 0.01])
     policy.normalizer.action_std.copy_(deviation)
     action = drawn_action() * deviation
-    told = policy.head.last(policy._thought(observation)).detach()
+    told = policy.head.last(policy._hidden(observation)).detach()
     mean = torch.tanh(told[:, 1:3]) * largest(observation)
     spread = told[:, 3:].clamp(-4.0, 1.0).exp() * deviation
     likely = torch.distributions.Normal(mean, spread).log_prob(action).sum(1)
     # In units of the experts' deviation.
     expected = -likely - deviation.log().sum()
-    torch.testing.assert_close(policy.surprise(observation, action).detach(), expected)
+    torch.testing.assert_close(
+        policy.negative_log_likelihood(observation, action).detach(), expected
+    )
 
 
 def test_a_mixture_s_surprise_is_torch_s(observation):
     policy = policy_on(TracksConfig(BLIND, hidden=8, heads=2), components=3)
     action = drawn_action()
-    told = policy.head.last(policy._thought(observation)).detach().view(5, 3, 5)
+    told = policy.head.last(policy._hidden(observation)).detach().view(5, 3, 5)
     mean = torch.tanh(told[..., 1:3]) * largest(observation)[:, None]
     parts = torch.distributions.Normal(mean, told[..., 3:].clamp(-4.0, 1.0).exp())
     mixture = torch.distributions.MixtureSameFamily(
         torch.distributions.Categorical(logits=told[..., 0]),
         torch.distributions.Independent(parts, 1),
     )
-    torch.testing.assert_close(policy.surprise(observation, action), -mixture.log_prob(action))
+    torch.testing.assert_close(
+        policy.negative_log_likelihood(observation, action), -mixture.log_prob(action)
+    )
 
 
 def test_samples_are_drawn_from_a_generator(observation):
@@ -167,7 +171,7 @@ def test_samples_are_drawn_from_a_generator(observation):
     generator = torch.Generator().manual_seed(0)
     many = torch.stack([policy(observation, generator).detach() for _ in range(300)])
     assert torch.equal(torch.get_rng_state(), before)
-    told = policy.head.last(policy._thought(observation)).detach()
+    told = policy.head.last(policy._hidden(observation)).detach()
     spread = told[:, 3:].clamp(-4.0, 1.0).exp()
     torch.testing.assert_close(many[..., 0].std(0), spread[:, 0], rtol=0.2, atol=0.02)
     torch.testing.assert_close(
@@ -192,9 +196,11 @@ def test_a_mixture_draws_its_components_by_their_weights(observation):
 
 def test_the_ego_is_drawn_on_request(observation):
     """In the middle and as large as it is; without, nobody shows it."""
-    features = policy_on(PixelsConfig(SEEN, (4, 4, 4), shows_ego=True)).features
+    features = policy_on(PixelsConfig(SEEN, (4, 4, 4), draw_ego=True)).features
     shown = []
-    features.vision[0].register_forward_hook(lambda layer, given, told: shown.append(given[0]))
+    features.convolutions[0].register_forward_hook(
+        lambda layer, given, told: shown.append(given[0])
+    )
     ego = torch.zeros(len(observation.ego), SEEN.frames * 4 + 2)
     features(observation, ego)
     own, raster = shown[0][:, -1], SEEN.raster
@@ -203,5 +209,5 @@ def test_the_ego_is_drawn_on_request(observation):
     assert (own[:, raster.rows // 2, raster.columns // 2] == 1).all()
     torch.testing.assert_close(own, own.flip(1))
     torch.testing.assert_close(own, own.flip(2))
-    others = policy_on(PixelsConfig(SEEN, (4, 4, 4))).features.vision[0].in_channels
-    assert features.vision[0].in_channels == others + 1
+    others = policy_on(PixelsConfig(SEEN, (4, 4, 4))).features.convolutions[0].in_channels
+    assert features.convolutions[0].in_channels == others + 1

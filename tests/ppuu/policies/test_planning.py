@@ -15,8 +15,8 @@ from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner, Planner
 from ppuu.planners.base import value_and_gradient
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
-from ppuu.policies.planning import PlanningConfig, PlanningCost, PlanningPolicy, manoeuvres
-from ppuu.policies.planning_cost import merged
+from ppuu.policies.planning import PlanningConfig, PlanningCost, PlanningPolicy, initial_plans
+from ppuu.policies.planning_cost import aggregate_risk
 from ppuu.prediction_sources import ModelSource, RecordedSource
 from ppuu.predictions import Rollout
 from ppuu.recordings.scene import Scene
@@ -42,7 +42,7 @@ def situation(recording, egos, frame, seen=SEEN):
     ego, frame = torch.tensor(egos), torch.full((len(egos),), frame)
     others = scene.neighbours(frame, ego)
     truth = PrivilegedState(
-        scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
+        scene, ego, frame, others.boxes, others.speed_mps, others.valid, roads
     )  # fmt: skip
     return observe(scene, roads, seen, ego, frame), truth
 
@@ -79,15 +79,15 @@ class Counting(Planner):
 
 def test_samples_are_merged_as_named():
     costs = torch.tensor([[[1.0, 5.0, 3.0, 9.0, 2.0, 4.0]]])
-    assert merged(costs, "mean") == costs.mean()
-    assert merged(costs, "max") == 9.0
-    assert merged(costs, "cvar") == 7.0
+    assert aggregate_risk(costs, "mean") == costs.mean()
+    assert aggregate_risk(costs, "max") == 9.0
+    assert aggregate_risk(costs, "cvar") == 7.0
     alike = torch.full((3, 2, 4), 2.5)
-    assert all((merged(alike, how) == 2.5).all() for how in ("mean", "max", "cvar"))
+    assert all((aggregate_risk(alike, how) == 2.5).all() for how in ("mean", "max", "cvar"))
     for count in range(1, 8):
         drawn = torch.rand(25, 2, count, generator=torch.Generator().manual_seed(count))
-        mean, most = merged(drawn, "mean"), merged(drawn, "max")
-        tail = merged(drawn, "cvar")
+        mean, most = aggregate_risk(drawn, "mean"), aggregate_risk(drawn, "max")
+        tail = aggregate_risk(drawn, "cvar")
         assert (mean <= tail + 1e-6).all() and (tail <= most + 1e-6).all()
 
 
@@ -113,8 +113,8 @@ def cost_of(source, seen, config, candidates=3):
     return planning_cost(source, seen, config)(actions), actions
 
 
-@pytest.mark.parametrize("merge", ["mean", "max", "cvar"])
-def test_a_plan_costs_what_its_drive_costs(dense, merge):
+@pytest.mark.parametrize("risk", ["mean", "max", "cvar"])
+def test_a_plan_costs_what_its_drive_costs(dense, risk):
     """One sample: the driving cost of each path, one by one, discounted and averaged."""
     config = PlanningConfig(steps=5, discount=0.9, merge=merge, samples=2)
     found, actions = cost_of(RecordedSource(tracks_spec(SEEN)), dense, config)
@@ -142,14 +142,14 @@ def test_alike_samples_cost_the_same_however_merged(dense):
     source = ModelSource(ConstantVelocity(tracks_spec(SEEN)))
     single, _ = cost_of(source, dense, PlanningConfig())
     for how in ("mean", "max", "cvar"):
-        several, _ = cost_of(source, dense, PlanningConfig(samples=5, merge=how))
+        several, _ = cost_of(source, dense, PlanningConfig(samples=5, risk=how))
         torch.testing.assert_close(several, single, atol=1e-4, rtol=1e-4)
 
 
 def test_risk_is_dearer_than_the_mean(dense):
     source = tokens()
     mean, tail, most = (
-        cost_of(source, dense, PlanningConfig(samples=6, merge=how))[0]
+        cost_of(source, dense, PlanningConfig(samples=6, risk=how))[0]
         for how in ("mean", "cvar", "max")
     )
     assert (mean <= tail + 1e-5).all() and (tail <= most + 1e-5).all()
@@ -191,7 +191,7 @@ def test_every_planner_lowers_the_cost_with_every_source(dense, name, kind):
     action = policy.act(*dense)
     assert (action.abs() <= torch.tensor([6.0, 0.065])).all()
     plan, cost = policy.decision.plan, policy.decision.cost
-    starts = manoeuvres(torch.zeros(4, 4, 2), dense[0].ego[:, -1], ActionBounds(), 0.3)
+    starts = initial_plans(torch.zeros(4, 4, 2), dense[0].ego[:, -1], ActionBounds(), 0.3)
     assert (plan.cost <= cost(starts).min(1).values + 1e-4).all()
     assert (plan.cost < cost(starts).min(1).values - 1e-3).any()
 
@@ -199,7 +199,7 @@ def test_every_planner_lowers_the_cost_with_every_source(dense, name, kind):
 @pytest.mark.parametrize("weight", [0.0, 20.0])
 def test_an_environments_plan_does_not_depend_on_the_rest(dense, weight):
     observation, truth = dense
-    config = replace(FAST, samples=3, merge="max", uncertainty_weight=weight)
+    config = replace(FAST, samples=3, risk="max", uncertainty_weight=weight)
     together = PlanningPolicy(tokens(), config)
     alone = PlanningPolicy(tokens(), config)
     row = torch.tensor([2])
@@ -262,7 +262,7 @@ def test_a_plan_under_uncertainty_does_not_depend_on_the_rest(kind):
     cost, slope = value_and_gradient(alone, actions[row])
     torch.testing.assert_close(cost, costs[row], atol=1e-11, rtol=0)
     torch.testing.assert_close(slope, slopes[row], atol=1e-11, rtol=0)
-    starts = manoeuvres(actions[:, 0], observation.ego[:, -1], ActionBounds(), 0.3)
+    starts = initial_plans(actions[:, 0], observation.ego[:, -1], ActionBounds(), 0.3)
     for planner in (GradientPlanner(iterations=2), CemPlanner(8, iterations=2, elites=3)):
         plans = planner.plan(whole, starts, torch.Generator().manual_seed(0))
         plan = planner.plan(alone, starts[row], torch.Generator().manual_seed(0))
@@ -299,7 +299,7 @@ def test_candidates_cost_the_same_in_chunks_as_at_once(kind, monkeypatch):
         # Four egos with three replicas each: two candidates at a time, or one where none fits.
         for most, expected in ((24, [2, 2, 2, 1]), (5, [1] * 7)):
             sizes.clear()
-            monkeypatch.setattr("ppuu.policies.planning_cost._MOST_ROWS", most)
+            monkeypatch.setattr("ppuu.policies.planning_cost._MAX_ROWS", most)
             torch.testing.assert_close(heard(actions), at_once, atol=1e-12, rtol=0)
             assert sizes == expected
 
@@ -322,7 +322,7 @@ def test_one_prediction_serves_populations_of_all_sizes(dense, monkeypatch):
     begin = model.begin
     monkeypatch.setattr(model, "begin", lambda seen: calls.append(1) or begin(seen))
     source = CountingSource(model)
-    config = PlanningConfig(CemPlanner(64, iterations=5, elites=4, shrink=0.6), steps=4)
+    config = PlanningConfig(CemPlanner(64, iterations=5, elites=4, population_decay=0.6), steps=4)
     policy = PlanningPolicy(source, config)
     policy.act(*dense)
     assert len(calls) == len(source.told) == 1
@@ -462,7 +462,7 @@ def test_time_budget_and_path_for_pictures(dense):
 
 def test_manoeuvres_shift_by_a_lane():
     ego = torch.tensor([[0.0, 0.0, 0.0, 15.0]])
-    starts = manoeuvres(torch.zeros(1, 10, 2), ego, ActionBounds(), 0.3)
+    starts = initial_plans(torch.zeros(1, 10, 2), ego, ActionBounds(), 0.3)
     states = rollout(ego[:, None].expand(-1, 5, -1), starts * torch.tensor([6.0, 0.065]), 0.3)
     end = states[0, :, -1]
     assert end[2, 1] == pytest.approx(3.7, abs=0.4)
@@ -522,7 +522,7 @@ def test_a_policys_own_drive_is_where_a_search_begins(dense):
 
 def test_a_policy_that_sees_more_than_the_source_is_refused():
     seen = replace(SEEN, frames=7)
-    with pytest.raises(InputError, match="policy looks at"):
+    with pytest.raises(InputError, match="the policy observes"):
         PlanningPolicy(tokens(), FAST, driver(seen))
 
 

@@ -10,11 +10,11 @@ import torch
 
 from ppuu.kinematics import ActionBounds
 from ppuu.planners import GradientPlanner, MppiPlanner, NoiseConfig
-from ppuu.policies.planning import PlanningConfig, manoeuvres
+from ppuu.policies.planning import PlanningConfig, initial_plans
 from ppuu.policies.stable_worldmodel_adapter import (
-    ActionableModel,
-    CostableModel,
-    information,
+    ActionableAdapter,
+    CostableAdapter,
+    to_info,
 )
 from tests.helpers import Car, straight_recording
 from tests.ppuu.policies.test_planning import situation, tokens
@@ -28,7 +28,7 @@ def scene():
     """Two egos who close in on somebody ahead."""
     cars = [Car(0.0, 0, 11.0), Car(24.0, 0, 4.0), Car(3.0, 1, 9.0), Car(26.0, 1, 5.0)]
     observation, truth = situation(straight_recording(cars), [0, 2], 9)
-    return information(observation, torch.zeros(2, 2)), truth.road_map
+    return to_info(observation, torch.zeros(2, 2)), truth.road_map
 
 
 def expanded(info, candidates):
@@ -40,10 +40,10 @@ def expanded(info, candidates):
 
 def test_costs_are_our_own(scene):
     info, road_map = scene
-    model = CostableModel(tokens(), road_map, CONFIG)
+    model = CostableAdapter(tokens(), road_map, CONFIG)
     candidates = torch.rand(2, 7, STEPS, 2, generator=torch.Generator().manual_seed(0)) * 3 - 1.5
     found = model.get_cost(expanded(info, 7), candidates)
-    torch.testing.assert_close(found, model.cost_of(info, STEPS)(candidates.clamp(-1, 1)))
+    torch.testing.assert_close(found, model.planning_cost(info, STEPS)(candidates.clamp(-1, 1)))
     assert found.std(1).min() > 1e-3
     torch.testing.assert_close(model.criterion(expanded(info, 7), candidates), found)
     # Two actions in a block are two steps.
@@ -56,11 +56,11 @@ def test_costs_are_our_own(scene):
 
 def test_actions_continue_a_prefix(scene):
     info, road_map = scene
-    model = ActionableModel(tokens(), road_map, CONFIG)
+    model = ActionableAdapter(tokens(), road_map, CONFIG)
     assert model.get_action(info).shape == (2, 2)
     whole = model.get_action(info, horizon=STEPS)
     nothing = torch.zeros_like(whole)
-    cost = model.cost_of(info, STEPS)
+    cost = model.planning_cost(info, STEPS)
     assert (cost(whole[:, None]) < cost(nothing[:, None])).all()
     braking = torch.tensor([-0.8, 0.0]).expand(2, 2, 2)
     tail = model.get_action(info, horizon=3, prefix_actions=braking)
@@ -104,8 +104,8 @@ def test_solvers_of_stable_worldmodel_plan_in_our_models(scene, solvers, solver,
     )
     actions = found.solve(dict(info))["actions"].to(torch.float32).detach()
     assert actions.shape == (2, STEPS, 2)
-    cost = model.cost_of(info, STEPS)
-    keep = manoeuvres(torch.zeros(2, STEPS, 2), info["ego"][:, -1], ActionBounds(), 0.3)[:, 1:2]
+    cost = model.planning_cost(info, STEPS)
+    keep = initial_plans(torch.zeros(2, STEPS, 2), info["ego"][:, -1], ActionBounds(), 0.3)[:, 1:2]
     assert (cost(actions[:, None].clamp(-1, 1)) < cost(keep)).all()
 
 

@@ -10,7 +10,7 @@ from ppuu.perception.observation import ObservationConfig, observe
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
 from ppuu.recordings.scene import Scene
-from ppuu.recordings.tracks import recorded_tracks, states_at, states_beyond
+from ppuu.recordings.tracks import extrapolated_states, recorded_tracks, states_at
 from tests.helpers import dense_recording
 
 CONFIG = ObservationConfig(frames=3, stride=2, raster=RasterConfig(rows=11, columns=8), vehicles=12)
@@ -35,13 +35,13 @@ def test_the_nearest_by_brute_force():
                     (scene.state(torch.tensor(vehicle), frame[k])[:2] - here).norm()
                 )
         expected = sorted(apart, key=apart.get)[:12]
-        found = tracks.vehicle[k][tracks.here[k]].tolist()
+        found = tracks.vehicle[k][tracks.valid_now[k]].tolist()
         assert found == expected
         for slot, vehicle in enumerate(found):
             for t, lag in enumerate(lags):
                 then = frame[k] - lag
                 known = bool(scene.first_frame[vehicle] <= then)
-                assert bool(tracks.present[k, slot, t]) == known
+                assert bool(tracks.valid[k, slot, t]) == known
                 if known:
                     state = scene.state(torch.tensor(vehicle), then)
                     torch.testing.assert_close(tracks.states[k, slot, t], state)
@@ -59,11 +59,11 @@ def test_the_simulator_remembers_what_the_recording_says():
     expected = observe(scene, road_map, CONFIG, simulator.vehicle, simulator.frame).tracks
     torch.testing.assert_close(seen.states, expected.states)
     assert (seen.vehicle == expected.vehicle).all()
-    assert (seen.present == expected.present).all()
+    assert (seen.valid == expected.valid).all()
     for _ in range(12):  # the ego leaves its track, the others stay on theirs
         simulator.step(torch.tensor([[1.0, 0.0]]).expand(6, 2))
     seen, times = simulator.observe().tracks, simulator.frame[:, None] - CONFIG.lags()
-    env, slot, frame = seen.present.nonzero(as_tuple=True)
+    env, slot, frame = seen.valid.nonzero(as_tuple=True)
     assert len(env) > 100
     true = scene.state(seen.vehicle[env, slot], times[env, frame])
     torch.testing.assert_close(seen.states[env, slot, frame], true)
@@ -77,7 +77,10 @@ def test_who_leaves_the_recording_drives_on():
     vehicle = torch.tensor([[0, 5]])
     last = scene.last_frame[vehicle[0]]
     frame = last.max()[None, None] + torch.tensor([[-100, -1, 0, 7, 20]])
-    told, (states, known) = states_beyond(scene, vehicle, frame), states_at(scene, vehicle, frame)
+    told, (states, known) = (
+        extrapolated_states(scene, vehicle, frame),
+        states_at(scene, vehicle, frame),
+    )
     assert torch.equal(told[known], states[known])
     for slot, number in enumerate(vehicle[0]):
         x, y, heading, speed = scene.state(number, last[slot]).tolist()

@@ -379,7 +379,7 @@ def test_candidates_of_an_ensemble_are_those_of_its_members(batch):
 
 
 def loss_of(model, clips, clip, latent_dropout=0.5, generator=None):
-    weights = WorldModelLossConfig(latent_dropout=latent_dropout, divergence_weight=1e-4)
+    weights = WorldModelLossConfig(latent_dropout=latent_dropout, kl_weight=1e-4)
     target = clips.target(clip, model, STEPS)
     return world_model_loss(model, clip.observation, target, weights, generator or seeded())
 
@@ -387,7 +387,7 @@ def loss_of(model, clips, clip, latent_dropout=0.5, generator=None):
 def test_the_loss_is_the_sum_of_its_terms_and_teaches_every_weight(model, batch):
     terms = loss_of(model, *batch)
     named = terms.named
-    expected = named["vehicles"] + named["road"] + 1e-4 * named["divergence"]
+    expected = named["vehicles"] + named["road"] + 1e-4 * named["kl_divergence"]
     expected = expected + 0.01 * named.get("ego", 0.0)
     torch.testing.assert_close(terms.total, expected)
     assert ("ego" in named) == model.spec.moves_ego
@@ -413,11 +413,11 @@ def test_with_z_dropout_the_posterior_is_not_listened_to(batch):
     clips, clip = batch
     model = built(CONFIG)
     terms = loss_of(model, clips, clip, latent_dropout=1.0)
-    assert terms.named["divergence"] == 0
+    assert terms.named["kl_divergence"] == 0
     terms.total.backward()
     for part in (model.posterior_encoder, model.posterior_head):
         assert all(weight.grad is None or (weight.grad == 0).all() for weight in part.parameters())
-    assert loss_of(model, clips, clip, latent_dropout=0.0).named["divergence"] > 0
+    assert loss_of(model, clips, clip, latent_dropout=0.0).named["kl_divergence"] > 0
 
 
 def test_the_posterior_looks_at_all_of_the_next_image(batch):

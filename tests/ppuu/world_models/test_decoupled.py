@@ -307,7 +307,7 @@ def test_the_posterior_reads_the_target(tiny, batch):
 
 
 def loss_of(model, clips, clip, steps=3, latent_dropout=0.5):
-    weights = WorldModelLossConfig(latent_dropout=latent_dropout, divergence_weight=1e-4)
+    weights = WorldModelLossConfig(latent_dropout=latent_dropout, kl_weight=1e-4)
     target = clips.target(clip, model, steps)
     return world_model_loss(model, clip.observation, target, weights, seeded())
 
@@ -315,7 +315,7 @@ def loss_of(model, clips, clip, steps=3, latent_dropout=0.5):
 def test_the_loss_is_the_sum_of_its_terms(tiny, batch):
     terms = loss_of(tiny, *batch)
     named = terms.named
-    expected = named["vehicles"] + named["road"] + 1e-4 * named["divergence"]
+    expected = named["vehicles"] + named["road"] + 1e-4 * named["kl_divergence"]
     expected = expected + 0.06 * named["flow_m"]
     torch.testing.assert_close(terms.total, expected)
     assert set(terms.scalars()) == {"loss", *named}
@@ -326,8 +326,8 @@ def test_the_loss_is_the_sum_of_its_terms(tiny, batch):
 
 
 def test_without_posterior_samples_there_is_no_divergence(tiny, batch):
-    assert loss_of(tiny, *batch, latent_dropout=1.0).named["divergence"] == 0
-    assert loss_of(tiny, *batch, latent_dropout=0.0).named["divergence"] > 0
+    assert loss_of(tiny, *batch, latent_dropout=1.0).named["kl_divergence"] == 0
+    assert loss_of(tiny, *batch, latent_dropout=0.0).named["kl_divergence"] > 0
 
 
 def test_a_few_updates_lower_the_loss(batch):

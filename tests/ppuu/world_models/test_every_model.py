@@ -179,7 +179,7 @@ def test_adversarial_latents_are_more_dangerous_by_one_step(case):
     rate = 1e-4
     moved = adversarial_latents(
         model, case.clip.observation, noise, driven(case), DrivingCost(),
-        AdversarialConfig(rate=rate),
+        AdversarialConfig(step_size=rate),
     )  # fmt: skip
     assert moved.shape == noise.shape and not moved.requires_grad
     by = (moved - noise).abs()
@@ -192,7 +192,7 @@ def test_adversarial_latents_are_more_dangerous_by_one_step(case):
 
 def test_of_several_beginnings_the_first_one_counts(case):
     noise = case.noise(1, seed=5)[:, 0]
-    config = AdversarialConfig(rate=0.1)
+    config = AdversarialConfig(step_size=0.1)
     one, first = (
         adversarial_latents(
             case.model, case.clip.observation, noise, driven(case, begun), DrivingCost(), config

@@ -142,7 +142,7 @@ def test_dropout_in_training_differs_by_sample_and_gathers_no_statistics(model, 
 def test_everything_learns(model, batch):
     clips, clip = batch
     target = clips.target(clip, model, STEPS)
-    config = WorldModelLossConfig(divergence_weight=1e-4)
+    config = WorldModelLossConfig(kl_weight=1e-4)
     terms = world_model_loss(model, clip.observation, target, config, seeded())
     terms.total.backward()
     for name, weight in model.named_parameters():

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from ppuu.encoders import AssemblyConfig, ConvConfig, MapHead, ResidualConfig, VectorHead
+from ppuu.encoders import ConvConfig, JepaNetworkConfig, MapHead, ResidualConfig, VectorHead
+from ppuu.encoders.diagnostics import FAILURES
 from ppuu.encoders.regularizers import (
     InfoNceConfig,
     InverseMotion,
@@ -15,8 +16,7 @@ from ppuu.encoders.regularizers import (
     UntrainedConfig,
     VicRegConfig,
 )
-from ppuu.encoders.telemetry import FAILURES
-from ppuu.objectives import JepaLossConfig, jepa_loss, jepa_telemetry
+from ppuu.objectives import JepaLossConfig, jepa_loss
 from ppuu.perception.flow import block_matching_flow
 from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.road_map import RoadMap
@@ -30,8 +30,8 @@ from ppuu.world_models import JepaConfig, WorldModelConfig, posterior_noise
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_OBSERVATION, tiny_clips
 
-ASSEMBLY = AssemblyConfig(ConvConfig((4, 8), 2), MapHead(6), ResidualConfig(8))
-TINY = JepaConfig(TINY_OBSERVATION, assembly=ASSEMBLY, latent=3, readout=8)
+NETWORK = JepaNetworkConfig(ConvConfig((4, 8), 2), MapHead(6), ResidualConfig(8))
+TINY = JepaConfig(TINY_OBSERVATION, jepa=NETWORK, latent=3, readout=8)
 STEPS = 4
 
 
@@ -113,8 +113,8 @@ def test_the_first_target_is_the_present(data, distraction):
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_training_begins_with_the_first_of_all_embeddings(data, momentum):
     """Encoded by itself, a norm over the batch would make it another one."""
-    assembly = dataclasses.replace(TINY.assembly, norm="batch", target_momentum=momentum)
-    model = model_of(dataclasses.replace(TINY, assembly=assembly)).train()
+    jepa = dataclasses.replace(TINY.jepa, norm="batch", target_momentum=momentum)
+    model = model_of(dataclasses.replace(TINY, jepa=jepa)).train()
     inputs = []
     model.regularizer.register_forward_hook(
         lambda module, arguments, output: inputs.append(arguments[0])
@@ -163,7 +163,7 @@ def test_the_readouts_gradient_ends_at_the_embeddings(data, reconstruct):
         torch.nn.init.normal_(model.readout.last.weight)
     named = loss_of(data, model).named
     (named["vehicles"] + named["road"] + named["flow_m"]).backward()
-    reached = [p.grad is not None and p.grad.abs().sum() > 0 for p in model.assembly.parameters()]
+    reached = [p.grad is not None and p.grad.abs().sum() > 0 for p in model.jepa.parameters()]
     assert not any(reached)
     assert model.readout.middle.weight.grad.abs().sum() > 0
 
@@ -174,22 +174,22 @@ def test_reconstruction_paints_all_that_the_encoder_is_shown(data):
     terms = loss_of(data, model)
     state = model.begin(data[1].observation)
     stacks = model.stacks(state, target_of(data, model).images.vehicles)
-    assert 0.0 < terms.named["painted"] < 4.0 * stacks.square().mean()
-    terms.named["painted"].backward()
-    assert model.assembly.encoder[0].layers[0].weight.grad.abs().sum() > 0
-    assert model.assembly.predictor.last.weight.grad.abs().sum() > 0
+    assert 0.0 < terms.named["reconstruction"] < 4.0 * stacks.square().mean()
+    terms.named["reconstruction"].backward()
+    assert model.jepa.encoder[0].layers[0].weight.grad.abs().sum() > 0
+    assert model.jepa.predictor.last.weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("regularizer", [VicRegConfig(), SigRegConfig(directions=16), TiCoConfig()])
 def test_demands_reach_the_encoder_though_targets_follow_it(data, regularizer):
     """With targets of a moving average; predictions are not looked at here."""
-    assembly = dataclasses.replace(ASSEMBLY, target_momentum=0.9)
-    model = model_of(dataclasses.replace(TINY, assembly=assembly, regularizer=regularizer))
+    jepa = dataclasses.replace(NETWORK, target_momentum=0.9)
+    model = model_of(dataclasses.replace(TINY, jepa=jepa, regularizer=regularizer))
     terms = loss_of(data, model)
-    wanted = {"variance", "covariance", "normality", "crowding", "time_similarity"}
+    wanted = {"variance", "covariance", "normality", "covariance_contrast", "time_similarity"}
     for name in wanted & set(terms.named):
         (grad,) = torch.autograd.grad(
-            terms.named[name], model.assembly.encoder[0].layers[0].weight, retain_graph=True
+            terms.named[name], model.jepa.encoder[0].layers[0].weight, retain_graph=True
         )
         assert grad.abs().sum() > 0
     assert len(wanted & set(terms.named)) >= 2
@@ -222,7 +222,7 @@ def test_the_posterior_is_that_of_the_true_embedding(data):
 def test_a_few_updates_lower_the_loss(data, regularizer):
     config = dataclasses.replace(TINY, regularizer=regularizer)
     model = model_of(config)
-    before = [weight.clone() for weight in model.assembly.parameters()]
+    before = [weight.clone() for weight in model.jepa.parameters()]
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     for _ in range(12):
@@ -233,21 +233,21 @@ def test_a_few_updates_lower_the_loss(data, regularizer):
         optimizer.step()
         losses.append(terms.total.item())
     assert losses[-1] < losses[0]
-    kept = [torch.equal(*pair) for pair in zip(before, model.assembly.parameters(), strict=True)]
+    kept = [torch.equal(*pair) for pair in zip(before, model.jepa.parameters(), strict=True)]
     assert all(kept) == isinstance(regularizer, UntrainedConfig)
 
 
 @pytest.mark.parametrize("latent", [0, 3])
 @pytest.mark.parametrize("head", [MapHead(6), VectorHead(6)], ids=["map", "vector"])
 def test_every_configuration_builds_and_survives_json(data, latent, head):
-    assembly = dataclasses.replace(ASSEMBLY, head=head, target_momentum=0.9, projector=7)
-    config = dataclasses.replace(TINY, latent=latent, assembly=assembly)
+    jepa = dataclasses.replace(ASSEMBLY, head=head, target_momentum=0.9, projector=7)
+    config = dataclasses.replace(TINY, latent=latent, jepa=jepa)
     assert from_json(WorldModelConfig, to_json(config)) == config
     model = model_of(config)
     target, observation = target_of(data, model), data[1].observation
     loss_of(data, model).total.backward()
-    values = jepa_telemetry(model.eval(), observation, target)
-    silent = {"input_share"} if not latent else set()
+    values = jepa_diagnostics(model.eval(), observation, target)
+    silent = {"input_effect"} if not latent else set()
     assert {failure.value for failure in FAILURES} - silent <= set(values)
     other = model_of(config, seed=1).eval()
     other.load_state_dict(model.state_dict())
@@ -267,8 +267,8 @@ def replicated(model, observation, count):
 def test_replicas_differ_by_the_predictors_dropout_alone(data):
     for dropout in (0.5, 0.0):
         predictor = ResidualConfig(8, dropout=dropout)
-        assembly = dataclasses.replace(ASSEMBLY, predictor=predictor)
-        model = model_of(dataclasses.replace(TINY, assembly=assembly)).eval()
+        jepa = dataclasses.replace(NETWORK, predictor=predictor)
+        model = model_of(dataclasses.replace(TINY, jepa=jepa)).eval()
         with torch.no_grad():
             torch.nn.init.normal_(model.readout.last.weight)
         if not dropout:
@@ -281,8 +281,8 @@ def test_replicas_differ_by_the_predictors_dropout_alone(data):
 
 def test_inverse_motion_counts_only_where_something_is_seen():
     loss = InverseMotion(3, (2, 2))
-    torch.nn.init.zeros_(loss.read.weight)
-    torch.nn.init.zeros_(loss.read.bias)
+    torch.nn.init.zeros_(loss.predictor.weight)
+    torch.nn.init.zeros_(loss.predictor.bias)
     embedding, motion, weight = (
         torch.randn(1, 3, 2, 2),
         torch.zeros(1, 2, 8, 8),
@@ -309,7 +309,7 @@ def test_planning_in_it(data, planner):
     observation, ego, frame = clip.observation.take(some), clip.ego[some], clip.frame[some]
     others = clips.scene.neighbours(frame, ego)
     privileged_state = PrivilegedState(
-        clips.scene, ego, frame, others.boxes, others.speed_mps, others.present, roads
+        clips.scene, ego, frame, others.boxes, others.speed_mps, others.valid, roads
     )
     costs = {}
     for weight in (0.0, 2.0):

@@ -30,7 +30,7 @@ def predicted(model, clip, samples):
 
 def spread(model, temperature, clip):
     states = predicted(LatentTemperature(model, temperature), clip, 64).states
-    return states[:, 0, ..., :2].std(1)[:, -1][clip.observation.tracks.here].mean()
+    return states[:, 0, ..., :2].std(1)[:, -1][clip.observation.tracks.valid_now].mean()
 
 
 def test_temperature_one_is_the_model(case):

@@ -91,8 +91,8 @@ def test_they_share_the_noise(case):
 def test_without_dropout_there_are_none(name):
     config = CONFIGS[name]
     if name == "jepa":
-        predictor = replace(config.assembly.predictor, dropout=0.0)
-        config = replace(config, assembly=replace(config.assembly, predictor=predictor))
+        predictor = replace(config.jepa.predictor, dropout=0.0)
+        config = replace(config, jepa=replace(config.jepa, predictor=predictor))
     else:
         config = replace(config, dropout=0.0)
     model = model_like_trained(config)
@@ -121,8 +121,8 @@ def test_a_replica_is_the_model_under_one_mask(name):
         masked = copy.deepcopy(case.model)
         for layer, module in masked.named_modules():
             if isinstance(module, Dropout) and module.probability:
-                module.keep = replicas.masks[f"module.{layer}.keep"][k : k + 1]
-                kept = module.keep[module.keep > 0]  # scaled, so that means stay
+                module.mask = replicas.masks[f"module.{layer}.mask"][k : k + 1]
+                kept = module.mask[module.mask > 0]  # scaled, so that means stay
                 assert (kept == 1.0 / (1.0 - module.probability)).all()
         state = case.model.begin(observation)
         alone = contents(masked.rollout_from(state, observation, noise, case.paths))

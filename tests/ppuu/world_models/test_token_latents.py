@@ -148,7 +148,7 @@ def test_the_shared_latent_moves_all_and_its_own_one_vehicle(batch):
     """The shared latent affects all vehicles in the first step, a vehicle's own only itself."""
     _, clip = batch
     model = perturbed(CONFIGS["rollout-standard"])
-    valid = clip.observation.tracks.here
+    valid = clip.observation.tracks.valid_now
 
     def moved(which):
         noise = torch.zeros(2, len(clip.ego), 1, 1, model.spec.latent)
@@ -185,7 +185,7 @@ def test_a_shared_latent_alone_is_possible(batch):
     model = perturbed(replace(SMALL, latent=0, scene_latent=3))
     assert model.spec.latent == 3
     states = model.predict(clip.observation, 2, 2, torch.Generator().manual_seed(0)).states[:, 0]
-    valid = clip.observation.tracks.here[:, None].expand(-1, 2, -1)
+    valid = clip.observation.tracks.valid_now[:, None].expand(-1, 2, -1)
     assert (states[:, 0] - states[:, 1])[valid].abs().max() > 0
 
 

@@ -16,7 +16,7 @@ from tests.rollouts import TINY, tiny_clips
 from train.batches.driven_starts import driven_starts
 
 SEEN = ObservationConfig(frames=3, stride=3, raster=TINY, vehicles=8)
-STARTS = StartConfig(copies=3, speed_mps=1.0, left_m=0.2, heading_rad=0.01)
+STARTS = StartConfig(copies=3, speed_mps=1.0, lateral_m=0.2, heading_rad=0.01)
 
 
 def seeded():
@@ -53,7 +53,7 @@ def test_without_a_drive_starts_are_the_varied_ones(clips, clip):
 
 
 def test_the_ego_is_where_the_policy_has_driven(clips, clip):
-    gentle = dataclasses.replace(STARTS, speed_mps=0.0, left_m=0.0, heading_rad=0.0)
+    gentle = dataclasses.replace(STARTS, speed_mps=0.0, lateral_m=0.0, heading_rad=0.0)
     later, starts, previous = driven_starts(Steady(-0.3, 0.0), clips, clip, gentle, 4, seeded())
     assert torch.equal(later.frame, clip.frame + 12)
     # The first of each clip is the recorded ego, in what was recorded.
@@ -71,7 +71,7 @@ def test_who_drove_into_somebody_begins_where_the_human_was(clips, clip):
     _, starts, _ = driven_starts(Steady(6.0, 0.0), clips, clip, STARTS, 9, seeded())
     own = torch.cat([starts.ego[:, -1, :3], starts.size_m], dim=-1)[:, None]
     others = torch.cat([starts.tracks.now[..., :3], starts.tracks.size_m], dim=-1)
-    touched = boxes_overlap(own.expand_as(others), others) & starts.tracks.here
+    touched = boxes_overlap(own.expand_as(others), others) & starts.tracks.valid_now
     assert not touched.any()
     # And some did drive into somebody.
     recorded = starts.ego[::3, -1, 0].repeat_interleave(3)

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file and no network."""
+"""The report as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .dynamics import HISTOGRAMS
 from .report import UNITS, Report, bounds_in_words, in_words
 
 _LISTED = 20
-"""Entries of a long list that the page shows; the JSON report has all."""
+"""Maximum number of list entries on the page; the JSON report is complete."""
 
 _SOURCES = {
     "positions_read": "positions, as read",
@@ -61,12 +61,12 @@ _KEY = (
     '<i style="background:#2f8f5b"></i>positions, smoothed'
     '<i style="background:#1d5f8a"></i>speed and heading, as written'
     '<i style="border-top:2px dashed #c2410c;height:0"></i>bounds. '
-    "Rows on a logarithmic scale; the outermost bins hold what lies beyond.</p>"
+    "Rows on a logarithmic scale; the outermost bins include values beyond.</p>"
 )
 
 
-def write_page(recordings: Sequence[Recording], path: Path) -> None:
-    """Writes the reports of all recordings of a file, with plots, atomically."""
+def write_html_report(recordings: Sequence[Recording], path: Path) -> None:
+    """Writes the reports of all recordings of a file with plots, atomically."""
     title = path.name.removesuffix(".report.html")
     sections = "".join(_section(number, one) for number, one in enumerate(recordings))
     page = (
@@ -107,18 +107,18 @@ def _section(number: int, recording: Recording) -> str:
     report = Report(**provenance["report"])
     points = np.stack([recording.x_m, recording.y_m], axis=1)
     diagram, left_out = plots.time_space(recording, recording.road.lane_index(points))
-    fewer = f" {left_out} less used lanes are left out." if left_out else ""
+    fewer = f" {left_out} less used lanes are omitted." if left_out else ""
     return (
         f'<section id="r{number}"><h2>{html.escape(recording.name)}</h2>'
         f'<p class="soft">{html.escape(_origin(recording))}</p>'
-        f"<h3>What became of the rows</h3>{_rows(report)}{_options(provenance)}"
-        "<h3>The road, and where vehicles drove</h3>"
-        f"<figure>{plots.road_with_tracks(recording)}<figcaption>Darker where more rows lie; lane "
-        "boundaries in orange. Long roads are stretched across.</figcaption></figure>"
-        "<h3>Time and space</h3>"
-        f"<figure>{diagram}<figcaption>Mean speed at each time and place along x (m), lane by "
+        f"<h3>Rows</h3>{_rows(report)}{_options(provenance)}"
+        "<h3>Road and positions</h3>"
+        f"<figure>{plots.road_with_tracks(recording)}<figcaption>Density of rows; lane "
+        "boundaries in orange. Long roads are stretched laterally.</figcaption></figure>"
+        "<h3>Time-space diagram</h3>"
+        f"<figure>{diagram}<figcaption>Mean speed by time and position along x (m) for each "
         f"lane.{fewer}</figcaption></figure>"
-        f"<h3>Vehicles over time, and how they move</h3>{_KEY}{_histograms(recording, report)}"
+        f"<h3>Number of vehicles and dynamics</h3>{_KEY}{_histograms(recording, report)}"
         f"{_statistics(report)}{_implausible(report)}{_overlaps(report)}</section>"
     )
 
@@ -188,21 +188,21 @@ def _statistics(report: Report) -> str:
         )
         for found in [report.statistics[source][quantity]]
     ]
-    share = report.saturated_actions
-    cut = (
+    saturated = report.saturated_actions
+    sentence = (
         f'<p class="soft">Of the actions that drive the ego along the tracks, '
-        f"{100 * share['acceleration_mps2']:.3g} % reach the largest acceleration and "
-        f"{100 * share['curvature_radpm']:.3g} % the largest curvature that an ego may ask "
-        "for.</p>"
-        if share
+        f"{100 * saturated['acceleration_mps2']:.3g} % reach the largest acceleration and "
+        f"{100 * saturated['curvature_radpm']:.3g} % the largest curvature of the "
+        "ego.</p>"
+        if saturated
         else ""
     )
-    return f'<div class="moves">{_table(head, rows)}</div>{cut}'
+    return f'<div class="moves">{_table(head, rows)}</div>{sentence}'
 
 
 def _implausible(report: Report) -> str:
     if not report.implausible:
-        return '<h3>What no vehicle can do</h3><p class="soft">No row is beyond the bounds.</p>'
+        return '<h3>Implausible rows</h3><p class="soft">No row is beyond the bounds.</p>'
     rows = [
         [
             bounds_in_words(quantity, found),
@@ -218,14 +218,14 @@ def _implausible(report: Report) -> str:
         f"{entry['vehicle']} ({sum(entry['rows'].values())})" for entry in tracks[:_LISTED]
     )
     return (
-        f"<h3>What no vehicle can do</h3>{_table(['', 'rows', 'tracks', 'worst'], rows)}"
+        f"<h3>Implausible rows</h3>{_table(['', 'rows', 'tracks', 'worst'], rows)}"
         f'<p class="soft">Vehicles with the most such rows: {named}{_more(len(tracks))}.</p>'
     )
 
 
 def _overlaps(report: Report) -> str:
     if not report.overlaps:
-        return '<h3>Vehicles in each other</h3><p class="soft">No two boxes overlap.</p>'
+        return '<h3>Overlapping vehicles</h3><p class="soft">No two boxes overlap.</p>'
     rows = [
         [
             f"{pair['vehicles'][0]} and {pair['vehicles'][1]}",
@@ -237,9 +237,8 @@ def _overlaps(report: Report) -> str:
     ]
     head = ["vehicles", "frames", "deepest, m", "at frame"]
     more = _more(len(report.overlaps))
-    return (
-        f"<h3>Vehicles in each other: {len(report.overlaps):,} pairs</h3>{_table(head, rows)}"
-        + (f'<p class="soft">{more.removeprefix(", ")}.</p>' if more else "")
+    return f"<h3>Overlapping vehicles: {len(report.overlaps):,} pairs</h3>{_table(head, rows)}" + (
+        f'<p class="soft">{more.removeprefix(", ")}.</p>' if more else ""
     )
 
 
@@ -248,7 +247,7 @@ def _more(total: int) -> str:
 
 
 class _Html(str):
-    """Text that is HTML already."""
+    """Text that is already HTML."""
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -265,5 +264,5 @@ def _cells(tag: str, row: Sequence[str], left: bool = False) -> str:
 
 
 def _numbered(entries: Iterable[tuple[str, str]]) -> list[tuple[bool, tuple[str, str]]]:
-    """Each entry, and whether it is the first."""
-    return [(place == 0, entry) for place, entry in enumerate(entries)]
+    """Entries, and whether each is the first."""
+    return [(index == 0, entry) for index, entry in enumerate(entries)]

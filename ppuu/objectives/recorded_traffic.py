@@ -1,4 +1,4 @@
-"""Traffic as it was recorded, to unroll a policy through."""
+"""Recorded traffic as the surroundings of an unrolled policy."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from ..predictions import BoxPrediction, Target
 from ..world_models import Predictor
 
 
-def as_recorded(observation: Observation, target: Target, predictor: Predictor) -> FixedTraffic:
-    """The tracked vehicles where they really were, for as long as they were recorded.
+def recorded_traffic(
+    observation: Observation, target: Target, predictor: Predictor
+) -> FixedTraffic:
+    """The tracked vehicles at their recorded states.
 
     Args:
         observation: histories with tracks.
         target: of the same vehicles.
-        predictor: whose steps the target was taken at.
+        predictor: that defines the steps of the target.
     """
     tracks, road = observation.tracks, observation.road
     assert tracks is not None
@@ -25,7 +27,7 @@ def as_recorded(observation: Observation, target: Target, predictor: Predictor) 
             predictor.raster,
             target.placed_tracks.transpose(1, 2)[:, None, None],
             tracks.size_m,
-            tracks.here,
+            tracks.valid_now,
             road,
         )
     )
