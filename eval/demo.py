@@ -18,12 +18,14 @@ from .studies.steps import Step
 _MPUR: Options = {}
 
 
-def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) -> list[Step]:
+def plan(
+    out: Path, seconds: tuple[float, float], updates: tuple[int, int, int], seed: int
+) -> list[Step]:
     """The commands.
 
     Args:
         out: directory of the demo.
-        seconds: length of the traffic to learn from.
+        seconds: length of the traffic to learn from, and to be tested in.
         updates: of the world model, of each MPUR policy, of imitation.
         seed: of the trainings.
     """
@@ -57,8 +59,8 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
     shown = (results, open_loop, test, *map(checkpoint, (world_model, imitation, mpur, bare)))
     shown += tuple(path for step in videos for path in step.products)
     return [
-        generate("train-recording", training, "dense", seconds, 0),
-        generate("test-recording", test, "dense", 120.0, 100),
+        generate("train-recording", training, "dense", seconds[0], 0),
+        generate("test-recording", test, "dense", seconds[1], 100),
         train(
             world_model.name, "train.world_model", world_model, [training], seed,
             {"loop.updates": updates[0]},
@@ -81,6 +83,7 @@ def plan(out: Path, seconds: float, updates: tuple[int, int, int], seed: int) ->
 def main(
     out: Path = Path("runs/demo"),
     seconds: float = 300.0,
+    test_seconds: float = 120.0,
     world_model_updates: int = 600,
     policy_updates: int = 1200,
     imitation_updates: int = 300,
@@ -97,6 +100,7 @@ def main(
     Args:
         out: directory of the demo.
         seconds: length of the traffic to learn from.
+        test_seconds: length of the traffic to be tested in.
         world_model_updates: training of the world model.
         policy_updates: training of each MPUR policy.
         imitation_updates: training of the imitation policy.
@@ -106,11 +110,13 @@ def main(
         dry_run: print what would run and why, and run nothing.
     """
     counts = (world_model_updates, policy_updates, imitation_updates)
-    if min(counts) < 1 or not 20.0 <= seconds <= 3600.0:
-        raise InputError(
-            f"--seconds {seconds:g} must be from 20 to 3600, and all numbers of updates positive"
-        )
-    pipeline, steps = Pipeline(out, 2, device), plan(out, seconds, counts, seed)
+    if min(counts) < 1:
+        raise InputError(f"--*-updates {' '.join(map(str, counts))}: must all be positive")
+    for option, length in (("--seconds", seconds), ("--test-seconds", test_seconds)):
+        if not 20.0 <= length <= 3600.0:
+            raise InputError(f"{option} {length:g}: must be from 20 to 3600")
+    pipeline = Pipeline(out, 2, device)
+    steps = plan(out, (seconds, test_seconds), counts, seed)
     if dry_run:
         sys.stdout.write(pipeline.explain(steps))
         return

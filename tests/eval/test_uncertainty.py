@@ -11,7 +11,7 @@ import train.world_model
 from eval.uncertainty import Judged, main, row
 from ppuu.costs import Uncertainty
 from ppuu.runtime.errors import InputError
-from tests.helpers import dense_recording
+from tests.helpers import Car, straight_recording
 from tests.runs import saved_world_model
 
 
@@ -70,7 +70,9 @@ def test_kinds_are_priced_one_by_one():
 
 def test_from_run_to_table(tmp_path):
     recording, out = tmp_path / "dense.h5", tmp_path / "world"
-    dense_recording(per_lane=4, frames=80).save(recording)
+    # Close together and changing lanes, so that there are costs, and errors in predicting them.
+    cars = [Car(9.0 * k, lane=k % 2, to_lane=1, change_frame=20 + 5 * k) for k in range(8)]
+    straight_recording(cars, frames=80, lanes=2).save(recording)
     config = train.world_model.PRESETS["debug"]
     train.world_model.main((recording,), out, config, split="all", device="cpu")
     main(
@@ -78,7 +80,8 @@ def test_from_run_to_table(tmp_path):
     )  # fmt: skip
     (told,) = json.loads((tmp_path / "u.json").read_text())["rows"]
     assert told["name"] == "recorded human"
-    assert told["cost_error"]["value"] >= 0.0
+    assert 0.0 < told["cost_error"]["value"] < 1.0
+    assert 0.0 < told["somebody_near"] <= 1.0
 
 
 def test_the_human_needs_no_naming():

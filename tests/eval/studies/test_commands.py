@@ -17,7 +17,7 @@ SCALE = {"world_model": {"loop.updates": 7}, "imitation": {}, "policy": {"loop.u
 
 
 def all_steps() -> list[Step]:
-    steps = demo.plan(OUT, 300.0, (1, 1, 1), 0)
+    steps = demo.plan(OUT, (300.0, 120.0), (1, 1, 1), 0)
     for name, preset in PRESETS.items():
         steps += table.trainings(OUT, preset, LEARNT, (0, 1), SCALE)
         steps += table.scores(OUT, name, TEST, (0, 1), ("replay", "ppuu"), 9)
