@@ -297,7 +297,7 @@ def _driven(out: Path, what: str, name: str, seeds: Sequence[int]) -> dict[str, 
             if len(lists) > 1:
                 raise InputError(
                     f"{json}: another list of scenarios than other seeds of {name}; delete it to "
-                    "have them driven anew"
+                    "have them driven again"
                 )
             episodes += [e | {"policy": f"seed{seed}"} for e in found]
             labels.append(f"seed{seed}")
