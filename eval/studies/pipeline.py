@@ -114,6 +114,8 @@ class Pipeline:
                     ]
                     if "failed" in states or "skipped" in states:
                         outcome.status[step.name] = "skipped"
+                        if step.run_directory is None:
+                            _discard(step)
                         line.say(f"{step.name}: skipped, since a step that it needs failed")
                     elif None in states or len(running) >= self._at_once:
                         continue
@@ -172,8 +174,8 @@ class Pipeline:
                 )
 
     def _start(self, step: Step, afresh: bool) -> _Running:
-        if afresh and step.run_directory is not None:
-            shutil.rmtree(step.run_directory, ignore_errors=True)
+        if afresh:
+            _discard(step)
         record = self._fingerprints.record(step, self._device)
         record.save(Record.beside(step.products[0]))
         environment = os.environ | {
@@ -228,6 +230,14 @@ def _producers(steps: Sequence[Step]) -> dict[Path, Step]:
 
 def _name(producers: dict[Path, Step], path: Path) -> str | None:
     return producers[path].name if path in producers else None
+
+
+def _discard(step: Step) -> None:
+    """Removes what a step left: if it fails now, nothing stale may be taken for its result."""
+    for path in (*step.products, Record.beside(step.products[0])):
+        path.unlink(missing_ok=True)
+    if step.run_directory is not None:
+        shutil.rmtree(step.run_directory, ignore_errors=True)
 
 
 def _trained(run_directory: Path) -> bool:

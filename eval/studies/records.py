@@ -64,10 +64,11 @@ class Record:
 
 
 class Fingerprints:
-    """SHA-256 of files, each read once until it is forgotten."""
+    """SHA-256 of files, each read once until it is forgotten; and the commit of the sources."""
 
     def __init__(self) -> None:
         self._known: dict[Path, str] = {}
+        self._commit = source_commit()
 
     def of(self, path: Path) -> str:
         """Of a file's content; empty where there is no file."""
@@ -93,7 +94,7 @@ class Fingerprints:
             step.settings(),
             [[path.name, self.of(path)] for path in step.inputs],
             code_version(),
-            source_commit(),
+            self._commit,
             ["python", *step.command(device)],
         )
 

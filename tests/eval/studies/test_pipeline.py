@@ -159,6 +159,10 @@ def test_a_failure_stops_only_what_needs_it(out, capsys):
     outcome = Pipeline(out, 2).run(steps)
     assert outcome.status["good"] == "up to date" and (out / "after-that").read_text() == "mended"
     outcome.require_complete(pipeline.logs)
+    # What followed from an earlier result is not left behind as if it were the new one's.
+    steps[0] = concatenate(out, "bad", "broken")
+    assert Pipeline(out, 2).run(steps).status["after-that"] == "skipped"
+    assert not [name for name in ("bad", "after-bad", "after-that") if (out / name).exists()]
 
 
 def test_a_command_that_leaves_no_product_has_failed(out, capsys):
