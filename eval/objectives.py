@@ -1,11 +1,9 @@
-"""``python -m eval.objectives``: world models by what their embeddings learn from, side by side."""
+"""``python -m eval.objectives``: world models by the objective of their embeddings, compared."""
 
 from __future__ import annotations
 
 import csv
 import json as json_
-import shlex
-import signal
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,13 +19,16 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import read_json, written_whole
 
 from .driving.success import SUCCESSES
-from .reports.results import write_results
+from .reports.results import commits_of, write_results
+from .reports.tables import text_table
 from .statistics.intervals import mean, over_seeds
 from .statistics.metric import Metric, Row
-from .studies.pipeline import Step, carry_out, require_runnable
+from .studies.commands import Options, checkpoint, drive, evaluate, train
+from .studies.pipeline import Pipeline
+from .studies.records import Record
+from .studies.requirements import require_runnable
+from .studies.steps import Step
 from .table import tabulate
-
-Words = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,16 @@ class Learned:
     """A row: a world model, and how it is trained.
 
     Attributes:
-        words: the command, after ``python -m``.
+        module: the recipe.
+        options: of the recipe.
         pace: its updates in the time that one of ``train.encoder`` takes.
         policy: preset of ``train.policy`` for policies that are trained in it.
         policy_pace: their updates in the time that one takes in the model of pixels.
         driven: whether it is planned in.
     """
 
-    words: Words
+    module: str
+    options: Options
     pace: float = 1.0
     policy: str = "pixels"
     policy_pace: float = 1.0
@@ -50,13 +53,13 @@ class Learned:
 
 
 def _joint(objective: str) -> Learned:
-    return Learned(("train.encoder", "--objective", objective))
+    return Learned("train.encoder", {"objective": objective})
 
 
 def _distracted(objective: str) -> Learned:
-    """Before a pattern that stays for a clip; nobody shall drive like that."""
-    words = ("train.encoder", "--objective", objective, "--model.distraction", "1")
-    return Learned(words, driven=False)
+    """Images with a distracting pattern, constant within a clip; not planned in."""
+    options = {"objective": objective, "model.distraction": 1}
+    return Learned("train.encoder", options, driven=False)
 
 
 ROWS = {
@@ -68,8 +71,10 @@ ROWS = {
             "vicreg-motion", "vicreg-vector", "vicreg-impala", "vicreg-vit",
         )
     },
-    "pixels": Learned(("train.world_model", "--preset", "pixels"), pace=1.25),
-    "tokens": Learned(("train.world_model", "--preset", "small"), 3.9, "small", policy_pace=4.0),
+    "pixels": Learned("train.world_model", {"preset": "pixels"}, pace=1.25),
+    "tokens": Learned(
+        "train.world_model", {"preset": "small"}, 3.9, policy="small", policy_pace=4.0
+    ),
     **{
         f"{objective}-distracted": _distracted(objective)
         for objective in (
@@ -79,26 +84,25 @@ ROWS = {
     },
 }  # fmt: skip
 """Joint embeddings by objective; beside them the models of pixels and of vehicle tokens; and, as
-the driving form of the slow-features study, embeddings that learn before a pattern that stays."""
+the driving form of the slow-features study, embeddings of images with a distracting pattern."""
 
 PLANNER = "starts=2,iterations=6,replan_every=4"
 REFERENCES = ("no-action", f"planner:recorded-images,{PLANNER}")
 """Drivers beside the rows; the second knows the future: a bound for planning on images."""
 
-
 _IMITATION = 3
-"""Updates of the imitation that MPUR starts from, for each of its own; they cost a twentieth."""
+"""Updates of imitation, from which MPUR starts, per update of MPUR; each costs a twentieth."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is trained and judged.
+    """How much is trained and evaluated.
 
     Attributes:
         updates: of ``train.encoder``; other models get as many as fit into the same time.
-        steps: of the model, that all are unrolled in training.
+        steps: model steps that all models are unrolled in training.
         clips: for the open loop.
-        probe_clips: that a probe learns from; half as many judge it.
+        probe_clips: that a probe is trained on; half as many test it.
         scenarios: driven by each planner and policy.
         policy_updates: of policies in models of images; others get as many as fit into the same
             time; 0 trains none.
@@ -118,88 +122,90 @@ class Scale:
 
 
 def run_dir(out: Path, name: str, seed: int) -> Path:
-    """Where a world model is kept."""
+    """Run directory of a world model."""
     return out / "world-models" / f"{name}-seed{seed}"
 
 
 def result(out: Path, what: str, name: str, seed: int) -> Path:
-    """Where a judgement is kept: ``open-loop``, ``probe``, ``planner`` or ``policy``."""
+    """Result file of an evaluation: ``open-loop``, ``probe``, ``planner`` or ``policy``."""
     return out / what / f"{name}-seed{seed}.json"
 
 
 def plan(
     out: Path, name: str, seed: int, recordings: Sequence[Path], test: Sequence[Path], scale: Scale
-) -> list[list[Step]]:
-    """The commands of one row and seed: train, then judge; then policies.
+) -> list[Step]:
+    """The commands of one row and seed: training, evaluation, and MPUR if policies are asked for.
 
     Args:
-        out: directory of everything.
+        out: directory of the study.
         name: of the row.
         seed: of the training.
-        recordings, test: what is learnt from, and judged on.
+        recordings: training data.
+        test: held-out data.
         scale: how much.
     """
-    row, where = ROWS[name], run_dir(out, name, seed)
-    learnt = ("--split", "all", "--recordings", *map(str, recordings))
-    unseen = ("--recordings", *map(str, test))
-    label = f"{name}, seed {seed}"
+    row, model = ROWS[name], run_dir(out, name, seed)
 
-    def judged(what: str, *words: str) -> Step:
-        json = result(out, what, name, seed)
-        return Step(f"{what} of {label}", (*words, *unseen, "--json", str(json)), json)
+    def json(what: str) -> Path:
+        return result(out, what, name, seed)
 
-    driving = ("--split", "all", "--limit", str(scale.scenarios))
-    train = Step(
-        f"world model {label}",
-        (*row.words, *learnt, "--out", str(where), "--loop.seed", str(seed),
-         "--updates", str(round(scale.updates * row.pace)), "--steps", str(scale.steps)),
-        where / ".done",
-    )  # fmt: skip
-    judgements = [
-        judged(
-            "open-loop", "eval.open_loop", "--world-model", str(where), "--split", "all",
-            "--clips", str(scale.clips), "--futures", "4", "--horizon-s", "3",
+    steps = [
+        train(
+            model.name, row.module, model, recordings, seed,
+            {
+                **row.options, "updates": round(scale.updates * row.pace),
+                "steps": scale.steps,
+            },
         ),
-        judged(
-            "probe", "eval.probe", "--world-model", str(where),
-            "--probe-clips", str(scale.probe_clips), "--clips", str(scale.probe_clips // 2),
+        evaluate(
+            f"open-loop-{model.name}", "eval.open_loop", json("open-loop"), test,
+            {
+                "world_model": model, "split": "all", "clips": scale.clips, "futures": 4,
+                "horizon_s": 3,
+            },
+            [model],
+        ),
+        evaluate(
+            f"probe-{model.name}", "eval.probe", json("probe"), test,
+            {
+                "world_model": model, "probe_clips": scale.probe_clips,
+                "clips": scale.probe_clips // 2,
+            },
+            [model],
         ),
     ]  # fmt: skip
     if not row.driven:
-        return [[train], judgements]
-    words = ("eval.closed_loop", "--policy", f"planner:{where},{PLANNER}", *driving)
-    judgements.append(judged("planner", *words))
-    if not scale.policy_updates:
-        return [[train], judgements]
-    policy, updates = out / "policies" / where.name, round(scale.policy_updates * row.policy_pace)
-    mpur = Step(
-        f"MPUR in {label}",
-        ("train.policy", "--method", "mpur", "--preset", row.policy, *learnt, "--out", str(policy),
-         "--world-model", str(where), "--loop.seed", str(seed),
-         "--imitation-updates", str(_IMITATION * updates),
-         "--updates", str(updates)),
-        policy / ".done",
-    )  # fmt: skip
-    drive = judged("policy", "eval.closed_loop", "--policy", str(policy), *driving)
-    return [[train], [*judgements, mpur], [drive]]
+        return steps
+    limit: Options = {"limit": scale.scenarios}
+    planner = f"planner:{model},{PLANNER}"
+    steps.append(drive(f"planner-{model.name}", json("planner"), test, [planner], limit, [model]))
+    if scale.policy_updates:
+        policy, updates = out / "policies" / model.name, scale.policy_updates * row.policy_pace
+        mpur = {
+            "method": "mpur", "preset": row.policy, "world_model": model,
+            "imitation_updates": _IMITATION * round(updates), "updates": round(updates),
+        }  # fmt: skip
+        steps += [
+            train(f"mpur-{model.name}", "train.policy", policy, recordings, seed, mpur, [model]),
+            drive(f"policy-{model.name}", json("policy"), test, [policy], limit),
+        ]
+    return steps
 
 
 def references(out: Path, test: Sequence[Path], scale: Scale) -> Step:
-    """Drives those who need no training."""
-    json = out / "references.json"
-    words = ("eval.closed_loop", "--policy", *REFERENCES, "--recordings", *map(str, test))
-    words += ("--split", "all", "--limit", str(scale.scenarios), "--json", str(json))
-    return Step("references", words, json)
+    """Drivers that need no training."""
+    limit: Options = {"limit": scale.scenarios}
+    return drive("references", out / "references.json", test, REFERENCES, limit)
 
 
 def table(out: Path) -> list[Row]:
-    """A line for each row that has been trained and judged; then the drivers beside them."""
+    """A line for each row that has been trained and evaluated; then the reference drivers."""
     rows: list[Row] = []
     for name in ROWS:
         seeds = [
             int(path.stem.rpartition("-seed")[2])
             for path in sorted((out / "probe").glob(f"{name}-seed*.json"))
-            if all((out / what / path.name).exists() for what in _looked(name))
+            if all((out / what / path.name).exists() for what in _required(name))
         ]
         if seeds:
             rows.append(_row(out, name, seeds))
@@ -212,11 +218,12 @@ def table(out: Path) -> list[Row]:
     return rows
 
 
-def _looked(name: str) -> Words:
+def _required(name: str) -> tuple[str, ...]:
+    """Evaluations without which a seed is not in the table, besides the probe."""
     return ("open-loop", "planner") if ROWS[name].driven else ("open-loop",)
 
 
-_TELEMETRY = ("rank", "temporal_ratio", "copy_ratio", "input_effect")
+_TELEMETRY = ("rank", "temporal_ratio", "copy_ratio", "input_share")
 
 
 def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
@@ -238,10 +245,6 @@ def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
         for key in logs[0]
         if key.startswith("warning_") and np.mean([log[key] for log in logs]) > 0.5
     )
-    judgements = [
-        result(out, what, name, seed) for what in ("probe", "open-loop") for seed in seeds
-    ]
-    row["commit"] = commits_of(read_json(path) for path in judgements)
     ahead = [_only(_rows(result(out, "open-loop", name, seed)), name="model") for seed in seeds]
     for key in ("vehicle_iou_2s", "cost_error_2s"):
         row[key] = over_seeds([found[key]["value"] for found in ahead])
@@ -249,37 +252,47 @@ def _row(out: Path, name: str, seeds: Sequence[int]) -> Row:
             row[key] = Metric(**ahead[0][key])
     for what in ("planner", "policy"):
         row |= _driven(out, what, name, seeds)
+    evaluations = [
+        result(out, what, name, seed) for what in ("probe", "open-loop") for seed in seeds
+    ]
+    row["commit"] = commits_of(read_json(path) for path in evaluations)
     return row
 
 
 def _require_one_scale(out: Path, name: str, seeds: Sequence[int]) -> None:
-    """Seeds are pooled, so their commands may differ in nothing else.
+    """Seeds are pooled, so their options may differ in nothing else.
 
     Raises:
-        InputError: some were trained or judged otherwise.
+        InputError: some were trained or evaluated with other options.
     """
-    for record in ("world-models/{run}/.done", "probe/.{run}.json", "open-loop/.{run}.json"):
-        told: dict[str, int] = {}
+    for what in ("training", "probe", "open-loop"):
+        kinds: list[tuple[int, dict[str, Any]]] = []
         for seed in seeds:
-            run = f"{name}-seed{seed}"
-            path = out / f"{record.format(run=run)}.command"
-            if path.exists():
-                told.setdefault(_options(path.read_text()), seed)
-        if len(told) > 1:
+            product = checkpoint(run_dir(out, name, seed))
+            if what != "training":
+                product = result(out, what, name, seed)
+            record = Record.load(Record.beside(product))
+            if record is not None:
+                kinds.append((seed, _scale_of(record)))
+        others = [seed for seed, options in kinds if options != kinds[0][1]]
+        if others:
             raise InputError(
-                f"{out}: seeds {' and '.join(map(str, told.values()))} of {name} were trained or "
-                "judged at different scales; keep each scale in a folder of its own"
+                f"{out}: seeds {kinds[0][0]} and {others[0]} of {name} were trained or evaluated "
+                "at different scales; keep each scale in a folder of its own"
             )
 
 
-def _options(command: str) -> str:
-    """All but its files and its seed."""
-    words = shlex.split(command)
-    return " ".join(
-        word
-        for before, word in zip(("", *words), words, strict=False)
-        if "--loop.seed" not in (before, word) and Path(word).name == word and ".h5" not in word
-    )
+def _scale_of(record: Record) -> dict[str, Any]:
+    """All options but the seed and paths."""
+    return {
+        key: value
+        for key, value in record.settings.items()
+        if key != "loop.seed" and not _has_path(value)
+    }
+
+
+def _has_path(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_has_path, value)))
 
 
 def _driven(out: Path, what: str, name: str, seeds: Sequence[int]) -> dict[str, Any]:
@@ -293,7 +306,7 @@ def _driven(out: Path, what: str, name: str, seeds: Sequence[int]) -> dict[str, 
             if len(lists) > 1:
                 raise InputError(
                     f"{json}: another list of scenarios than other seeds of {name}; delete it to "
-                    "have them driven anew"
+                    "have them driven again"
                 )
             episodes += [e | {"policy": f"seed{seed}"} for e in found]
             labels.append(f"seed{seed}")
@@ -361,8 +374,8 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The table for people; columns that nobody fills are left out."""
+def markdown(rows: Sequence[Row], failed: Sequence[str] = ()) -> str:
+    """The table for people, without empty columns, and below it the steps that failed."""
     columns = {key: of for key, of in _COLUMNS.items() if any(key in row for row in rows)}
     lines = [
         "| model | seeds | " + " | ".join(title for title, _ in columns.values()) + " |",
@@ -371,6 +384,8 @@ def markdown(rows: Sequence[Row]) -> str:
     for row in rows:
         cells = [_cell(row.get(key), digits) for key, (_, digits) in columns.items()]
         lines.append(f"| {row['name']} | {row.get('seeds', '')} | " + " | ".join(cells) + " |")
+    if failed:
+        lines += ["", f"Failed: {', '.join(failed)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -390,48 +405,59 @@ def main(
     scale: Scale = Scale(),
     at_once: int = 1,
     device: str | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Trains joint embeddings with every objective and judges them: probes, open and closed loop.
 
-    What is there already is picked up, an interrupted run goes on, and several commands can share
-    the rows and one OUT.  OUT/table.json and OUT/table.md hold everything found in OUT, other rows
-    and seeds, too.
+    What is up to date is reused, an interrupted run goes on, and several commands can share
+    the rows and one OUT. OUT/table.json and OUT/table.md hold everything found in OUT, other rows
+    and seeds, too; OUT/logs holds what each command printed. A step that fails is named in the
+    table, and the command ends with an error.
 
     Args:
-        recordings: what is learnt from, all of it.
-        test: what is judged on; nothing may be learnt from it but probes, on its training split.
-        out: directory of everything.
+        recordings: training data, all of it.
+        test: held-out recordings; only probes are trained on them, on their training split.
+        out: directory of the study.
         rows: objectives of train.encoder; pixels, tokens; OBJECTIVE-distracted.
         seeds: one training each.
-        scale: how much is trained and judged.
+        scale: how much is trained and evaluated.
         at_once: commands at a time; each uses one core.
-        device: of every command: auto, cpu, cuda, …; each command's own default without.
+        device: where networks compute, such as cpu or cuda; each command's own default if not
+            given.
+        dry_run: print what would run and why, and run nothing.
     """
     unknown = [name for name in rows if name not in ROWS]
     if unknown or not rows:
         raise InputError(f"--rows {' '.join(unknown)}: rows are {', '.join(ROWS)}")
-    require_runnable(seeds, at_once, recordings, test)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for seed in seeds:
-        for name in rows:
-            stages = plan(out, name, seed, recordings, test, scale)
-            carry_out(on_device(stages, device), at_once)
-    carry_out(on_device([[references(out, test, scale)]], device))
+    require_runnable(seeds, recordings, test)
+    pipeline = Pipeline(out, at_once, device)
+    steps = [
+        step
+        for seed in seeds
+        for name in rows
+        for step in plan(out, name, seed, recordings, test, scale)
+    ]
+    steps.append(references(out, test, scale))
+    if dry_run:
+        sys.stdout.write(pipeline.explain(steps))
+        return
+    outcome = pipeline.run(steps)
     found = table(out)
     config = {
         "recordings": list(map(str, recordings)), "test": list(map(str, test)),
-        "scale": vars(scale), "planner": PLANNER,
+        "scale": vars(scale), "planner": PLANNER, "failed": outcome.failed,
     }  # fmt: skip
     differences = compared(out, found)
     write_results(out / "table.json", "eval.objectives", config, found, differences)
     with written_whole(out / "table.md") as temporary:
-        temporary.write_text(markdown(found))
+        temporary.write_text(markdown(found, outcome.failed))
     sys.stdout.write(
         text_table(found)
         + "\n\n"
         + text_table(differences)
         + f"\n\n{out / 'table.json'}\n{out / 'table.md'}\n"
     )
+    outcome.require_complete(pipeline.logs)
 
 
 if __name__ == "__main__":

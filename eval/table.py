@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import re
-import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -22,14 +21,18 @@ from ppuu.runtime.files import read_json, written_whole
 from ppuu.runtime.presets import enumerated
 
 from .driving.success import SUCCESSES
-from .reports.results import write_results
+from .reports.results import commits_of, write_results
+from .reports.tables import text_table
 from .statistics.clustered import clustered_means
 from .statistics.metric import Metric, Row
-from .studies.pipeline import Step, carry_out, on_device, require_runnable
-from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned
+from .studies.commands import Options, drive, train
+from .studies.pipeline import Pipeline
+from .studies.requirements import require_runnable
+from .studies.steps import Step
+from .studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS, Learned, TablePreset
 
 PPUU = "ppuu"
-"""Instead of who the others are: by PPUU's rules, among recorded ones."""
+"""Among ``--others``: PPUU's protocol, in which the others replay their recording."""
 
 
 def slug(name: str) -> str:
@@ -38,107 +41,124 @@ def slug(name: str) -> str:
 
 
 def policy_dir(out: Path, row: Learned, seed: int) -> Path:
-    """Where a row's policy is kept."""
+    """Run directory of a row's policy."""
     return out / "policies" / f"{slug(row.name)}-seed{seed}"
 
 
 def world_dir(out: Path, family: str, world: str, seed: int) -> Path:
-    """Where a world model is kept."""
+    """Run directory of a world model."""
     return out / "world-models" / f"{family}-{world}-seed{seed}"
 
 
-def worlds_of(out: Path, row: Learned, seed: int, seeds: Sequence[int]) -> list[Path]:
+def worlds_of(out: Path, row: Learned, seed: int, seeds: Sequence[int]) -> tuple[Path, ...]:
     """The world model of a row and seed, or the ensemble's members, its own seed's first."""
     if row.world != ENSEMBLE:
-        return [world_dir(out, row.family, row.world, seed)]
+        return (world_dir(out, row.family, row.world, seed),)
     members = [seed, *(other for other in seeds if other != seed)]
-    return [world_dir(out, row.family, next(iter(WORLDS)), member) for member in members]
+    return tuple(world_dir(out, row.family, next(iter(WORLDS)), member) for member in members)
 
 
 def imitation_row(family: str) -> Learned:
-    """Where all policies of a family start from."""
+    """The policy that all others of a family start from."""
     return Learned(f"imitation for {family}", "imitation", family)
 
 
-def plan(
+def trained(out: Path, row: Learned, seed: int) -> Path:
+    """The run of a row; imitation is trained once a family, for the rows that start from it."""
+    return policy_dir(out, imitation_row(row.family) if row.method == "imitation" else row, seed)
+
+
+def trainings(
     out: Path,
-    name: str,
+    preset: TablePreset,
     recordings: Sequence[Path],
-    test: Sequence[Path],
     seeds: Sequence[int],
-    scale: Mapping[str, tuple[str, ...]],
-    others: Sequence[str],
-    limit: int | None,
-) -> list[list[Step]]:
-    """The commands, in stages: world models, imitation, policies, scores.
+    scale: Mapping[str, Options],
+) -> list[Step]:
+    """World models, imitation, policies.
 
     Args:
-        out: directory of everything.
-        name: of the preset.
-        recordings, test: what is learnt from, and driven in.
+        out: directory of the table.
+        preset: the table.
+        recordings: training data.
         seeds: of trainings.
-        scale: further words for ``train.world_model`` and ``train.policy``.
-        others: how others move.
-        limit: most scenarios.
+        scale: further options of the trainings: ``world_model``, ``imitation`` and ``policy``.
     """
-    preset = PRESETS[name]
-    learnt = ("--split", "all", "--recordings", *map(str, recordings))
     in_model = [row for row in preset.learned if row.method != "imitation"]
     first_world = next(iter(WORLDS))
     worlds = dict.fromkeys(
         (row.family, first_world if row.world == ENSEMBLE else row.world) for row in in_model
     )
-    models, starts, policies = [], [], []
+
+    def policy(row: Learned, seed: int, *more: Options, models: Sequence[Path] = ()) -> Step:
+        options: Options = {"method": row.method, "preset": FAMILIES[row.family].policy}
+        run = policy_dir(out, row, seed)
+        for further in more:
+            options = {**options, **further}
+        return train(run.name, "train.policy", run, recordings, seed, options, models)
+
+    steps = []
     for seed in seeds:
-        kept = ("--loop.seed", str(seed))
         for family, world in worlds:
-            where = world_dir(out, family, world, seed)
-            words = (
-                "train.world_model", "--preset", FAMILIES[family].world_model, *learnt, "--out",
-                str(where), *kept, *WORLDS[world], *scale["world_model"],
-            )  # fmt: skip
-            models.append(Step(f"world model {where.name}", words, where / ".done"))
+            run = world_dir(out, family, world, seed)
+            preset_name: Options = {"preset": FAMILIES[family].world_model}
+            options = {**preset_name, **WORLDS[world], **scale["world_model"]}
+            steps.append(train(run.name, "train.world_model", run, recordings, seed, options))
         for family in dict.fromkeys(row.family for row in preset.learned):
-            where = policy_dir(out, imitation_row(family), seed)
-            words = (
-                "train.policy", "--method", "imitation", "--preset", FAMILIES[family].policy,
-                *learnt, "--out", str(where), *kept, *scale["imitation"],
-            )  # fmt: skip
-            starts.append(Step(f"{where.name}", words, where / ".done"))
+            steps.append(policy(imitation_row(family), seed, scale["imitation"]))
+    for seed in seeds:
         for row in in_model:
-            where = policy_dir(out, row, seed)
-            words = (
-                "train.policy", "--method", row.method, "--preset", FAMILIES[row.family].policy,
-                *learnt, "--out", str(where), *kept, "--world-model",
-                *map(str, worlds_of(out, row, seed, seeds)), "--init",
-                str(policy_dir(out, imitation_row(row.family), seed)), *row.options,
-                *scale["policy"],
-            )  # fmt: skip
-            policies.append(Step(f"{where.name}", words, where / ".done"))
-    drivers = ["human", "no-action", "idm"]
-    first = str(world_dir(out, "tokens", "stochastic", seeds[0]))
-    drivers += [planner.format(world_model=first) for planner in preset.planners]
-    for row in preset.learned:
-        drivers += [str(trained(out, row, seed)) for seed in seeds]
-    scores = [
-        Step(
-            f"drive among others: {kind}",
-            (
-                "eval.closed_loop", "--policy", *drivers, "--recordings", *map(str, test),
-                "--split", "all",
-                *(("--protocol", PPUU) if kind == PPUU else ("--others", kind)),
-                "--json", str(scored(out, name, kind)),
-                *(() if limit is None else ("--limit", str(limit))),
-            ),
-            scored(out, name, kind),
+            models = worlds_of(out, row, seed, seeds)
+            start = policy_dir(out, imitation_row(row.family), seed)
+            given: Options = {"world_model": models, "init": start}
+            steps.append(
+                policy(row, seed, given, row.options, scale["policy"], models=(*models, start))
+            )
+    return steps
+
+
+def scores(
+    out: Path,
+    name: str,
+    test: Sequence[Path],
+    seeds: Sequence[int],
+    others: Sequence[str],
+    limit: int | None,
+    missing: Collection[str] = (),
+) -> list[Step]:
+    """Drives of all rows, one step for each kind of others.
+
+    Args:
+        out: directory of the table.
+        name: of the preset.
+        test: held-out recordings.
+        seeds: of trainings.
+        others: how others move.
+        limit: most scenarios.
+        missing: names of trainings that failed; what they would have left is not driven.
+    """
+    preset = PRESETS[name]
+    world = world_dir(out, "tokens", "stochastic", seeds[0])
+    planned = world.name not in missing
+    planners = [one for one in preset.planners if planned or "{world_model}" not in one]
+    drivers: list[str | Path] = ["human", "no-action", "idm"]
+    drivers += [one.format(world_model=world) for one in planners]
+    runs = [trained(out, row, seed) for row in preset.learned for seed in seeds]
+    drivers += [run for run in runs if run.name not in missing]
+    models = [world] if any("{world_model}" in one for one in planners) else []
+    return [
+        drive(
+            f"{name}-among-{slug(kind)}", scored(out, name, kind), test, drivers,
+            {"protocol": PPUU, "limit": limit} if kind == PPUU else
+            {"others": kind, "limit": limit},
+            models,
         )
         for kind in others
     ]  # fmt: skip
-    return [models, starts, policies, scores]
 
 
 def scored(out: Path, name: str, others: str) -> Path:
-    """Where a table's drives among one kind of others are kept."""
+    """Result file of a table's drives among one kind of others."""
     return out / f"{name}-among-{slug(others)}.json"
 
 
@@ -150,22 +170,17 @@ def drives_of(
     compared: list[Row] = []
     for kind in others:
         result = scored(out, name, kind)
-        scores = read_json(result)
-        compared += scores.get("comparisons", ())
+        drives = read_json(result)
+        compared += drives.get("comparisons", ())
         with open(result.with_suffix(".episodes.csv"), newline="") as file:
             found = list(csv.DictReader(file))
         # The recorded human's own drive stands beside every kind of others.
         episodes += [
-            episode | {"others": kind, "commit": scores["commit"]}
+            episode | {"others": kind, "commit": drives["commit"]}
             for episode in found
             if kind == PPUU or episode["others"] == kind
         ]
     return episodes, compared
-
-
-def trained(out: Path, row: Learned, seed: int) -> Path:
-    """The run of a row; imitation is trained once a family, for the rows that start from it."""
-    return policy_dir(out, imitation_row(row.family) if row.method == "imitation" else row, seed)
 
 
 def tabulate(
@@ -174,8 +189,8 @@ def tabulate(
     """One line for each row and kind of others, over all of its seeds.
 
     Args:
-        episodes: as ``eval.closed_loop`` keeps them.
-        rows: the drivers' labels of each row, one a seed, and what was published.
+        episodes: as ``eval.closed_loop`` writes them.
+        rows: the drivers' labels of each row, one a seed, and the published result.
     """
     table: list[Row] = []
     for others in dict.fromkeys(episode["others"] for episode in episodes):
@@ -200,13 +215,13 @@ def _row(
     return {
         "name": name,
         "others": others,
+        "commit": commits_of(episode for episodes in driven for episode in episodes),
         "seeds": len(driven),
         "success": success,
         "seed_deviation": float(np.std(rates, ddof=1)) if len(rates) > 1 else None,
         "success_alt": forgiven,
         "distance_m": distance,
         "published_i80": published,
-        "commit": commits_of(episode for episodes in driven for episode in episodes),
     }
 
 
@@ -220,8 +235,8 @@ def _passed(episode: Mapping[str, str]) -> tuple[float, float]:
     return succeeded, np.nan if struck else succeeded
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """The table for a README."""
+def markdown(rows: Sequence[Row], failed: Sequence[str] = ()) -> str:
+    """The table for a README, and below it the trainings that failed."""
     lines = [
         "| driver | others | success, % | sd of seeds | forgiven, % | distance, m | "
         "I-80, published: % / m |",
@@ -239,6 +254,8 @@ def markdown(rows: Sequence[Row]) -> str:
             f"{distance.value:.0f} ({distance.low:.0f}-{distance.high:.0f}) | "
             f"{row['published_i80']} |"
         )
+    if failed:
+        lines += ["", f"Failed, and left out: {', '.join(failed)}."]
     return "\n".join(lines) + "\n"
 
 
@@ -263,20 +280,22 @@ def main(
     limit: int | None = None,
     at_once: int = 2,
     device: str | None = None,
+    dry_run: bool = False,
 ) -> None:
     """Trains every row of a table over several seeds, drives held-out traffic, writes the table.
 
-    What is trained already is picked up, and an interrupted run goes on.  OUT/table-PRESET.json
+    What is up to date is reused, and an interrupted run goes on. A training that fails is left out
+    of the table, which names it, and the command ends with an error. OUT/table-PRESET.json
     holds the rows and drivers in pairs, OUT/table-PRESET.md the table for people: success and
     distance over all seeds with 95 % intervals (scenarios resampled), the deviation between seeds,
-    and what was published for I-80, which is another data set.  Presets: ppuu has all that was
-    published, core the main table in the default world model, sweep rollout lengths; ppuu and
-    paper are for a GPU.
+    and what was published for I-80, which is another data set. OUT/logs holds what each command
+    printed. Presets: ppuu has all that was published, core the main table in the default world
+    model, sweep rollout lengths; ppuu and paper are for a GPU.
 
     Args:
-        recordings: what is learnt from, all of it.
-        test: what is driven in; nothing may be learnt from it.
-        out: directory of everything.
+        recordings: training data, all of it.
+        test: held-out recordings; none may be trained on.
+        out: directory of the table.
         preset: which rows.
         seeds: one training of world model and policy each.
         others: how others move: replay, until-disturbed, reactive; or ppuu, PPUU's protocol among
@@ -286,11 +305,13 @@ def main(
         imitation_updates: instead of the policies' updates, for imitation.
         limit: drive only so many scenarios, spread evenly over the list.
         at_once: commands at a time; each uses one core.
-        device: of every command: auto, cpu, cuda, …; each command's own default without.
+        device: where networks compute, such as cpu or cuda; each command's own default if not
+            given.
+        dry_run: print what would run and why, and run nothing.
     """
     _require(preset, out, seeds, others, limit)
-    require_runnable(seeds, at_once, recordings, test)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    require_runnable(seeds, recordings, test)
+    pipeline = Pipeline(out, at_once, device)
     chosen, config = PRESETS[preset], {
         "preset": preset, "recordings": list(map(str, recordings)), "test": list(map(str, test)),
         "seeds": list(seeds), "others": list(others), "limit": limit,
@@ -302,26 +323,37 @@ def main(
         "policy": _updates(policy_updates),
         "imitation": _updates(imitation_updates),
     }
-    stages = plan(out, preset, recordings, test, seeds, scale, others, limit)
-    took = carry_out(on_device(stages, device), at_once)
-    episodes, compared = drives_of(out, preset, others)
+    learned = trainings(out, chosen, recordings, seeds, scale)
+    if dry_run:
+        driven = scores(out, preset, test, seeds, others, limit)
+        sys.stdout.write(pipeline.explain([*learned, *driven]))
+        return
+    outcome = pipeline.run(learned)
+    driven = scores(out, preset, test, seeds, others, limit, missing=outcome.failed)
+    outcome |= pipeline.run(driven)
+    done = [kind for kind, step in zip(others, driven, strict=True) if step.name in outcome.seconds]
+    if not done:
+        outcome.require_complete(pipeline.logs)
+    episodes, compared = drives_of(out, preset, done)
     labels = dict.fromkeys(episode["policy"] for episode in episodes)
     rows = {
         label: ([label], chosen.published.get(label, ""))
         for label in labels
         if not (out / "policies" / label).is_dir()
     }
-    rows |= {
-        row.name: ([trained(out, row, seed).name for seed in seeds], row.published)
-        for row in chosen.learned
-    }
+    for row in chosen.learned:
+        names = [trained(out, row, seed).name for seed in seeds]
+        if successful := [name for name in names if name in labels]:
+            rows[row.name] = successful, row.published
     table = tabulate(episodes, rows)
+    config |= {"seconds": outcome.seconds, "failed": outcome.failed}
     results, page = out / f"table-{preset}.json", out / f"table-{preset}.md"
-    write_results(results, "eval.table", config | {"seconds": took}, table, compared)
+    write_results(results, "eval.table", config, table, compared)
     with written_whole(page) as temporary:
-        temporary.write_text(markdown(table))
+        temporary.write_text(markdown(table, outcome.failed))
     print(text_table(table))
     sys.stdout.write(f"\n{results}\n{page}\n")
+    outcome.require_complete(pipeline.logs)
 
 
 def _require(
@@ -347,8 +379,8 @@ def _require(
         raise InputError(f"--limit {limit}: must be positive")
 
 
-def _updates(count: int | None) -> tuple[str, ...]:
-    return () if count is None else ("--updates", str(count))
+def _updates(count: int | None) -> Options:
+    return {} if count is None else {"updates": count}
 
 
 if __name__ == "__main__":

@@ -1,161 +1,259 @@
-"""Commands in stages: what is done stays done, whatever is interrupted goes on."""
+"""Runs the steps of a study: what is up to date stays, what was interrupted goes on."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ppuu.recordings.recording import list_recordings, load_recordings
+from ppuu.runtime.checkpoint import FILE_NAME
 from ppuu.runtime.errors import InputError
+
+from .outcome import Outcome
+from .records import Fingerprints, Record, changed_inputs, changed_settings
+from .status_line import StatusLine
+from .steps import Step
+
+_LAST_LINES = 12
+"""Of the log of a step that failed, shown at once."""
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Step:
-    """One command of a longer path.
+class _Verdict:
+    """Whether a step has to run.
 
     Attributes:
-        title: what it does, for the reader.
-        words: the command, after ``python -m``.
-        product: the file it leaves; a step whose product is there is not run again.
+        runs: it does.
+        reason: why, or why not.
+        afresh: what it left earlier is of no use to it.
     """
 
-    title: str
-    words: tuple[str, ...]
-    product: Path
+    runs: bool
+    reason: str
+    afresh: bool = False
 
-    @property
-    def record(self) -> Path:
-        """Beside the product: the command that made it."""
-        return self.product.with_name(f".{self.product.name.lstrip('.')}.command")
 
-    def check(self) -> None:
-        """Refuses a product of another command.
+@dataclass
+class _Running:
+    process: subprocess.Popen
+    record: Record
+    began: float
+
+
+class Pipeline:
+    """Runs steps side by side, each as a process with a log of its own.
+
+    A step runs after the steps that make its inputs. If it fails, those that need it are skipped
+    and all others go on. It is up to date if its options, the content of its inputs and the code
+    are those that its products were made with; times of files play no role. A training is kept when
+    only the code has changed.
+
+    Args:
+        out: directory of the study; logs are kept in ``out/logs/NAME.log``.
+        at_once: how many steps run at a time, each on one core.
+        device: handed to the steps that take one; their own default if not given.
+
+    Raises:
+        InputError: ``at_once`` is below 1.
+    """
+
+    def __init__(self, out: Path, at_once: int = 1, device: str | None = None):
+        if at_once < 1:
+            raise InputError(f"--at-once {at_once}: must be positive")
+        self.logs = out / "logs"
+        self._at_once, self._device = at_once, device
+        self._fingerprints = Fingerprints()
+
+    def explain(self, steps: Sequence[Step]) -> str:
+        """What ``run`` would do now: a line for each step, and the command of those that run.
 
         Raises:
-            InputError: its options were others.
+            InputError: as ``run``.
         """
-        if self.record.exists() and self.record.read_text() != shlex.join(self.words):
-            raise InputError(
-                f"{self.product}: made by another command (it is in {self.record.name}, beside "
-                "it); choose another folder, or delete it to have it made anew"
+        self._refuse_other_options(steps)
+        producers, lines, runs = _producers(steps), [], set[str]()
+        for step in steps:
+            needed = [path for path in step.inputs if _name(producers, path) in runs]
+            verdict = self._judge(step)
+            if needed and not verdict.runs:
+                names = ", ".join(dict.fromkeys(producers[path].name for path in needed))
+                verdict = _Verdict(True, f"unless {names} leaves the same input as before")
+            if verdict.runs:
+                runs.add(step.name)
+            lines.append(f"{step.name}: {'run' if verdict.runs else 'keep'}, {verdict.reason}")
+            if verdict.runs:
+                lines.append(f"    {shlex.join(['python', *step.command(self._device)])}")
+        return "\n".join(lines) + "\n"
+
+    def run(self, steps: Sequence[Step]) -> Outcome:
+        """Runs what is not up to date.
+
+        Raises:
+            InputError: a run directory was trained with other options; nothing has run then.
+            KeyboardInterrupt: by Ctrl-C or SIGTERM; running steps are stopped first.
+        """
+        self._refuse_other_options(steps)
+        outcome, producers = Outcome(), _producers(steps)
+        waiting, running = list(steps), dict[str, _Running]()
+        with _interruptible(running), StatusLine(self.logs) as line:
+            while waiting or running:
+                for step in list(waiting):
+                    states = [
+                        outcome.status.get(producers[path].name)
+                        for path in step.inputs
+                        if path in producers
+                    ]
+                    if "failed" in states or "skipped" in states:
+                        outcome.status[step.name] = "skipped"
+                        if step.run_directory is None:
+                            _discard(step)
+                        line.say(f"{step.name}: skipped, since a step that it needs failed")
+                    elif None in states or len(running) >= self._at_once:
+                        continue
+                    elif not (verdict := self._judge(step)).runs:
+                        outcome.status[step.name] = "up to date"
+                        self._book(step, outcome)
+                        line.say(f"{step.name}: {verdict.reason}")
+                    else:
+                        line.say(f"{step.name}: running, {verdict.reason}")
+                        running[step.name] = self._start(step, verdict.afresh)
+                    waiting.remove(step)
+                line.show({name: one.began for name, one in running.items()})
+                time.sleep(_POLL_S if running else 0)
+                for step in [s for s in steps if s.name in running]:
+                    if running[step.name].process.poll() is not None:
+                        self._finish(step, running.pop(step.name), outcome, line)
+        return outcome
+
+    def _judge(self, step: Step) -> _Verdict:
+        """Whether a step has to run, its inputs being there."""
+        before = Record.load(Record.beside(step.products[0]))
+        if before is None:
+            return _Verdict(True, "not made yet")
+        now = self._fingerprints.record(step, self._device)
+        if settings := changed_settings(before, now):
+            return _Verdict(True, settings, afresh=True)
+        if inputs := changed_inputs(before, now):
+            return _Verdict(True, f"inputs have changed: {inputs}", afresh=True)
+        if before.seconds is None:
+            return _Verdict(True, "begun, but not finished")
+        if missing := [path.name for path in step.products if not path.is_file()]:
+            return _Verdict(True, f"{missing[0]} is missing")
+        if before.code == now.code:
+            return _Verdict(False, "up to date")
+        if step.run_directory is not None:
+            return _Verdict(
+                False, f"up to date, but for the code: trained at commit {before.commit[:12]}"
             )
+        return _Verdict(True, "the code has changed", afresh=True)
+
+    def _refuse_other_options(self, steps: Sequence[Step]) -> None:
+        """Trainings are not thrown away because of a mistyped option.
+
+        Raises:
+            InputError: a run directory holds what was trained with other options.
+        """
+        for step in steps:
+            before = Record.load(Record.beside(step.products[0]))
+            if step.run_directory is None or before is None or not _trained(step.run_directory):
+                continue
+            changed = changed_settings(before, self._fingerprints.record(step, self._device))
+            if changed:
+                raise InputError(
+                    f"{step.run_directory}: trained with other options ({changed}); choose "
+                    "another --out, or delete that directory to train it again"
+                )
+
+    def _start(self, step: Step, afresh: bool) -> _Running:
+        if afresh:
+            _discard(step)
+        record = self._fingerprints.record(step, self._device)
+        record.save(Record.beside(step.products[0]))
+        environment = os.environ | {
+            # Two steps side by side on a core each beat one step on both.
+            "OMP_NUM_THREADS": "1",
+            "OMP_WAIT_POLICY": "passive",
+            "OPENCV_LOG_LEVEL": "ERROR",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with self._log(step).open("a", encoding="utf-8") as log:
+            log.write(f"$ {shlex.join(record.command)}\n")
+            log.flush()
+            process = subprocess.Popen(
+                [sys.executable, *step.command(self._device)],
+                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        return _Running(process, record, time.monotonic())
+
+    def _finish(self, step: Step, ended: _Running, outcome: Outcome, line: StatusLine) -> None:
+        """Books a step whose process has ended."""
+        seconds = round(time.monotonic() - ended.began, 1)
+        self._fingerprints.forget(step.products)
+        missing = [path for path in step.products if not path.is_file()]
+        if ended.process.returncode == 0 and not missing:
+            replace(ended.record, seconds=seconds).save(Record.beside(step.products[0]))
+            outcome.status[step.name] = "done"
+            self._book(step, outcome)
+            line.say(f"{step.name}: done in {seconds:.0f} s")
+            return
+        outcome.status[step.name] = "failed"
+        why = f"exit status {ended.process.returncode}"
+        if ended.process.returncode == 0:
+            why = f"it left no {missing[0]}"
+        tail = self._log(step).read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        line.say(f"{step.name}: FAILED, {why}; the end of {self._log(step)}:")
+        line.say("\n".join(f"    {text}" for text in tail))
+
+    def _book(self, step: Step, outcome: Outcome) -> None:
+        record = Record.load(Record.beside(step.products[0]))
+        if record is not None and record.seconds is not None:
+            outcome.seconds[step.name] = record.seconds
+
+    def _log(self, step: Step) -> Path:
+        return self.logs / f"{step.name}.log"
 
 
-def on_device(stages: Sequence[Sequence[Step]], device: str | None) -> list[list[Step]]:
-    """The same commands on a device, those that make recordings excepted; as they are without."""
-    if device is None:
-        return [list(stage) for stage in stages]
-    return [
-        [
-            step
-            if step.words[0].startswith("data.")
-            else replace(step, words=(*step.words, "--device", device))
-            for step in stage
-        ]
-        for stage in stages
-    ]
+def _producers(steps: Sequence[Step]) -> dict[Path, Step]:
+    """The step that makes each file."""
+    return {path: step for step in steps for path in step.products}
 
 
-def _start(step: Step, line: int) -> subprocess.Popen:
-    environment = os.environ | {
-        # Two steps side by side on a core each beat one step on both.
-        "OMP_NUM_THREADS": "1",
-        "OMP_WAIT_POLICY": "passive",
-        "OPENCV_LOG_LEVEL": "ERROR",
-        "TQDM_POSITION": str(line),
-    }
-    step.record.parent.mkdir(parents=True, exist_ok=True)
-    step.record.write_text(shlex.join(step.words))
-    sys.stderr.write(f"\n== {step.title}\n   python -m {' '.join(step.words)}\n")
-    return subprocess.Popen([sys.executable, "-m", *step.words], env=environment)
+def _name(producers: dict[Path, Step], path: Path) -> str | None:
+    return producers[path].name if path in producers else None
 
 
-def require_runnable(
-    seeds: Sequence[int], at_once: int, recordings: Sequence[Path], test: Sequence[Path]
-) -> None:
-    """What a table would else find out after everything has been trained.
-
-    Args:
-        seeds: a training each.
-        at_once: commands at a time.
-        recordings, test: what is learnt from, and judged on.
-
-    Raises:
-        InputError: one of them is of no use, missing, or learnt from and judged on.
-    """
-    words = " ".join(map(str, seeds))
-    if not seeds or at_once < 1:
-        raise InputError(f"--seeds {words}, --at-once {at_once}: at least one of each")
-    if len(set(seeds)) < len(seeds):
-        raise InputError(f"--seeds {words}: one of them twice")
-    unseen = {recording.content_hash: recording for recording in load_recordings(test)}
-    for stored in list_recordings(recordings):
-        known = unseen.get(stored.load().content_hash)
-        if known is not None:
-            raise InputError(f"--test: {known.name} is among --recordings; judge on another one")
+def _discard(step: Step) -> None:
+    """Removes what a step left: if it fails now, nothing stale may be taken for its result."""
+    for path in (*step.products, Record.beside(step.products[0])):
+        path.unlink(missing_ok=True)
+    if step.run_directory is not None:
+        shutil.rmtree(step.run_directory, ignore_errors=True)
 
 
-def carry_out(stages: Sequence[Sequence[Step]], at_once: int | None = None) -> dict[str, float]:
-    """Runs what is not there yet; returns the seconds each title took.
-
-    Args:
-        stages: one after the other; the steps of a stage run side by side.
-        at_once: how many steps, at most; all of a stage if not given.
-
-    Raises:
-        InputError: a command failed; what is done stays, so running again goes on from there.  Or
-            something there was made with other options.
-    """
-    # The last stage is made anew whenever something before it is; nothing else may differ.
-    for step in (step for stage in stages[:-1] for step in stage if step.product.exists()):
-        step.check()
-    seconds: dict[str, float] = {}
-    for number, stage in enumerate(stages):
-        todo = [step for step in stage if not step.product.exists()]
-        for step in stage:
-            if step not in todo:
-                step.check()
-                sys.stderr.write(f"== {step.title}: done already\n")
-        if not todo:
-            continue
-        # Whatever was made from older products is stale, also if this run is interrupted.
-        for later in (step for stage in stages[number + 1 :] for step in stage):
-            later.product.unlink(missing_ok=True)
-            later.record.unlink(missing_ok=True)
-        seconds |= _side_by_side(todo, at_once or len(todo))
-    return seconds
+def _trained(run_directory: Path) -> bool:
+    """Whether there is any checkpoint, also of a part such as imitation before MPUR."""
+    return any(run_directory.rglob(FILE_NAME))
 
 
-def _side_by_side(steps: Sequence[Step], at_once: int) -> dict[str, float]:
-    """Runs steps at the same time; if one fails or we are stopped, the others are stopped, too."""
-    waiting, running = list(steps), {}
-    seconds: dict[str, float] = {}
+@contextmanager
+def _interruptible(running: dict[str, _Running]) -> Iterator[None]:
+    """SIGTERM acts as Ctrl-C; whatever ends the block, running steps are stopped first."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                step = waiting.pop(0)
-                line = min(set(range(at_once)) - {line for _, line, _ in running.values()})
-                running[step] = _start(step, line), line, time.monotonic()
-            time.sleep(0.2)
-            for step, (process, _, began) in list(running.items()):
-                if process.poll() is None:
-                    continue
-                if process.returncode != 0:
-                    raise InputError(
-                        f"'{step.title}' failed (see above); run the same command again to go on"
-                    )
-                del running[step]
-                step.product.touch()
-                seconds[step.title] = round(time.monotonic() - began, 1)
-        return seconds
+        yield
     finally:
-        for process, _, _ in running.values():
-            process.terminate()
-        for process, _, _ in running.values():
-            process.wait()
+        for one in running.values():
+            one.process.terminate()
+        for one in running.values():
+            one.process.wait()
+        signal.signal(signal.SIGTERM, before)

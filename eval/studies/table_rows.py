@@ -1,12 +1,13 @@
-"""Which drivers stand in a table, how each is learnt, and what the papers say of them."""
+"""The rows of a table of drivers: how each is trained, and what was published about it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ppuu.costs import DrivingCostConfig
 
-Words = tuple[str, ...]
+from .commands import Options
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Learned:
         method: of ``train.policy``.
         family: of the world model.
         world: a variant of the world model, one of ``WORLDS``; or ``ENSEMBLE``.
-        options: further words for ``train.policy``.
+        options: further options of ``train.policy``.
         published: success in per cent and mean distance in metres on I-80, as published.
     """
 
@@ -47,16 +48,16 @@ class Learned:
     method: str
     family: str = "tokens"
     world: str = "stochastic"
-    options: Words = ()
+    options: Options = field(default_factory=dict)
     published: str = ""
 
 
-WORLDS: dict[str, Words] = {
-    "stochastic": (),
-    "deterministic": ("--loss.latent-dropout", "1"),
-    "without-z-dropout": ("--loss.latent-dropout", "0"),
+WORLDS: Mapping[str, Options] = {
+    "stochastic": {},
+    "deterministic": {"loss.latent_dropout": 1},
+    "without-z-dropout": {"loss.latent_dropout": 0},
 }
-"""Variants of a world model: words for ``train.world_model``."""
+"""Variants of a world model: options of ``train.world_model``."""
 
 ENSEMBLE = "ensemble"
 """The first variant of all seeds, as the members of one."""
@@ -68,13 +69,13 @@ class TablePreset:
 
     Attributes:
         learned: rows that are trained.
-        planners: worlds to plan in, as ``planner:WORLD``; ``{world_model}`` is the tokens' of the
-            first seed.
-        published: of drivers that need no training.
+        planners: names of planners; ``{world_model}`` in them stands for the world model of the
+            family ``tokens`` and the first seed.
+        published: results of drivers that need no training.
     """
 
     learned: tuple[Learned, ...]
-    planners: Words = ()
+    planners: tuple[str, ...] = ()
     published: dict[str, str] = field(
         default_factory=lambda: {"human": "100.0 / 209.4", "no-action": "16.2 / 87.3"}
     )
@@ -85,8 +86,8 @@ class TablePreset:
         return f"{len(self.learned)} trained rows, {len(self.planners)} planners"
 
 
-_MPER: Words = ("--updates", "700")
-"""Its batches hold as many clips as MPUR has rollouts; fewer of them will do."""
+_MPER: Options = {"updates": 700}
+"""Its batches hold as many clips as MPUR has rollouts; fewer updates suffice."""
 MPUR = Learned("MPUR", "mpur", published="74.8 ± 3.0 / 171.2")
 CORE = (
     MPUR,
@@ -100,7 +101,7 @@ CORE = (
 def _core_in(family: str, title: str) -> tuple[Learned, ...]:
     """The main table in another family of models, for policies on pixels."""
     return tuple(
-        replace(row, name=f"{row.name}, {title}", family=family, options=()) for row in CORE
+        replace(row, name=f"{row.name}, {title}", family=family, options={}) for row in CORE
     )
 
 
@@ -116,7 +117,7 @@ _SWEEP = {
 }  # fmt: skip
 SWEEP = tuple(
     replace(
-        MPUR, name=f"MPUR, {seconds} s unrolled", options=("--unroll.steps", str(steps)),
+        MPUR, name=f"MPUR, {seconds} s unrolled", options={"unroll.steps": steps},
         published=published,
     )
     for steps, (seconds, published) in _SWEEP.items()
@@ -128,7 +129,7 @@ ABLATIONS = (
     replace(MPUR, name="MPUR, no z-dropout", world="without-z-dropout", published="63.6"),
     replace(
         MPUR, name="MPUR, latents of the posterior",
-        options=("--unroll.latents", "posterior"), published="30.8",
+        options={"unroll.latents": "posterior"}, published="30.8",
     ),
     replace(MPUR, name="MPUR, ensemble instead of dropout", world=ENSEMBLE, published=""),
     Learned(
@@ -146,7 +147,7 @@ _SIMPLE = tuple(
     f"planner:{world},cost.offroad.weight={_OFFROAD.weight:g},cost.offroad.margin_m={_OFFROAD.margin_m:g}"
     for world in ("constant-acceleration", "recorded", "{world_model}")
 )
-"""With the costs that policies learn from; a planner's own are dearer at the edge of the road."""
+"""With the costs that policies learn from; a planner's own weigh the road's edge more."""
 
 PRESETS = {
     "ppuu": TablePreset(

@@ -41,8 +41,9 @@ class Checkpoint:
     def save(self, path: str | Path) -> None:
         """Writes the file atomically."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
-        with written_whole(path) as temporary:
-            torch.save({"format": FORMAT, "version": VERSION} | values, temporary)
+        # Given a path, torch.save would write its name into the file.
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            torch.save({"format": FORMAT, "version": VERSION} | values, file)
 
     @classmethod
     def load(cls, path: str | Path, kind: str | None = None) -> Checkpoint:

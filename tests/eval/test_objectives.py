@@ -1,8 +1,8 @@
 """The table of objectives: what is run for a row, and what is read from what was found."""
 
 import csv
-import itertools
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +12,7 @@ import train.world_model
 from eval.objectives import ROWS, Scale, compared, markdown, plan, result, run_dir, table
 from eval.reports.results import write_results
 from eval.statistics.intervals import rate
+from eval.studies.records import Fingerprints, Record
 from ppuu.runtime.errors import InputError
 
 SCALE = Scale(updates=10, policy_updates=5)
@@ -19,10 +20,11 @@ SCALE = Scale(updates=10, policy_updates=5)
 
 def test_every_row_names_presets_that_exist():
     for row in ROWS.values():
-        command, option, name, *_ = row.words
-        presets = {"--objective": train.encoder.OBJECTIVES, "--preset": train.world_model.PRESETS}
-        assert command in ("train.encoder", "train.world_model")
-        assert name in presets[option]
+        if row.module == "train.encoder":
+            assert row.options["objective"] in train.encoder.OBJECTIVES
+        else:
+            assert row.module == "train.world_model"
+            assert row.options["preset"] in train.world_model.PRESETS
         assert row.policy in train.policy.PRESETS
     # Every objective has its row, on the default architecture; those for debugging have none.
     kinds = ("-vector", "-impala", "-vit")
@@ -31,19 +33,20 @@ def test_every_row_names_presets_that_exist():
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_what_is_judged_is_what_was_trained(tmp_path, name):
-    train_, middle, *last = plan(tmp_path, name, 3, [tmp_path / "a"], [tmp_path / "b"], SCALE)
-    where = str(run_dir(tmp_path, name, 3))
-    (made,) = train_
-    assert made.words[made.words.index("--out") + 1] == where
-    assert made.words[made.words.index("--updates") + 1] == str(round(10 * ROWS[name].pace))
-    for step in middle:
-        assert any(where in word for word in step.words)
-    for step in itertools.chain(middle, *last):
-        trains = step.words[0] == "train.policy"
-        assert step.words[step.words.index("--recordings") + 1].endswith("a" if trains else "b")
-    products = {step.product for stage in (train_, middle, *last) for step in stage}
-    assert len(products) == (6 if ROWS[name].driven else 3)
+def test_what_is_evaluated_is_what_was_trained(tmp_path, name):
+    steps = plan(tmp_path, name, 3, [tmp_path / "a"], [tmp_path / "b"], SCALE)
+    model, *rest = steps
+    assert model.run_directory == run_dir(tmp_path, name, 3)
+    assert model.options["updates"] == round(10 * ROWS[name].pace)
+    made = set(model.products)
+    for step in rest:
+        # Directly or through the policy trained in it.
+        assert made & set(step.inputs)
+        made |= set(step.products)
+        trains = step.module == "train.policy"
+        assert step.options["recordings"] == (tmp_path / ("a" if trains else "b"),)
+    assert len(steps) == (6 if ROWS[name].driven else 3)
+    assert len({step.name for step in steps}) == len(steps)
 
 
 def found(out, name, seed, r2, outcomes):
@@ -91,6 +94,7 @@ def test_seeds_are_put_together_and_the_human_left_out(tmp_path):
     assert difference["success_difference"].value == pytest.approx(0.75)
     assert compared(tmp_path, [joint]) == []
     assert "MPUR" not in markdown([joint, pixels])
+    assert "Failed: probe-x." in markdown([joint, pixels], ["probe-x"])
 
 
 def test_seeds_that_drove_different_scenarios_are_not_put_together(tmp_path):
@@ -102,11 +106,10 @@ def test_seeds_that_drove_different_scenarios_are_not_put_together(tmp_path):
 
 def test_seeds_of_different_scales_are_not_put_together(tmp_path):
     """But recordings may lie elsewhere."""
-    command = "train.encoder --recordings {where}/a.h5 --out {where}/vicreg-seed{k} --loop.seed {k}"
     for seed, where, updates in ((0, "x", 10), (1, "y", 10), (2, "x", 20)):
         found(tmp_path, "vicreg", seed, 2, ("arrived",))
-        words = command.format(where=where, k=seed) + f" --updates {updates}"
-        (run_dir(tmp_path, "vicreg", seed) / ".done.command").write_text(words)
+        step, *_ = plan(tmp_path, "vicreg", seed, [Path(where)], [Path("t")], Scale(updates))
+        Fingerprints().record(step, None).save(Record.beside(step.products[0]))
         if updates == 10:
             assert table(tmp_path)[0]["seeds"] == seed + 1
     with pytest.raises(InputError, match="seeds 0 and 2 of vicreg"):

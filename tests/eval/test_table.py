@@ -1,51 +1,63 @@
 """The table of policies: what is trained for it, and how its numbers come about."""
 
+import csv
+import json
 from pathlib import Path
 
 import pytest
 
 import train.policy
 import train.world_model
-from eval.studies.pipeline import Step, carry_out
+from eval.reports.results import write_results
+from eval.studies.outcome import Outcome
 from eval.studies.table_rows import ENSEMBLE, FAMILIES, PRESETS, WORLDS
-from eval.table import main, markdown, plan, tabulate
+from eval.table import main, markdown, scores, slug, tabulate, trainings
 from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 
+SEEDS = (0, 1)
+OTHERS = ("replay", "reactive", "ppuu")
 
-def planned(preset, seeds=(0, 1)):
-    scale = {"world_model": ("--updates", "7"), "policy": (), "imitation": ()}
-    return plan(
-        Path("out"),
-        preset,
-        [Path("a.h5")],
-        [Path("t.h5")],
-        seeds,
-        scale,
-        ("replay", "reactive", "ppuu"),
-        9,
-    )
+
+def planned(preset):
+    scale = {"world_model": {"updates": 7}, "policy": {}, "imitation": {}}
+    return trainings(Path("out"), PRESETS[preset], [Path("a.h5")], SEEDS, scale)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_row_is_trained_once_a_seed(preset):
-    models, starts, policies, scores = planned(preset)
+    steps = planned(preset)
+    models = [step for step in steps if step.module == "train.world_model"]
+    policies = [step for step in steps if step.options.get("init")]
     rows = [row for row in PRESETS[preset].learned if row.method != "imitation"]
     assert len(policies) == 2 * len(rows)
-    for stage in (models, starts, policies):
-        assert len({step.product for step in stage}) == len(stage)
-    for model in models:
-        assert model.words[-2:] == ("--updates", "7")
-    # What a policy needs is made in an earlier stage, from the same seed.
-    made = {str(step.product.parent) for step in (*models, *starts)}
-    for policy in policies:
-        words = policy.words
-        assert words[words.index("--world-model") + 1] in made
-        assert words[words.index("--init") + 1] in made
-        assert words[words.index("--world-model") + 1][-1] == words[words.index("--init") + 1][-1]
-    assert len(scores) == 3
-    assert "--protocol" in scores[2].words and "--protocol" not in scores[0].words
-    assert all("no-action" in s.words and s.words[0] == "eval.closed_loop" for s in scores)
+    assert len({step.name for step in steps}) == len(steps)
+    assert all(model.options["updates"] == 7 for model in models)
+    # A policy is trained after what it needs, which has the same seed.
+    made = set()
+    for step in steps:
+        if step in policies:
+            needed = step.options["world_model"][0], step.options["init"]
+            assert set(needed) <= made
+            assert {run.name[-1] for run in needed} == {str(step.options["loop.seed"])}
+        made.add(step.run_directory)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_all_rows_are_driven_among_all_kinds_of_others(preset):
+    replay, _, ppuu = scores(Path("out"), preset, [Path("t.h5")], SEEDS, OTHERS, 9)
+    assert "protocol" in ppuu.options and "protocol" not in replay.options
+    drivers = replay.options["policy"]
+    assert "no-action" in drivers and len(set(drivers)) == len(drivers)
+    runs = {step.run_directory for step in planned(preset)}
+    driven = {driver for driver in drivers if isinstance(driver, Path)}
+    assert driven <= runs and len(driven) == 2 * len(PRESETS[preset].learned)
+    # A seed that failed is left out; so is what plans in its world model.
+    failed = {run.name for run in runs if run.name.endswith("-seed0")}
+    (rest,) = scores(Path("out"), preset, [Path("t.h5")], SEEDS, ["replay"], 9, failed)
+    assert not [one for one in rest.options["policy"] if str(one).endswith("-seed0")]
+    assert not [one for one in rest.options["policy"] if "world-models" in str(one)]
+    assert len([one for one in rest.options["policy"] if isinstance(one, Path)]) == len(driven) / 2
 
 
 def test_the_presets_that_rows_name_exist():
@@ -85,16 +97,14 @@ def test_rows_pool_their_seeds():
     assert (ours["success"].low, ours["success"].high) == (0.0, 1.0)
     text = markdown([human, ours])
     assert "| A | replay | 50.0 (0.0-100.0) | 0.0 | 66.7" in text and text.count("\n") == 4
+    assert "left out: b-seed1." in markdown([human, ours], ["b-seed1"])
 
 
 def test_an_ensembles_members_are_all_seeds_of_the_first_world():
-    _, _, policies, _ = planned("ablations")
-    words = next(p.words for p in policies if "ensemble" in p.title and p.title.endswith("seed1"))
-    first = words.index("--world-model") + 1
-    assert [Path(word).name for word in words[first : first + 2]] == [
-        "tokens-stochastic-seed1", "tokens-stochastic-seed0",
-    ]  # fmt: skip
-    assert words[first + 2] == "--init"
+    name = f"{slug('MPUR, ensemble instead of dropout')}-seed1"
+    (step,) = [step for step in planned("ablations") if step.name == name]
+    members = ["tokens-stochastic-seed1", "tokens-stochastic-seed0"]
+    assert [run.name for run in step.options["world_model"]] == members
 
 
 def test_ppuus_episodes_are_counted_by_its_own_rules():
@@ -105,23 +115,6 @@ def test_ppuus_episodes_are_counted_by_its_own_rules():
     }  # fmt: skip
     (row,) = tabulate([struck, struck | {"ahead_collision": "True"}], {"A": (["a"], "")})
     assert (row["success"].value, row["success_alt"].value) == (0.0, 0.5)
-
-
-def test_steps_are_taken_once_and_a_failure_is_named(tmp_path):
-    first = Step("first", ("platform",), tmp_path / "first")
-    second = Step("second", ("platform",), tmp_path / "second")
-    assert set(carry_out([[first, second]], 1)) == {"first", "second"}
-    assert carry_out([[first, second]]) == {}
-    # What was made from something older is stale.
-    first.product.unlink()
-    assert set(carry_out([[first], [second]])) == {"first", "second"}
-    other = Step("first", ("platform", "--terse"), tmp_path / "first")
-    with pytest.raises(InputError, match="made by another command"):
-        carry_out([[other]])
-    broken = Step("broken", ("no.such.module",), tmp_path / "broken")
-    with pytest.raises(InputError, match="'broken' failed"):
-        carry_out([[broken]])
-    assert not broken.product.exists()
 
 
 @pytest.mark.parametrize(
@@ -135,12 +128,13 @@ def test_steps_are_taken_once_and_a_failure_is_named(tmp_path):
         ({"test": (Path("none.h5"),)}, "none.h5"),
         ({"others": ("policy:nope",)}, "--others policy: nope"),
         ({"out": Path("a,b")}, "--out a,b"),
+        ({"at_once": 0}, "--at-once 0"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_before_training(change, complaint, tmp_path, monkeypatch):
     recording = tmp_path / "dense.h5"
     dense_recording(per_lane=2, frames=40).save(recording)
-    monkeypatch.setattr("eval.table.carry_out", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr("eval.table.Pipeline.run", lambda *_: pytest.fail("training began"))
     learnt = tmp_path / "learnt.h5"
     dense_recording(per_lane=2, frames=41).save(learnt)
     words = {"recordings": (learnt,), "test": (recording,), "out": tmp_path / "out"} | change
@@ -151,34 +145,46 @@ def test_what_cannot_be_scored_is_refused_before_training(change, complaint, tmp
 def test_what_is_learnt_from_is_not_driven_in(tmp_path, monkeypatch):
     recording = tmp_path / "dense.h5"
     dense_recording(per_lane=2, frames=40).save(recording)
-    monkeypatch.setattr("eval.table.carry_out", lambda *_: pytest.fail("training began"))
+    monkeypatch.setattr("eval.table.Pipeline.run", lambda *_: pytest.fail("training began"))
     with pytest.raises(InputError, match="is among --recordings"):
         main((recording,), (recording,), tmp_path / "out")
 
 
-def test_other_options_are_refused_even_where_something_older_is_missing(tmp_path):
-    """Else a policy of other options would be taken further, beside a new seed's."""
-    model, policy, score = (
-        Step(name, ("platform",), tmp_path / name) for name in ("model", "policy", "score")
-    )
-    carry_out([[model], [policy], [score]])
-    further = Step("another seed", ("platform",), tmp_path / "further")
-    other = Step("policy", ("platform", "--terse"), tmp_path / "policy")
-    with pytest.raises(InputError, match="policy: made by another command"):
-        carry_out([[model, further], [other], [score]])
-    assert policy.product.exists() and not further.product.exists()
-    # Results of all that is there are made anew, whatever else was asked of them before.
-    wider = Step("score", ("platform", "--terse"), tmp_path / "score")
-    assert set(carry_out([[model, further], [policy], [wider]])) == {
-        "another seed", "policy", "score",
-    }  # fmt: skip
+def left_by(step, drivers):
+    """What ``eval.closed_loop`` would leave: each driver in two scenarios."""
+    json, csv_file = step.products
+    write_results(json, "eval.closed_loop", {}, [])
+    rows = [
+        episode(Path(driver).name, vehicle, "arrived", 215)
+        for driver in drivers
+        for vehicle in (1, 2)
+    ]
+    with open(csv_file, "w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
-def test_a_step_that_was_stopped_is_known_by_its_command(tmp_path):
-    """What it left is not taken for the product of other options."""
-    step = Step("one", ("no.such.module",), tmp_path / "product")
-    with pytest.raises(InputError, match="failed"):
-        carry_out([[step]])
-    step.product.touch()
-    with pytest.raises(InputError, match="made by another command"):
-        carry_out([[Step("one", ("no.such.module", "--else"), tmp_path / "product")]])
+def test_a_seed_that_failed_is_named_and_the_others_are_tabulated(tmp_path, monkeypatch, capsys):
+    learnt, test, out = tmp_path / "learnt.h5", tmp_path / "test.h5", tmp_path / "out"
+    dense_recording(per_lane=2, frames=41).save(learnt)
+    dense_recording(per_lane=2, frames=40).save(test)
+
+    def run(pipeline, steps):
+        if steps[0].module == "eval.closed_loop":
+            for step in steps:
+                left_by(step, step.options["policy"])
+            return Outcome({step.name: "done" for step in steps}, {s.name: 1.0 for s in steps})
+        return Outcome({s.name: "failed" if s.name == "mpur-seed1" else "done" for s in steps})
+
+    monkeypatch.setattr("eval.table.Pipeline.run", run)
+    with pytest.raises(InputError, match="mpur-seed1 failed; see"):
+        main((learnt,), (test,), out, "debug", others=("replay",))
+    table = json.loads((out / "table-debug.json").read_text())
+    (mpur,) = [row for row in table["rows"] if row["name"] == "MPUR"]
+    assert mpur["seeds"] == 2 and table["config"]["failed"] == ["mpur-seed1"]
+    assert "left out: mpur-seed1." in (out / "table-debug.md").read_text()
+    # A dry run says what would be trained and driven.
+    capsys.readouterr()
+    main((learnt,), (test,), out, "debug", others=("replay",), dry_run=True)
+    assert "mpur-seed2: run, not made yet" in capsys.readouterr().out

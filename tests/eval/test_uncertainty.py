@@ -11,7 +11,7 @@ import train.world_model
 from eval.uncertainty import PathUncertainty, main, row
 from ppuu.costs import Uncertainty
 from ppuu.runtime.errors import InputError
-from tests.helpers import dense_recording
+from tests.helpers import Car, straight_recording
 from tests.runs import saved_world_model
 
 
@@ -70,7 +70,9 @@ def test_each_kind_has_its_own_penalty():
 
 def test_from_run_to_table(tmp_path):
     recording, out = tmp_path / "dense.h5", tmp_path / "world"
-    dense_recording(per_lane=4, frames=80).save(recording)
+    # Close together and changing lanes, so that there are costs, and errors in predicting them.
+    cars = [Car(9.0 * k, lane=k % 2, to_lane=1, change_frame=20 + 5 * k) for k in range(8)]
+    straight_recording(cars, frames=80, lanes=2).save(recording)
     config = train.world_model.PRESETS["debug"]
     train.world_model.main((recording,), out, config, split="all", device="cpu")
     main(
@@ -78,7 +80,8 @@ def test_from_run_to_table(tmp_path):
     )  # fmt: skip
     (metrics,) = json.loads((tmp_path / "u.json").read_text())["rows"]
     assert metrics["name"] == "recorded human"
-    assert metrics["cost_error"]["value"] >= 0.0
+    assert 0.0 < metrics["cost_error"]["value"] < 1.0
+    assert 0.0 < metrics["vehicle_near"] <= 1.0
 
 
 def test_the_human_needs_no_naming():
@@ -88,7 +91,7 @@ def test_the_human_needs_no_naming():
 
 def test_policies_that_cannot_drive_in_a_model_are_refused(tmp_path):
     out = saved_world_model(tmp_path / "world", train.world_model.PRESETS["pixels-debug"].model)
-    with pytest.raises(InputError, match="--policy pretrained looks at"):
+    with pytest.raises(InputError, match="--policy pretrained observes tracks"):
         main((out,), (Path("r.h5"),), (Path("pretrained"),))
     with pytest.raises(InputError, match="name a run directory"):
         main((), (Path("r.h5"),))

@@ -51,6 +51,15 @@ def rewritten(path, **changes):
     torch.save(content | changes, path)
 
 
+def test_equal_checkpoints_are_equal_files(tmp_path):
+    """Whatever they are called, so that content can tell whether a run has changed."""
+    checkpoint = Checkpoint("policy", {}, {"weight": torch.ones(2)}, 1, {})
+    paths = [tmp_path / name for name in ("a.pt", "another.pt")]
+    for path in paths:
+        checkpoint.save(path)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
 def test_what_is_no_checkpoint_is_refused(tmp_path):
     path = tmp_path / FILE_NAME
     refused(path, "no such checkpoint")
@@ -102,9 +111,8 @@ def test_a_failed_save_leaves_no_trace(tmp_path, monkeypatch, there_already):
     if there_already:
         one(step=1).save(path)
 
-    def fails(content, target):
-        with open(target, "wb") as file:
-            file.write(b"half")
+    def fails(content, file):
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", fails)
