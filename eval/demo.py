@@ -1,6 +1,6 @@
 """``python -m eval.demo``: the whole path on generated traffic, from recording to report.
 
-Few updates and small batches: the whole is meant to take minutes on two cores. ``eval.table`` trains
+Few updates and small batches, so that all of it takes minutes on two cores; ``eval.table`` trains
 with the presets' own.
 """
 
@@ -92,7 +92,7 @@ def main(
     seconds: float = 300.0,
     test_seconds: float = 120.0,
     world_model_updates: int = 150,
-    policy_updates: int = 800,
+    policy_updates: int = 1000,
     imitation_updates: int = 300,
     seed: int = 0,
     device: str | None = None,
