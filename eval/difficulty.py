@@ -15,6 +15,9 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import written_whole
 
+from .reports.tables import Column, markdown_table, percent
+from .statistics.metric import Row
+
 _LARGEST_SPEED_MPS = 30.0
 """End of the diagrams' colour scale."""
 

@@ -135,7 +135,7 @@ class ProbeStudy:
         training, test: clips of two splits.
         probe_clips, clips: how many of each.
         steps: of the model, to predict.
-        seeds: number of probes.
+        seeds: one probe each.
     """
 
     training: HeldOut
@@ -150,7 +150,7 @@ class ProbeStudy:
         index = self.test.draw(self.clips, 0)
         test = probe_data(model, self.test.clips, index, self.steps)
         scores: dict[str, list] = {"linear": [], "mlp": []}
-        for seed in range(self.seeds):
+        for seed in self.seeds:
             seed_everything(seed)
             # In order, so that the last of them, which choose the ridge, are of other drivers.
             index = self.training.draw(self.probe_clips, seed).sort().values

@@ -62,8 +62,10 @@ def test_every_pin_satisfies_its_bound(python):
 
 
 def test_every_dependency_has_a_lower_bound_and_no_upper_one():
+    """But for tyro: ``ppuu.runtime.parse_errors`` gets its errors as data by a private hook."""
     for name, item in bounds().items():
-        assert [bound.operator for bound in item.specifier] == [">="], name
+        operators = sorted(bound.operator for bound in item.specifier)
+        assert operators == (["<", ">="] if name == "tyro" else [">="]), name
 
 
 def test_everything_imported_is_a_dependency():

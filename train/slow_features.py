@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from data.toys.dots import SIDE, Dots, DotsConfig, draw_dots
 from ppuu.encoders import ConvConfig, GruConfig, JepaNetwork, JepaNetworkConfig, VectorHead
+from ppuu.encoders.diagnostics import network_diagnostics, triggered_warnings
 from ppuu.encoders.linear_probe import least_squares_probe
 from ppuu.encoders.regularizers import (
     InfoNceConfig,

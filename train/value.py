@@ -17,6 +17,7 @@ from data.clips.events import EventWeights
 from data.splits import Split
 from ppuu.costs import DrivingCost, DrivingCostConfig
 from ppuu.objectives import Terms, cost_model_loss, recorded_rollout, value_loss
+from ppuu.objectives.learned_costs import current_rollout
 from ppuu.perception.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.learned_costs import CostModelConfig, ValueConfig, ValueFunction
@@ -121,7 +122,7 @@ def main(
         clips, index = selection
         clip, dt_s = clips.batch(index), clips.scene.dt_s
         if not isinstance(network, ValueFunction):
-            return clip.observation, present(clip.observation, observation.raster)
+            return clip.observation, current_rollout(clip.observation, observation.raster)
         recorder = CopyLast(tracks_spec(observation, observation.stride, dt_s))
         target = clips.target(clip, recorder, steps)
         frames = torch.arange(

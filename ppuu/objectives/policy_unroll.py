@@ -142,7 +142,7 @@ def expert_variances(
     uncertainty: Uncertainty,
     generator: torch.Generator,
 ) -> Float[Tensor, "batch kinds time"]:
-    """Disagreement of the replicas along the recorded drivers' paths, to standardised it."""
+    """Disagreement of the replicas along the recorded drivers' paths, to standardise it."""
     replicas = model.replicas(config.replicas, generator)
     prediction = replicas.predict(
         observation, config.steps, replicas.count, generator, ego=expert[:, None]

@@ -49,7 +49,7 @@ class DevicePolicy(Policy):
         self, observation: Observation, privileged_state: PrivilegedState
     ) -> Float[Tensor, "batch 2"]:
         """As the policy acts."""
-        there, road = self._device, observation.road
+        device, road = self._device, observation.road
         if road is not None:
             # The map is large and constant within a recording: move it once.
             if road.road_map is not self._source_map:
@@ -59,7 +59,7 @@ class DevicePolicy(Policy):
             observation = dataclasses.replace(observation, road=local)
         around = dataclasses.replace(
             privileged_state, traffic_probe=None,
-            **{name: getattr(privileged_state, name).to(there) for name in _MOVING},
+            **{name: getattr(privileged_state, name).to(device) for name in _MOVING},
         )  # fmt: skip
         return self._policy.act(moved(observation, device), around).to(observation.ego.device)
 

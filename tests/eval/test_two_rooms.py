@@ -75,7 +75,7 @@ def test_targets_of_a_moving_average_let_the_encoder_learn(tmp_path):
     torch.manual_seed(0)
     before = Learner(training).jepa
     after = trained(training, 0).jepa
-    for part in ("encoder", "target"):
+    for part in ("encoder", "target_encoder"):
         old, new = getattr(before, part), getattr(after, part)
         moved = [
             not torch.equal(a, b) for a, b in zip(old.parameters(), new.parameters(), strict=True)

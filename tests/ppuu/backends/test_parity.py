@@ -26,7 +26,7 @@ from ppuu.perception.raster import draw, draw_into
 from ppuu.perception.raster_image import CHANNELS, RasterConfig
 from ppuu.perception.road_map import RoadMap, draw_road
 from ppuu.perception.vehicle_raster import draw_boxes, draw_vehicles
-from ppuu.predictions import BoxPrediction, DrawnMotion, EgoMask, EgoPath, OccupancyPrediction
+from ppuu.predictions import BoxPrediction, EgoMask, EgoPath, OccupancyPrediction, RasterizedMotion
 from ppuu.predictions.road_mass import road_masses
 from ppuu.recordings.neighbours import Neighbours
 from ppuu.recordings.road import Road
@@ -165,7 +165,7 @@ def patchy_images(**more):
 
 def image_case(rows, momentum, sizes: Tensor, moving: bool, to_images: bool) -> Case:
     def value(states, sizes, vehicles=rows.prediction.vehicles, momentum=momentum):
-        motion = DrawnMotion(lambda: momentum)
+        motion = RasterizedMotion(lambda: momentum)
         prediction = replace(rows.prediction, vehicles=vehicles, motion=motion)
         mask, ego = EgoMask.from_sizes(sizes), EgoPath(states, rows.size_m)
         if moving:

@@ -341,7 +341,7 @@ def test_lacking_deviation(deviation):
         lambda: InfoNceConfig(temperature=0.0),
         lambda: DclConfig(temperature=-1.0),
         lambda: BarlowTwinsConfig(-1.0),
-        lambda: TiCoConfig(memory=1.0),
+        lambda: TiCoConfig(momentum=1.0),
         lambda: DirectClrConfig(fraction=0.0),
         lambda: SigRegConfig(directions=0),
         lambda: Mcr2Config(0.0),

@@ -313,10 +313,10 @@ def test_experts_set_the_scale(model, clip):
     assert told.shape == (6, 1, STEPS)
     assert not told.requires_grad
     assert told.amax() > 0
-    of_predictions = Uncertainty(STEPS, of_predictions=True)
-    assert variances(model, of_predictions)[:, 1].amax() > 0
+    include_predictions = Uncertainty(STEPS, include_predictions=True)
+    assert variances(model, include_predictions)[:, 1].amax() > 0
     with pytest.raises(InputError, match="has no dropout, so its replicas would be equal"):
-        variances(built(dropout=0.0), of_predictions)
+        variances(built(dropout=0.0), include_predictions)
 
 
 def test_after_the_fit_experts_have_no_mean_disagreement_and_unit_deviation(model, clip):
@@ -326,7 +326,7 @@ def test_after_the_fit_experts_have_no_mean_disagreement_and_unit_deviation(mode
     fit_expert_scale(uncertainty, model, CONFIG, recorded, seeded())
     path = clip.future[:, ahead], clip.actions[:, ahead]
     variances = expert_variances(model, clip.observation, *path, CONFIG, uncertainty, seeded())
-    scaled = uncertainty.standardised(variances)[:, :, variances.std(0)[0] > 1e-5]
+    scaled = uncertainty.standardise(variances)[:, :, variances.std(0)[0] > 1e-5]
     assert scaled.numel() > 0
     torch.testing.assert_close(scaled.mean(0), torch.zeros_like(scaled[0]), atol=1e-4, rtol=0)
     torch.testing.assert_close(scaled.std(0), torch.ones_like(scaled[0]), atol=1e-4, rtol=0)

@@ -116,7 +116,7 @@ def cost_of(source, seen, config, candidates=3):
 @pytest.mark.parametrize("risk", ["mean", "max", "cvar"])
 def test_a_plan_costs_what_its_drive_costs(dense, risk):
     """One sample: the driving cost of each path, one by one, discounted and averaged."""
-    config = PlanningConfig(steps=5, discount=0.9, merge=merge, samples=2)
+    config = PlanningConfig(steps=5, discount=0.9, risk=risk, samples=2)
     found, actions = cost_of(RecordedSource(tracks_spec(SEEN)), dense, config)
     observation, truth = dense
     predict = RecordedSource(tracks_spec(SEEN)).predict(observation, truth, 5, 1, torch.Generator())

@@ -93,7 +93,7 @@ def solvers():
         ("GradientSolver", {"num_samples": 4, "n_steps": 8}),
     ],
 )
-@pytest.mark.parametrize("kind", [CostableModel, ActionableModel])
+@pytest.mark.parametrize("kind", [CostableAdapter, ActionableAdapter])
 def test_solvers_of_stable_worldmodel_plan_in_our_models(scene, solvers, solver, settings, kind):
     info, road_map = scene
     model = kind(tokens(), road_map, CONFIG)

@@ -318,7 +318,7 @@ def test_a_history_is_encoded_once_for_all_samples(batch, monkeypatch, training)
         pixels.append((len(values), values.shape[1] // CHANNELS))
         return partial(layer, values, channels)
 
-    monkeypatch.setattr(Conv2d, "of", counted)
+    monkeypatch.setattr(Conv2d, "partial", counted)
     predicted(model, clip, samples=5)
     frames = CONFIG.observation.frames
     assert pixels[0] == (BATCH, frames)
@@ -446,16 +446,16 @@ def test_an_untrained_model_repeats_the_last_image(batch):
     assert (prediction.road[:, 0, 0] - last[:, None, [0, 2]]).abs().mean() < 0.02
 
 
-def test_where_nothing_is_painted_nothing_appears_but_could(batch):
+def test_empty_pixels_stay_empty_and_have_gradients(batch):
     _, clip = batch
     model = CONFIG.build().eval()
     *_, last = model.image_decoder.modules()
     torch.nn.init.zeros_(last.weight)
     torch.nn.init.zeros_(last.bias)
     vehicles = predicted(model, clip, samples=1).vehicles[:, 0, 0]
-    last = clip.observation.images[:, -1, 1]
-    empty = last == 0
-    torch.testing.assert_close(vehicles[:, -1].detach(), last, atol=2e-2, rtol=0)
+    observed = clip.observation.images[:, -1, 1]
+    empty = observed == 0
+    torch.testing.assert_close(vehicles[:, -1].detach(), observed, atol=2e-2, rtol=0)
     assert vehicles[:, -1][empty].max() < 1e-6
     vehicles[:, 0][empty].sum().backward()
     assert last.bias.grad is not None and last.bias.grad[1] > 0

@@ -170,7 +170,7 @@ def driven(case, begun=1):
 def danger(case, noise):
     """Costs of the surroundings that noise stands for."""
     prediction = case.model.rollout(case.clip.observation, noise[:, None], case.paths[:, :1])
-    return DrivingCost().evaluate(replace(driven(case), prediction=prediction)).vehicles.mean()
+    return DrivingCost().evaluate(replace(driven(case), prediction=prediction)).vehicle_cost.mean()
 
 
 def test_adversarial_latents_are_more_dangerous_by_one_step(case):

@@ -16,7 +16,7 @@ from ppuu.encoders.regularizers import (
     UntrainedConfig,
     VicRegConfig,
 )
-from ppuu.objectives import JepaLossConfig, jepa_loss
+from ppuu.objectives import JepaLossConfig, jepa_diagnostics, jepa_loss
 from ppuu.perception.flow import block_matching_flow
 from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.road_map import RoadMap
@@ -240,7 +240,7 @@ def test_a_few_updates_lower_the_loss(data, regularizer):
 @pytest.mark.parametrize("latent", [0, 3])
 @pytest.mark.parametrize("head", [MapHead(6), VectorHead(6)], ids=["map", "vector"])
 def test_every_configuration_builds_and_survives_json(data, latent, head):
-    jepa = dataclasses.replace(ASSEMBLY, head=head, target_momentum=0.9, projector=7)
+    jepa = dataclasses.replace(NETWORK, head=head, target_momentum=0.9, projector=7)
     config = dataclasses.replace(TINY, latent=latent, jepa=jepa)
     assert from_json(WorldModelConfig, to_json(config)) == config
     model = model_of(config)
