@@ -120,6 +120,7 @@ def read_config(expected: type, path: Path) -> Any:
 
 def _with_signature(function: Callable, parameters: list[inspect.Parameter]) -> Callable:
     """The function as one with these parameters, for whoever inspects it."""
+    vars(function).pop("__wrapped__", None)  # a decorator's, and of another signature
     function.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     function.__annotations__ = {one.name: one.annotation for one in parameters}
     return function

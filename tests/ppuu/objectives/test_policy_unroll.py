@@ -326,7 +326,7 @@ def test_after_the_fit_experts_have_no_mean_disagreement_and_unit_deviation(mode
     fit_expert_scale(uncertainty, model, CONFIG, recorded, seeded())
     path = clip.future[:, ahead], clip.actions[:, ahead]
     variances = expert_variances(model, clip.observation, *path, CONFIG, uncertainty, seeded())
-    scaled = uncertainty.standardise(variances)[:, :, variances.std(0)[0] > 1e-5]
+    scaled = uncertainty.standardise(variances[:, None])[:, 0, :, variances.std(0)[0] > 1e-5]
     assert scaled.numel() > 0
     torch.testing.assert_close(scaled.mean(0), torch.zeros_like(scaled[0]), atol=1e-4, rtol=0)
     torch.testing.assert_close(scaled.std(0), torch.ones_like(scaled[0]), atol=1e-4, rtol=0)
