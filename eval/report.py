@@ -81,7 +81,7 @@ def main(
         raise InputError(f"{run_directory}: not a finished demo run ({error})") from None
     runs = [
         run_directory / name
-        for name in ("world-model", "mpur", "mpur-without-uncertainty", "imitation")
+        for name in ("world-model", "mpur", "imitation")
         if (run_directory / name / "log.jsonl").is_file()
     ]
     curves = inline(training_curves(runs), "image/png")
