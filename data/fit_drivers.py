@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from ppuu.driving.idm import IdmParameters, idm_acceleration
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from .traffic import PRESETS, generate
 from .traffic.following import Following, distances, following
@@ -250,7 +250,7 @@ def draw(pairs: Pairs, path: Path, seconds: float = 100.0, seed: int = 0) -> Non
 
 def write_text(path: Path, text: str) -> None:
     """Writes a text file, atomically."""
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text)
 
 

@@ -15,7 +15,7 @@ import torch
 
 from ppuu.recordings.recording import Recording, load_recordings, save_recordings
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from .clean import CleanConfig, Report
 from .clean.html_report import write_html_report
@@ -139,7 +139,7 @@ def write_reports(recordings: Sequence[Recording], out: Path, suffixes: Sequence
     """Writes provenance and reports of all recordings beside the file."""
     if ".report.json" in suffixes:
         entries = [{"name": recording.name, **recording.provenance} for recording in recordings]
-        with written_whole(out.with_suffix(".report.json")) as temporary:
+        with atomic_write(out.with_suffix(".report.json")) as temporary:
             temporary.write_text(json.dumps({"recordings": entries}, indent=2) + "\n")
     if ".report.html" in suffixes:
         write_html_report(recordings, out.with_suffix(".report.html"))

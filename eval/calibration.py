@@ -20,7 +20,7 @@ from ppuu.loading.runs import load_world_models
 from ppuu.runtime.command import run
 from ppuu.runtime.device import choose_device, seed_everything
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import check_output, written_whole
+from ppuu.runtime.files import atomic_write, check_output
 from ppuu.world_models import Ensemble, WorldModel
 
 from .driving.drivers import runs_by_label
@@ -214,7 +214,7 @@ def main(
     if json is not None:
         write_results(json, "eval.calibration", config, rows, others)
     if plot_to is not None:
-        with written_whole(plot_to) as temporary:
+        with atomic_write(plot_to) as temporary:
             temporary.write_bytes(plot(config["reliability"], rows, others))
 
 

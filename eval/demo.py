@@ -21,7 +21,7 @@ from .studies.steps import Step
 
 _MPUR: Options = {"batch": 4, "loop.learning_rate": 2e-3}
 """A quarter of the preset's batch at twice its rate: the number of updates counts most."""
-_SCENARIOS = 160
+_SCENARIOS = 200
 """Driven by each policy, of about 325."""
 
 
@@ -33,23 +33,11 @@ def plan(
     Args:
         out: directory of the demo.
         seconds: length of the traffic to learn from, and to be tested in.
-        updates: of the world model, of each MPUR policy, of imitation.
+        updates: of the world model, of MPUR, of imitation.
         seed: of the trainings.
     """
     training, test = out / "train.h5", out / "test.h5"
-    world_model, imitation, mpur, bare, open_loop = (
-        out / name
-        for name in (
-            "world-model", "imitation", "mpur", "mpur-without-uncertainty", "open_loop.json"
-        )
-    )  # fmt: skip
-
-    def policy(method: str, run: Path, count: int, models: tuple[Path, ...] = ()) -> Step:
-        options: Options = {"method": method, "updates": count}
-        if models:
-            start = dict(zip(("world_model", "init"), models, strict=True))
-            options = {**options, **start, **_MPUR}
-        return train(run.name, "train.policy", run, [training], seed, options, models)
+    world_model, imitation, mpur = out / "world-model", out / "imitation", out / "mpur"
 
     def video(driver: str | Path, path: Path) -> Step:
         options = {
@@ -62,9 +50,11 @@ def plan(
         )  # fmt: skip
 
     by_mpur, by_nothing = out / "mpur.webm", out / "no-action.webm"
-    results, report = out / "results.json", out / "report.html"
+    results, open_loop, report = (
+        out / name for name in ("results.json", "open_loop.json", "report.html")
+    )
     shown = (results, open_loop, by_mpur, by_nothing, test)
-    shown += tuple(map(checkpoint, (world_model, imitation, mpur, bare)))
+    shown += tuple(map(checkpoint, (world_model, imitation, mpur)))
     return [
         generate("train-recording", training, "dense", seconds[0], 0),
         generate("test-recording", test, "dense", seconds[1], 100),
@@ -72,9 +62,18 @@ def plan(
             world_model.name, "train.world_model", world_model, [training], seed,
             {"updates": updates[0]},
         ),
-        policy("imitation", imitation, updates[2]),
-        policy("mpur", mpur, updates[1], (world_model, imitation)),
-        policy("mpur-without-uncertainty", bare, updates[1], (world_model, imitation)),
+        train(
+            imitation.name, "train.policy", imitation, [training], seed,
+            {"method": "imitation", "updates": updates[2]},
+        ),
+        train(
+            mpur.name, "train.policy", mpur, [training], seed,
+            {
+                "method": "mpur", "world_model": world_model, "init": imitation,
+                "updates": updates[1], **_MPUR,
+            },
+            [world_model, imitation],
+        ),
         evaluate(
             "open-loop", "eval.open_loop", open_loop, [test],
             {"world_model": world_model, "split": "all", "clips": 128, "futures": 5},
@@ -82,7 +81,7 @@ def plan(
         ),
         video("no-action", by_nothing),
         drive(
-            "drive", results, [test], ["human", mpur, bare, imitation, "no-action", "idm"],
+            "drive", results, [test], ["human", mpur, imitation, "no-action", "idm"],
             {"limit": _SCENARIOS},
         ),
         video(mpur, by_mpur),
@@ -98,7 +97,7 @@ def main(
     seconds: float = 300.0,
     test_seconds: float = 120.0,
     world_model_updates: int = 150,
-    policy_updates: int = 1000,
+    policy_updates: int = 1200,
     imitation_updates: int = 300,
     seed: int = 0,
     device: str | None = None,
@@ -115,7 +114,7 @@ def main(
         seconds: length of the traffic to learn from.
         test_seconds: length of the traffic to be tested in.
         world_model_updates: training of the world model.
-        policy_updates: training of each MPUR policy.
+        policy_updates: training of the MPUR policy.
         imitation_updates: training of the imitation policy.
         seed: of the trainings.
         device: where networks compute, such as cpu or cuda; each command's own default if not

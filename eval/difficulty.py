@@ -13,7 +13,7 @@ from data.traffic.following import following
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from .reports.tables import Column, markdown_table, percent
 from .statistics.metric import Row
@@ -74,7 +74,7 @@ def draw(recording: Recording, path: Path) -> None:
     figure.colorbar(shown, ax=axes, label="speed in m/s", aspect=40)
     picture = BytesIO()
     figure.savefig(picture, dpi=70, format="png")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         # A palette makes the file several times smaller.
         Image.open(picture).convert("RGB").quantize(200).save(temporary, "PNG", optimize=True)
 

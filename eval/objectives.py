@@ -16,7 +16,7 @@ import tyro
 
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import read_json, written_whole
+from ppuu.runtime.files import atomic_write, read_json
 
 from .driving.success import SUCCESSES
 from .reports.results import commits_of, write_results
@@ -449,7 +449,7 @@ def main(
     }  # fmt: skip
     differences = compared(out, found)
     write_results(out / "table.json", "eval.objectives", config, found, differences)
-    with written_whole(out / "table.md") as temporary:
+    with atomic_write(out / "table.md") as temporary:
         temporary.write_text(markdown(found, outcome.failed))
     sys.stdout.write(
         text_table(found)

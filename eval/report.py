@@ -14,7 +14,7 @@ from ppuu.loading.runs import load_world_model
 from ppuu.runtime.command import run
 from ppuu.runtime.device import choose_device, seed_everything
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from .open_loop.held_out import held_out
 from .open_loop.summary import PRINTED_COLUMNS
@@ -92,7 +92,7 @@ def main(
         raise InputError(f"{run_directory}: not a finished demo run ({error})") from None
     runs = [
         run_directory / name
-        for name in ("world-model", "mpur", "mpur-without-uncertainty", "imitation")
+        for name in ("world-model", "mpur", "imitation")
         if (run_directory / name / "log.jsonl").is_file()
     ]
     curves = inline(training_curves(runs), "image/png")
@@ -138,7 +138,7 @@ along the recorded path, distance of vehicles from their true positions in metre
 but models of pixels observe tracks.</p>
 <h2>Training</h2><figure><img src="{curves}" alt="training losses"></figure>
 </html>"""
-    with written_whole(out) as temporary:
+    with atomic_write(out) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

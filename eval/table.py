@@ -17,7 +17,7 @@ from ppuu.loading.policy_names import policy_by_name
 from ppuu.runtime.command import run
 from ppuu.runtime.config import require_choice
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import read_json, written_whole
+from ppuu.runtime.files import atomic_write, read_json
 from ppuu.runtime.presets import enumerated
 
 from .driving.success import SUCCESSES
@@ -349,7 +349,7 @@ def main(
     config |= {"seconds": outcome.seconds, "failed": outcome.failed}
     results, page = out / f"table-{preset}.json", out / f"table-{preset}.md"
     write_results(results, "eval.table", config, table, compared)
-    with written_whole(page) as temporary:
+    with atomic_write(page) as temporary:
         temporary.write_text(markdown(table, outcome.failed))
     print(text_table(table))
     sys.stdout.write(f"\n{results}\n{page}\n")

@@ -26,7 +26,7 @@ from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.command import run
 from ppuu.runtime.config import from_json
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import check_output, read_json, written_whole
+from ppuu.runtime.files import atomic_write, check_output, read_json
 from ppuu.runtime.provenance import source_commit
 
 from .reports.results import write_results
@@ -213,7 +213,7 @@ def evaluate(where: Path, protocol: Protocol) -> dict[str, Any]:
         "episode_cpu_s": seconds / protocol.episodes,
         "commits": sorted({config["commit"], source_commit()}),
     }  # fmt: skip
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json_format.dumps(result) + "\n")
     return result
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ppuu.runtime import pretrained
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.command import run
-from ppuu.runtime.files import sha256, written_whole
+from ppuu.runtime.files import atomic_write, sha256
 
 
 def main(world_model: Path, policy: Path) -> None:
@@ -28,7 +28,7 @@ def main(world_model: Path, policy: Path) -> None:
         replace(Checkpoint.load(source, kind), training={}).save(target)
         hashes[kind] = sha256(target)
         print(f"{target}: {target.stat().st_size / 2**10:.0f} KiB, SHA-256 {hashes[kind]}")
-    with written_whole(pretrained.HASHES) as temporary:
+    with atomic_write(pretrained.HASHES) as temporary:
         temporary.write_text(json.dumps(hashes, indent=2) + "\n")
 
 

@@ -37,7 +37,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import read_json, written_whole
+from ppuu.runtime.files import atomic_write, read_json
 from ppuu.runtime.provenance import source_commit
 
 from .engine.one_cycle import descend
@@ -126,7 +126,7 @@ class Learner(nn.Module):
 
     def forward(self, seen: Dots) -> Float[Tensor, ""]:
         """The loss."""
-        if self.painter is None and self.position is None:
+        if self.pixel_decoder is None and self.position is None:
             return self._contrast(seen)
         model = self.jepa
         states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
@@ -289,7 +289,7 @@ def _cell(out: Path, name: str, task: DotsConfig, method: Method, study: Study, 
     learner = trained(method, task, study, seed)
     seconds = {"train_cpu_s": round(time.process_time() - began, 2)}
     scores = probed(learner, task, study)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         content = identity | scores | seconds | {"commit": source_commit()}
         temporary.write_text(json.dumps(content, indent=1) + "\n")
     errors = " ".join(f"{error:.3f}" for error in scores["rmse"])

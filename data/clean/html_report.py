@@ -10,7 +10,7 @@ import numpy as np
 
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.config import differences, from_json, to_json
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from . import plots
 from .config import CleanConfig
@@ -77,7 +77,7 @@ def write_html_report(recordings: Sequence[Recording], path: Path) -> None:
         '<p class="soft">What was read, kept, dropped and repaired, and how the vehicles move.</p>'
         f"{_overview(recordings) if len(recordings) > 1 else ''}{sections}</body></html>\n"
     )
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 

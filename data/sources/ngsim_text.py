@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from ppuu.driving.lane_order import consecutive_rows
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 from ppuu.units import metres_to_feet
 
 from .ngsim_layouts import AXES, EAST, HIGHWAY, NORTH, PORTAL, SOUTH, STREET, STREET_ONLY, WEST
@@ -55,7 +55,7 @@ def write(recording: Recording, path: str | Path, street: bool = False) -> None:
     """
     names = STREET if street else HIGHWAY
     columns = _columns(recording)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         np.savetxt(
             temporary, np.stack([columns[name] for name in names], 1), fmt=_format(names, " ")
         )
@@ -72,7 +72,7 @@ def write_portal(recordings: Sequence[Recording], path: str | Path) -> None:
     Raises:
         InputError: a recording has another name.
     """
-    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(",".join(PORTAL) + "\n")
         for recording in recordings:
             found = site_and_slot(recording.name)

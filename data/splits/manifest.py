@@ -13,7 +13,7 @@ import numpy as np
 
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from .rules import (
     FRACTIONS,
@@ -88,7 +88,7 @@ class SplitManifest:
 
     def save(self, path: Path) -> None:
         """Writes the JSON file, atomically."""
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(self._json(), indent=1) + "\n", encoding="utf-8")
 
     @classmethod

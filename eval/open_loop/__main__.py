@@ -15,7 +15,7 @@ from ppuu.loading.runs import load_world_model
 from ppuu.runtime.command import run
 from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import check_output, written_whole
+from ppuu.runtime.files import atomic_write, check_output
 from ppuu.world_models import Ensemble, WorldModel
 
 from ..driving.drivers import runs_by_label
@@ -109,7 +109,7 @@ def main(
     if report is not None:
         learned = {name: one for name, one in predictors.items() if name not in REFERENCES}
         text = page(config, rows, comparisons, learned, held.clips, index[:3])
-        with written_whole(report) as temporary:
+        with atomic_write(report) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from envs.gym.render import road_markings
 from ppuu.policies.plan_snapshot import PlanSnapshot
 from ppuu.recordings.road import Road
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from ..driving.episode_record import EpisodeRecord
 from ..driving.scenario_set import ScenarioSet
@@ -184,5 +184,5 @@ def write_replay(
     title = html.escape(", ".join(data["drivers"]))
     page = _PAGE.read_text(encoding="utf-8")
     page = page.replace("<!-- title -->", title).replace("<!-- data -->", text)
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 from ppuu.runtime.provenance import hardware, source_commit
 
 from ..statistics.metric import Metric, Row
@@ -45,7 +45,7 @@ def write_results(
     }
     if comparisons:
         report["comparisons"] = [dict(row) for row in comparisons]
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(_plain(report), indent=2, allow_nan=False) + "\n")
 
 

@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from envs.gym.render import FRAMES_PER_SECOND
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 from ppuu.runtime.packages import import_opencv
 
 Picture = UInt8[np.ndarray, "rows columns 3"]
@@ -69,7 +69,7 @@ def video_file(path: Path) -> Iterator[VideoWriter]:
     """
     cv2 = import_opencv()
     kind = _GifWriter if path.suffix.lower() == _GIF else _FilmWriter
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         writer = kind(cv2, temporary, path)
         yield writer
         writer.finish()

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ppuu.runtime.files import read_json, written_whole
+from ppuu.runtime.files import atomic_write, read_json
 from ppuu.runtime.provenance import source_commit
 
 from .steps import Step
@@ -59,7 +59,7 @@ class Record:
 
     def save(self, path: Path) -> None:
         """Writes the file atomically."""
-        with written_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 

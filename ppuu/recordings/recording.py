@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from ..runtime.errors import InputError
-from ..runtime.files import written_whole
+from ..runtime.files import atomic_write
 from .road import Road
 
 SCHEMA_VERSION = 2
@@ -196,7 +196,7 @@ def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
     duplicate = next((name for name in names if names.count(name) > 1), None)
     if duplicate is not None:
         raise InputError(f"{path}: two recordings have the name '{duplicate}'; rename one of them")
-    with written_whole(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["format"] = _FORMAT
         file.attrs["schema_version"] = SCHEMA_VERSION
         for index, recording in enumerate(recordings):

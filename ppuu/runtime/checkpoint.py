@@ -12,7 +12,7 @@ from torch import nn
 
 from . import pretrained
 from .errors import InputError
-from .files import written_whole
+from .files import atomic_write
 
 FORMAT = "ppuu-checkpoint"
 VERSION = 1
@@ -42,7 +42,7 @@ class Checkpoint:
         """Writes the file atomically."""
         values = {key: getattr(self, key) for key in self.__dataclass_fields__}
         # Given a path, torch.save would write its name into the file.
-        with written_whole(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, "version": VERSION} | values, file)
 
     @classmethod

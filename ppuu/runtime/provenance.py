@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from .command import command_line
-from .files import read_json, written_whole
+from .files import atomic_write, read_json
 
 RUN_FILE_NAME = "run.json"
 _DIRTY = "-dirty"
@@ -107,7 +107,7 @@ class RunRecord:
         """
         self.seconds = seconds
         progress = {"updates": updates, "seconds": round(seconds, 2)}
-        with written_whole(self._path) as temporary:
+        with atomic_write(self._path) as temporary:
             temporary.write_text(json.dumps(progress | self._content, indent=2) + "\n")
 
 

@@ -31,7 +31,7 @@ def test_from_traffic_to_report(tmp_path, monkeypatch, capsys):
     demo.main(tmp_path, 20.0, 20.0, world_model_updates=2, policy_updates=2, imitation_updates=2)
     shown = capsys.readouterr().out
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
-    names = ["human", "mpur", "mpur-without-uncertainty", "imitation", "no-action", "idm"]
+    names = ["human", "mpur", "imitation", "no-action", "idm"]
     assert [row["name"] for row in rows] == names
     assert all(name in shown for name in names)
     page = (tmp_path / "report.html").read_text()

@@ -14,7 +14,7 @@ from torch import nn
 from ppuu.runtime.checkpoint import BEST_FILE_NAME, FILE_NAME, Checkpoint
 from ppuu.runtime.config import differences
 from ppuu.runtime.errors import InputError
-from ppuu.runtime.files import written_whole
+from ppuu.runtime.files import atomic_write
 
 from .average import MovingAverage
 from .early_stop import EarlyStop
@@ -91,7 +91,7 @@ class Progress:
     def begin(self) -> None:
         """Prepares the directory: writes the configuration, cuts the log."""
         self.out.mkdir(parents=True, exist_ok=True)
-        with written_whole(self.out / "config.json") as temporary:
+        with atomic_write(self.out / "config.json") as temporary:
             temporary.write_text(json.dumps(self._config, indent=2) + "\n")
         _cut_log(self.out / "log.jsonl", self.step)
 
@@ -139,7 +139,7 @@ def _refuse_another_run(out: Path, ours: dict, theirs: dict) -> None:
 def _cut_log(path: Path, step: int) -> None:
     """Drops lines that a crashed run wrote after its last checkpoint."""
     if path.is_file():
-        with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
             for line in path.read_text(encoding="utf-8").splitlines():
                 try:
                     kept = json.loads(line)["step"] <= step

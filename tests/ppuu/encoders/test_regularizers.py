@@ -312,7 +312,7 @@ def test_time_similarity_of_a_steady_walk_is_its_squared_step():
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (14, 3)])
-def test_a_painter_learns_one_image(grid):
+def test_a_pixel_decoder_learns_one_image(grid):
     torch.manual_seed(0)
     pixel_decoder, image = PixelDecoder(8, grid, 2, 29, 13, width=8), torch.rand(1, 2, 29, 13)
     embedding = torch.randn(1, 8, *grid)
