@@ -38,17 +38,17 @@ class Learned:
     Attributes:
         module: the recipe.
         options: of the recipe.
-        pace: its updates in the time that one of ``train.encoder`` takes.
+        relative_updates: its updates in the time that one of ``train.encoder`` takes.
         policy: preset of ``train.policy`` for policies that are trained in it.
-        policy_pace: their updates in the time that one takes in the model of pixels.
+        relative_policy_updates: their updates in the time that one takes in the model of pixels.
         driven: whether it is planned in.
     """
 
     module: str
     options: Options
-    pace: float = 1.0
+    relative_updates: float = 1.0
     policy: str = "pixels"
-    policy_pace: float = 1.0
+    relative_policy_updates: float = 1.0
     driven: bool = True
 
 
@@ -71,9 +71,9 @@ ROWS = {
             "vicreg-motion", "vicreg-vector", "vicreg-impala", "vicreg-vit",
         )
     },
-    "pixels": Learned("train.world_model", {"preset": "pixels"}, pace=1.25),
+    "pixels": Learned("train.world_model", {"preset": "pixels"}, relative_updates=1.25),
     "tokens": Learned(
-        "train.world_model", {"preset": "small"}, 3.9, policy="small", policy_pace=4.0
+        "train.world_model", {"preset": "small"}, 3.9, policy="small", relative_policy_updates=4.0
     ),
     **{
         f"{objective}-distracted": _distracted(objective)
@@ -134,7 +134,7 @@ def result(out: Path, what: str, name: str, seed: int) -> Path:
 def plan(
     out: Path, name: str, seed: int, recordings: Sequence[Path], test: Sequence[Path], scale: Scale
 ) -> list[Step]:
-    """The commands of one row and seed: training, evaluation, and MPUR if policies are asked for.
+    """The commands of one row and seed: training, evaluation, and MPUR if policies are trained.
 
     Args:
         out: directory of the study.
@@ -153,7 +153,7 @@ def plan(
         train(
             model.name, row.module, model, recordings, seed,
             {
-                **row.options, "updates": round(scale.updates * row.pace),
+                **row.options, "updates": round(scale.updates * row.relative_updates),
                 "steps": scale.steps,
             },
         ),
@@ -180,7 +180,8 @@ def plan(
     planner = f"planner:{model},{PLANNER}"
     steps.append(drive(f"planner-{model.name}", json("planner"), test, [planner], limit, [model]))
     if scale.policy_updates:
-        policy, updates = out / "policies" / model.name, scale.policy_updates * row.policy_pace
+        policy = out / "policies" / model.name
+        updates = scale.policy_updates * row.relative_policy_updates
         mpur = {
             "method": "mpur", "preset": row.policy, "world_model": model,
             "imitation_updates": _IMITATION * round(updates), "updates": round(updates),

@@ -46,7 +46,7 @@ class Protocol:
     Attributes:
         episodes: starts, and goals in the other room; the same for all runs.
         budget: steps of an episode.
-        horizon: steps that a plan looks ahead.
+        horizon: steps of a plan.
         replan_every: steps between plans.
         planner: of ``ppuu.planners``.
         candidates, iterations: of it.

@@ -97,7 +97,7 @@ def clearance(
 def _both_ways(
     a: Float[Tensor, "*batch 5"], b: Float[Tensor, "*batch 5"]
 ) -> tuple[Float[Tensor, "2 *batch 5"], Float[Tensor, "2 *batch 5"]]:
-    """Each box as the one and as the other: what is asked of both is asked once."""
+    """Each box as the one and as the other: so that both are queried at once."""
     a, b = torch.broadcast_tensors(a, b)
     return torch.stack([a, b]), torch.stack([b, a])
 

@@ -124,29 +124,29 @@ class Learner(nn.Module):
         if method == "supervised":
             self.position = nn.Linear(study.features, 2 * dots)
 
-    def forward(self, seen: Dots) -> Float[Tensor, ""]:
+    def forward(self, dots: Dots) -> Float[Tensor, ""]:
         """The loss."""
         if self.pixel_decoder is None and self.position is None:
-            return self._contrast(seen)
+            return self._contrast(dots)
         model = self.jepa
-        states = model.unroll(model.encode(seen.images[:, 0]), seen.actions)
+        states = model.unroll(model.encode(dots.images[:, 0]), dots.actions)
         if self.pixel_decoder is not None:
-            painted = self.pixel_decoder(states.flatten(0, 1))
-            return functional.mse_loss(painted, seen.images.flatten(0, 1))
+            decoded = self.pixel_decoder(states.flatten(0, 1))
+            return functional.mse_loss(decoded, dots.images.flatten(0, 1))
         assert self.position is not None
-        return functional.mse_loss(self.position(states.flatten(2)), seen.positions.flatten(2))
+        return functional.mse_loss(self.position(states.flatten(2)), dots.positions.flatten(2))
 
-    def _contrast(self, seen: Dots) -> Float[Tensor, ""]:
+    def _contrast(self, dots: Dots) -> Float[Tensor, ""]:
         """Losses that compare embeddings with those of other times and sequences."""
         model = self.jepa
         # Encoded once, all times together: the norm over the batch makes no difference, then.
-        targets = model.targets(seen.images)
-        unrolled = model.project(model.unroll(targets[:, 0], seen.actions), targets)
+        targets = model.targets(dots.images)
+        unrolled = model.project(model.unroll(targets[:, 0], dots.actions), targets)
         loss = unrolled.target.new_zeros(())
         if self.regularizer is not None:
             loss = loss + self.regularizer(unrolled).total
         if self.inverse is not None:
-            read = self.inverse(unrolled.target, seen.actions)
+            read = self.inverse(unrolled.target, dots.actions)
             alone = self.regularizer is None
             loss = loss + read * (1.0 if alone else 10.0)
             loss = loss + prediction_error(unrolled) if alone else loss
@@ -170,8 +170,8 @@ def shown(method: Method, task: DotsConfig, batch: int, generator: torch.Generat
     """
     if not method.endswith("differences"):
         return draw_dots(task, batch, generator)
-    seen = draw_dots(replace(task, steps=task.steps + 1), batch, generator)
-    return Dots(seen.images.diff(dim=1), seen.actions[:, 1:], seen.positions[:, 1:])
+    dots = draw_dots(replace(task, steps=task.steps + 1), batch, generator)
+    return Dots(dots.images.diff(dim=1), dots.actions[:, 1:], dots.positions[:, 1:])
 
 
 def trained(method: Method, task: DotsConfig, study: Study, seed: int) -> Learner:
@@ -204,9 +204,9 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
     def embeddings_and_positions(count: int, seed: int) -> tuple[Tensor, Tensor]:
         generator, parts = torch.Generator().manual_seed(seed), []
         for batch in torch.arange(count).split(256):
-            seen = shown(method, task, len(batch), generator)
-            states = model.unroll(model.encode(seen.images[:, 0]), seen.actions).flatten(2)
-            parts.append((states, seen.positions.double()))
+            dots = shown(method, task, len(batch), generator)
+            states = model.unroll(model.encode(dots.images[:, 0]), dots.actions).flatten(2)
+            parts.append((states, dots.positions.double()))
         states, positions = zip(*parts, strict=True)
         return torch.cat(states), torch.cat(positions)
 
@@ -226,8 +226,8 @@ def probed(learner: Learner, task: DotsConfig, study: Study) -> dict[str, Any]:
 
 def _telemetry(learner: Learner, task: DotsConfig) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(_PROBE_SEED + 2)
-    seen = shown(learner.method, task, 256, generator)
-    values = network_diagnostics(learner.jepa, seen.images, seen.actions)
+    dots = shown(learner.method, task, 256, generator)
+    values = network_diagnostics(learner.jepa, dots.images, dots.actions)
     named = {name: values[name] for name in ("temporal_ratio", "rank", "unexplained")}
     return named | {"warnings": triggered_warnings(values)}
 

@@ -17,7 +17,7 @@ from data.clips.events import EventWeights
 from data.splits import Split
 from ppuu.costs import DrivingCost, DrivingCostConfig
 from ppuu.objectives import Terms, cost_model_loss, recorded_rollout, value_loss
-from ppuu.objectives.learned_costs import current_rollout
+from ppuu.objectives.learned_cost_losses import current_rollout
 from ppuu.perception.observation import Observation
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.learned_costs import CostModelConfig, ValueConfig, ValueFunction

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ppuu.driving.idm import IdmParameters
-from ppuu.driving.lane_change import STEEPEST_SLOPE, quintic, quintic_slope
+from ppuu.driving.lane_change_path import STEEPEST_SLOPE, quintic, quintic_slope
 
 from .drivers import draw_drivers, draw_sizes
 from .presets import TrafficPreset

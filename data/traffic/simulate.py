@@ -20,7 +20,7 @@ from .bottleneck import BOTTLENECK_M, Bottleneck
 from .drivers import MEAN_DESIRED_SPEED_MPS
 from .entries import END_M, Entries
 from .fleet import Fleet
-from .lane_changes import start_lane_changes
+from .lane_change_decisions import start_lane_changes
 from .neighbours import FleetOrder, gap_to
 from .presets import TrafficPreset
 from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M

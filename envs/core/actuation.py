@@ -1,4 +1,4 @@
-"""From what the driver asks for to what the vehicle does."""
+"""From the commanded to the executed action: delay and friction."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GRAVITY_MPS2 = 9.81
 
 @dataclass(frozen=True)
 class Actuation:
-    """How late and how well the vehicle obeys.
+    """Delay and friction of the ego.
 
     Attributes:
         delay_frames: an action takes effect so many frames later; until then the ego rolls on.
@@ -32,15 +32,15 @@ class Actuation:
             raise InputError(f"actuation: {self}; a delay cannot be negative, friction must be > 0")
 
     @property
-    def slips(self) -> bool:
-        """Whether the tyres set any limit."""
+    def has_friction_limit(self) -> bool:
+        """Whether friction limits the actions."""
         return not math.isinf(self.friction)
 
-    def gripped(
+    def limit_by_friction(
         self, action: Float[Tensor, "envs 2"], speed_mps: Float[Tensor, " envs"]
     ) -> Float[Tensor, "envs 2"]:
-        """Actions that the tyres can carry out, less of both parts where it is too much."""
+        """Actions within the friction circle: both parts are scaled down where they exceed it."""
         across = action[:, 1] * speed_mps.square()
-        asked = torch.hypot(action[:, 0], across)
-        share = self.friction * _GRAVITY_MPS2 / asked.clamp(min=1e-6)
-        return action * share.clamp(max=1.0)[:, None]
+        demanded = torch.hypot(action[:, 0], across)
+        fraction = self.friction * _GRAVITY_MPS2 / demanded.clamp(min=1e-6)
+        return action * fraction.clamp(max=1.0)[:, None]

@@ -44,7 +44,7 @@ class ImaginedSimulator(Simulator):
 
     - **Collision**: more than ``COLLISION_M2`` of imagined vehicles lie inside the ego's box
       (``TOUCH``); pixels fainter than ``HAZE`` do not count.  Whom it hit, and where, an image
-      does not tell: ``collision_kind``, ``clearance_m`` and their like keep what they were at the
+      does not determine: ``collision_kind``, ``clearance_m`` and the like keep their values of the
       start.
     - **Off the road**: the fraction of the box on the imagined off-road area exceeds ``OFFROAD``.
     - **Arrival**: as in the simulator.
@@ -111,14 +111,14 @@ class ImaginedSimulator(Simulator):
     @torch.no_grad()
     def _imagine(self, envs: Int[Tensor, " envs"]) -> None:
         """The surroundings of whole episodes."""
-        seen = observe(
+        observation = observe(
             self.scene,
             self.road_map,
             self.model.observation,
             self.vehicle[envs],
             self.frame[envs],
         )
-        prediction = self.model.rollout(seen, self.latents[envs, None])
+        prediction = self.model.rollout(observation, self.latents[envs, None])
         poses = prediction.pose[:, 0]
         self._vehicles[envs] = prediction.vehicle_images(poses)[:, 0, 0]
         self._road[envs] = prediction.road_images(poses)[:, 0, 0]
@@ -155,8 +155,8 @@ class ImaginedSimulator(Simulator):
 
     def _collided(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
         around, ego = self._surroundings(envs), self._ego(envs)
-        seen = around.vehicles
-        solid = dataclasses.replace(around, vehicles=torch.where(seen > HAZE, seen, 0.0))
+        coverage = around.vehicles
+        solid = dataclasses.replace(around, vehicles=torch.where(coverage > HAZE, coverage, 0.0))
         return solid.vehicle_mass(TOUCH.mask(ego), ego)[:, 0, 0, 0, 0] > COLLISION_M2
 
     def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
@@ -192,7 +192,7 @@ def _check(model: WorldModel, config: SimulatorConfig, dt_s: float) -> None:
     Raises:
         InputError: it cannot.
     """
-    seen = config.observation
+    observation = config.observation
     if model.spec.conditioned_on_ego:
         raise InputError(
             "this world model is conditioned on the ego's path; choose one whose predictions do "
@@ -203,13 +203,13 @@ def _check(model: WorldModel, config: SimulatorConfig, dt_s: float) -> None:
             f"the world model knows frames of {model.dt_s:g} s, the recording has {dt_s:g} s; "
             "use a recording of the frame rate it was trained on"
         )
-    if seen is None or seen.raster != model.raster:
+    if observation is None or observation.raster != model.raster:
         raise InputError(
             f"the world model draws {model.raster.rows} x {model.raster.columns} pixels of "
             f"{model.raster.metres_per_pixel:.3f} m; observe an image of just that size"
         )
-    if seen.stride % model.frames_per_step:
+    if observation.stride % model.frames_per_step:
         raise InputError(
-            f"history_stride {seen.stride}: the world model predicts every "
+            f"history_stride {observation.stride}: the world model predicts every "
             f"{model.frames_per_step} frames; use a multiple"
         )

@@ -25,7 +25,7 @@ class PerceptionConfig:
     Attributes:
         noise_m: standard deviation of each vehicle's position, along x and y, drawn at each frame.
         dropout: probability that a vehicle is overlooked, drawn every half second.
-        latency_frames: the others are seen where they were so many frames ago.
+        latency_frames: frames by which the observed positions of the others are delayed.
     """
 
     noise_m: float = 0.0
@@ -37,7 +37,7 @@ class PerceptionConfig:
             raise InputError(f"perception: {self}; noise, dropout and latency cannot be so")
 
     def disturbed(self, others: Neighbours, frame: Int[Tensor, " envs"]) -> Neighbours:
-        """Others as they are seen at frames, late or not.
+        """Others as they are sensed at frames, delayed or not.
 
         The noise is a function of ego, frame and vehicle alone, so it is the same in every batch
         and every process.
@@ -46,8 +46,8 @@ class PerceptionConfig:
         ego = others.ego[:, None]
         if self.dropout:
             while_unseen = frame[:, None] // _UNSEEN_FRAMES
-            seen = _uniform(ego, while_unseen, vehicle, 0) >= self.dropout
-            vehicle = torch.where(seen, vehicle, -1)
+            detected = _uniform(ego, while_unseen, vehicle, 0) >= self.dropout
+            vehicle = torch.where(detected, vehicle, -1)
         if self.noise_m:
             now = frame[:, None]
             radius = (-2.0 * _uniform(ego, now, vehicle, 1).clamp(min=1e-12).log()).sqrt()
@@ -113,20 +113,20 @@ class Perception:
             memory = self._memory[name]
             memory[envs] = torch.cat([memory[envs, 1:], value[:, None]], dim=1)
 
-    def seen(
+    def sensed(
         self,
         envs: Int[Tensor, " envs"],
         ego: Int[Tensor, " envs"],
         frame: Int[Tensor, " envs"],
     ) -> Neighbours:
-        """The others as they are seen at the present frame."""
+        """The others as they are sensed at the current frame."""
         boxes, speed, vehicle = (self._memory[n][envs, 0] for n in ("boxes", "speed", "vehicle"))
         row = torch.arange(len(envs), device=envs.device)
         others = Neighbours(boxes, speed, vehicle, row=row, ego=ego)
         return self.config.disturbed(others, frame)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What is remembered, ``(envs, ...)`` each."""
+        """The state, ``(envs, ...)`` each."""
         return dict(self._memory)
 
     def with_state(self, state: Mapping[str, Tensor]) -> Perception:

@@ -37,7 +37,7 @@ from .termination import NEAREST, CollisionKind, Outcome, contact, off_the_road,
 
 @dataclass(frozen=True)
 class SimulatorConfig:
-    """What is seen and what may be done.
+    """Observations and actions.
 
     Attributes:
         observation: images in the history; None draws nothing, for drivers that need no image.
@@ -53,7 +53,7 @@ class SimulatorConfig:
 
 
 _SPARE_TRACKS = 8
-"""Number of vehicles remembered beyond those shown, so that one that comes nearer has a history."""
+"""Vehicles tracked beyond those shown, so that one that comes nearer has a history."""
 
 
 class Simulator:
@@ -196,11 +196,11 @@ class Simulator:
         self._cursor[envs] = self._ring - 1
         if self.config.observation is not None:
             roads = self.scene.vehicle_recording[egos]
-            seen, faults = self.scene.neighbours(times, egos), self.config.perception
+            sensed, faults = self.scene.neighbours(times, egos), self.config.perception
             if faults is not None:
                 late = torch.maximum(times - faults.latency_frames, self.scene.frame_offset[roads])
-                seen = faults.disturbed(self.scene.neighbours(late, egos), times)
-            self._see(rows, states[:, :3], seen, roads)
+                sensed = faults.disturbed(self.scene.neighbours(late, egos), times)
+            self._see(rows, states[:, :3], sensed, roads)
 
     def _see(
         self,
@@ -316,7 +316,11 @@ class Simulator:
         if actuation.delay_frames:
             waiting = torch.cat([self._pending[envs], actions[:, None]], dim=1)
             actions, self._pending[envs] = waiting[:, 0], waiting[:, 1:]
-        return actuation.gripped(actions, self.state[envs, 3]) if actuation.slips else actions
+        return (
+            actuation.limit_by_friction(actions, self.state[envs, 3])
+            if actuation.has_friction_limit
+            else actions
+        )
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
         frame = self._of(self.frame, envs) + 1
@@ -324,12 +328,12 @@ class Simulator:
             self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
         others = self.traffic.neighbours(envs, self._of(self.vehicle, envs), frame)
         places = self._move(envs, actions, others)
-        seen = others
+        sensed = others
         if self.perception is not None:
             self.perception.add(envs, others)
-            seen = self.perception.seen(envs, others.ego, frame)
+            sensed = self.perception.sensed(envs, others.ego, frame)
         if self.config.observation is not None:
-            self._see(places, self._past[places, :3], seen, self._of(self.road, envs))
+            self._see(places, self._past[places, :3], sensed, self._of(self.road, envs))
 
     def _move_compiled(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
@@ -366,7 +370,7 @@ class Simulator:
     def _move(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
     ) -> Int[Tensor, " envs"]:
-        """Moves and judges; the places in the rings of what is seen after the move."""
+        """Moves and judges; the places in the rings of what is sensed after the move."""
         before = self.state[envs]
         after = kinematics.step(before, actions, self.scene.dt_s)
         self.action[envs], self.state[envs] = actions, after
@@ -447,11 +451,11 @@ class Simulator:
         row = frame - self.scene.first_frame[self.vehicle] + self.scene.row_pointer[self.vehicle]
         return torch.minimum(row, self.scene.row_pointer[self.vehicle + 1] - 1)
 
-    def seen(self) -> Neighbours:
+    def sensed_neighbours(self) -> Neighbours:
         """The others as the egos perceive them, for drivers that may look behind the raster."""
         if self.perception is None:
             return self.neighbours()
-        return self.perception.seen(self._all_envs, self.vehicle, self.frame)
+        return self.perception.sensed(self._all_envs, self.vehicle, self.frame)
 
     def neighbours(self) -> Neighbours:
         """The others at the present frame, as they are."""

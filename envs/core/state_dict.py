@@ -1,4 +1,4 @@
-"""Names in a simulator's ``state_dict``, and what is said when they do not fit."""
+"""Names in a simulator's ``state_dict``, and errors where they do not fit."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ SUCCESSES = (Outcome.ARRIVED, Outcome.SURVIVED)
 
 
 class CollisionKind(IntEnum):
-    """Where the other vehicle was, seen from the ego."""
+    """Where the other vehicle was, in the ego's frame."""
 
     NONE = 0
     FRONT = 1
@@ -195,7 +195,7 @@ def outcomes(
     lost: Bool[Tensor, " envs"],
     collided: Bool[Tensor, " envs"],
 ) -> Int[Tensor, " envs"]:
-    """``Outcome``; of several at once the first of collision, off the road, line, time.
+    """``Outcome``; if several apply, the first of collision, off the road, arrival, timeout.
 
     Without a goal line the human's last pose is where the recorded road ends: beyond it no ego is
     off the road.

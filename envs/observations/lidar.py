@@ -53,7 +53,7 @@ class Lidar(Sensor):
 
     def read(self, simulator: Simulator, history: Observation) -> Float[np.ndarray, "envs beams"]:
         """The others' boxes, hit by rays; the ego's own does not count."""
-        others, config = simulator.seen(), self._config
+        others, config = simulator.sensed_neighbours(), self._config
         boxes = to_local(others.boxes, simulator.state[:, None, :3])
         return ranges(boxes, others.valid, config.beams, config.range_m).numpy()
 

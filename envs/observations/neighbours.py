@@ -78,7 +78,7 @@ class NeighbourTable(Sensor):
 
     def read(self, simulator: Simulator, history: Observation) -> Float[np.ndarray, "envs 7 7"]:
         """The table at the present frame."""
-        others, pose = simulator.seen(), simulator.state[:, :3]
+        others, pose = simulator.sensed_neighbours(), simulator.state[:, :3]
         local = to_local(others.boxes, pose[:, None])
         around = self._lanes_around(pose, simulator.road)
         x, y = others.boxes[..., 0], others.boxes[..., 1]

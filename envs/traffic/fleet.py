@@ -141,7 +141,7 @@ class Fleet(Traffic):
         """Moves all vehicles by one step, in place; those that leave get number -1."""
 
     def _places(self, now: Situation) -> LanePlace:
-        """All vehicles seen from their lanes."""
+        """All vehicles in the coordinates of their lanes."""
         return self.field.look_up(now.boxes[..., 0], now.boxes[..., 1], now.road)
 
     def _occupied_lanes(

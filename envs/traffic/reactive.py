@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ppuu import kinematics
 from ppuu.driving.gaps import gap_along_lane
-from ppuu.driving.lane_change import quintic, quintic_curvature, quintic_slope
+from ppuu.driving.lane_change_path import quintic, quintic_second_derivative, quintic_slope
 from ppuu.driving.lane_order import NO_VEHICLE, LaneOrder
 from ppuu.driving.mobil import Mobil
 from ppuu.geometry import wrap_angle
@@ -16,7 +16,7 @@ from ppuu.recordings.lanes import LanePlace
 
 from .fleet import Appearance, Fleet, Rows, Situation, is_past_its_lane
 
-# The traffic generator has a threshold of 0.5 m/s² (data/traffic/lane_changes.py); neither value is
+# The generator (data/traffic/lane_change_decisions.py) has a threshold of 0.5 m/s²; neither value is
 # calibrated on recorded lane changes.
 _MOBIL = Mobil(threshold_mps2=0.4)
 _CHANGE_S = 5.0
@@ -206,7 +206,9 @@ class Reactive(Fleet):
         gain = torch.minimum(gain, 1.0 - progress)
         per_metre = torch.where(distance > 1e-3, gain / distance.clamp(min=1e-3), 0.0)
         heading = torch.atan(shift * quintic_slope(progress) * per_metre)
-        curvature = shift * quintic_curvature(progress) * per_metre**2 + line.curvature_radpm
+        curvature = (
+            shift * quintic_second_derivative(progress) * per_metre**2 + line.curvature_radpm
+        )
         stiff = (_STEERING_RADPS / speed.clamp(min=1e-3)).clamp(max=1.0 / _SHORTEST_STEERING_M)
         turned = wrap_angle(boxes[..., 2] - line.direction_rad)
         curvature = curvature - stiff**2 * line.offset_m - 2.0 * stiff * (turned - heading)

@@ -1,4 +1,4 @@
-"""Scenes with as many vehicles as asked for, made of one recording."""
+"""Scenes with a given number of vehicles, made of one recording."""
 
 from __future__ import annotations
 

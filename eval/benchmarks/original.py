@@ -34,8 +34,8 @@ def imagine(
     predicted = []
     for time in range(ego.shape[1]):
         then = ego[:, time].repeat_interleave(futures, 0)
-        seen = encoded(model, images, states)
-        image, state = advanced(model, seen, images, states, then, latents[:, time])
+        encoded_history = encoded(model, images, states)
+        image, state = advanced(model, encoded_history, images, states, then, latents[:, time])
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
         predicted.append(image)
@@ -57,15 +57,16 @@ def loss(
     predicted, moved = [], []
     divergence = images.new_zeros(len(images))
     for time in range(target.ego.shape[1]):
-        seen = encoded(model, images, states)
-        witnessed = model.posterior_encoder(true[:, time])
+        encoded_history = encoded(model, images, states)
+        encoded_target = model.posterior_encoder(true[:, time])
         if float(torch.rand((), generator=generator)) < config.latent_dropout:
             latent = normal((len(images), model.spec.latent), generator, images)
         else:
-            posterior = Latent.of(model.posterior_head((seen + witnessed).flatten(1)))
+            features = (encoded_history + encoded_target).flatten(1)
+            posterior = Latent.of(model.posterior_head(features))
             latent = posterior.sample(generator)
             divergence = divergence + posterior.divergence()
-        image, state = advanced(model, seen, images, states, target.ego[:, time], latent)
+        image, state = advanced(model, encoded_history, images, states, target.ego[:, time], latent)
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
         predicted.append(image)
@@ -89,7 +90,7 @@ def encoded(
 
 def advanced(
     model: CoupledWorldModel,
-    seen: Float[Tensor, "batch features rows8 columns8"],
+    encoded_history: Float[Tensor, "batch features rows8 columns8"],
     images: Float[Tensor, "batch frames 3 rows columns"],
     states: Float[Tensor, "batch frames 4"],
     then: Float[Tensor, "batch 4"],
@@ -97,9 +98,9 @@ def advanced(
 ) -> tuple[Float[Tensor, "batch 3 rows columns"], Float[Tensor, "batch 4"]]:
     """The next image, and the ego's next state."""
     present = states[:, -1]
-    features = seen + model.latent_proj(latent).view(seen.shape)
+    features = encoded_history + model.latent_proj(latent).view(encoded_history.shape)
     features = features + model.action_encoder(model.action_features(present, then)).view(
-        seen.shape
+        encoded_history.shape
     )
     features = features + model.bottleneck(features)
     image = torch.sigmoid(model.image_decoder(features) + images[:, -1])

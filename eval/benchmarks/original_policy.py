@@ -75,8 +75,8 @@ def _driven(
         else:
             action = driver(Observation(images, states, observation.size_m))
         then = step(states[:, -1], action, model.dt_s)
-        seen = original.encoded(model, images, states)
-        image, state = original.advanced(model, seen, images, states, then, latents[:, time])
+        features = original.encoded(model, images, states)
+        image, state = original.advanced(model, features, images, states, then, latents[:, time])
         images = torch.cat([images[:, 1:], image[:, None]], dim=1)
         states = torch.cat([states[:, 1:], state[:, None]], dim=1)
         predicted.append(image)

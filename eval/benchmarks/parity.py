@@ -91,13 +91,13 @@ class ParityBenchmark:
         recordings = load_recordings(self.recordings)
         if not self.recordings:
             recordings = [generate(PRESETS["dense"], 60.0, seed=self.seed)]
-        seen = ObservationConfig(vehicles=self.vehicles, images=False)
+        config = ObservationConfig(vehicles=self.vehicles, images=False)
         windows = [FrameWindow(0, recording.frames) for recording in recordings]
-        clips = Clips(recordings, windows, seen, _STEPS * _FRAMES)
+        clips = Clips(recordings, windows, config, _STEPS * _FRAMES)
         fine = replace(
-            seen.raster, rows=seen.raster.rows * self.finer,
-            columns=seen.raster.columns * self.finer,
-            metres_per_pixel=seen.raster.metres_per_pixel / self.finer,
+            config.raster, rows=config.raster.rows * self.finer,
+            columns=config.raster.columns * self.finer,
+            metres_per_pixel=config.raster.metres_per_pixel / self.finer,
         )  # fmt: skip
         finer_map = RoadMap.build([recording.road for recording in recordings], fine)
         generator = torch.Generator().manual_seed(self.seed)
@@ -113,7 +113,7 @@ class ParityBenchmark:
             start = observation.ego[:, -1]
             poses = constant_velocity_poses(start, ahead * clips.scene.dt_s)
             prediction = BoxPrediction(
-                poses[:, None], seen.raster, states.transpose(1, 2)[:, None, None], tracks.size_m,
+                poses[:, None], config.raster, states.transpose(1, 2)[:, None, None], tracks.size_m,
                 tracks.valid_now, road,
             )  # fmt: skip
             off = torch.randn(len(index), 4, generator=generator)

@@ -16,7 +16,7 @@ def peak_mib(compute: Callable[[], object], device: str) -> float | None:
     """Most memory taken while computing, beyond what was taken before.
 
     Of a GPU what torch has handed out, else the process's resident memory; None where the system
-    does not tell (it is Linux that does).
+    does not report it (Linux does).
     """
     gc.collect()
     if torch.device(device).type == "cuda":

@@ -41,7 +41,7 @@ _WARM_UP_SHARE = 0.2
 
 @dataclass(frozen=True)
 class PlanningBenchmark:
-    """Milliseconds of a decision in generated dense traffic, what is seen included.
+    """Milliseconds of a decision in generated dense traffic, observation included.
 
     Attributes:
         planners: by name, as after ``planner:``; a world (a run directory, what needs no training,

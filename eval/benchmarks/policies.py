@@ -130,19 +130,19 @@ class PoliciesBenchmark:
         sees = replace(model.observation, images=images)
         clips = Clips([recording], [FrameWindow(0, recording.frames)], sees, self.frames)
         clip = clips.batch(torch.linspace(0, len(clips) - 1, self.batch).long())
-        seen, previous = clip.observation, clip.previous_action
+        observation, previous = clip.observation, clip.previous_action
 
         def loss() -> Terms:
             if member.the_originals_way:
                 assert isinstance(model, CoupledWorldModel)
                 return original_policy.loss(
-                    policy, model, seen, previous, config, uncertainty, generator
+                    policy, model, observation, previous, config, uncertainty, generator
                 )
             replicas = model.replicas(self.replicas, generator)
-            noise = rollout_noise(replicas, seen, steps, generator)
+            noise = rollout_noise(replicas, observation, steps, generator)
             rollout = unroll(
-                policy, predicted_traffic(replicas, seen, seen, noise, replicas.count), seen,
-                previous, steps, model.frames_per_step, model.dt_s,
+                policy, predicted_traffic(replicas, observation, observation, noise, replicas.count),
+                observation, previous, steps, model.frames_per_step, model.dt_s,
             )  # fmt: skip
             return policy_loss(rollout, uncertainty, config)
 

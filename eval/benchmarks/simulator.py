@@ -99,7 +99,7 @@ def _shares(simulator: Simulator, step_s: float, seconds: float) -> dict[str, fl
     ``lookup`` is the road under the ego and, with images, those that the observation takes from
     the history.  What is left moves the egos, refills slots and keeps the books.
     """
-    others, seen = simulator.neighbours(), simulator.config.observation
+    others, observation = simulator.neighbours(), simulator.config.observation
     box, speed = simulator.ego_box, simulator.state[:, 3].contiguous()
     place = torch.arange(simulator.envs, device=simulator.device)
 
@@ -108,12 +108,12 @@ def _shares(simulator: Simulator, step_s: float, seconds: float) -> dict[str, fl
 
     def lookup() -> None:
         off_the_road(box, simulator.road, simulator.road_map)
-        if seen is not None:
+        if observation is not None:
             simulator.images()
 
     parts = {"collision": collision, "lookup": lookup}
-    if seen is not None:
-        raster = seen.raster
+    if observation is not None:
+        raster = observation.raster
         size = (simulator.envs, CHANNELS, raster.rows, raster.columns)
         images = torch.zeros(size, dtype=torch.uint8, device=simulator.device)
         parts["raster"] = lambda: draw_into(

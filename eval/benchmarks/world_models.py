@@ -1,4 +1,4 @@
-"""How fast world models learn and foresee, beside PPUU's own run the original's way."""
+"""How fast world models are trained and predict, beside PPUU's own run the original's way."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ MEMBERS = {
 class WorldModelsBenchmark:
     """Speed of a training step and of a rollout, for every world model.
 
-    All learn from and foresee the same stretch of time in generated dense traffic, in steps of
+    All are trained on and predict the same stretch of time in generated dense traffic, in steps of
     their own: the default model's are three times as long as PPUU's, so both the time a step and
     the time a second of the future are given.  Ratios are to PPUU's model run the original's way:
     single precision, 20 stacked images encoded again at each step.  FLOPs are those of matrix
@@ -170,8 +170,8 @@ class WorldModelsBenchmark:
         for _ in range(self.repeats):
             for name, case in cases.items():
                 training[name].append(_seconds(case.learn))
-                case.foresee()
-                rollout[name].append(_seconds(case.foresee))
+                case.predict()
+                rollout[name].append(_seconds(case.predict))
         return training, rollout
 
 
@@ -195,7 +195,7 @@ class _Case:
         self.target = clips.target(clip, self.model, self.steps)
         self.generator = torch.Generator().manual_seed(0)
         some = torch.arange(settings.histories, device=settings.device) % settings.batch
-        self.seen, self.path = clip.observation.take(some), self.target.ego[some]
+        self.observation, self.path = clip.observation.take(some), self.target.ego[some]
 
     def row(self, name: str) -> dict[str, Any]:
         """What is counted; the first training step and rollout warm up, too."""
@@ -210,7 +210,7 @@ class _Case:
             "gflop_per_future_s": counter.get_total_flops() / seconds / 1e9,
             "training_peak_mib": peak_mib(self.learn, self.settings.device),
         }
-        self.foresee()
+        self.predict()
         return row
 
     def learn(self) -> None:
@@ -237,7 +237,7 @@ class _Case:
             self.model, self.observation, self.target, settings, self.generator
         ).total
 
-    def foresee(self) -> None:
+    def predict(self) -> None:
         """All futures of all histories."""
         self._imagine(len(self.path), self.settings.futures)
 
@@ -245,14 +245,14 @@ class _Case:
     def _imagine(self, histories: int, futures: int, exact: bool = False) -> None:
         model = self.model.eval()
         some = torch.arange(histories, device=self.path.device)
-        seen, path = self.seen.take(some), self.path[some]
+        observation, path = self.observation.take(some), self.path[some]
         noise = model.noise(path, histories, futures, self.steps, self.generator)
         with contextlib.nullcontext() if exact else self._precision():
             if self.member.the_originals_way:
                 assert isinstance(model, CoupledWorldModel)
-                original.imagine(model, seen, path, noise)
+                original.imagine(model, observation, path, noise)
             else:
-                model.rollout(seen, noise, path[:, None])
+                model.rollout(observation, noise, path[:, None])
 
     def _precision(self) -> torch.autocast:
         half = self.member.precision == "bfloat16"

@@ -13,7 +13,7 @@ from ppuu.policies import Policy
 
 def choose_action(policy: Policy, simulator: Simulator) -> Float[Tensor, "envs 2"]:
     """The policy's accelerations (m/s²) and curvatures (1/m) for the present states."""
-    others = simulator.seen()
+    others = simulator.sensed_neighbours()
     privileged_state = PrivilegedState(
         simulator.scene, simulator.vehicle, simulator.frame,
         others.boxes, others.speed_mps, others.valid, simulator.road_map,

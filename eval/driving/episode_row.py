@@ -75,7 +75,7 @@ class EpisodeRow:
 
     @property
     def comfortable(self) -> dict[str, bool] | None:
-        """Which of nuPlan's bounds were kept; None if the episode was too short to tell."""
+        """Which of nuPlan's bounds were kept; None if the episode was too short."""
         extremes = {name: getattr(self, bound.metric) for name, bound in BOUNDS.items()}
         if None in extremes.values():
             return None

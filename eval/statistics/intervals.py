@@ -32,14 +32,14 @@ def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     ``scipy.stats.binomtest`` has it for whole successes only; here they may be a mean over repeats.
 
     Raises:
-        InputError: fewer than no, or more successes than trials.
+        InputError: the number of successes is negative or above the number of trials.
     """
     if not 0 <= successes <= n or n < 1:
         raise InputError(f"{successes} successes of {n}: must be from 0 to {n}, of at least 1")
     fraction, square = successes / n, _Z**2
     middle = (fraction + square / (2 * n)) / (1 + square / n)
     half = _Z / (1 + square / n) * math.sqrt(fraction * (1 - fraction) / n + square / (4 * n**2))
-    # Exact at the ends, where rounding would leave a trace.
+    # Exact at 0 and 1 in spite of rounding.
     low = 0.0 if successes == 0 else max(0.0, middle - half)
     high = 1.0 if successes == n else min(1.0, middle + half)
     return low, high

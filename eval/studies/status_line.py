@@ -33,7 +33,7 @@ class StatusLine:
         sys.stderr.flush()
 
     def show(self, began: dict[str, float]) -> None:
-        """The steps that run, for how long, and what they last said; once a second.
+        """The steps that run, for how long, and their last line; once a second.
 
         Args:
             began: monotonic time at which each step began, by name.

@@ -31,7 +31,7 @@ def advance(
         envs: ``(n,)`` which.
         actions: ``(n, 2)`` within the bounds.
         row: ``(n,)`` of the tables, at the new frame.
-        place: ``(n,)`` becomes the place in the rings of what is seen after the move.
+        place: ``(n,)`` becomes the index in the ring buffers of the state after the move.
         episodes: ``(envs, ...)`` arrays of the simulator, in the order they are unpacked.
         past: ``(envs * ring, 4)`` states in the rings.
         tables: boxes, speeds and vehicles of the others.

@@ -60,7 +60,10 @@ class Paired(Generic[_P, _R]):
 def paired(
     compiled: Callable[_P, _R], *kernels: Kernel, when: Callable[..., bool]
 ) -> Callable[[Callable[_P, _R]], Paired[_P, _R]]:
-    """Gives tensor operations a compiled implementation.
+    """Pairs a function in tensor operations with a compiled implementation.
+
+    The decorated function runs the compiled one where ``when`` holds, otherwise its own body, which
+    is also what the compiled one is tested against (``tests/ppuu/backends/test_parity.py``).
 
     Args:
         compiled, kernels: as of ``Paired``.

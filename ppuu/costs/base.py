@@ -54,7 +54,7 @@ class RoadTerm(MassTerm):
     """A cost of the mass of lane lines, or of the area off the road.
 
     Attributes:
-        channel: of the road.
+        channel: ``lanes`` or ``offroad``.
     """
 
     channel: ClassVar[RoadChannel]

@@ -5,7 +5,7 @@ from .embedding_rollout import EmbeddingRollout, as_locations
 from .gather import gather
 from .heads import LinearProduct, MapHead, VectorHead
 from .impala import ImpalaConfig
-from .jepa import JepaNetwork, JepaNetworkConfig
+from .jepa_network import JepaNetwork, JepaNetworkConfig
 from .predictors import GruConfig, ResidualConfig
 from .vit import VitConfig
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .embedding_rollout import EmbeddingRollout, as_locations
-from .jepa import JepaNetwork
+from .jepa_network import JepaNetwork
 
 _TINY = 1e-12
 

@@ -5,8 +5,8 @@ from .adversarial import AdversarialConfig, adversarial_latents
 from .expert_path import expert_path_loss
 from .expert_scale import fit_expert_scale
 from .imitation import imitation_loss
-from .jepa import JepaLossConfig, jepa_diagnostics, jepa_loss
-from .learned_costs import cost_model_loss, current_rollout, recorded_rollout, value_loss
+from .jepa_loss import JepaLossConfig, jepa_diagnostics, jepa_loss
+from .learned_cost_losses import cost_model_loss, current_rollout, recorded_rollout, value_loss
 from .policy_unroll import (
     UnrollConfig,
     policy_loss,

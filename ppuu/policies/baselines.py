@@ -53,7 +53,7 @@ class RecordedHuman(Policy):
 
 @dataclass(frozen=True)
 class StraightIdm(Policy):
-    """The Intelligent Driver Model (Treiber et al., 2000) behind whoever is straight ahead.
+    """The Intelligent Driver Model (Treiber et al., 2000) behind the vehicle straight ahead.
 
     Attributes:
         desired_speed_mps: on an empty road.

@@ -134,5 +134,5 @@ class NetworkPolicy(nn.Module, Policy):
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
     ) -> Float[Tensor, "batch 2"]:
-        """The same without gradients; the surroundings are not looked at."""
+        """The same without gradients; the privileged state is not used."""
         return self(observation)

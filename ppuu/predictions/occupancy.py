@@ -334,16 +334,16 @@ class _Moments(torch.autograd.Function):
     def backward(ctx, by_moments):  # type: ignore[override]
         offset, sizes, images = ctx.saved_tensors
         to_offset, to_sizes = offset.new_empty(offset.shape), sizes.new_empty(sizes.shape)
-        asked = ctx.needs_input_grad[2]
-        to_images = images.new_zeros(images.shape if asked else (0, 0, 0, 0, 1, 0, 0))
+        wants_images = ctx.needs_input_grad[2]
+        to_images = images.new_zeros(images.shape if wants_images else (0, 0, 0, 0, 1, 0, 0))
         _launch(
             occupancy_cpu.gradient, offset, sizes, images,
             (ctx.pixel_m, to_images.flatten(0, 1).numpy()),
             by_moments.contiguous(), to_offset, to_sizes,
             # Paths that share images accumulate into one gradient, so a single thread runs.
-            one_part=asked and images.shape[1] < offset.shape[1],
+            one_part=wants_images and images.shape[1] < offset.shape[1],
         )  # fmt: skip
-        return to_offset, to_sizes, to_images if asked else None, None
+        return to_offset, to_sizes, to_images if wants_images else None, None
 
 
 def _launch(kernel, offset, sizes, images, shared, *others, one_part: bool = False) -> None:

@@ -25,11 +25,11 @@ class Checkpoint:
     """The state of a training run.
 
     Attributes:
-        kind: what was trained: ``world_model`` or ``policy``.
+        kind: what was trained: ``world_model``, ``policy``, ``value`` or ``cost_model``.
         config: the run's configuration as JSON values (``config.to_json``).
         model: the modules' ``state_dict`` (weights, normaliser, statistics).
         step: updates done.
-        training: optimiser and random states; only resuming needs them.
+        training: state of the optimiser, averages and validations; only resuming needs it.
     """
 
     kind: str

@@ -190,7 +190,7 @@ def require_choice(option: str, name: str, known: Iterable[str]) -> None:
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """The known word that looks most like ``word``."""
+    """The known word most similar to ``word``."""
     return difflib.get_close_matches(word, known, n=1, cutoff=0.0)[0]
 
 

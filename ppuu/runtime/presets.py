@@ -18,7 +18,7 @@ CONFIG_FILE_NAME = "config.json"
 _FACTS = (
     "method", "data", "world_model", "init", "teacher", "value", "start_from", "batches_per_update",
 )  # fmt: skip
-"""Entries of a run's ``config.json`` beside its configuration: what other options said (a command
+"""Entries of a run's ``config.json`` beside its configuration: values of other options (a command
 wants to be given them again) and what followed from them."""
 
 
@@ -119,7 +119,7 @@ def read_config(expected: type, path: Path) -> Any:
 
 
 def _with_signature(function: Callable, parameters: list[inspect.Parameter]) -> Callable:
-    """The function as one with these parameters, for whoever inspects it."""
+    """The function as one with these parameters, for callers that inspect it."""
     vars(function).pop("__wrapped__", None)  # a decorator's, and of another signature
     function.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]
     function.__annotations__ = {one.name: one.annotation for one in parameters}

@@ -12,7 +12,7 @@ from .extrapolations import (
     Extrapolation,
     IdmRollForward,
 )
-from .jepa import JepaConfig, JepaWorldModel
+from .jepa_world_model import JepaConfig, JepaWorldModel
 from .latent import Latent
 from .latent_temperature import LatentTemperature
 from .recurrent import RecurrentConfig, RecurrentWorldModel

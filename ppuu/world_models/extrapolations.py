@@ -170,14 +170,14 @@ class IdmRollForward(Extrapolation):
         desired_mps: Float[Tensor, "batch cars"],
     ) -> Float[Tensor, "batch cars"]:
         every = states.shape[1]
-        seen = to_local(
+        relative = to_local(
             states[:, None].expand(-1, every, -1, -1), states[:, :, None].expand(-1, -1, every, -1)
         )
         length, width = size_m.unbind(-1)
         width = 0.5 * (width[:, None] + width[:, :, None])
-        leads = (seen[..., 0] > 0) & (seen[..., 1].abs() < width) & here[:, None]
-        leads &= wrap_angle(seen[..., 2]).abs() < 0.5
-        gap = bumper_gap_m(seen[..., 0], length[:, None], length[:, :, None])
+        leads = (relative[..., 0] > 0) & (relative[..., 1].abs() < width) & here[:, None]
+        leads &= wrap_angle(relative[..., 2]).abs() < 0.5
+        gap = bumper_gap_m(relative[..., 0], length[:, None], length[:, :, None])
         gap = torch.where(leads, gap, torch.inf)
         gap, leader = gap.min(dim=2)
         speed = states[..., 3]

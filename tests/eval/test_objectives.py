@@ -37,7 +37,7 @@ def test_what_is_evaluated_is_what_was_trained(tmp_path, name):
     steps = plan(tmp_path, name, 3, [tmp_path / "a"], [tmp_path / "b"], SCALE)
     model, *rest = steps
     assert model.run_directory == run_dir(tmp_path, name, 3)
-    assert model.options["updates"] == round(10 * ROWS[name].pace)
+    assert model.options["updates"] == round(10 * ROWS[name].relative_updates)
     made = set(model.products)
     for step in rest:
         # Directly or through the policy trained in it.

@@ -10,7 +10,7 @@ import torch
 
 import train.batches.clips
 import train.engine.loop
-import train.engine.progress
+import train.engine.resume
 import train.policy
 import train.world_model
 from data.clips.events import EventWeights
@@ -263,9 +263,9 @@ def test_log_lines_after_the_checkpoint_are_cut(tmp_path):
     path = tmp_path / "log.jsonl"
     lines = [json.dumps({"step": step, "loss": 0.5}) for step in (5, 10, 15, 20)]
     path.write_text("\n".join(lines) + '\n{"step": 25, "lo')
-    train.engine.progress._cut_log(path, 10)
+    train.engine.resume._cut_log(path, 10)
     assert path.read_text() == "\n".join(lines[:2]) + "\n"
-    train.engine.progress._cut_log(tmp_path / "none", 3)
+    train.engine.resume._cut_log(tmp_path / "none", 3)
     assert not (tmp_path / "none").exists()
 
 

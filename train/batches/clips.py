@@ -80,8 +80,8 @@ class ClipStream:
     Batches are numbered across all ranks (``train.engine.loop``), which therefore share the stream.
 
     Where only some recordings may be in memory, groups of them take turns.  A round visits every
-    recording once, in groups drawn anew, each for as many batches as its share of all clips asks
-    for; a group's clips are drawn without replacement.  At the start every recording is read once,
+    recording once, in randomly drawn groups, each for a number of batches in proportion to its
+    clips, which are drawn without replacement.  At the start every recording is read once,
     to identify it and to count its clips, one in memory at a time.
 
     Args:
@@ -181,8 +181,8 @@ class ClipStream:
     def fit(self, normalizer: Normalizer) -> None:
         """Gives a normaliser the statistics of the data."""
         clips, index = self.sample(_NORMALIZER_CLIPS)
-        seen = clips.batch(index)
-        normalizer.fit(seen.actions.flatten(0, 1), seen.observation.ego_features)
+        batch = clips.batch(index)
+        normalizer.fit(batch.actions.flatten(0, 1), batch.observation.ego_features)
 
     def _enter(self, number: int) -> _Visit:
         """Finds the group that a batch comes from, and loads it."""

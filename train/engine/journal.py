@@ -82,12 +82,12 @@ class Journal:
             return
         self._bar.update()
         if not self._terminal and self._printed.seconds >= _LINE_EVERY_S:
-            pace = self._printed.restart(done)
-            left = timedelta(seconds=round((self._updates - done) / pace))
+            updates_per_s = self._printed.restart(done)
+            left = timedelta(seconds=round((self._updates - done) / updates_per_s))
             sys.stderr.write(
                 f"{self._name}: update {done} of {self._updates}, loss {loss.item():.4g}, "
-                f"{pace * self._clips_per_update:.3g} clips/s, learning rate {learning_rate:.3g}, "
-                f"{left} left\n"
+                f"{updates_per_s * self._clips_per_update:.3g} clips/s, "
+                f"learning rate {learning_rate:.3g}, {left} left\n"
             )
 
     def scalars(
@@ -138,6 +138,6 @@ class _Pace:
 
     def restart(self, done: int) -> float:
         """Updates per second; starts again from here."""
-        pace = (done - self._done) / max(self.seconds, 1e-9)
+        updates_per_s = (done - self._done) / max(self.seconds, 1e-9)
         self._done, self._since = done, time.monotonic()
-        return pace
+        return updates_per_s

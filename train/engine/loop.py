@@ -23,7 +23,7 @@ from .interruption import Interruption
 from .journal import Journal
 from .loop_config import LoopConfig
 from .precision import configured_loss
-from .progress import Progress
+from .resume import Progress
 from .stopwatch import Stopwatch
 
 _NONE = -1
@@ -69,8 +69,8 @@ def train(
 
     A resumed run equals an uninterrupted one bit for bit on the CPU: weights, their average,
     optimiser and validations are saved together; learning rate, clips and noise are functions of
-    the update's number.  Batches are numbered through: update ``u`` takes ``accumulate`` of them on
-    each rank, so ranks are to the result what accumulation is.
+    the update's number.  Batches are numbered consecutively: update ``u`` takes ``accumulate`` of them on
+    each rank, so several ranks give the same result as accumulation.
 
     Args:
         out: run directory: ``config.json``, ``checkpoint.pt`` (last), ``best.pt`` (best on the
@@ -186,7 +186,7 @@ class _Training:
         if failed != _NONE:
             raise InputError(
                 f"{self._progress.out}: loss or gradient of update {failed} is not finite; the "
-                "last checkpoint, if any, is intact; train anew with a lower --loop.learning-rate "
+                "last checkpoint, if any, is intact; train again with a lower --loop.learning-rate "
                 "into another --out (world models can --start-from this one)"
             )
 
@@ -198,7 +198,7 @@ class _Training:
         """
         progress, loop, watch = self._progress, self._loop, self._watch
         progress.optimizer.zero_grad(set_to_none=True)
-        seen, selection = [], None
+        batch_terms, selection = [], None
         for turn in range(loop.accumulate):
             turn += progress.step * loop.accumulate
             number = turn * distributed.ranks() + distributed.rank()
@@ -213,18 +213,19 @@ class _Training:
             watch.lap("forward")
             (terms.total / loop.accumulate).backward()
             watch.lap("backward")
-            seen.append(terms)
+            batch_terms.append(terms)
         with self._saved_if_alone():  # nothing of this update has been taken yet
             distributed.average_gradients(progress.parameters)
         watch.lap("exchange")
         norm = nn.utils.clip_grad_norm_(progress.parameters, loop.clip_norm)
-        finite = torch.stack([norm, *(terms.total.detach().float() for terms in seen)]).isfinite()
+        losses = (terms.total.detach().float() for terms in batch_terms)
+        finite = torch.stack([norm, *losses]).isfinite()
         # Read when something is logged or saved: reading makes the processor wait for a GPU.
         known = self._failed.to(norm.device)
         self._failed = torch.where(finite.all() | (known != _NONE), known, progress.step)
         progress.advance()
         watch.lap("optimizer")
-        return seen, norm, selection
+        return batch_terms, norm, selection
 
     def _report(self, journal: Journal, terms: list[Terms], norm: Tensor, selection: Any) -> None:
         """Validation, log and pictures, where they are due."""

@@ -31,7 +31,7 @@ def configured_loss(
         module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if loop.compile and compiler_works(device):
         # The network's parts alone: what is around them draws images in other compiled loops,
-        # and has shapes that change with what is seen.
+        # and has shapes that depend on the data.
         for part in module.children():
             part.compile()
     if loop.precision == "float32":

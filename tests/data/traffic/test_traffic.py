@@ -10,7 +10,7 @@ import torch
 
 from data.traffic import PRESETS, generate, simulate
 from data.traffic.fleet import Fleet
-from data.traffic.lane_changes import start_lane_changes
+from data.traffic.lane_change_decisions import start_lane_changes
 from data.traffic.neighbours import FleetOrder, gap_to
 from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, US101, lane_centre_m
 from ppuu.driving.lane_order import NO_VEHICLE

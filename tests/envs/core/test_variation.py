@@ -152,13 +152,13 @@ def test_tyres_carry_no_more_than_friction_allows():
     speed = torch.tensor([0.0, 10.0, 30.0, 30.0])
     action = torch.tensor([[6.0, 0.065], [-6.0, 0.065], [0.0, 0.02], [1.0, 0.0]])
     grip = Actuation(friction=0.4)
-    done = grip.gripped(action, speed)
+    done = grip.limit_by_friction(action, speed)
     total = torch.hypot(done[:, 0], done[:, 1] * speed.square())
     torch.testing.assert_close(total, torch.tensor([0.4 * 9.81] * 3 + [1.0]))
     # The direction of the force is the one that was asked for.
     turned = done[:, 1] * action[:, 0] - done[:, 0] * action[:, 1]
     torch.testing.assert_close(turned, torch.zeros(4), atol=1e-6, rtol=0)
-    assert not Actuation().slips
+    assert not Actuation().has_friction_limit
 
 
 def perceived(config: PerceptionConfig, steps: int, envs: int = 3) -> Simulator:
@@ -172,7 +172,7 @@ def perceived(config: PerceptionConfig, steps: int, envs: int = 3) -> Simulator:
 
 def test_noise_has_the_size_asked_for_and_harms_nobody():
     simulator, true = perceived(PerceptionConfig(noise_m=0.5), 5), perceived(None, 5)
-    seen, others = simulator.seen(), true.neighbours()
+    seen, others = simulator.sensed_neighbours(), true.neighbours()
     there = others.valid
     moved = (seen.boxes - others.boxes)[there]
     assert float(moved[:, :2].std()) == pytest.approx(0.5, rel=0.1)
@@ -185,10 +185,10 @@ def test_noise_has_the_size_asked_for_and_harms_nobody():
 
 def test_noise_is_the_same_in_every_batch():
     one, three = (perceived(PerceptionConfig(0.3, 0.2, 2), 4, envs) for envs in (1, 3))
-    for a, b in ((one.seen().boxes, three.seen().boxes), (one.images(), three.images())):
-        assert torch.equal(a, b[:1])
+    assert torch.equal(one.sensed_neighbours().boxes, three.sensed_neighbours().boxes[:1])
+    assert torch.equal(one.images(), three.images()[:1])
     copied = three.select([2, 0])
-    assert torch.equal(copied.seen().boxes, three.seen().boxes[[2, 0]])
+    assert torch.equal(copied.sensed_neighbours().boxes, three.sensed_neighbours().boxes[[2, 0]])
     with pytest.raises(InputError, match="perception/"):
         perceived(None, 0).load_state_dict(three.state_dict())
 
@@ -199,7 +199,7 @@ def test_who_is_overlooked_stays_so_for_half_a_second():
     for _ in range(20):
         there, seen = (
             set(others.vehicle[0][others.valid[0]].tolist())
-            for others in (simulator.neighbours(), simulator.seen())
+            for others in (simulator.neighbours(), simulator.sensed_neighbours())
         )
         assert seen <= there
         overlooked.append((there, there - seen))
@@ -217,7 +217,7 @@ def test_who_is_overlooked_stays_so_for_half_a_second():
 def test_latency_shows_the_past():
     late = perceived(PerceptionConfig(latency_frames=4), 0)
     for _ in range(7):
-        seen, then = late.seen(), late.scene.neighbours(late.frame - 4, late.vehicle)
+        seen, then = late.sensed_neighbours(), late.scene.neighbours(late.frame - 4, late.vehicle)
         assert torch.equal(seen.boxes, then.boxes) and torch.equal(seen.valid, then.valid)
         late.step(torch.zeros(3, 2))
 

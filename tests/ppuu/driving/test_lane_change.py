@@ -3,14 +3,19 @@
 import numpy as np
 import torch
 
-from ppuu.driving.lane_change import STEEPEST_SLOPE, quintic, quintic_curvature, quintic_slope
+from ppuu.driving.lane_change_path import (
+    STEEPEST_SLOPE,
+    quintic,
+    quintic_second_derivative,
+    quintic_slope,
+)
 
 
 def test_starts_and_ends_without_speed_and_acceleration():
     ends = np.array([0.0, 1.0])
     np.testing.assert_array_equal(quintic(ends), [0.0, 1.0])
     np.testing.assert_array_equal(quintic_slope(ends), 0.0)
-    np.testing.assert_array_equal(quintic_curvature(ends), 0.0)
+    np.testing.assert_array_equal(quintic_second_derivative(ends), 0.0)
 
 
 def test_slope_and_curvature_are_the_derivatives():
@@ -18,5 +23,5 @@ def test_slope_and_curvature_are_the_derivatives():
     (slope,) = torch.autograd.grad(quintic(progress).sum(), progress, create_graph=True)
     torch.testing.assert_close(slope, quintic_slope(progress))
     (curvature,) = torch.autograd.grad(slope.sum(), progress)
-    torch.testing.assert_close(curvature, quintic_curvature(progress.detach()))
+    torch.testing.assert_close(curvature, quintic_second_derivative(progress.detach()))
     assert float(slope.detach().max()) == STEEPEST_SLOPE

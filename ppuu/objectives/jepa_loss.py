@@ -17,7 +17,7 @@ from ..runtime.errors import InputError
 from ..runtime.loss_terms import Terms
 from ..runtime.pytree import mapped
 from ..runtime.randomness import uniform
-from ..world_models.jepa import JepaWorldModel
+from ..world_models.jepa_world_model import JepaWorldModel
 from .world_model import WorldModelLossConfig, reconstruction_losses, sample_latent, weighted_sum
 
 _DIAGNOSED_IMAGES = 16
@@ -117,10 +117,10 @@ def jepa_diagnostics(
     values = embedding_diagnostics(model.jepa.project(embeddings, targets))
     if model.spec.latent:
         # Only latents change places: how fast the frame glides is known.
-        told, others = (
+        inputs, others = (
             torch.stack([model.condition(start, latent.roll(by, 0)) for latent in latents], dim=1)
             for by in (0, 1)
         )
-        values |= input_diagnostics(model.jepa, targets, told, others)
+        values |= input_diagnostics(model.jepa, targets, inputs, others)
     values |= image_diagnostics(model.jepa, start.encoder_input[:_DIAGNOSED_IMAGES])
     return {name: value.item() for name, value in values.items()}

@@ -24,7 +24,7 @@ from .loop_config import FREE, LoopConfig
 class Progress:
     """Weights, their average, optimiser, best validation; restored if the directory has them.
 
-    Nothing random is kept: noise is a function of the batch's number (``seed_batch``).
+    Nothing random is kept: noise is a function of the batch's number (``batch_seed``).
 
     Args:
         out: run directory.

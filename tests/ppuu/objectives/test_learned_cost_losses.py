@@ -5,7 +5,7 @@ import torch
 
 from ppuu.costs import DrivingCost
 from ppuu.objectives import cost_model_loss, current_rollout, recorded_rollout, value_loss
-from ppuu.objectives.learned_costs import discounted_sum
+from ppuu.objectives.learned_cost_losses import discounted_sum
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.policies.features import PixelsConfig, TracksConfig
 from ppuu.policies.learned_costs import CostModelConfig, ValueConfig
