@@ -16,7 +16,7 @@ from ppuu.recordings.lanes import LanePlace
 
 from .fleet import Appearance, Fleet, Rows, Situation, is_past_its_lane
 
-# The generator (data/traffic/lane_change_decisions.py) has a threshold of 0.5 m/s²; neither value is
+# The generator (data/traffic/lane_change_decisions.py) has a threshold of 0.5 m/s²; neither is
 # calibrated on recorded lane changes.
 _MOBIL = Mobil(threshold_mps2=0.4)
 _CHANGE_S = 5.0

@@ -141,7 +141,8 @@ class PoliciesBenchmark:
             replicas = model.replicas(self.replicas, generator)
             noise = rollout_noise(replicas, observation, steps, generator)
             rollout = unroll(
-                policy, predicted_traffic(replicas, observation, observation, noise, replicas.count),
+                policy,
+                predicted_traffic(replicas, observation, observation, noise, replicas.count),
                 observation, previous, steps, model.frames_per_step, model.dt_s,
             )  # fmt: skip
             return policy_loss(rollout, uncertainty, config)

@@ -69,8 +69,8 @@ def train(
 
     A resumed run equals an uninterrupted one bit for bit on the CPU: weights, their average,
     optimiser and validations are saved together; learning rate, clips and noise are functions of
-    the update's number.  Batches are numbered consecutively: update ``u`` takes ``accumulate`` of them on
-    each rank, so several ranks give the same result as accumulation.
+    the update's number.  Batches are numbered consecutively: an update takes ``accumulate`` of them
+    on each rank, so several ranks give the same result as accumulation.
 
     Args:
         out: run directory: ``config.json``, ``checkpoint.pt`` (last), ``best.pt`` (best on the

@@ -1,9 +1,9 @@
 """Terms of the driving cost, one per file.
 
 Every file of this package is a term: ``some_name.py`` defines ``SomeName``, a frozen dataclass
-derived from ``VehicleTerm``, ``RoadTerm`` or ``PathTerm`` of ``ppuu.costs.base``, whose fields are its
-parameters.  A new file enters every driving cost under its name, with weight 1 unless its ``weight``
-says otherwise: planners, policies, metrics and the command line (``cost.some_name.weight``).
+derived from ``VehicleTerm``, ``RoadTerm`` or ``PathTerm`` of ``ppuu.costs.base``; its fields are
+the parameters.  A new file enters every driving cost under its name, with the default of its
+``weight``: in planners, policies, metrics and on the command line (``cost.some_name.weight``).
 """
 
 from __future__ import annotations
