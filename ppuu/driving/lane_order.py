@@ -40,9 +40,9 @@ class LaneOrder:
         """Sorts vehicles by the lanes that they are in (up to two, else -1) and their stations."""
         envs, count, _ = lanes.shape
         lane = lanes.transpose(1, 2).flatten(1)
-        key = lane * _LANE_KEY_M + station_m.double().repeat(1, 2)
+        key = lane.double() * _LANE_KEY_M + station_m.double().repeat(1, 2)
         key, order = torch.where(lane < 0, _LAST_KEY_M, key).sort(dim=1, stable=True)
-        key = key + _ENV_KEY_M * torch.arange(envs, device=lane.device)[:, None]
+        key = key + _ENV_KEY_M * torch.arange(envs, dtype=key.dtype, device=lane.device)[:, None]
         return cls(order % count, lane.gather(1, order), key, order)
 
     def leaders(self) -> Int[Tensor, "envs vehicles 2"]:
@@ -60,7 +60,7 @@ class LaneOrder:
 
         A vehicle exactly at a place counts as behind it.
         """
-        wanted = env * _ENV_KEY_M + lane * _LANE_KEY_M + station_m.double()
+        wanted = env.double() * _ENV_KEY_M + lane.double() * _LANE_KEY_M + station_m.double()
         entry = torch.searchsorted(self.key.flatten(), wanted, right=True)
         entries = torch.stack([entry, entry - 1])
         clipped = entries.clamp(0, self.key.numel() - 1)

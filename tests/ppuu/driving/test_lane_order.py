@@ -7,7 +7,7 @@ import torch
 from ppuu.driving.gaps import gap_along_lane, gaps_to_leaders
 from ppuu.driving.lane_order import NO_VEHICLE, LaneOrder, consecutive_rows
 
-ENVS, VEHICLES, LANES = 3, 12, 4
+ENVS, VEHICLES, LANES = 40, 12, 4
 
 
 def random_traffic() -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,20 +39,7 @@ def test_leaders_are_those_of_a_plain_search():
                 assert leaders[env, vehicle, column] == expected
 
 
-@pytest.mark.parametrize(
-    "envs",
-    [
-        2,
-        pytest.param(
-            ENVS,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="keys of places are computed in float32, which is too coarse from the third "
-                "environment on; a correction changes results of simulations",
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("envs", [2, ENVS])
 def test_neighbours_of_places_are_those_of_a_plain_search(envs):
     lanes, station = random_traffic()
     order = LaneOrder.of(lanes, station)
