@@ -6,6 +6,7 @@ An example of training without a world model, and a baseline to beat.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.packages import import_extra
+from ppuu.runtime.provenance import RunRecord
 
 
 def main(
@@ -54,9 +56,12 @@ def main(
     options = {"n_steps": rollout, "batch_size": 256, "tensorboard_log": str(out)}
     options["device"] = choose_device(device)
     model = learner(ppo, f"envs:{env}", envs, settings, seed=seed, **options)
-    model.learn(steps)
     out.mkdir(parents=True, exist_ok=True)
+    record, began_s = RunRecord(out), time.monotonic()
+    record.start({"env": env, "envs": envs, "settings": settings, "seed": seed, "steps": steps})
+    model.learn(steps)
     model.save(out / "ppo.zip")
+    record.save(model.num_timesteps, time.monotonic() - began_s)
     ended = [episode for episode in model.ep_info_buffer or [] if "is_success" in episode]
     success = np.mean([episode["is_success"] for episode in ended]) if ended else float("nan")
     print(

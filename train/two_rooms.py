@@ -37,7 +37,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.device import seed_everything
 from ppuu.runtime.errors import InputError, require_not_negative
-from ppuu.runtime.provenance import source_commit
+from ppuu.runtime.provenance import RunRecord, source_commit
 
 from .engine.one_cycle import descend
 
@@ -189,6 +189,9 @@ def _run(where: Path, variant: Variant, training: Training, seed: int) -> None:
     config |= {"train_cpu_s": seconds, "commit": source_commit()}
     weights = learner.jepa.state_dict()
     where.mkdir(parents=True, exist_ok=True)
+    record = RunRecord(where)
+    record.start(config)
+    record.save(training.updates, seconds)
     Checkpoint("rooms", config, weights, training.updates, {}).save(where / FILE_NAME)
     sys.stdout.write(f"{where.name}: {seconds:.0f} s\n")
     sys.stdout.flush()

@@ -195,7 +195,7 @@ class _Case:
         self.target = clips.target(clip, self.model, self.steps)
         self.generator = torch.Generator().manual_seed(0)
         some = torch.arange(settings.histories, device=settings.device) % settings.batch
-        self.observation, self.path = clip.observation.take(some), self.target.ego[some]
+        self.histories, self.path = clip.observation.take(some), self.target.ego[some]
 
     def row(self, name: str) -> dict[str, Any]:
         """What is counted; the first training step and rollout warm up, too."""
@@ -245,7 +245,7 @@ class _Case:
     def _imagine(self, histories: int, futures: int, exact: bool = False) -> None:
         model = self.model.eval()
         some = torch.arange(histories, device=self.path.device)
-        observation, path = self.observation.take(some), self.path[some]
+        observation, path = self.histories.take(some), self.path[some]
         noise = model.noise(path, histories, futures, self.steps, self.generator)
         with contextlib.nullcontext() if exact else self._precision():
             if self.member.the_originals_way:

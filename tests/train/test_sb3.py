@@ -93,6 +93,7 @@ def test_the_wrong_auto_reset_is_refused():
 def test_the_command(tmp_path, capsys):
     sb3.main(tmp_path / "run", steps=256, envs=16, rollout=16, observation='{"ego": true}')
     assert (tmp_path / "run" / "ppo.zip").is_file()
+    assert (tmp_path / "run" / "run.json").is_file()
     assert "256 steps" in capsys.readouterr().out
     with pytest.raises(InputError, match="no JSON"):
         sb3.main(tmp_path / "run", observation="ego")
