@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ppuu.runtime.files import atomic_write, read_json
+from ppuu.runtime.files import atomic_write, read_json, sha256
 from ppuu.runtime.provenance import source_commit
 
 from .steps import Step
@@ -75,11 +75,7 @@ class Fingerprints:
         if path not in self._known:
             if not path.is_file():
                 return ""
-            digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while part := file.read(1 << 22):
-                    digest.update(part)
-            self._known[path] = digest.hexdigest()
+            self._known[path] = sha256(path)
         return self._known[path]
 
     def forget(self, paths: Sequence[Path]) -> None:
