@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.signal import savgol_filter
 
 from .config import CleanConfig
 from .motion import steps_of_all_tracks
@@ -76,6 +75,7 @@ def savitzky_golay(
         pointer: where each track starts, and the number of rows.
         window: frames, odd; a shorter track is one window, of a lower degree if need be.
     """
+    from scipy.signal import savgol_filter  # half a second, which no other command need wait for
 
     def fitted(part: np.ndarray, size: int, mode: str) -> np.ndarray:
         return np.asarray(savgol_filter(part, size, min(_DEGREE, size - 1), mode=mode))

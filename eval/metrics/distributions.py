@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.spatial.distance import jensenshannon
 
 from ..statistics.clustered import resampling_weights
 from ..statistics.metric import Metric
@@ -74,6 +73,8 @@ def divergence(
     a: Float[np.ndarray, "*batch bins"], b: Float[np.ndarray, "*batch bins"]
 ) -> Float[np.ndarray, "*batch"]:
     """Jensen-Shannon divergence of two histograms in bits: 0 if alike, 1 without a common bin."""
+    from scipy.spatial.distance import jensenshannon  # imported late, see statistics/intervals.py
+
     distance = jensenshannon(_shares(a), _shares(b), base=2, axis=-1)  # type: ignore[call-arg]
     return distance**2
 

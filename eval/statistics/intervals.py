@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
 
 from ppuu.runtime.errors import InputError
 
@@ -14,7 +13,8 @@ from .metric import Metric
 
 LEVEL = 0.95
 RESAMPLES = 2000
-_Z = float(stats.norm.isf(0.5 * (1.0 - LEVEL)))
+_Z = 1.959963984540054
+"""Two-sided quantile of the normal distribution at ``LEVEL``."""
 _RESAMPLED_AT_ONCE = 1_000_000
 """Numbers drawn at once, to bound the memory."""
 
@@ -67,6 +67,8 @@ def ratio(numerator: Sequence[float] | np.ndarray, denominator: Sequence[float])
 
 def _bootstrapped(statistic: Callable[..., np.ndarray], *samples: np.ndarray) -> Metric:
     """A statistic of samples whose entries are resampled together (``scipy.stats.bootstrap``)."""
+    from scipy import stats  # half a second, which a command's start need not wait for
+
     value, n = float(statistic(*samples)), len(samples[0])
     if n == 1:
         return Metric.without_interval(value, 1)
@@ -80,6 +82,8 @@ def _bootstrapped(statistic: Callable[..., np.ndarray], *samples: np.ndarray) ->
 
 def over_seeds(values: Sequence[float] | np.ndarray) -> Metric:
     """The mean over seeds with Student's 95 % interval; without one for a single seed."""
+    from scipy import stats
+
     values = np.asarray(values, float)
     middle, count = float(values.mean()), len(values)
     if count < 2:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from .intervals import mean
 from .metric import Row
@@ -16,6 +15,8 @@ def exact_mcnemar(only_first: int, only_second: int) -> float:
 
     McNemar, 1947, with the binomial distribution in place of its approximation.
     """
+    from scipy import stats  # see intervals.py
+
     discordant = only_first + only_second
     return float(stats.binomtest(only_first, discordant).pvalue) if discordant else 1.0
 

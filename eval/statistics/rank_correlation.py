@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy import stats
 
 from .clustered import percentile_interval, resampling_weights
 from .metric import Metric
@@ -19,6 +18,8 @@ def clustered_rank_correlation(
 
     Ranks are those among all rows, also in the resamples.  NaN where one side does not vary.
     """
+    from scipy import stats  # see intervals.py
+
     members, place = np.unique(cluster, return_inverse=True)
     if len(members) == 0 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return Metric.without_interval(math.nan, len(members))
@@ -40,4 +41,6 @@ def _correlation(sums: Float[np.ndarray, "k 6"]) -> Float[np.ndarray, " k"]:
 
 def centred_ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     """Ranks from -0.5 to 0.5; equal values share their mean rank."""
+    from scipy import stats
+
     return (stats.rankdata(values) - 1.0) / max(1, len(values) - 1) - 0.5
