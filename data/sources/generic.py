@@ -23,7 +23,7 @@ from ..raw_tracks import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction
 from .resample import PROJECT_HZ, check_rate, resampled
-from .table import Piece, read_header, read_pieces
+from .table import Dialect, Piece, read_header, read_pieces
 
 LengthUnit = Literal["m", "ft", "px"]
 SpeedUnit = Literal["m/s", "km/h", "mph", "ft/s"]
@@ -100,7 +100,8 @@ class Mapping:
         frame_rate_hz: of the camera.
         columns, units: of the table.
         name: of the recordings; empty: that of the file.
-        delimiter: between the fields.
+        delimiter: between the fields; a field in double quotes may hold it.
+        decimal: mark of the numbers in the table: a point, or a comma.
         y_points: up, to the left of x; or down, as in images.
         position: which point of the vehicle x and y give.  upper-left: smallest x and topmost
             corner of a box along the axes, whose length lies along x.
@@ -113,6 +114,7 @@ class Mapping:
     units: Units = field(default_factory=Units)
     name: str = ""
     delimiter: str = ","
+    decimal: Literal[".", ","] = "."
     y_points: Literal["up", "down"] = "up"
     position: Literal["centre", "front", "rear", "upper-left"] = "centre"
     length_m: float = 0.0
@@ -133,8 +135,8 @@ class Mapping:
             raise InputError("units in px need a positive units.metres_per_pixel")
         if self.position == "rear" and not columns.heading:
             raise InputError("position 'rear' needs columns.heading")
-        if len(self.delimiter) != 1:
-            raise InputError(f"delimiter {self.delimiter!r} is not one character")
+        if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
+            raise InputError(f"delimiter {self.delimiter!r} is not one character between fields")
         for k, lane in enumerate(self.lanes):
             if len(lane.left) != len(lane.right) or len(lane.left) < 2:
                 raise InputError(f"lanes[{k}]: left and right need as many points, two or more")
@@ -240,7 +242,9 @@ def _table(path: Path, mapping: Mapping) -> Piece:
             raise InputError(f"{path}, line 1: no column '{name}' for {key}{hint}")
         kind = {"vehicle": "i8", "frame": "i8", "recording": _TEXT}.get(key, "f8")
         columns[key] = (header.index(name), kind)
-    pieces = list(read_pieces(path, columns, len(header), mapping.delimiter, header_lines=1))
+    cure = "set decimal in the mapping, '.' or ',', if all numbers are written so; else correct it"
+    dialect = Dialect(mapping.delimiter, mapping.decimal, cure=cure)
+    pieces = list(read_pieces(path, columns, len(header), dialect, header_lines=1))
     return Piece(
         np.concatenate([piece.rows for piece in pieces]),
         np.concatenate([piece.line for piece in pieces]),

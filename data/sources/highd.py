@@ -140,7 +140,7 @@ def _carriageway(
 def _markings(path: Path, name: str, text: str) -> Float[np.ndarray, " lines"]:
     """``3.2;7.1;11.0`` as numbers."""
     try:
-        found = np.array([float(field) for field in text.strip(' "').split(";") if field.strip()])
+        found = np.array([float(field) for field in text.split(";") if field.strip()])
     except ValueError:
         found = np.array([np.nan])
     # What is not a number is not less than anything either.

@@ -35,7 +35,7 @@ from .base import Source
 from .ngsim_files import Layout, find_layout
 from .ngsim_layouts import AXES
 from .ngsim_sites import MINUTE_MS, SITES, Site, named_in
-from .table import Piece, read_pieces
+from .table import Dialect, Piece, read_pieces
 
 DT_S = 0.1
 _FRAME_MS = 100
@@ -120,9 +120,8 @@ class Ngsim(Source):
         """Site name → its rows."""
         further = {key: _LONGEST_WORD for key in ("Direction", "Location") if key in layout.names}
         columns = {key: (layout.position(key), kind) for key, kind in (needed | further).items()}
-        pieces = read_pieces(
-            path, columns, len(layout.names), layout.delimiter, layout.header_lines
-        )
+        dialect = Dialect(layout.delimiter, thousands=True)
+        pieces = read_pieces(path, columns, len(layout.names), dialect, layout.header_lines)
         parts: dict[str, list[Table]] = defaultdict(list)
         for piece in pieces:
             table = {key: piece.rows[key] for key in needed} | {"line": piece.line.astype(np.int32)}

@@ -158,7 +158,7 @@ def test_a_mapping_that_makes_no_sense_is_named(tmp_path, truth, change, words):
         ("305,1,", "305,one,", "line 3, column 2 (frame): 'one' is not a"),
         ("305,1,", "305,0,", "line 3, column 'id', column 'n': vehicle 305, frame 0"),
         ("305,1,", "305,1000000000000,", "line 3, column 'n': 1000000000000 is out of range"),
-        ("305,1,", "305,1,nan,", "is not a"),
+        ("305,1,", "305,1,nan,", "line 3: 9 columns instead of 8; correct or"),
     ],
 )
 def test_a_bad_table_is_named(tmp_path, truth, old, new, words):
@@ -192,3 +192,30 @@ def test_a_mapping_file_that_is_none_is_named(tmp_path, text):
     (tmp_path / "camera.json").write_text(text)
     with pytest.raises(InputError, match=r"camera\.json: "):
         read_mapping(tmp_path / "camera.json")
+
+
+def with_decimal_commas(tmp_path: Path, truth, delimiter: str, decimal: str) -> Path:
+    """Numbers as in most of Europe; in quotes where the comma parts the fields, too."""
+    columns, mapping = generic.plain(truth)
+    path = generic.write(tmp_path, columns, mapping | {"delimiter": delimiter, "decimal": decimal})
+    header, *lines = path.read_text().splitlines()
+    quote = '"' if delimiter == "," else ""
+    fields = [[f"{quote}{f.replace('.', ',')}{quote}" for f in line.split(",")] for line in lines]
+    path.write_text(
+        "\n".join([header.replace(",", delimiter), *(delimiter.join(row) for row in fields)]) + "\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_decimal_commas_are_read_as_the_mapping_says_and_else_refused(tmp_path, truth, delimiter):
+    made = read_recordings(GenericCsv(), with_decimal_commas(tmp_path, truth, delimiter, ","))
+    assert_recovered(made, truth, 1e-6, 1e-6, 1e-6, ends=0)
+    path = with_decimal_commas(tmp_path, truth, delimiter, ".")
+    with pytest.raises(InputError, match=r"line 2, column 3 \(x\): .* has a comma; set decimal in"):
+        read_recordings(GenericCsv(), path)
+    path = generic.write(tmp_path, *generic.plain(truth))
+    mapping = json.loads(path.with_suffix(".json").read_text()) | {"decimal": ","}
+    path.with_suffix(".json").write_text(json.dumps(mapping))
+    with pytest.raises(InputError, match=r"line 2, column 3 \(x\): .* has a point; set decimal in"):
+        read_recordings(GenericCsv(), path)

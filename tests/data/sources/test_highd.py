@@ -80,8 +80,9 @@ def test_a_direction_without_traffic_gives_no_recording(tmp_path, truth):
             "\n1,305,",
             "line 4, column 'id', column 'frame': vehicle",
         ),
+        ("01_tracks.csv", "\n2,305,", "\n2,305,1,", "line 4: 10 columns instead of 9"),
         ("01_tracks.csv", "\n2,305,", "\n2,99,", "track 99 is not in 01_tracksMeta.csv"),
-        ("01_tracks.csv", "\n2,305,", "\n2,305,1e300,", "lies"),
+        ("01_tracks.csv", "\n2,305,", "\n2,305,9999999", "lies"),
         (
             "01_tracksMeta.csv",
             ",Car,2",

@@ -143,7 +143,7 @@ def test_missing_columns_are_named(tmp_path):
     with pytest.raises(InputError, match=r"line 1: 13 columns.*missing: Lane_ID"):
         read_recordings(Ngsim(), path)[0]
     write(path, [*rows[:6], rows[6][:9], *rows[7:]])
-    with pytest.raises(InputError, match=r"line 7: column 10 \(v_Width\) is missing; it has 9"):
+    with pytest.raises(InputError, match="line 7: 9 columns instead of 18"):
         read_recordings(Ngsim(), path)[0]
 
 
@@ -259,7 +259,7 @@ def test_both_layouts_of_the_same_rows_give_the_same_recording(tmp_path, site, h
         (18, "9", "line 8, column Direction: '9' is no direction"),
         (13, "", "line 8, column 14 (Lane_ID): '' is not a whole number"),
         (3, '"1,118', "line 8"),
-        (5, '"' + "1" * 200_000, "line 8, column 6 (Local_Y): '\"111"),
+        (5, '"' + "1" * 200_000, "line 8, one of the columns: field larger than"),
         (0, "99999999999", "column 1 (Vehicle_ID): '99999999999' is not a whole number"),
     ],
 )
