@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from ppuu.recordings.recording import check_replaceable
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
@@ -53,6 +54,7 @@ def main(
     for path in filter(None, (out, ngsim_text_file)):
         if path.is_dir():
             raise InputError(f"{path}: is a directory; give the name of a file")
+    check_replaceable(out)
     if preset == SUMO:
         recording = sumo.generate(seconds, seed, show_progress=True)
     else:

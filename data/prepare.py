@@ -11,7 +11,7 @@ from typing import Annotated, Union
 import tyro
 from tqdm import tqdm
 
-from ppuu.recordings.recording import Recording, save_recordings
+from ppuu.recordings.recording import Recording, check_replaceable, save_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.errors import InputError
@@ -66,6 +66,8 @@ def main(
     reports = (".report.json", ".report.html") if page else (".report.json",)
     first, count = _shard(shard)
     targets = _targets(_existing(raw), out)
+    for path in targets or (out,):
+        check_replaceable(path)
     if out.suffix == ".h5" and not out.is_dir() and count > 1:
         raise InputError(f"--shard {shard} makes one file a raw file: give --out a folder")
     if targets is None:

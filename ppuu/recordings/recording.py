@@ -187,9 +187,10 @@ def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
     ``vehicles`` and ``road``.
 
     Raises:
-        InputError: no recording, or two with the same name.
+        InputError: no recording, two with the same name, or as ``check_replaceable``.
     """
     path = Path(path)
+    check_replaceable(path)
     names = [recording.name for recording in recordings]
     if not names:
         raise InputError(f"{path}: no recording to write")
@@ -201,6 +202,29 @@ def save_recordings(path: str | Path, recordings: Sequence[Recording]) -> None:
         file.attrs["schema_version"] = SCHEMA_VERSION
         for index, recording in enumerate(recordings):
             _write(file.create_group(f"recordings/{index}"), recording)
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuses to write recordings over a file that holds something else.
+
+    A recording that is damaged or of another schema may be replaced, and so may an empty file.
+
+    Raises:
+        InputError: not HDF5, or HDF5 that is no recording.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        foreign = not h5py.is_hdf5(path)
+        if not foreign:
+            with h5py.File(path, "r") as file:
+                foreign = file.attrs.get("format") != _FORMAT
+    except OSError:  # HDF5 that is cut off
+        return
+    if foreign:
+        raise InputError(
+            f"{path}: exists and is not a ppuu recording; give another name, or remove it"
+        )
 
 
 @dataclass(frozen=True)

@@ -163,3 +163,12 @@ def test_the_reader_reads_what_was_written(recording, written):
         np.testing.assert_allclose(theirs[:, 0], mine[:, 0], atol=0.2)
         np.testing.assert_allclose(theirs[:, 1] + 6 * 3.7, mine[:, 1], atol=0.2)
         np.testing.assert_allclose(theirs[:, 3], mine[:, 3], atol=0.6)
+
+
+def test_a_file_of_another_program_is_not_replaced(tmp_path, capsys):
+    out = tmp_path / "mine.h5"
+    out.write_text("lap times\n")
+    with pytest.raises(SystemExit):
+        run(main, ["moderate", "--seconds", "5", "--out", str(out)])
+    assert "exists and is not a ppuu recording" in capsys.readouterr().err
+    assert out.read_text() == "lap times\n"

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
+from ..helpers import Car, straight_recording
 from . import tiny
 from .sources.test_commonroad import scenario
 from .sources.test_ngsim import highway, write
@@ -153,6 +155,37 @@ def test_a_truncated_output_is_an_error_to_load_and_is_made_again(tmp_path, scen
         Recording.load(out)
     assert prepare("commonroad", scenes[0], "--out", out) == 0
     assert Recording.load(out).rows == 15
+
+
+def hdf5_of_another(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["weights"] = np.arange(3)
+
+
+@pytest.mark.parametrize(
+    "foreign", [hdf5_of_another, lambda path: path.write_text("lap times\n")], ids=["hdf5", "text"]
+)
+@pytest.mark.parametrize("shape", ["one", "merged", "folder"])
+def test_a_file_of_another_program_is_not_replaced(tmp_path, scenes, reads, capsys, foreign, shape):
+    out = tmp_path / ("one.h5" if shape == "folder" else "scene.h5")
+    foreign(out)
+    before = out.read_bytes()
+    raw, given = scenes if shape == "merged" else scenes[:1], out
+    if shape == "folder":
+        given = tmp_path
+    assert prepare("commonroad", *raw, "--out", given) == 2
+    message = capsys.readouterr().err
+    assert message == (
+        f"error: {out}: exists and is not a ppuu recording; give another name, or remove it\n"
+    )
+    assert out.read_bytes() == before and not reads
+    with pytest.raises(InputError, match="is not a ppuu recording"):
+        straight_recording([Car(0.0, 0, 10.0)], 12).save(out)
+
+
+def test_an_empty_file_is_filled(tmp_path, scenes):
+    (tmp_path / "scene.h5").touch()
+    assert prepare("commonroad", scenes[0], "--out", tmp_path / "scene.h5") == 0
 
 
 BAD = {
