@@ -22,7 +22,7 @@ from .clean.html_report import write_html_report
 from .sources import read_recordings
 from .sources.base import Source
 
-_HOW = ("source", "clean", "companions")
+_HOW = ("source", "clean", "code", "companions")
 """Provenance entries that determine the output, besides the raw file's content."""
 
 
@@ -34,7 +34,8 @@ class Job:
         source: its reader.
         clean: checks and repairs.
         raw: the raw file.
-        origin: required provenance of its recordings: ``source``, ``clean``, ``raw``.
+        origin: required provenance of its recordings: ``source``, ``clean``, ``code``,
+            ``raw``, ``companions``.
         out: the HDF5 file.
         reports: suffixes of the reports beside the file, of ``.report.json`` and ``.report.html``.
     """

@@ -18,6 +18,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import sha256
 
 from .clean import CleanConfig
+from .code_hash import code_hash
 from .jobs import Job, missing_reports, readable, run_jobs, write_reports
 from .sources import SOURCES
 from .sources.base import Source
@@ -45,8 +46,8 @@ def main(
     """Turns raw files into recordings: tracks and road in metres, HDF5.
 
     Beside FILE.h5 stand FILE.report.json and FILE.report.html: what was read, kept, dropped and
-    repaired, and why. Repeat the command after an interruption or with other raw files: only
-    what is new or has changed is made.
+    repaired, and why. Repeat the command after an interruption, with other raw files or after a
+    change of the reader, the checks or the repairs: only what is new or has changed is made.
 
     To try: python -m data.prepare ngsim trajectories-0400-0415.txt --out i80.h5
 
@@ -177,9 +178,10 @@ def _origin(source: Source, clean: CleanConfig, raw: Path) -> dict:
     """Required provenance of a raw file's recordings."""
     name = next(name for name, kind in SOURCES.items() if type(source) is kind)
     return {
-        "source": {"name": name, "version": source.version, **to_json(source)},
+        "source": {"name": name, **to_json(source)},
         "clean": to_json(clean),
         "raw": {"file": raw.name, "bytes": raw.stat().st_size, "sha256": sha256(raw)},
+        "code": code_hash(type(source)),
         "companions": {path.name: sha256(path) for path in source.companions(raw)},
     }
 

@@ -127,7 +127,7 @@ def _origin(recording: Recording) -> str:
     raw, source = (recording.provenance.get(key, {}) for key in ("raw", "source"))
     parts = [
         raw.get("file"),
-        f"reader {source['name']} version {source['version']}" if source else None,
+        f"reader {source['name']}, code {recording.provenance['code'][:16]}…" if source else None,
         f"SHA-256 {raw['sha256'][:16]}…" if raw else None,
         f"{recording.duration_s:,.1f} s at {1 / recording.dt_s:g} frames a second",
         f"{recording.road.lanes} lanes",

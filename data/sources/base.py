@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from ..raw_tracks import RawTracks
 
@@ -15,12 +14,7 @@ class Source(ABC):
 
     Checks, repairs, derived headings and speeds and the HDF5 file are common to all readers
     (``data.clean``).
-
-    Attributes:
-        version: incremented when the reader's output changes, so that older outputs are replaced.
     """
-
-    version: ClassVar[int]
 
     def companions(self, path: Path) -> Sequence[Path]:
         """Other files that the output depends on.

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -43,8 +42,6 @@ class CommonRoad(Source):
     The scene is turned so that x runs along the mean heading; at an intersection, where traffic
     has no common direction, the file's axes stay.
     """
-
-    version: ClassVar[int] = 1
 
     def read(self, path: Path) -> Iterator[RawTracks]:
         """One recording a file."""

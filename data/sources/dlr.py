@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -58,8 +57,6 @@ class DlrHighway(Source):
     source's (positions and headings agree to 0.3 degrees).
     """
 
-    version: ClassVar[int] = 1
-
     def read(self, path: Path) -> Iterator[RawTracks]:
         """The carriageway to the north, then that to the south."""
         rows, start, _ = _read(path, {})
@@ -83,8 +80,6 @@ class DlrUrban(Source):
     from the south-western corner of the tracks; heading, speed and size are the source's.
     Pedestrians and cyclists (by the class that is likeliest on average) are left out.
     """
-
-    version: ClassVar[int] = 1
 
     def read(self, path: Path) -> Iterator[RawTracks]:
         """One recording a file."""

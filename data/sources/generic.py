@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -155,7 +155,6 @@ class GenericCsv(Source):
         frame_rate_hz: frames a second of the recordings, by interpolation from the camera's.
     """
 
-    version: ClassVar[int] = 1
     mapping: str = ""
     frame_rate_hz: float = PROJECT_HZ
 

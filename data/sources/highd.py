@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -54,7 +54,6 @@ class HighD(Source):
         frame_rate_hz: frames a second of the recordings, by interpolation from the file's 25.
     """
 
-    version: ClassVar[int] = 1
     frame_rate_hz: float = PROJECT_HZ
 
     def companions(self, path: Path) -> Sequence[Path]:

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TextIO
+from typing import TextIO
 
 import numpy as np
 
@@ -63,8 +63,6 @@ class I24Motion(Source):
         minutes: length of a recording, as the NGSIM periods; a vehicle on the road at its end
             appears in the next one as well.
     """
-
-    version: ClassVar[int] = 1
 
     minutes: float = 15.0
 

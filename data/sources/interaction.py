@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -68,7 +67,6 @@ class Interaction(Source):
         cases: read the first so many scenes only; None for all.
     """
 
-    version: ClassVar[int] = 1
     cases: int | None = None
 
     def read(self, path: Path) -> Iterator[RawTracks]:

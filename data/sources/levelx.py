@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -50,7 +49,6 @@ class LevelX(Source):
         frame_rate_hz: frames a second of the recordings, by interpolation from the file's 25.
     """
 
-    version: ClassVar[int] = 1
     frame_rate_hz: float = PROJECT_HZ
 
     def companions(self, path: Path) -> Sequence[Path]:

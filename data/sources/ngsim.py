@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -97,8 +97,6 @@ class Ngsim(Source):
     fewest_frames: int = 0
     from_m: float | None = None
     to_m: float | None = None
-
-    version: ClassVar[int] = 2
 
     def read(self, path: Path) -> Iterator[RawTracks]:
         """One recording a site and period, sites by name, periods by time."""

@@ -314,9 +314,7 @@ class _Parser:
         self, number: int, name: str, what: str, cure: str = "correct or remove the line"
     ) -> InputError:
         column = self.columns[name][0] + 1
-        return InputError(
-            f"{self.path}, line {number}, column {column} ({name}): {what}; {cure}"
-        )
+        return InputError(f"{self.path}, line {number}, column {column} ({name}): {what}; {cure}")
 
 
 def shown(text: str) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -60,8 +59,6 @@ class Tgsim(Source):
     Pedestrians, cyclists and scooters of Foggy Bottom are left out.
     Public domain; https://data.transportation.gov, search for "TGSIM".
     """
-
-    version: ClassVar[int] = 1
 
     def read(self, path: Path) -> Iterator[RawTracks]:
         """One recording a run and direction, in order."""

@@ -111,12 +111,17 @@ def test_an_interrupted_command_goes_on(tmp_path, scenes, reads, monkeypatch):
     assert sorted(os.listdir(out.parent)) == ["both.h5", "both.report.json"]
 
 
-def test_another_version_of_the_reader_reads_again(tmp_path, scenes, reads, monkeypatch):
-    out = tmp_path / "scene.h5"
-    prepare("commonroad", scenes[0], "--out", out)
-    monkeypatch.setattr(CommonRoad, "version", CommonRoad.version + 1)
-    prepare("commonroad", scenes[0], "--out", out)
-    assert len(reads) == 2
+@pytest.mark.parametrize("together", [False, True])
+def test_other_code_reads_again(tmp_path, scenes, reads, monkeypatch, together):
+    raw, out = scenes[: 1 + together], tmp_path / "scene.h5"
+    for expected in (1, 1):
+        assert prepare("commonroad", *raw, "--out", out) == 0
+        assert len(reads) == expected * len(raw)
+    monkeypatch.setattr("data.prepare.code_hash", lambda source: "of other code")
+    for expected in (2, 2):
+        assert prepare("commonroad", *raw, "--out", out) == 0
+        assert len(reads) == expected * len(raw)
+    assert load_recordings([out])[0].provenance["code"] == "of other code"
 
 
 def test_a_bad_file_among_good_ones_spoils_nothing(tmp_path, scenes, capsys):

@@ -1,0 +1,76 @@
+"""What shapes a recording changes the hash; what does not leaves it alone."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.code_hash import PLUMBING, ROOT, code_files, code_hash
+from data.sources import SOURCES, read_recordings
+
+from .tiny import WRITERS
+
+
+def copied(folder: Path) -> Path:
+    """The sources alone."""
+    skip = shutil.ignore_patterns("__pycache__")
+    for name in ("data", "ppuu"):
+        shutil.copytree(ROOT / name, folder / name, ignore=skip)
+    return folder
+
+
+def edit(root: Path, name: str) -> None:
+    path = root / name
+    path.write_text(path.read_text() + "\n# another line\n")
+    code_files.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data/clean/pipeline.py", "data/clean/motion.py", "data/clean/tracks.py"),
+        *("data/roads/from_tracks.py", "data/roads/strips.py", "data/roads/us101.csv"),
+        *("data/sources/ngsim.py", "data/sources/table.py", "data/sources/ngsim_sites.py"),
+        *("data/raw_tracks.py", "ppuu/kinematics.py", "ppuu/recordings/recording.py"),
+        *("ppuu/backends/kinematics_cpu.py", "ppuu/units.py"),
+    ],
+)
+def test_what_shapes_a_recording_changes_the_hash(tmp_path, name):
+    root = copied(tmp_path)
+    before = code_hash(SOURCES["ngsim"], root)
+    assert before == code_hash(SOURCES["ngsim"])
+    edit(root, name)
+    assert code_hash(SOURCES["ngsim"], root) != before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("data/prepare.py", "data/generate.py", "data/sources/highd.py", "data/traffic/fleet.py"),
+        *("data/clean/html_report.py", "data/clean/plots.py", "data/clips/clips.py"),
+        *("data/drivers_i80.csv", "ppuu/runtime/errors.py", "ppuu/costs/base.py"),
+    ],
+)
+def test_what_does_not_shape_it_leaves_the_hash(tmp_path, name):
+    root = copied(tmp_path)
+    before = code_hash(SOURCES["ngsim"], root)
+    edit(root, name)
+    assert code_hash(SOURCES["ngsim"], root) == before
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_no_other_code_runs_while_a_file_is_read(tmp_path, name):
+    path, ran = WRITERS[name](tmp_path), set()
+    sys.setprofile(lambda frame, event, argument: ran.add(frame.f_code.co_filename))
+    try:
+        read_recordings(SOURCES[name](), path)
+    finally:
+        sys.setprofile(None)
+    own = {Path(file) for file in ran if Path(file).is_relative_to(ROOT)}
+    own = {file.relative_to(ROOT) for file in own if file.suffix == ".py"}
+    files = {file.relative_to(ROOT) for file in code_files(SOURCES[name])}
+    beyond = {file for file in own - files if PLUMBING not in file.parents}
+    # The package of the readers does no more than to hand each one's tracks to the checks.
+    assert beyond <= {Path("data/sources/__init__.py"), Path(__file__).relative_to(ROOT)}
+    assert len(own) > 5
