@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 
 from ppuu.recordings.road import Road
 
+from .roads.frame import LocalFrame
+
 
 @dataclass(frozen=True, eq=False)
 class RawTracks:
@@ -37,6 +39,7 @@ class RawTracks:
         at_front: positions are those of the middle of the front bumper, without headings; headings
             are derived, and positions moved back by half a length.
         left_out: reason → number of rows omitted by the reader.
+        local_frame: these axes relative to the file's (in metres, y to the left of x).
         provenance: of the file; JSON values only.
     """
 
@@ -57,6 +60,7 @@ class RawTracks:
     recorded_speed_mps: Float[np.ndarray, " n"] | None = None
     at_front: bool = False
     left_out: Mapping[str, int] = field(default_factory=dict)
+    local_frame: LocalFrame = LocalFrame(0.0, 0.0, 0.0)
     provenance: Mapping = field(default_factory=dict)
 
     def place(self, row: int, *fields: str) -> str:

@@ -5,8 +5,9 @@ counts every repair, and returns the recording.
 """
 
 from .config import Bounds, CleanConfig
+from .origin import around_origin
 from .overlaps import overlapping_pairs
 from .pipeline import recording
 from .report import Report
 
-__all__ = ["Bounds", "CleanConfig", "Report", "overlapping_pairs", "recording"]
+__all__ = ["Bounds", "CleanConfig", "Report", "around_origin", "overlapping_pairs", "recording"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ppuu.recordings.recording import Recording
 from ppuu.runtime.config import differences, from_json, to_json
 from ppuu.runtime.files import atomic_write
 
+from ..roads.frame import LocalFrame
 from . import plots
 from .config import CleanConfig
 from .dynamics import HISTOGRAMS
@@ -131,6 +133,7 @@ def _origin(recording: Recording) -> str:
         f"SHA-256 {raw['sha256'][:16]}…" if raw else None,
         f"{recording.duration_s:,.1f} s at {1 / recording.dt_s:g} frames a second",
         f"{recording.road.lanes} lanes",
+        _frame(recording),
     ]
     return " · ".join(part for part in parts if part)
 
@@ -145,6 +148,17 @@ def _rows(report: Report) -> str:
     ]
     return (
         "<table>" + "".join(f"<tr>{_cells('td', row, left=True)}</tr>" for row in rows) + "</table>"
+    )
+
+
+def _frame(recording: Recording) -> str | None:
+    """Where the recording's zero lies in the file's axes, and how it is turned."""
+    if "frame" not in recording.provenance:
+        return None
+    frame = LocalFrame(**recording.provenance["frame"])
+    return (
+        f"origin at x = {frame.origin_x_m:,.2f} m, y = {frame.origin_y_m:,.2f} m of the file, "
+        f"turned by {math.degrees(frame.angle_rad):.2f}°"
     )
 
 

@@ -24,6 +24,7 @@ from .dynamics import (
     summary,
 )
 from .motion import SLOWEST_MPS, hold_last, motion, towed_heading
+from .origin import around_origin
 from .overlaps import overlapping_pairs
 from .report import Report, Tally
 from .smoothing import frames_lost, smoothed
@@ -33,13 +34,16 @@ from .tracks import Tracks, filled, split, without_short
 def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording:
     """Checks and repairs the rows and builds the recording.
 
-    ``clean`` (the configuration), ``report`` and ``first_frame`` are added to the provenance.
+    Added to the provenance: ``frame``, the recording's axes relative to those of the file (its
+    origin and ``angle_rad``: ``LocalFrame``), ``clean`` (the configuration), ``report`` and
+    ``first_frame``.
 
     Raises:
         InputError: an impossible value, or no remaining track.
     """
     config.check()
     check_values(rows)
+    rows = around_origin(rows)
     tally, dt_s = Tally(), rows.dt_s
     tally.dropped.update(rows.left_out)
     tracks = split(rows, config, tally)
@@ -72,6 +76,7 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
         saturated_actions=saturated_actions(made),
     )
     added = {
+        "frame": rows.local_frame.as_json(),
         "clean": to_json(config),
         "first_frame": first_frame,
         "report": asdict(report),

@@ -27,6 +27,18 @@ class LocalFrame:
         cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
         return np.stack([cos * x + sin * y, cos * y - sin * x], axis=1)
 
+    def to_source(self, points_m: np.ndarray) -> np.ndarray:
+        """``(n, 2)`` points of the recording in the source's axes: the inverse of ``to_local``."""
+        x, y = np.asarray(points_m, float).T
+        cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
+        turned = np.stack([cos * x - sin * y, sin * x + cos * y], axis=1)
+        return turned + (self.origin_x_m, self.origin_y_m)
+
+    def moved(self, x_m: float, y_m: float) -> LocalFrame:
+        """Parallel axes whose origin is at a point of these."""
+        ((origin_x_m, origin_y_m),) = self.to_source(np.array([[x_m, y_m]])).tolist()
+        return LocalFrame(origin_x_m, origin_y_m, self.angle_rad)
+
     def as_json(self) -> dict[str, float]:
         """For the recording's provenance: it suffices to return to the map's axes."""
         return asdict(self)

@@ -69,8 +69,8 @@ class CommonRoad(Source):
             provenance={
                 "site": _site(root.get("benchmarkID", name)),
                 "benchmark": root.get("benchmarkID", name),
-                "frame": frame.as_json(),
             },
+            local_frame=frame,
             **rows,
         )
 

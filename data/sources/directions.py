@@ -30,8 +30,7 @@ def by_direction(tracks: RawTracks) -> list[RawTracks]:
 
     Returns:
         One or two recordings.  Two recordings are named by their direction, with x as east; rows
-        omitted by the reader are counted in the first.  ``provenance["frame"]`` is the transform to
-        the file's axes.
+        omitted by the reader are counted in the first.  ``local_frame`` leads to the file's axes.
     """
     if not len(tracks.frame):
         return [tracks]
@@ -93,7 +92,7 @@ def _turned(tracks: RawTracks, angle_rad: float) -> RawTracks:
         y_m=y_m,
         heading_rad=None if heading_rad is None else heading_rad - angle_rad,
         road=None if tracks.road is None else _lanes_along(tracks.road, frame),
-        provenance={**tracks.provenance, "frame": frame.as_json()},
+        local_frame=frame,
     )
 
 

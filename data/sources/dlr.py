@@ -151,8 +151,8 @@ def _tracks(
             "site": title,
             "start": start,
             "licence": f"CC BY-NC-SA 4.0, DLR {title}",
-            "frame": frame.as_json(),
         },
+        local_frame=frame,
         left_out={**(left_out or {}), "every second frame, 20 Hz to 10 Hz": skipped},
         **rows,
     )

@@ -130,9 +130,9 @@ def _carriageway(
         provenance={
             "site": f"highd-{meta['locationId']}",
             "speed_limit_mps": meta["speedLimit"] if meta["speedLimit"] > 0 else None,
-            "frame": frame.as_json(),
             "axes": "of the frame: image, metres, y negated",
         },
+        local_frame=frame,
     )
 
 

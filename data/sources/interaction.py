@@ -114,7 +114,7 @@ class Interaction(Source):
             left_out={f"agent_type {name}": int(np.sum(others == name)) for name in set(others)},
         )
         for one_way in by_direction(tracks):
-            yield from _scenes(one_way, vehicles)
+            yield from _scenes(clean.around_origin(one_way), vehicles)
 
 
 def _scenes(tracks: RawTracks, vehicles: Int[np.ndarray, "2 vehicles"]) -> Iterator[RawTracks]:

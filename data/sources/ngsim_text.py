@@ -18,6 +18,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write
 from ppuu.units import metres_to_feet
 
+from ..roads.frame import LocalFrame
 from .ngsim_layouts import AXES, EAST, HIGHWAY, NORTH, PORTAL, SOUTH, STREET, STREET_ONLY, WEST
 from .ngsim_sites import SITES, site_and_slot
 
@@ -41,10 +42,11 @@ def write(recording: Recording, path: str | Path, street: bool = False) -> None:
 
     Local X grows to the right from the road's leftmost edge, Local Y is the middle of the front
     bumper, and vehicle and frame numbers start at 1.  A recording whose axes are NGSIM's already
-    (as its provenance tells) keeps them.  Global X and Y repeat Local X and Y, as the recording
-    lies nowhere on earth; Global Time starts at 0 ms, or at the period's nominal start if the
-    recording's name is that of a site and period, such as ``us101-0750``.  The front bumper
-    stands half a length ahead of the centre along the heading.
+    (as its provenance tells) keeps them.  Global X and Y are those of the file that the recording
+    was read from; they repeat Local X and Y where it lies nowhere on earth.  Global Time starts at
+    0 ms, or at the period's nominal start if the recording's name is that of a site and period,
+    such as ``us101-0750``.  The front bumper stands half a length ahead of the centre along the
+    heading.
 
     Args:
         recording: its road's lane 0 is the leftmost, as NGSIM's lane 1; off the road lane is 0.
@@ -101,8 +103,12 @@ def _columns(recording: Recording) -> dict[str, Float[np.ndarray, " rows"]]:
     """All of ``STREET``'s columns by name."""
     rows = recording.row_vehicle
     half_length = 0.5 * recording.length_m[rows]
-    local_x = _left_edge_m(recording) - recording.y_m - half_length * np.sin(recording.heading_rad)
-    local_y = recording.x_m + half_length * np.cos(recording.heading_rad)
+    start_m, left_edge_m = _zero_m(recording)
+    local_x = left_edge_m - recording.y_m - half_length * np.sin(recording.heading_rad)
+    local_y = recording.x_m + half_length * np.cos(recording.heading_rad) - start_m
+    global_m, frame = np.stack([local_x, local_y], axis=1), _frame(recording)
+    if frame is not None and recording.provenance.get("axes") != AXES:
+        global_m = frame.to_source(np.stack([local_y, left_edge_m - local_x], axis=1))
     direction = _directions(recording)
     lane = _lane_numbers(recording)
     course = [direction == way for way in (NORTH, SOUTH, EAST, WEST)]
@@ -115,17 +121,16 @@ def _columns(recording: Recording) -> dict[str, Float[np.ndarray, " rows"]]:
             recording.speed_mps > 0, spacing_m / recording.speed_mps, _LONGEST_HEADWAY_S
         )
     headway = np.where(preceding >= 0, np.minimum(headway, _LONGEST_HEADWAY_S), 0.0)
-    x_ft, y_ft = metres_to_feet(local_x), metres_to_feet(local_y)
     nowhere = np.full(recording.rows, _NOWHERE)
     return {
         "Vehicle_ID": numbers,
         "Frame_ID": recording.frame + 1,
         "Total_Frames": np.diff(recording.vehicle_pointer)[rows],
         "Global_Time": _start_ms(recording) + np.round(recording.frame * recording.dt_s * 1000),
-        "Local_X": x_ft,
-        "Local_Y": y_ft,
-        "Global_X": x_ft,
-        "Global_Y": y_ft,
+        "Local_X": metres_to_feet(local_x),
+        "Local_Y": metres_to_feet(local_y),
+        "Global_X": metres_to_feet(global_m[:, 0]),
+        "Global_Y": metres_to_feet(global_m[:, 1]),
         "v_length": metres_to_feet(recording.length_m[rows]),
         "v_Width": metres_to_feet(recording.width_m[rows]),
         "v_Class": _vehicle_class(recording)[rows],
@@ -151,11 +156,18 @@ def _start_ms(recording: Recording) -> int:
     return 0 if found is None else found[0].start_ms(found[1])
 
 
-def _left_edge_m(recording: Recording) -> float:
-    """y of Local X = 0."""
-    if not recording.road.lanes or recording.provenance.get("axes") == AXES:
-        return 0.0
-    return float(recording.road.left_m[:, 1].max())
+def _zero_m(recording: Recording) -> tuple[float, float]:
+    """x of Local Y = 0, and y of Local X = 0."""
+    if recording.provenance.get("axes") == AXES:
+        frame = _frame(recording)
+        return (0.0, 0.0) if frame is None else (-frame.origin_x_m, -frame.origin_y_m)
+    return 0.0, float(recording.road.left_m[:, 1].max()) if recording.road.lanes else 0.0
+
+
+def _frame(recording: Recording) -> LocalFrame | None:
+    """The axes relative to those of the file that the recording was read from, if it was."""
+    found = recording.provenance.get("frame")
+    return None if found is None else LocalFrame(**found)
 
 
 def _quarter(heading_rad: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
