@@ -5,9 +5,12 @@ Source: https://commonroad.in.tum.de, format documentation 2018b and 2020a.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -19,6 +22,8 @@ from ppuu.runtime.errors import InputError
 from ..raw_tracks import RawTracks
 from ..roads.frame import LocalFrame
 from .base import Source
+from .commonroad_shapes import Box, box
+from .resample import HIGHEST_HZ, LOWEST_HZ, PROJECT_HZ, resampled
 from .xml_file import XmlFile
 
 VERSIONS = ("2018b", "2020a")
@@ -31,6 +36,7 @@ _FIELDS = {
     "length_m": "column <length>",
     "width_m": "column <width>",
 }
+_PARKED = "parkedVehicle"
 ONE_WAY = 0.9
 """Mean resultant length of the headings above which all traffic runs along one road."""
 
@@ -40,32 +46,38 @@ class CommonRoad(Source):
     """Scenarios in XML (2018b, 2020a), also *.xml.gz: obstacles and lanelets, one scene a file.
 
     The scene is turned so that x runs along the mean heading; at an intersection, where traffic
-    has no common direction, the file's axes stay.
+    has no common direction, the file's axes stay.  Parked vehicles stand there throughout; other
+    static obstacles are left out, and counted.  Circles and polygons become the boxes around them.
+
+    Attributes:
+        frame_rate_hz: frames a second of the recordings, by interpolation from the file's.
     """
+
+    frame_rate_hz: float = PROJECT_HZ
 
     def read(self, path: Path) -> Iterator[RawTracks]:
         """One recording a file."""
         file = _open(path)
         root = file.root
-        dt_s = file.number(root, "timeStepSize", root.get("timeStepSize"))
-        if dt_s <= 0:
-            place = file.place(root)
-            raise InputError(f"{place}: timeStepSize is {dt_s:g} s; it must be positive")
-        rows = _rows(file)
+        dt_s = _time_step_s(file)
+        moving = _moving(file)
+        rows, left_out = _with_standing(file, moving)
         lanes = _lanes(file)
-        direction = np.exp(1j * rows["heading_rad"]).mean() if len(rows["heading_rad"]) else 0.0
+        headings = moving["heading_rad"]
+        direction = np.exp(1j * headings).mean() if len(headings) else 0.0
         angle_rad = float(np.angle(direction)) if abs(direction) > ONE_WAY else 0.0
         frame = LocalFrame(0.0, 0.0, angle_rad)
         rows["x_m"], rows["y_m"] = frame.to_local(np.stack([rows["x_m"], rows["y_m"]], 1)).T
         rows["heading_rad"] = rows["heading_rad"] - angle_rad
         name = path.name.removesuffix(".gz").removesuffix(".xml")
         sides = [(frame.to_local(left), frame.to_local(right)) for left, right in lanes]
-        yield RawTracks(
+        tracks = RawTracks(
             name=name,
             file=str(path),
             dt_s=dt_s,
             road=Road.from_lanes(sides),
             fields=_FIELDS,
+            left_out=left_out,
             provenance={
                 "site": _site(root.get("benchmarkID", name)),
                 "benchmark": root.get("benchmarkID", name),
@@ -73,6 +85,17 @@ class CommonRoad(Source):
             local_frame=frame,
             **rows,
         )
+        yield resampled(tracks, self.frame_rate_hz)
+
+
+def _time_step_s(file: XmlFile) -> float:
+    dt_s = file.number(file.root, "timeStepSize", file.root.get("timeStepSize"))
+    if not 1.0 / HIGHEST_HZ <= dt_s <= 1.0 / LOWEST_HZ:
+        raise InputError(
+            f"{file.place(file.root)}: timeStepSize is {dt_s:g} s; it must be "
+            f"{1 / HIGHEST_HZ:g} to {1 / LOWEST_HZ:g} s"
+        )
+    return dt_s
 
 
 def _site(benchmark: str) -> str:
@@ -93,44 +116,80 @@ def _open(path: Path) -> XmlFile:
     return file
 
 
-def _rows(file: XmlFile) -> dict[str, np.ndarray]:
-    """One row a state, in the file's axes."""
-    rows: dict[str, list] = {key: [] for key in (*_FIELDS, "vehicle", "line")}
-    for obstacle in _obstacles(file.root):
-        number, box = obstacle.get("id"), obstacle.find("shape/rectangle")
-        if box is None:
-            raise InputError(
-                f"{file.place(obstacle)}: obstacle {number} has no rectangle; only boxes can be "
-                "read"
-            )
-        whole = {
-            "vehicle": int(file.number(obstacle, "obstacle id", number)),
-            "length_m": file.child(box, "length"),
-            "width_m": file.child(box, "width"),
-        }
-        for state in [obstacle.find("initialState"), *obstacle.findall("trajectory/state")]:
-            if state is None:
-                place = file.place(obstacle)
-                raise InputError(f"{place}: obstacle {number} has no <initialState>")
-            row = whole | {
-                "line": file.line(state),
-                "frame": int(file.child(state, "time/exact")),
-                "x_m": file.child(state, "position/point/x"),
-                "y_m": file.child(state, "position/point/y"),
-                "heading_rad": file.child(state, "orientation/exact"),
-                "speed_mps": file.child(state, "velocity/exact"),
-            }
-            for key, value in row.items():
-                rows[key].append(value)
-    return {key: np.array(values) for key, values in rows.items()}
+def _moving(file: XmlFile) -> dict[str, np.ndarray]:
+    """One row a state of the dynamic obstacles, in the file's axes."""
+    rows: list[tuple] = []
+    for obstacle in _obstacles(file.root, "dynamic"):
+        vehicle, shape = _number(file, obstacle), box(file, obstacle)
+        for state in [_initial(file, obstacle), *obstacle.findall("trajectory/state")]:
+            frame = file.whole(state, "frame", file.child(state, "time/exact"))
+            speed_mps = file.child(state, "velocity/exact")
+            pose = _pose(file, state, shape)
+            rows.append((vehicle, file.line(state), frame, *pose, speed_mps, shape))
+    return _columns(rows)
 
 
-def _obstacles(root: Element) -> Iterator[Element]:
-    """2020a has <dynamicObstacle>, 2018b <obstacle> with a role."""
-    yield from root.findall("dynamicObstacle")
-    for obstacle in root.findall("obstacle"):
-        if obstacle.findtext("role") == "dynamic":
-            yield obstacle
+def _with_standing(
+    file: XmlFile, moving: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """The rows with those of parked vehicles, whenever others move; and what is left out, and why."""
+    rows: list[tuple] = []
+    frames = np.unique(moving["frame"]).tolist()
+    left_out: Counter[str] = Counter()
+    for obstacle in _obstacles(file.root, "static"):
+        kind = obstacle.findtext("type") or "unknown"
+        if kind != _PARKED:
+            left_out[f"static obstacle, {kind}"] += 1
+            continue
+        vehicle, shape = _number(file, obstacle), box(file, obstacle)
+        state = _initial(file, obstacle)
+        pose = _pose(file, state, shape)
+        rows += [(vehicle, file.line(state), frame, *pose, 0.0, shape) for frame in frames]
+    standing = _columns(rows)
+    return {key: np.concatenate([moving[key], standing[key]]) for key in moving}, dict(left_out)
+
+
+def _obstacles(root: Element, role: Literal["dynamic", "static"]) -> Iterator[Element]:
+    """2020a has <dynamicObstacle> and <staticObstacle>, 2018b <obstacle> with a role."""
+    yield from root.findall(f"{role}Obstacle")
+    yield from (one for one in root.findall("obstacle") if one.findtext("role") == role)
+
+
+def _number(file: XmlFile, obstacle: Element) -> int:
+    number = file.number(obstacle, "obstacle id", obstacle.get("id"))
+    return file.whole(obstacle, "obstacle id", number)
+
+
+def _initial(file: XmlFile, obstacle: Element) -> Element:
+    state = obstacle.find("initialState")
+    if state is None:
+        place = file.place(obstacle)
+        raise InputError(f"{place}: obstacle {obstacle.get('id')} has no <initialState>")
+    return state
+
+
+def _pose(file: XmlFile, state: Element, shape: Box) -> tuple[float, float, float]:
+    """Centre and heading of the box of an obstacle in this state."""
+    x_m, y_m = (file.child(state, f"position/point/{axis}") for axis in ("x", "y"))
+    heading_rad = file.child(state, "orientation/exact")
+    cos, sin = math.cos(heading_rad), math.sin(heading_rad)
+    return (
+        x_m + cos * shape.ahead_m - sin * shape.left_m,
+        y_m + sin * shape.ahead_m + cos * shape.left_m,
+        heading_rad + shape.turn_rad,
+    )
+
+
+def _columns(rows: list[tuple]) -> dict[str, np.ndarray]:
+    """Rows of (vehicle, line, frame, x, y, heading, speed, box) as columns of ``RawTracks``."""
+    names = ("vehicle", "line", "frame", "x_m", "y_m", "heading_rad", "speed_mps")
+    columns = {
+        name: np.array([row[k] for row in rows], np.int64 if k < 3 else float)
+        for k, name in enumerate(names)
+    }
+    for name in ("length_m", "width_m"):
+        columns[name] = np.array([getattr(row[-1], name) for row in rows], float)
+    return columns
 
 
 def _lanes(file: XmlFile) -> list[tuple[np.ndarray, np.ndarray]]:

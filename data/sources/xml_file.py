@@ -14,6 +14,9 @@ from ppuu.runtime.errors import InputError
 from .table import shown
 
 
+_LARGEST_WHOLE = 1e15
+
+
 class XmlFile:
     """The elements of a file, plain or gzip.
 
@@ -69,6 +72,18 @@ class XmlFile:
         if found is None:
             raise InputError(f"{self.place(element)}: <{element.tag}> has no <{tag}>")
         return self.number(found, f"<{tag}>", found.text)
+
+    def whole(self, element: Element, name: str, value: float) -> int:
+        """A number of an element as an integer.
+
+        Raises:
+            InputError: it is none, or too large.
+        """
+        if value != round(value) or abs(value) > _LARGEST_WHOLE:
+            raise InputError(
+                f"{self.place(element)}: {name} is {value:g}, not a whole number; correct it"
+            )
+        return int(value)
 
     def number(self, element: Element, name: str, text: str | None) -> float:
         """The text of an element as a finite number.

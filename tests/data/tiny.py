@@ -71,16 +71,29 @@ def commonroad(folder: Path) -> Path:
         f"<rightBound>{point(a, 0)}{point(a + 40, 0)}</rightBound>{successor}</lanelet>\n"
         for k, (a, successor) in enumerate([(0, '<successor ref="901"/>'), (40, "")])
     ]
+    shapes = {
+        1: "<rectangle><length>4.5</length><width>1.8</width></rectangle>",
+        2: f"<polygon>{point(-2, -1)}{point(3, 0)}{point(-2, 1)}</polygon>",
+    }
     obstacles = []
     for number, *_ in CARS:
         states = [own[1:] for own in rows(10.0) if own[0] == number]
         obstacles.append(
-            f'<dynamicObstacle id="{number}"><type>car</type><shape><rectangle><length>4.5'
-            "</length><width>1.8</width></rectangle></shape>"
+            f'<dynamicObstacle id="{number}"><type>car</type><shape>{shapes[number]}</shape>'
             + state("initialState", *states[0])
             + f"<trajectory>{''.join(state('state', *own) for own in states[1:])}</trajectory>"
             "</dynamicObstacle>\n"
         )
+    parked = (
+        '<staticObstacle id="3"><type>parkedVehicle</type><shape><rectangle><length>4.5</length>'
+        "<width>1.8</width><orientation>0.1</orientation><center><x>0.5</x><y>0.0</y></center>"
+        "</rectangle></shape>" + state("initialState", 0, 70.0, 1.5, 0.0) + "</staticObstacle>\n"
+    )
+    cone = (
+        '<staticObstacle id="4"><type>constructionZone</type><shape><circle><radius>0.3</radius>'
+        "</circle></shape>" + state("initialState", 0, 75.0, 1.5, 0.0) + "</staticObstacle>\n"
+    )
+    obstacles += [parked, cone]
     path = folder / "tiny.xml"
     path.write_text(
         '<?xml version="1.0" encoding="UTF-8"?>\n'

@@ -122,3 +122,136 @@ def test_a_real_intersection(shared_data):
     made = read_recordings(CommonRoad(), path)[0]
     assert made.provenance["report"]["on_road_share"] == 1.0
     assert made.provenance["frame"]["angle_rad"] == 0.0
+
+
+def of_obstacle(shape: str, heading=0.0, obstacles: str = "", **values) -> str:
+    """The scenario with another shape of its car, and more obstacles."""
+    text = scenario(heading=heading, **values)
+    text = re.sub("<shape>.*</shape>", f"<shape>{shape}</shape>", text)
+    return text.replace("</commonRoad>", f"{obstacles}</commonRoad>")
+
+
+def read_one(tmp_path, text: str):
+    path = tmp_path / "scene.xml"
+    path.write_text(text)
+    (made,) = read_recordings(CommonRoad(), path)
+    return made
+
+
+def static(number, kind, shape, x, y, heading, version="2020a") -> str:
+    tag, role = (
+        ("obstacle", "<role>static</role>") if version == "2018b" else ("staticObstacle", "")
+    )
+    return (
+        f'<{tag} id="{number}">{role}<type>{kind}</type><shape>{shape}</shape><initialState>'
+        f"<position>{point(x, y)}</position><orientation><exact>{heading}</exact></orientation>"
+        f"<time><exact>0</exact></time></initialState></{tag}>"
+    )
+
+
+RECTANGLE = "<rectangle><length>4.5</length><width>1.8</width></rectangle>"
+
+
+@pytest.mark.parametrize("version", ["2018b", "2020a"])
+def test_parked_vehicles_stand_and_other_static_obstacles_are_counted(tmp_path, version):
+    obstacles = static(7, "parkedVehicle", RECTANGLE, 30.0, -1.5, 0.4, version)
+    obstacles += static(8, "roadBoundary", RECTANGLE, 30.0, 3.0, 0.0, version)
+    obstacles += static(9, "roadBoundary", RECTANGLE, 40.0, 3.0, 0.0, version)
+    made = read_one(tmp_path, of_obstacle(RECTANGLE, version=version, obstacles=obstacles))
+    assert made.vehicle_id.tolist() == [7, 42]
+    standing, moving = made.track(0), made.track(1)
+    assert len(standing) == len(moving) == 15
+    np.testing.assert_allclose(standing, [[30.0, -1.5, 0.4, 0.0]] * 15, atol=1e-7)
+    np.testing.assert_allclose(moving[:, 0], 2.0 + np.arange(15))
+    assert made.provenance["report"]["dropped"]["static obstacle, roadBoundary"] == 2
+    assert made.provenance["report"]["rows_read"] == 32
+
+
+def test_a_parked_vehicle_does_not_turn_the_scene(tmp_path):
+    obstacles = "".join(
+        static(k, "parkedVehicle", RECTANGLE, 10.0 * k, 5.0, np.pi / 2) for k in range(5)
+    )
+    made = read_one(tmp_path, of_obstacle(RECTANGLE, obstacles=obstacles))
+    assert made.provenance["frame"]["angle_rad"] == 0.0
+
+
+CIRCLE = "<circle><radius>0.4</radius></circle>"
+OFF_CENTRE = "<circle><radius>0.5</radius><center><x>1</x><y>2</y></center></circle>"
+TRIANGLE = f"<polygon>{point(-1, -1)}{point(3, 0)}{point(-1, 2)}</polygon>"
+
+
+def rectangle(length, width, turn=0.0, x=0.0, y=0.0) -> str:
+    return (
+        f"<rectangle><length>{length}</length><width>{width}</width><orientation>{turn}"
+        f"</orientation><center><x>{x}</x><y>{y}</y></center></rectangle>"
+    )
+
+
+@pytest.mark.parametrize(
+    "shape, length, width, ahead, left, turn",
+    [
+        (RECTANGLE, 4.5, 1.8, 0.0, 0.0, 0.0),
+        (rectangle(4.5, 1.8, x=1.5, y=-0.2), 4.5, 1.8, 1.5, -0.2, 0.0),
+        (rectangle(4.5, 1.8, turn=0.1, x=1.5), 4.5, 1.8, 1.5, 0.0, 0.1),
+        # One that lies across is as wide as it is long; the heading stays that of the motion.
+        (rectangle(1.8, 4.5, turn=np.pi / 2), 4.5, 1.8, 0.0, 0.0, 0.0),
+        (rectangle(4.5, 1.8, turn=np.pi + 0.2), 4.5, 1.8, 0.0, 0.0, 0.2),
+        (CIRCLE, 0.8, 0.8, 0.0, 0.0, 0.0),
+        (OFF_CENTRE, 1.0, 1.0, 1.0, 2.0, 0.0),
+        (TRIANGLE, 4.0, 3.0, 1.0, 0.5, 0.0),
+        # A tractor and its trailer.
+        (rectangle(4, 2, x=5) + rectangle(8, 2.4, x=-2), 13.0, 2.4, 0.5, 0.0, 0.0),
+        (rectangle(2, 2, turn=np.pi / 4) + CIRCLE, 2 * 2**0.5, 2 * 2**0.5, 0.0, 0.0, 0.0),
+    ],
+)
+@pytest.mark.parametrize("heading", [0.0, 0.5])
+def test_every_shape_becomes_its_box(tmp_path, shape, length, width, ahead, left, turn, heading):
+    # A second car that drives the other way keeps the file's axes.
+    other = re.search("<dynamicObstacle.*</dynamicObstacle>", scenario(heading=heading + np.pi))
+    assert other is not None
+    text = of_obstacle(shape, heading, other[0].replace('id="42"', 'id="43"'))
+    made = read_one(tmp_path, text)
+    assert made.provenance["frame"]["angle_rad"] == 0.0
+    assert (made.length_m[0], made.width_m[0]) == pytest.approx((length, width), abs=1e-6)
+    along = np.exp(1j * heading)
+    centre = 2.0 + np.arange(15) + 0.5j + along * (ahead + 1j * left)
+    np.testing.assert_allclose(made.x_m[:15] + 1j * made.y_m[:15], centre, atol=1e-6)
+    np.testing.assert_allclose(made.heading_rad[:15], heading + turn, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "shape, words",
+    [
+        ("", "obstacle 42 has no <shape> of <rectangle>, <circle>, <polygon>"),
+        ("<circle></circle>", "<circle> has no <radius>"),
+        (f"<polygon>{point(0, 0)}{point(1, 1)}</polygon>", "has fewer than three points"),
+        (RECTANGLE.replace("</rec", "<center><x>1</x></center></rec"), "has no <center/y>"),
+        ("<circle><radius>0</radius></circle>", "its box has no size"),
+    ],
+)
+def test_a_shape_that_is_none_is_named(tmp_path, shape, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_one(tmp_path, of_obstacle(shape))
+
+
+@pytest.mark.parametrize("step_s", [0.04, 0.05, 0.2, 0.5])
+def test_other_time_steps_become_ten_frames_a_second(tmp_path, step_s):
+    text = scenario(frames=60).replace('timeStepSize="0.1"', f'timeStepSize="{step_s}"')
+    text = text.replace("</commonRoad>", static(7, "parkedVehicle", RECTANGLE, 30, -1.5, 0.4))
+    made = read_one(tmp_path, text + "</commonRoad>")
+    assert made.dt_s == pytest.approx(0.1)
+    for vehicle in (0, 1):
+        track = made.track(vehicle)
+        assert len(track) == pytest.approx(59 * step_s / 0.1, abs=1)
+    # A metre a step, from frame 3 on; frame 0 stays where it is in time.
+    first_s = 0.1 * made.provenance["first_frame"]
+    own = made.track(1)
+    at_s = first_s + 0.1 * np.arange(len(own))
+    np.testing.assert_allclose(own[:, 0], 2.0 + at_s / step_s - 3, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", ["0.0001", "2", "-0.1"])
+def test_a_time_step_of_no_camera_is_named(tmp_path, step):
+    text = scenario().replace('timeStepSize="0.1"', f'timeStepSize="{step}"')
+    with pytest.raises(InputError, match=rf"timeStepSize is {step} s; it must be 0.001 to 1 s"):
+        read_one(tmp_path, text)
