@@ -31,8 +31,9 @@ class LocalFrame:
         """``(n, 2)`` points of the recording in the source's axes: the inverse of ``to_local``."""
         x, y = np.asarray(points_m, float).T
         cos, sin = math.cos(self.angle_rad), math.sin(self.angle_rad)
-        turned = np.stack([cos * x - sin * y, sin * x + cos * y], axis=1)
-        return turned + (self.origin_x_m, self.origin_y_m)
+        return np.stack(
+            [self.origin_x_m + cos * x - sin * y, self.origin_y_m + sin * x + cos * y], axis=1
+        )
 
     def moved(self, x_m: float, y_m: float) -> LocalFrame:
         """Parallel axes whose origin is at a point of these."""

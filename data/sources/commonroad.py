@@ -132,7 +132,7 @@ def _moving(file: XmlFile) -> dict[str, np.ndarray]:
 def _with_standing(
     file: XmlFile, moving: dict[str, np.ndarray]
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """The rows with those of parked vehicles, whenever others move; and what is left out, and why."""
+    """The rows with those of parked vehicles, while others move; and what is left out, and why."""
     rows: list[tuple] = []
     frames = np.unique(moving["frame"]).tolist()
     left_out: Counter[str] = Counter()

@@ -53,12 +53,13 @@ def box(file: XmlFile, obstacle: Element) -> Box:
         quarters = round(turn_rad / (0.5 * np.pi))
         if quarters % 2:
             length_m, width_m = width_m, length_m
-        return Box(
-            length_m, width_m, *_centre(file, shapes[0]).tolist(), turn_rad - quarters * 0.5 * np.pi
-        )
+        ahead_m, left_m = _centre(file, shapes[0]).tolist()
+        return Box(length_m, width_m, ahead_m, left_m, turn_rad - quarters * 0.5 * np.pi)
     corners = np.concatenate([_corners(file, shape) for shape in shapes])
     low, high = corners.min(0), corners.max(0)
-    return Box(*(high - low).tolist(), *(0.5 * (low + high)).tolist(), 0.0)
+    length_m, width_m = (high - low).tolist()
+    ahead_m, left_m = (0.5 * (low + high)).tolist()
+    return Box(length_m, width_m, ahead_m, left_m, 0.0)
 
 
 def _corners(file: XmlFile, shape: Element) -> Float[np.ndarray, "points 2"]:

@@ -13,7 +13,6 @@ from ppuu.runtime.errors import InputError
 
 from .table import shown
 
-
 _LARGEST_WHOLE = 1e15
 
 

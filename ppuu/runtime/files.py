@@ -15,7 +15,6 @@ from typing import Any
 
 from .errors import InputError
 
-
 _TOKEN_BYTES = 8
 _ORPHAN_AGE_S = 24 * 3600.0
 """A temporary file that nobody has written to for so long has lost its writer."""

@@ -12,18 +12,24 @@ from data.sources import SOURCES, read_recordings
 from .tiny import WRITERS
 
 
-def copied(folder: Path) -> Path:
-    """The sources alone."""
-    skip = shutil.ignore_patterns("__pycache__")
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory) -> Path:
+    """A copy of them, to be edited."""
+    folder, skip = tmp_path_factory.mktemp("sources"), shutil.ignore_patterns("__pycache__")
     for name in ("data", "ppuu"):
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     return folder
 
 
-def edit(root: Path, name: str) -> None:
+def hash_after_an_edit(root: Path, name: str) -> str:
     path = root / name
-    path.write_text(path.read_text() + "\n# another line\n")
+    before = path.read_text()
+    path.write_text(before + "\n# another line\n")
     code_files.cache_clear()
+    try:
+        return code_hash(SOURCES["ngsim"], root)
+    finally:
+        path.write_text(before)
 
 
 @pytest.mark.parametrize(
@@ -36,12 +42,10 @@ def edit(root: Path, name: str) -> None:
         *("ppuu/backends/kinematics_cpu.py", "ppuu/units.py"),
     ],
 )
-def test_what_shapes_a_recording_changes_the_hash(tmp_path, name):
-    root = copied(tmp_path)
-    before = code_hash(SOURCES["ngsim"], root)
-    assert before == code_hash(SOURCES["ngsim"])
-    edit(root, name)
-    assert code_hash(SOURCES["ngsim"], root) != before
+def test_what_shapes_a_recording_changes_the_hash(sources, name):
+    before = code_hash(SOURCES["ngsim"])
+    assert code_hash(SOURCES["ngsim"], sources) == before
+    assert hash_after_an_edit(sources, name) != before
 
 
 @pytest.mark.parametrize(
@@ -52,11 +56,8 @@ def test_what_shapes_a_recording_changes_the_hash(tmp_path, name):
         *("data/drivers_i80.csv", "ppuu/runtime/errors.py", "ppuu/costs/base.py"),
     ],
 )
-def test_what_does_not_shape_it_leaves_the_hash(tmp_path, name):
-    root = copied(tmp_path)
-    before = code_hash(SOURCES["ngsim"], root)
-    edit(root, name)
-    assert code_hash(SOURCES["ngsim"], root) == before
+def test_what_does_not_shape_it_leaves_the_hash(sources, name):
+    assert hash_after_an_edit(sources, name) == code_hash(SOURCES["ngsim"])
 
 
 @pytest.mark.parametrize("name", SOURCES)

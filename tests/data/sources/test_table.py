@@ -86,5 +86,5 @@ def test_names_in_the_header_may_hold_the_delimiter(tmp_path):
     rows = read_named_columns(path, {"id, of the track": "i8", "x": "f8"}, "")
     assert rows.tolist() == [(7, 1.5)]
     path.write_text('"id,x\n7,1.5\n')
-    with pytest.raises(InputError, match="line 1, header: .*correct the quotes"):
+    with pytest.raises(InputError, match=r"line 1, header: .*correct the quotes"):
         read_named_columns(path, {"x": "f8"}, "")

@@ -26,9 +26,14 @@ def test_the_file_appears_when_the_block_ends(tmp_path):
 def test_after_an_error_the_old_file_stays(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(KeyError), atomic_write(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError
+
+    def interrupted() -> None:
+        with atomic_write(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
 
 
