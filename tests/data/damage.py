@@ -15,7 +15,7 @@ GARBAGE = [
     b"", b" ", b"abc", b"NaN", b"nan", b"inf", b"-inf", b"Infinity", b"1e308", b"-1e308", b"1e400",
     b"1e-320", b"-1", b"-5.5", b"0", b"-0.0", b"1.5", b"1e18", b"-1e18", b"9223372036854775807",
     b"-9223372036854775808", b"9223372036854775808", b"2147483648", b"9" * 400, b"0x10", b"1_000",
-    b"1,5", b"1;5", b"1.234,5", b'"', b'"1', b'""', b"'1'", b"#", b"\\", b"true", b"null", b"None",
+    b"1,5", b"1;5", b"1.234,5", b'"1,5"', b'"1,500"', b'"604,123.5"', b'"1.5"', b"1.5,", b",", b'"', b'"1', b'""', b"'1'", b"#", b"\\", b"true", b"null", b"None",
     b"[]", b"{}", b"&amp;", b"&x;", b"<", b"]]>", "é".encode(), "١٢".encode(), "⅓".encode(),
     "１".encode(), "\u2028".encode(), b"\xff\xfe", b"\x00", b"\x1a", b"x" * 5000, b"5" * 5000,
     b"1 2", b"1\t2", b"1e5", b"1e9", b"1e15", b"1970-01-01", b"-",
@@ -102,6 +102,23 @@ def _double(row: list, i: int, j: int, garbage: bytes) -> None:
     row.insert(i, row[i])
 
 
+def _append(row: list, i: int, j: int, garbage: bytes) -> None:
+    row.append(garbage)
+
+
+def _quote(row: list, i: int, j: int, garbage: bytes) -> None:
+    row[i] = b'"' + row[i] + b'"'
+
+
+def _comma(row: list, i: int, j: int, garbage: bytes) -> None:
+    row[i] = row[i].replace(b".", b",") if b"." in row[i] else row[i] + b",5"
+
+
+def _quoted_comma(row: list, i: int, j: int, garbage: bytes) -> None:
+    _comma(row, i, j, garbage)
+    _quote(row, i, j, garbage)
+
+
 def _swapped(lines: list, i: int, j: int, garbage: bytes) -> list:
     _swap(lines, i, j, garbage)
     return lines
@@ -112,6 +129,14 @@ TABLE: dict[str, Callable[[bytes, Injury, bytes | None], bytes]] = {
     "fields swapped": _on_fields(_swap),
     "field dropped": _on_fields(_drop),
     "field doubled": _on_fields(_double),
+    "field added": _on_fields(_append),
+    "field quoted": _on_fields(_quote),
+    "field with a decimal comma": _on_fields(_comma),
+    "quoted field with a decimal comma": _on_fields(_quoted_comma),
+    "column added": _on_columns(_append),
+    "column quoted": _on_columns(_quote),
+    "column with decimal commas": _on_columns(_comma),
+    "quoted column with decimal commas": _on_columns(_quoted_comma),
     "column replaced": _on_columns(_replace),
     "columns swapped": _on_columns(_swap),
     "column dropped": _on_columns(_drop),

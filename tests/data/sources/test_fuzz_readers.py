@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 import warnings
@@ -26,8 +25,8 @@ from ppuu.runtime.errors import InputError
 from tests.data.damage import Injury, damages, injured
 from tests.data.tiny import WRITERS
 
-CASES = int(os.environ.get("PPUU_FUZZ_CASES", "30"))
-"""Damaged files a reader; 500 where PPUU_FUZZ_CASES=500 asks for the thorough run."""
+FEW, MANY = 30, 500
+"""Damaged files a reader."""
 MEMORY = 1 << 30
 """Bytes that reading a file of a few kilobytes may take."""
 LONGEST_S = 5.0
@@ -171,14 +170,22 @@ def test_the_tiny_file_is_valid(sample):
 
 
 @given(data=st.data())
-@thorough(CASES)
+@thorough(FEW)
 def test_damaged_files_are_read_or_refused(sample, data):
     draw_damage(sample, data)
     attempted(sample, checked_tracks)
 
 
+@pytest.mark.slow
 @given(data=st.data())
-@thorough(max(CASES // 20, 10))
+@thorough(MANY)
+def test_many_damaged_files_are_read_or_refused(sample, data):
+    draw_damage(sample, data)
+    attempted(sample, checked_tracks)
+
+
+@given(data=st.data())
+@thorough(10)
 def test_what_is_read_becomes_a_valid_recording(sample, data):
     draw_damage(sample, data)
     made = attempted(sample, read_recordings)
@@ -215,6 +222,61 @@ def test_every_bad_field_is_named_by_line_and_column(sample):
                 assert list(map(content, made)) == list(map(content, whole)), fields[column]
         sample.restore()
     assert noticed >= 5
+
+
+def spoilt(sample: Sample, name: str, spoil: Callable[[str], str]) -> list[list[RawTracks] | str]:
+    """What comes of a table in whose middle row one field after the other is another."""
+    lines = sample.files[name].decode().split("\n")[:-1]
+    row = len(lines) // 2
+    fields = lines[row].split(",")
+    found = []
+    for column in range(len(fields)):
+        text = ",".join([*fields[:column], spoil(fields[column]), *fields[column + 1 :]])
+        (sample.path.parent / name).write_text(
+            "\n".join([*lines[:row], text, *lines[row + 1 :]]) + "\n"
+        )
+        found.append(attempted(sample, checked_tracks))
+    sample.restore()
+    return found
+
+
+def test_quotes_and_commas_never_change_a_number(sample):
+    """In quotes a field is what it was; with a decimal comma it is refused, unless it is unused."""
+    if sample.path.suffix != ".csv":
+        pytest.skip("no CSV")
+    sample.restore()
+    whole = attempted(sample, checked_tracks)
+    assert not isinstance(whole, str)
+    refused = 0
+    for name in [name for name in sample.files if name.endswith(".csv")]:
+        for made in spoilt(sample, name, lambda field: f'"{field}"'):
+            assert not isinstance(made, str), made
+            assert list(map(content, made)) == list(map(content, whole))
+        for number in ("1,5", "1,500", "1,000,000", "0,0"):
+            for made in spoilt(sample, name, lambda field, number=number: f'"{number}"'):
+                if isinstance(made, str):
+                    refused += "has a comma" in made
+                else:
+                    assert list(map(content, made)) == list(map(content, whole))
+    assert refused >= 20
+
+
+@pytest.mark.parametrize("change", ["one more", "one less"])
+def test_every_line_has_as_many_fields_as_the_first(sample, change):
+    if is_tree(sample.path.name):
+        pytest.skip("not a table")
+    for name in [name for name in sample.files if not is_tree(name)]:
+        sample.restore()
+        lines = sample.files[name].decode().split("\n")[:-1]
+        row, mark = len(lines) // 2, (sample.delimiter or b" ").decode()
+        fields = lines[row].split(None if sample.delimiter is None else mark)
+        other = [*fields, "0"] if change == "one more" else fields[:-1]
+        text = "\n".join([*lines[:row], mark.join(other), *lines[row + 1 :]]) + "\n"
+        (sample.path.parent / name).write_text(text)
+        words = f"{name}, line {row + 1}: {len(other)} columns instead of {len(fields)}"
+        made = attempted(sample, checked_tracks)
+        assert isinstance(made, str) and words in made, made
+    sample.restore()
 
 
 @given(data=st.data())
