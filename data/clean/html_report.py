@@ -152,10 +152,10 @@ def _rows(report: Report) -> str:
 
 
 def _frame(recording: Recording) -> str | None:
-    """Where the recording's zero lies in the file's axes, and how it is turned."""
-    if "frame" not in recording.provenance:
-        return None
+    """Where the recording's zero lies in the file's axes, and how it is turned, if it is."""
     frame = LocalFrame(**recording.provenance["frame"])
+    if frame == LocalFrame(0.0, 0.0, 0.0):
+        return None
     return (
         f"origin at x = {frame.origin_x_m:,.2f} m, y = {frame.origin_y_m:,.2f} m of the file, "
         f"turned by {math.degrees(frame.angle_rad):.2f}°"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from data import clean
+from data import clean, prepare
 from data.clean.origin import FAR_M, around_origin
 from data.clips.clips import Clips
 from data.raw_tracks import RawTracks
@@ -25,6 +25,7 @@ from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.policies.baselines import RecordedHuman
 from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.recordings.road import Road
+from ppuu.runtime.command import run
 from ppuu.units import METRES_PER_FOOT
 
 from ..layouts import i24, interaction
@@ -221,6 +222,13 @@ def test_ngsims_text_gives_the_original_coordinates(tmp_path):
     front += half[:, None] * np.stack([np.cos(made.heading_rad), np.sin(made.heading_rad)], 1)
     np.testing.assert_allclose(table[:, 6:8] * METRES_PER_FOOT, front, atol=1e-3)
     assert np.abs(table[:, 4:6] * METRES_PER_FOOT).max() < 500
+
+
+def test_the_page_says_where_the_origin_lies(tmp_path):
+    path = crossing(tmp_path, *UTM_M)
+    run(prepare.main, ["csv", str(path), "--out", str(tmp_path / "crossing.h5")])
+    page = (tmp_path / "crossing.report.html").read_text()
+    assert "origin at x = 604,000.00 m, y = 5,790,000.00 m of the file, turned by 0.00°" in page
 
 
 def test_stations_of_a_survey_far_from_its_zero_are_kept(tmp_path):
