@@ -25,7 +25,7 @@ from ..roads.frame import LocalFrame
 from .base import Source
 from .levelx_files import META_HINT, beside, by_track, recording_meta
 from .resample import PROJECT_HZ, resampled
-from .table import read_named_columns
+from .table import as_number, read_named_columns
 from .velocity import speed
 
 _COLUMNS = {"frame": "i8", "id": "i8"} | dict.fromkeys(
@@ -138,10 +138,7 @@ def _carriageway(
 
 def _markings(path: Path, name: str, text: str) -> Float[np.ndarray, " lines"]:
     """``3.2;7.1;11.0`` as numbers."""
-    try:
-        found = np.array([float(field) for field in text.split(";") if field.strip()])
-    except ValueError:
-        found = np.array([np.nan])
+    found = np.array([as_number(field) for field in text.split(";") if field.strip()])
     # What is not a number is not less than anything either.
     if len(np.unique(found)) < max(len(found), 2) or not (np.abs(found) < FARTHEST_M).all():
         raise InputError(

@@ -22,7 +22,7 @@ from ..clean.config import CleanConfig
 from ..raw_tracks import RawTracks, in_columns
 from .base import Source
 from .directions import by_direction, some_rows
-from .table import read_named_columns
+from .table import as_number, read_named_columns
 from .velocity import speed
 
 DT_S = 0.1
@@ -150,10 +150,8 @@ def _numbers(
         InputError: one of them is not a finite number; with line, column and value.
     """
     texts = table[name]
-    try:
-        values = texts.astype(float)
-    except ValueError:
-        values = np.array([_number(text) for text in texts])
+    distinct, index = np.unique(texts, return_inverse=True)  # most are sizes, which repeat
+    values = np.array([as_number(text) for text in distinct.tolist()])[index]
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise InputError(
@@ -174,10 +172,3 @@ def _whole(
             "number; correct or remove the line"
         )
     return values.astype(np.int64)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan

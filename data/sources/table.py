@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -315,6 +316,14 @@ class _Parser:
     ) -> InputError:
         column = self.columns[name][0] + 1
         return InputError(f"{self.path}, line {number}, column {column} ({name}): {what}; {cure}")
+
+
+def as_number(text: str) -> float:
+    """A number in digits; NaN for anything else, such as ``1_000``, which Python reads as well."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan
 
 
 def shown(text: str) -> str:

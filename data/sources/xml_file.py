@@ -11,7 +11,7 @@ from xml.parsers import expat
 
 from ppuu.runtime.errors import InputError
 
-from .table import shown
+from .table import as_number, shown
 
 _LARGEST_WHOLE = 1e15
 
@@ -90,10 +90,7 @@ class XmlFile:
         Raises:
             InputError: not a finite number.
         """
-        try:
-            value = float(text or "")
-        except ValueError:
-            value = math.nan
+        value = as_number(text or "")
         if not math.isfinite(value):
             raise InputError(
                 f"{self.place(element)}: {name} is {shown(text or '')}, not a number; "
