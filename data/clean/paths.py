@@ -22,6 +22,8 @@ _KNOTS_A_WAVE = 8
 """Knots in the shortest period or wave; more change nothing."""
 _SHORT_M = 2.0
 """On a shorter way the direction of motion cannot be seen: the path is straight."""
+_STANDING_MPS = 0.1
+"""A vehicle that stands is weighted as one that moves at this speed."""
 _STRAIGHT = 1e3
 """Penalty on sideways slope, which makes a path straight."""
 
@@ -31,8 +33,8 @@ def smoothed_paths(
 ) -> Tracks:
     """Positions, headings and speeds of smooth motion.
 
-    Recorded headings are smoothed along the path, so they are held where the vehicle stands;
-    without them headings are the path's.  Speeds are those of the positions.
+    Headings are those of the path, as the kinematic model has it; recorded ones tell which way is
+    forward, and are the headings of vehicles that hardly move.  Speeds are those of the positions.
 
     Args:
         tracks: at consecutive frames.
@@ -54,29 +56,25 @@ def smoothed_paths(
     mean = np.where(length > 0, mean / np.where(length > 0, length, 1.0), 0.0)
     position = tracks.x_m + 1j * tracks.y_m
     line = position[pointer[:-1]][track] + mean[track] * progress_m
-    columns = [(position - line).real, (position - line).imag]
-    base = np.zeros(len(pointer) - 1)
-    if tracks.heading_rad is not None:
-        heading = np.unwrap(tracks.heading_rad)
-        base = heading[pointer[:-1]]
-        columns.append(heading - base[track])
     owner = np.repeat(np.arange(len(counts)), np.diff(grid.start))
     slowest_mps = shortest_wave_m / shortest_period_s
     at_knot = _speed_at_knots(grid, progress_m, speed_mps, pointer, travelled_m)
     bend = (shortest_period_s / math.tau) ** 4 * np.maximum(at_knot, slowest_mps) ** 3
     straight = np.where(travelled_m < _SHORT_M, _STRAIGHT, 0.0)[owner]
+    # Below that speed rows count by the metre, not by the second.
+    weight = dt_s * np.clip(speed_mps / slowest_mps, _STANDING_MPS / slowest_mps, 1.0)
+    aside = position - line
     found = fit(
-        grid, np.stack(columns, axis=1), dt_s, (Penalty(2, bend), Penalty(1, straight))
+        grid,
+        np.stack([aside.real, aside.imag], axis=1),
+        weight,
+        (Penalty(2, bend), Penalty(1, straight)),
     )
     position = line + grid.values(found[:, 0]) + 1j * grid.values(found[:, 1])
-    if tracks.heading_rad is None:
-        tangent = mean[track] + grid.slopes(found[:, 0]) + 1j * grid.slopes(found[:, 1])
-        heading = np.angle(tangent)
-    else:
-        heading = base[track] + grid.values(found[:, 2])
+    tangent = mean[track] + grid.slopes(found[:, 0]) + 1j * grid.slopes(found[:, 1])
     x_m, y_m = position.real, position.imag
     return replace(
-        tracks, x_m=x_m, y_m=y_m, heading_rad=heading,
+        tracks, x_m=x_m, y_m=y_m, heading_rad=np.angle(tangent),
         speed_mps=speed_of(x_m, y_m, pointer, dt_s),
     )  # fmt: skip
 
@@ -104,7 +102,7 @@ def _progress(
     time_s = dt_s * (np.arange(len(track)) - pointer[:-1][track])
     grid = KnotGrid.along(time_s, pointer, shortest_period_s / _KNOTS_A_WAVE)
     stiffness = (shortest_period_s / math.tau) ** 6
-    found = fit(grid, travelled[:, None], dt_s, (Penalty(3, stiffness),))
+    found = fit(grid, travelled[:, None], np.full(len(track), dt_s), (Penalty(3, stiffness),))
     forward = _never_decreasing(grid.values(found[:, 0]), pointer)
     return forward - forward[pointer[:-1]][track]
 

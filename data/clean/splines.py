@@ -82,7 +82,7 @@ class Penalty:
 def fit(
     grid: KnotGrid,
     values: Float[np.ndarray, "rows columns"],
-    weight: float,
+    weight: Float[np.ndarray, " rows"],
     penalties: tuple[Penalty, ...],
 ) -> Float[np.ndarray, "coefficients columns"]:
     """Coefficients with the least weighted squared error plus penalties.
@@ -90,18 +90,18 @@ def fit(
     Args:
         grid: knots and rows.
         values: of the rows, one or several columns.
-        weight: of a row.
+        weight: of the rows.
         penalties: what else is to be small.
     """
     from scipy.linalg import solveh_banded  # late: only this needs it
 
     size, basis = grid.coefficients, _basis(grid.fraction)
+    weighted = [weight * part for part in basis]
     bands = np.zeros((4, size))  # the lower form: bands[k, i] couples i and i + k
     for a in range(4):
         for b in range(a, 4):
-            bands[b - a] += np.bincount(grid.first + a, basis[a] * basis[b], size)
-    bands *= weight
-    bands[0] += _RIDGE * weight
+            bands[b - a] += np.bincount(grid.first + a, weighted[a] * basis[b], size)
+    bands[0] += _RIDGE * weight.max()
     last = np.zeros(size, bool)
     last[grid.start[1:] - 1] = True
     for penalty in penalties:
@@ -119,12 +119,12 @@ def fit(
                 bands[b - a, a:] += coupled[: size - a]
     sides = np.stack(
         [
-            sum(np.bincount(grid.first + a, basis[a] * column, size) for a in range(4))
+            sum(np.bincount(grid.first + a, weighted[a] * column, size) for a in range(4))
             for column in values.T
         ],
         axis=1,
     )
-    return solveh_banded(bands, weight * sides, lower=True, overwrite_ab=True, overwrite_b=True)
+    return solveh_banded(bands, sides, lower=True, overwrite_ab=True, overwrite_b=True)
 
 
 def _combined(coefficients: np.ndarray, first: np.ndarray, basis: list[np.ndarray]) -> np.ndarray:
