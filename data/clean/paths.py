@@ -1,7 +1,7 @@
 """Smoothing of tracks as a vehicle moves: a path in space, and progress along it in time.
 
-Sideways, a vehicle moves by steering, so its path bends by so much a metre, not a second: in a queue
-the jitter of a camera is no motion.  Progress is smoothed over time; then the path is smoothed over
+Sideways, a vehicle moves by steering, so its path bends by so much a metre, not a second: in a
+queue, jitter is no motion.  Progress is smoothed over time; then the path is smoothed over
 the distance travelled, as a thin beam through the positions (least curvature).  Both are penalised
 splines (``splines``), without lag.
 """

@@ -1,8 +1,8 @@
 """Penalised splines of many tracks at once: one banded system for all.
 
 Eilers and Marx, 1996: uniform cubic B-splines, as many as the data might need, and a penalty on
-the differences of their coefficients.  Between the ends of a track that is a low-pass filter without
-phase, ``1 / (1 + (wave number * cutoff length)^(2 * order))``, for samples at any spacing.
+the differences of their coefficients.  Between the ends of a track that is a low-pass filter
+without phase, ``1 / (1 + (wave number * cutoff length)^(2 * order))``, at any spacing of the rows.
 """
 
 from __future__ import annotations

@@ -232,21 +232,21 @@ def test_help_of_a_source_teaches_the_checks(capsys):
 def test_another_option_of_the_checks_makes_the_file_again(tmp_path, scenes, reads):
     out = tmp_path / "scene.h5"
     prepare("commonroad", scenes[0], "--out", out)
-    assert prepare("commonroad", scenes[0], "--out", out, "--smoothing", "rts") == 0
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "9") == 0
     assert len(reads) == 2
     made = Recording.load(out).provenance
-    assert made["clean"]["smoothing"] == "rts"
-    assert list(made["report"]["repaired"]) == ["row smoothed (rts)"]
-    assert prepare("commonroad", scenes[0], "--out", out, "--smoothing", "rts") == 0
+    assert made["clean"]["shortest_wave_m"] == 9.0
+    assert list(made["report"]["repaired"]) == ["row smoothed (path)"]
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "9") == 0
     assert len(reads) == 2
 
 
 def test_a_bad_option_of_the_checks_is_one_line(tmp_path, scenes, capsys):
     out = tmp_path / "scene.h5"
-    assert prepare("commonroad", scenes[0], "--out", out, "--noise-m", "-1") == 2
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "-1") == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    assert "noise_m is -1; it must be positive" in message
+    assert "shortest_wave_m is -1; it must be positive" in message
 
 
 def test_the_page_stands_beside_the_file_and_comes_back(tmp_path, scenes):
