@@ -83,7 +83,7 @@ class CleanConfig:
     shortest_track_s: float = 1.0
     smoothing: Smoothing = "path"
     shortest_period_s: float = 2.0
-    shortest_wave_m: float = 8.0
+    shortest_wave_m: float = 9.0
     bounds: Bounds = Bounds()
     drop_implausible: bool = False
     find_overlaps: bool = True

@@ -232,12 +232,12 @@ def test_help_of_a_source_teaches_the_checks(capsys):
 def test_another_option_of_the_checks_makes_the_file_again(tmp_path, scenes, reads):
     out = tmp_path / "scene.h5"
     prepare("commonroad", scenes[0], "--out", out)
-    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "9") == 0
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "8") == 0
     assert len(reads) == 2
     made = Recording.load(out).provenance
-    assert made["clean"]["shortest_wave_m"] == 9.0
+    assert made["clean"]["shortest_wave_m"] == 8.0
     assert list(made["report"]["repaired"]) == ["row smoothed (path)"]
-    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "9") == 0
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "8") == 0
     assert len(reads) == 2
 
 
