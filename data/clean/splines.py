@@ -128,7 +128,7 @@ def fit(
 
 
 def _combined(coefficients: np.ndarray, first: np.ndarray, basis: list[np.ndarray]) -> np.ndarray:
-    return sum(part * coefficients[first + k] for k, part in enumerate(basis))
+    return np.sum([part * coefficients[first + k] for k, part in enumerate(basis)], axis=0)
 
 
 def _basis(u: np.ndarray) -> list[np.ndarray]:
