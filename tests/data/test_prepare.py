@@ -343,7 +343,8 @@ def test_the_real_windows_of_us101(tmp_path, shared_data):
     """Everything on a lane; three pairs of recorded boxes overlap, two of note."""
     raw = sorted((shared_data / "ngsim-us101-commonroad").glob("*.xml.gz"))
     assert len(raw) == 20
-    assert prepare("commonroad", *raw, "--out", tmp_path / "us101.h5") == 0
+    out = ("--out", tmp_path / "us101.h5")
+    assert prepare("commonroad", *raw, *out, "--smoothing", "none") == 0
     for made in load_recordings([tmp_path / "us101.h5"]):
         assert made.provenance["report"]["on_road_share"] > 0.999
         assert np.abs(made.heading_rad).max() < 0.5
