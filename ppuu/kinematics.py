@@ -22,8 +22,6 @@ from .backends.dispatch import floating, paired
 from .geometry import wrap_angle
 from .runtime.errors import InputError
 
-_STILL_M = 1e-6
-"""A displacement shorter than this carries no heading."""
 _CREEPING_M = 0.1
 """Over a shorter distance a turn says nothing about curvature."""
 
@@ -183,7 +181,8 @@ def infer_actions(
     do not add up.  A chord of length ``d`` at angle ``b`` to the heading asks for the new speed
     ``2 d / dt - v`` and the turn ``2 b``; both oscillate on noisy tracks, so the step solves for
     the position one frame ahead with the speed damped towards ``d / dt``, and the next step
-    removes what is left.
+    removes what is left.  At a crawl, where the turn would be that of the positions' errors, the
+    next position is taken to lie ``_CREEPING_M`` ahead, and the rest of the turn is made later.
 
     Args:
         positions_m: recorded centres.
@@ -208,11 +207,9 @@ def infer_actions(
         )
         new_speed = torch.clamp(speed + acceleration * dt_s, min=0.0)
         distance = 0.5 * (speed + new_speed) * dt_s
-        bearing = torch.atan2(across, along.clamp(min=_STILL_M))
-        moving = distance > 1e-2
-        curvature = torch.where(
-            moving, bearing / distance.clamp(min=1e-2), torch.zeros_like(bearing)
-        ).clamp(-curvature_limit_radpm, curvature_limit_radpm)
+        bearing = torch.atan2(across, along.clamp(min=_CREEPING_M))
+        curvature = bearing * distance / distance.clamp(min=_CREEPING_M) ** 2
+        curvature = curvature.clamp(-curvature_limit_radpm, curvature_limit_radpm)
         action = torch.stack([acceleration, curvature], dim=-1)
         actions.append(action)
         states.append(step(state, action, dt_s))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ppuu.runtime.errors import InputError
 
-Smoothing = Literal["none", "savitzky-golay", "rts", "ppuu-mean"]
+Smoothing = Literal["path", "none", "ppuu-mean"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,14 @@ class CleanConfig:
             number).
         jump_mps: speed between consecutive rows.
         shortest_track_s: shorter tracks are dropped.
-        hold_heading: below 1 m/s keep the last heading, also for headings of the raw file. Headings
-            derived from the motion are always held.
-        smoothing: of positions (and recorded headings), from which speed and heading are derived.
-            savitzky-golay: local polynomials of degree 3. rts: Rauch-Tung-Striebel smoother.
-            ppuu-mean: mean of a frame and the next 14, as in PPUU, which shifts positions by 0.7 s
-            and removes 14 frames.
-        window_s: window length of savitzky-golay.
-        noise_m: standard deviation of a recorded position, for rts.
-        agility_mps2: standard deviation of the change of acceleration in one second, for rts;
-            smaller is smoother.
+        smoothing: of positions and recorded headings, from which speeds (and missing headings) are
+            derived. path: progress over time, path over the distance travelled, so that a vehicle
+            that hardly moves does not move sideways. none: as recorded. ppuu-mean: mean of a
+            frame and the next 14, as in PPUU, which shifts positions by 0.7 s and removes 14
+            frames.
+        shortest_period_s: path takes faster motion for noise (half of it is left at this period).
+        shortest_wave_m: path takes shorter waves of the path for noise, below the speed of
+            shortest-wave-m in shortest-period-s; above it, what takes less than that period.
         bounds: physical bounds.
         drop_implausible: drop tracks with a row beyond the bounds; they are always counted.
         find_overlaps: list vehicles whose boxes overlap.
@@ -83,11 +81,9 @@ class CleanConfig:
     split_jumps: bool = True
     jump_mps: float = 80.0
     shortest_track_s: float = 1.0
-    hold_heading: bool = False
-    smoothing: Smoothing = "none"
-    window_s: float = 1.1
-    noise_m: float = 0.3
-    agility_mps2: float = 1.0
+    smoothing: Smoothing = "path"
+    shortest_period_s: float = 2.0
+    shortest_wave_m: float = 9.0
     bounds: Bounds = Bounds()
     drop_implausible: bool = False
     find_overlaps: bool = True
@@ -98,7 +94,7 @@ class CleanConfig:
         Raises:
             InputError: a value that is not positive, or bounds that exclude 0.
         """
-        for name in ("jump_mps", "shortest_track_s", "window_s", "noise_m", "agility_mps2"):
+        for name in ("jump_mps", "shortest_track_s", "shortest_period_s", "shortest_wave_m"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name):g}; it must be positive")
         if self.longest_gap < 0:

@@ -94,6 +94,22 @@ def motion(
     return heading_rad, speed_mps
 
 
+def speed_of(
+    x_m: Float[np.ndarray, " rows"],
+    y_m: Float[np.ndarray, " rows"],
+    pointer: Int[np.ndarray, " tracks_1"],
+    dt_s: float,
+) -> Float[np.ndarray, " rows"]:
+    """Speed of smooth positions: central differences.
+
+    Args:
+        x_m, y_m: positions.
+        pointer: first row of each track, and the number of rows.
+        dt_s: seconds between frames.
+    """
+    return np.hypot(*(slope(values, pointer, 1) / dt_s for values in (x_m, y_m)))
+
+
 def hold_last(
     values: Float[np.ndarray, " rows"],
     known: np.ndarray,
@@ -115,6 +131,7 @@ def towed_heading(
     pointer: Int[np.ndarray, " tracks_1"],
     reach_m: Float[np.ndarray, " tracks"],
     dt_s: float,
+    direction_rad: Float[np.ndarray, " rows"] | None = None,
 ) -> Float[np.ndarray, " rows"]:
     """Heading of vehicles whose centre follows the middle of their front bumper.
 
@@ -128,6 +145,8 @@ def towed_heading(
         pointer: first row of each track, and the number of rows.
         reach_m: from the centre to the front, of each track.
         dt_s: seconds between frames.
+        direction_rad: of the front's motion, which begins along the heading; by default as
+            ``motion`` finds it.
     """
     half_window = max(1, round(TOWED_HALF_WINDOW_S / dt_s))
     step_x, step_y = (slope(values, pointer, half_window) for values in (front_x_m, front_y_m))
@@ -135,7 +154,9 @@ def towed_heading(
     step_x, step_y = (0.5 * (step[1:] + step[:-1]) for step in (step_x, step_y))
     distance, direction = np.hypot(step_x, step_y), np.arctan2(step_y, step_x)
     heading = np.empty(len(front_x_m))
-    heading[pointer[:-1]] = motion(front_x_m, front_y_m, pointer, dt_s)[0][pointer[:-1]]
+    if direction_rad is None:
+        direction_rad, _ = motion(front_x_m, front_y_m, pointer, dt_s)
+    heading[pointer[:-1]] = direction_rad[pointer[:-1]]
     for rows, track in steps_of_all_tracks(pointer):
         # The exact tractrix of a front that moves straight during the step.
         across = _remainder(heading[rows] - direction[rows])

@@ -23,7 +23,7 @@ from .dynamics import (
     saturated_actions,
     summary,
 )
-from .motion import SLOWEST_MPS, hold_last, motion, towed_heading
+from .motion import motion, speed_of, towed_heading
 from .origin import around_origin
 from .overlaps import overlapping_pairs
 from .report import Report, Tally
@@ -51,7 +51,7 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
     read = filled(tracks, tally)
     tracks = smoothed(read, config, dt_s, tally)
     tracks = _centred(tracks, dt_s) if rows.at_front else tracks
-    tracks = _moving(tracks, config, dt_s, tally)
+    tracks = _moving(tracks, config, dt_s)
     implausible_rows, implausible_tracks = implausible(
         _dynamics(tracks, dt_s), tracks, config.bounds
     )
@@ -87,29 +87,28 @@ def recording(rows: RawTracks, config: CleanConfig = CleanConfig()) -> Recording
 def _centred(tracks: Tracks, dt_s: float) -> Tracks:
     """Positions of the centre and headings, from positions of the front bumper."""
     half_m = 0.5 * tracks.length_m
-    heading = towed_heading(tracks.x_m, tracks.y_m, tracks.pointer, half_m, dt_s)
+    heading = towed_heading(
+        tracks.x_m, tracks.y_m, tracks.pointer, half_m, dt_s, tracks.heading_rad
+    )
     behind_m = half_m[tracks.track]
     return replace(
         tracks,
         x_m=tracks.x_m - behind_m * np.cos(heading),
         y_m=tracks.y_m - behind_m * np.sin(heading),
         heading_rad=heading,
+        speed_mps=None,
     )
 
 
-def _moving(tracks: Tracks, config: CleanConfig, dt_s: float, tally: Tally) -> Tracks:
-    """Missing headings and speeds from the motion, and headings held at standstill."""
+def _moving(tracks: Tracks, config: CleanConfig, dt_s: float) -> Tracks:
+    """Missing headings and speeds from the motion."""
     heading, speed = tracks.heading_rad, tracks.speed_mps
+    if speed is None and config.smoothing == "path":
+        speed = speed_of(tracks.x_m, tracks.y_m, tracks.pointer, dt_s)
     if heading is None or speed is None:
         motion_heading, motion_speed = motion(tracks.x_m, tracks.y_m, tracks.pointer, dt_s)
         heading = motion_heading if heading is None else heading
         speed = motion_speed if speed is None else speed
-    if config.hold_heading and tracks.heading_rad is not None:
-        moving = speed >= SLOWEST_MPS
-        # A track that never moves keeps its first heading.
-        moving[tracks.pointer[:-1]] |= np.maximum.reduceat(speed, tracks.pointer[:-1]) < SLOWEST_MPS
-        tally.repair("heading held at standstill", (~moving).sum())
-        heading = hold_last(heading, moving, tracks.pointer)
     return replace(
         tracks, heading_rad=np.remainder(heading + np.pi, 2 * np.pi) - np.pi, speed_mps=speed
     )

@@ -270,21 +270,21 @@ def test_help_of_a_source_teaches_the_checks(capsys):
 def test_another_option_of_the_checks_makes_the_file_again(tmp_path, scenes, reads):
     out = tmp_path / "scene.h5"
     prepare("commonroad", scenes[0], "--out", out)
-    assert prepare("commonroad", scenes[0], "--out", out, "--smoothing", "rts") == 0
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "8") == 0
     assert len(reads) == 2
     made = Recording.load(out).provenance
-    assert made["clean"]["smoothing"] == "rts"
-    assert list(made["report"]["repaired"]) == ["row smoothed (rts)"]
-    assert prepare("commonroad", scenes[0], "--out", out, "--smoothing", "rts") == 0
+    assert made["clean"]["shortest_wave_m"] == 8.0
+    assert list(made["report"]["repaired"]) == ["row smoothed (path)"]
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "8") == 0
     assert len(reads) == 2
 
 
 def test_a_bad_option_of_the_checks_is_one_line(tmp_path, scenes, capsys):
     out = tmp_path / "scene.h5"
-    assert prepare("commonroad", scenes[0], "--out", out, "--noise-m", "-1") == 2
+    assert prepare("commonroad", scenes[0], "--out", out, "--shortest-wave-m", "-1") == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    assert "noise_m is -1; it must be positive" in message
+    assert "shortest_wave_m is -1; it must be positive" in message
 
 
 def test_the_page_stands_beside_the_file_and_comes_back(tmp_path, scenes):
@@ -381,7 +381,8 @@ def test_the_real_windows_of_us101(tmp_path, shared_data):
     """Everything on a lane; three pairs of recorded boxes overlap, two of note."""
     raw = sorted((shared_data / "ngsim-us101-commonroad").glob("*.xml.gz"))
     assert len(raw) == 20
-    assert prepare("commonroad", *raw, "--out", tmp_path / "us101.h5") == 0
+    out = ("--out", tmp_path / "us101.h5")
+    assert prepare("commonroad", *raw, *out, "--smoothing", "none") == 0
     for made in load_recordings([tmp_path / "us101.h5"]):
         assert made.provenance["report"]["on_road_share"] > 0.999
         assert np.abs(made.heading_rad).max() < 0.5

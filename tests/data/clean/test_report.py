@@ -73,7 +73,7 @@ def test_the_page_says_what_the_report_says(tmp_path):
 
 
 def test_the_page_needs_nothing_else(tmp_path):
-    text, checked = page_of(tmp_path, [made("a"), made("b", smoothing="rts")])
+    text, checked = page_of(tmp_path, [made("a"), made("b", smoothing="none")])
     assert all(link.startswith(("data:image/png;base64,", "#")) for link in checked.links)
     assert "http" not in text
     assert "url(" not in text
@@ -88,8 +88,8 @@ def test_several_recordings_have_an_overview_with_links(tmp_path):
 
 
 def test_changed_options_are_named(tmp_path):
-    text, _ = page_of(tmp_path, [made(smoothing="savitzky-golay")])
-    assert "smoothing: savitzky-golay (default none)" in text
+    text, _ = page_of(tmp_path, [made(smoothing="ppuu-mean")])
+    assert "smoothing: ppuu-mean (default path)" in text
     assert "positions, smoothed</td>" in text
 
 

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from data.sources import read_recordings
 from data.sources.commonroad import CommonRoad
 from ppuu.runtime.errors import InputError
+
+from ..as_recorded import read_recordings
 
 
 def point(x, y):

@@ -9,10 +9,11 @@ import pytest
 
 from data.download import DATASETS, unpack
 from data.roads.reference import ReferenceLine, follow
-from data.sources import read_recordings
 from data.sources.dlr import HIGHWAY_NAMES, DlrHighway
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import sha256
+
+from ..as_recorded import read_recordings
 
 HEADER = (
     "timestamp,id,center_easting,center_northing,velocity_easting,velocity_northing,"

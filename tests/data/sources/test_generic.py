@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.sources import read_recordings
 from data.sources.generic import Columns, GenericCsv, Lane, Mapping, Units, read_mapping
 from ppuu.runtime.errors import InputError
 
+from ..as_recorded import read_recordings
 from ..layouts import generic
 from ..layouts.two_way import assert_recovered, at_rate, both_ways, generated
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from data.roads.frame import LocalFrame
-from data.sources import read_recordings
 from data.sources.highd import HighD
 from ppuu.runtime.errors import InputError
 
+from ..as_recorded import read_recordings
 from ..layouts import highd
 from ..layouts.two_way import HALF_MEDIAN_M, assert_recovered, at_rate, both_ways, generated
 

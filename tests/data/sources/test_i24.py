@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data.sources import read_recordings
 from data.sources.i24 import I24Motion, documents
 from ppuu.runtime.errors import InputError
 
+from ..as_recorded import read_recordings
 from ..layouts import i24
 from ..layouts.two_way import OPPOSITE, assert_recovered, at_rate, both_ways, generated
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from data.roads.frame import LocalFrame
-from data.sources import read_recordings
 from data.sources.interaction import Interaction
 from ppuu.runtime.errors import InputError
 
+from ..as_recorded import read_recordings
 from ..layouts import interaction
 from ..layouts.two_way import OPPOSITE, assert_recovered, both_ways, generated
 

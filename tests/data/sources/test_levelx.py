@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from data.roads.frame import LocalFrame
-from data.sources import read_recordings
 from data.sources.levelx import LevelX
 from ppuu.runtime.errors import InputError
 
+from ..as_recorded import read_recordings
 from ..layouts import levelx
 from ..layouts.two_way import Rows, assert_recovered, at_rate, both_ways, generated
 

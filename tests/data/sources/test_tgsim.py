@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from data.sources import read_recordings
 from data.sources.tgsim import Tgsim
 from ppuu.runtime.errors import InputError
 
+from ..as_recorded import read_recordings
 from ..layouts.tgsim import TOP_M, write
 from ..layouts.two_way import Rows, assert_recovered, both_ways, generated
 
