@@ -1,0 +1,405 @@
+"""Fits the sensor ``ngsim`` to real lanes: ``python -m data.fit_sensors --help``."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ppuu.perception.sensors import NGSIM_JSON, NoisePart, Sensor
+from ppuu.runtime.command import run
+from ppuu.runtime.config import to_json
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import atomic_write, sha256
+
+DT_S = 0.1
+LAGS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 25, 30])
+"""Frames at which the autocovariance is fitted."""
+
+_WINDOW = 32
+"""Frames of a window of the spectrum, 3.2 s: short tracks, of fast vehicles, are the noisiest."""
+_PLACE_M = 10.0
+"""Length of road that has a shift of its own in the difference of the readings."""
+_FASTEST_MOTION_HZ = 0.8
+"""Above this frequency the motion along the road is taken for noise: pairs that somebody
+reconstructed hold 0.02 % of their variance above 0.5 Hz."""
+_FASTEST_WANDER_HZ = 0.5
+"""The same across the road; vehicles sway more slowly, over several seconds."""
+_SLOWEST_PIXELS_HZ = 2.0
+"""Above this frequency lateral positions hold less than a centimetre in all."""
+_SMOOTHING_FRAMES, _SMOOTHING_DEGREE = 21, 3
+_I80_CAMERA_M = 503.0 / 7
+"""Seven cameras over 503 m (NGSIM I-80 data analysis, Cambridge Systematics 2005)."""
+_FOOT_DECIMALS_M = 0.001 * 0.3048
+_LONGEST_LOSS_S = 3.0
+"""A vehicle that is back in its lane sooner was lost; changing lanes twice takes longer."""
+_ENTRY_M = 50.0
+"""Tracks of lane 1 that begin farther on came from the lane beside it."""
+_LANE_CHANGE_S = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of a table of real lanes, sorted by vehicle and time.
+
+    Attributes:
+        path: the file.
+        columns: by name.
+        vehicle: ``(rows,)`` number that differs between slots and lanes.
+    """
+
+    path: Path
+    columns: dict[str, np.ndarray]
+    vehicle: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, required: tuple[str, ...]) -> Table:
+        """Reads a gzip-compressed CSV.
+
+        Raises:
+            InputError: missing or damaged file, or a column that is not there.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; give a table of real lanes")
+        try:
+            with gzip.open(path, "rt") as file:
+                names = file.readline().strip().split(",")
+                table = np.loadtxt(file, delimiter=",", ndmin=2)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: {error}; give a CSV of numbers, .csv.gz") from None
+        missing = sorted({"vehicle_id", "time_s", *required} - set(names))
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}; is it another table?")
+        columns = dict(zip(names, table.T, strict=True))
+        keys = [columns[name] for name in ("slot", "lane", "vehicle_id") if name in columns]
+        if "y_m" in columns:  # vehicles that change lanes remain the same
+            keys = [columns["slot"], columns["vehicle_id"]]
+        _, vehicle = np.unique(np.stack(keys), axis=1, return_inverse=True)
+        return cls(path, columns, vehicle.ravel())
+
+    def where(self, chosen: np.ndarray) -> Table:
+        """The selected rows."""
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return Table(self.path, columns, self.vehicle[chosen])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name]
+
+    @cached_property
+    def tracks(self) -> list[np.ndarray]:
+        """Rows of each stretch of a vehicle without a gap."""
+        jump = (np.diff(self.vehicle) != 0) | (np.abs(np.diff(self["time_s"]) - DT_S) > 0.02)
+        return np.split(np.arange(len(self.vehicle)), np.flatnonzero(jump) + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Difference of two readings of the same vehicles, without what depends on the place.
+
+    Attributes:
+        shift_m: ``(places,)`` mean by 10 m of road.
+        tracks: the rest, of each track.
+    """
+
+    shift_m: Float[np.ndarray, " places"]
+    tracks: list[np.ndarray]
+
+    @classmethod
+    def of(cls, table: Table) -> Readings:
+        """From the columns x_original_m and x_reextracted_m."""
+        difference = table["x_original_m"] - table["x_reextracted_m"]
+        rest, shift = without_shift(difference, table["x_original_m"])
+        return cls(shift, [rest[rows] for rows in table.tracks if len(rows) > 1])
+
+
+def without_shift(error_m: np.ndarray, x_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Takes the mean by place away; returns the rest and the means of all places."""
+    _, place = np.unique(np.floor(x_m / _PLACE_M), return_inverse=True)
+    shift = np.bincount(place, error_m) / np.bincount(place)
+    return error_m - shift[place], shift
+
+
+def autocovariance(tracks: list[np.ndarray], lags: np.ndarray) -> np.ndarray:
+    """Mean product of two values of a track some frames apart, less the track's mean."""
+    centred = [track - track.mean() for track in tracks]
+    values = []
+    for lag in lags.tolist():
+        products = [track[lag:] * track[: -lag or None] for track in centred if len(track) > lag]
+        values.append(np.concatenate(products).mean())
+    return np.array(values)
+
+
+def expected_autocovariance(
+    covariance: np.ndarray, lengths: np.ndarray, lags: np.ndarray
+) -> np.ndarray:
+    """What ``autocovariance`` is on average for noise of a known covariance.
+
+    A track's own mean takes part of the slow noise with it, the more the shorter the track.
+
+    Args:
+        covariance: ``(frames,)`` at the lags 0, 1, ….
+        lengths: frames of the tracks.
+        lags: frames.
+    """
+    from scipy.linalg import toeplitz
+
+    total, count = np.zeros(len(lags)), np.zeros(len(lags))
+    for length, times in zip(*np.unique(lengths, return_counts=True), strict=True):
+        matrix = toeplitz(covariance[:length])
+        mean = matrix.mean(0)
+        matrix = matrix - mean[:, None] - mean[None, :] + mean.mean()
+        for index, lag in enumerate(lags.tolist()):
+            if lag < length:
+                total[index] += times * np.trace(matrix, lag)
+                count[index] += times * (length - lag)
+    return total / count
+
+
+def spectrum(tracks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies (Hz) and density (m²/Hz) of positions, as statistics of NGSIM give it.
+
+    Welch's method on speeds by central differences (Hann, 3.2 s, less a straight line), turned
+    back into positions.
+    """
+    from scipy.signal import welch
+
+    long = [track for track in tracks if len(track) >= _WINDOW + 2]
+    if not long:
+        raise InputError("no track of 4 s: give the whole table")
+    densities, weights = [], []
+    frequency = np.zeros(0)
+    for track in long:
+        speed = (track[2:] - track[:-2]) / (2 * DT_S)
+        frequency, density = welch(
+            speed, 1 / DT_S, "hann", _WINDOW, detrend="linear", scaling="density"
+        )
+        densities.append(density)
+        weights.append(len(speed))
+    inner = slice(1, -1)  # neither the mean nor the highest, which central differences do not see
+    gain = (np.sin(2 * np.pi * frequency[inner] * DT_S) / DT_S) ** 2
+    mean = np.average(densities, axis=0, weights=weights)
+    return frequency[inner], mean[inner] / gain
+
+
+def model_spectrum(parts: tuple[NoisePart, ...], frequency_hz: np.ndarray) -> np.ndarray:
+    """Density (m²/Hz, one-sided) of noise that is sampled every 0.1 s."""
+    lag = np.arange(1, 300)
+    angle = 2 * np.pi * np.outer(frequency_hz, lag * DT_S)
+    sensor = Sensor(along=parts)
+    series = sensor.covariance("along", lag * DT_S) @ np.cos(angle).T
+    return 2 * DT_S * (sensor.covariance("along", np.zeros(1)) + 2 * series)
+
+
+def fit_along(
+    readings: Readings, frequency_hz: np.ndarray, density: np.ndarray
+) -> tuple[NoisePart, ...]:
+    """Parts of the error along the road: of the readings' difference and the raw spectrum.
+
+    Both readings have the slower parts, independently; the fastest is the original's alone, as the
+    other reading has next to nothing there (spectrum above 1 Hz: less than a tenth).
+
+    Returns:
+        Slowest first.
+    """
+    from scipy.optimize import least_squares
+
+    found = autocovariance(readings.tracks, np.append(0, LAGS))
+    lengths = np.array([len(track) for track in readings.tracks])
+    lengths = np.maximum(10 * np.round(lengths / 10).astype(int), 2)
+    lag_s = np.arange(lengths.max()) * DT_S
+    fast_band = frequency_hz >= _FASTEST_MOTION_HZ
+
+    def errors(logs: np.ndarray) -> np.ndarray:
+        *slow, fast = _parts(logs)
+        covariance = sum(2 * part.covariance(lag_s) for part in slow) + fast.covariance(lag_s)
+        expected = expected_autocovariance(covariance, lengths, np.append(0, LAGS))
+        expected_density = model_spectrum((*slow, fast), frequency_hz[fast_band])
+        # 1 % of the variance counts as much as 10 % of the density at one frequency.
+        ratio = np.log(expected_density / density[fast_band])
+        return np.concatenate([(expected - found) / found[0] / 0.01, ratio / 0.1])
+
+    start = np.log([[0.4, 1.5], [0.4, 0.5], [0.1, 0.1]])
+    return _parts(least_squares(errors, start.ravel()).x)
+
+
+def _parts(logs: np.ndarray) -> tuple[NoisePart, ...]:
+    """From the logarithms of standard deviations and memories, in turn."""
+    return tuple(NoisePart(*np.exp(pair).tolist()) for pair in logs.reshape(-1, 2))
+
+
+def fit_shift(readings: Readings, lane: Table) -> tuple[float, float]:
+    """Standard deviation of a camera's shift at its ends, and the width of the seams.
+
+    Linear interpolation between two independent values keeps two thirds of their variance.  A seam
+    of width w changes the speed v by ``v (end - begin) / w`` on the fraction w / camera of the
+    road, which the original's mean speed by place shows: bins of 5 m, less a median of 105 m.
+    """
+    from scipy.ndimage import median_filter
+
+    shift_m = float(readings.shift_m.std() / np.sqrt(2) / np.sqrt(2 / 3))
+    rows = np.concatenate([track[:-1] for track in lane.tracks if len(track) > 1])
+    speed = (lane["x_m"][rows + 1] - lane["x_m"][rows]) / DT_S
+    place = (lane["x_m"][rows] / 5.0).astype(int)
+    count = np.bincount(place)
+    mean = (np.bincount(place, speed) / np.maximum(count, 1))[count > 100]
+    excess = mean - median_filter(mean, 21, mode="nearest")
+    variance = 2 * (shift_m * speed.mean()) ** 2 / (_I80_CAMERA_M * excess.var())
+    return shift_m, float(np.clip(variance, 5.0, 0.5 * _I80_CAMERA_M))
+
+
+def roughness(
+    positions: np.ndarray, tracks: list[np.ndarray], x_m: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows' speeds, and what a cubic fit over 2.1 s leaves of their positions."""
+    from scipy.signal import savgol_filter
+
+    speeds, rests = [], []
+    for rows in tracks:
+        if len(rows) < 2 * _SMOOTHING_FRAMES:
+            continue
+        smooth = savgol_filter(positions[rows], _SMOOTHING_FRAMES, _SMOOTHING_DEGREE)
+        rests.append(positions[rows] - smooth)
+        speeds.append(savgol_filter(x_m[rows], 2 * _SMOOTHING_FRAMES - 1, 2, deriv=1, delta=DT_S))
+    return np.concatenate(speeds), np.concatenate(rests)
+
+
+def fit_standstill(tables: list[Table], parts: tuple[NoisePart, ...]) -> float:
+    """Speed below which the noise slows down: roughness by speed, relative to 6 to 15 m/s.
+
+    The model's roughness at a slower pace is that of the covariance at shorter lags.
+    """
+    from scipy.signal import savgol_coeffs
+
+    edges = np.array([0.1, 0.3, 0.6, 1.0, 1.5, 2.0, 3.0])
+    found, speeds = [], []
+    for table in tables:
+        speed, rest = roughness(table["x_m"], table.tracks, table["x_m"])
+        moving = rest[(speed >= 6.0) & (speed < 15.0)].std()
+        for low, high in zip(edges[:-1], edges[1:], strict=True):
+            own = (speed >= low) & (speed < high)
+            if own.sum() >= 100:
+                found.append(rest[own].std() / moving)
+                speeds.append(0.5 * (low + high))
+    kernel = -savgol_coeffs(_SMOOTHING_FRAMES, _SMOOTHING_DEGREE)
+    kernel[_SMOOTHING_FRAMES // 2] += 1.0
+    lag_s = np.subtract.outer(*[np.arange(_SMOOTHING_FRAMES) * DT_S] * 2)
+    sensor = Sensor(along=parts)
+
+    def rough(pace: np.ndarray) -> np.ndarray:
+        return (
+            np.array([kernel @ sensor.covariance("along", p * lag_s) @ kernel for p in pace]) ** 0.5
+        )
+
+    def error(standstill_mps: float) -> float:
+        pace = np.minimum(np.array(speeds) / standstill_mps, 1.0)
+        return float(((np.log(rough(pace) / rough(np.ones(1))) - np.log(found)) ** 2).sum())
+
+    return min(np.arange(0.2, 4.0, 0.05).tolist(), key=error)
+
+
+def fit_across(table: Table, memory_s: float) -> NoisePart:
+    """The error across, of the spectrum of lateral positions of vehicles in their lane.
+
+    Whatever is faster than vehicles sway is taken for noise.  There only the ratio of variance and
+    cubed memory can be told, so the memory is that of the strongest part along the road.
+    """
+    keeping = []
+    reach = round(_LANE_CHANGE_S / DT_S)
+    for rows in table.tracks:
+        crossing = np.flatnonzero(np.diff(table["lane"][rows])) + 1
+        keeping += [table["y_m"][part[reach:-reach]] for part in np.split(rows, crossing)]
+    frequency, density = spectrum(keeping)
+    band = (frequency >= _FASTEST_WANDER_HZ) & (frequency < _SLOWEST_PIXELS_HZ)
+    unit = model_spectrum((NoisePart(1.0, memory_s),), frequency[band])
+    return NoisePart(float(np.exp(0.5 * np.log(density[band] / unit).mean())), memory_s)
+
+
+def fit_lateness(lane: Table) -> float:
+    """Distance within which nine of ten tracks begin, of those that begin at the section's end."""
+    _, first = np.unique(lane.vehicle, return_index=True)
+    begin = lane["x_m"][first]
+    return float(np.quantile(begin[begin < _ENTRY_M], 0.9))
+
+
+def fit_losses(lanes: Table) -> tuple[float, float]:
+    """Losses an hour of a vehicle, and their mean duration."""
+    gap_s = np.diff(lanes["time_s"]) - DT_S
+    lost = (np.diff(lanes.vehicle) == 0) & (gap_s > 0.5 * DT_S) & (gap_s < _LONGEST_LOSS_S)
+    hours = len(lanes.vehicle) * DT_S / 3600
+    return float(lost.sum() / hours), float(gap_s[lost].mean()) if lost.any() else 1.0
+
+
+def fit(lanes: Table, reextracted: Table, us101: Table) -> Sensor:
+    """The sensor that made these tables."""
+    lane_1 = lanes.where((lanes["lane"] == 1) & (lanes["slot"] == 400))
+    readings = Readings.of(reextracted)
+    frequency, density = spectrum([lane_1["x_m"][rows] for rows in lane_1.tracks])
+    along = fit_along(readings, frequency, density)
+    strongest = max(along, key=lambda part: part.std_m)
+    shift_m, seam_m = fit_shift(readings, lane_1)
+    lost_per_h, lost_s = fit_losses(lanes)
+    slow_lanes = [
+        lanes.where((lanes["lane"] == 7) & (lanes["slot"] == slot)) for slot in (400, 500)
+    ]
+
+    def rounded(value: float) -> float:
+        return float(f"{value:.4g}")
+
+    def rounded_parts(parts: tuple[NoisePart, ...]) -> tuple[NoisePart, ...]:
+        return tuple(NoisePart(rounded(p.std_m), rounded(p.memory_s)) for p in parts)
+
+    return Sensor(
+        along=rounded_parts(along),
+        across=rounded_parts((fit_across(us101, strongest.memory_s),)),
+        standstill_mps=rounded(fit_standstill([*slow_lanes, us101], along)),
+        camera_m=rounded(_I80_CAMERA_M),
+        seam_m=rounded(seam_m),
+        shift_m=rounded(shift_m),
+        quantum_m=_FOOT_DECIMALS_M,
+        late_m=rounded(fit_lateness(lane_1)),
+        lost_per_h=rounded(lost_per_h),
+        lost_s=rounded(lost_s),
+        front=True,
+    )
+
+
+def main(
+    lanes: Path,
+    reextracted: Path,
+    us101: Path,
+    out: Path = NGSIM_JSON,
+) -> None:
+    """Fits the sensor ``ngsim`` and writes its numbers as JSON.
+
+    Args:
+        lanes: whole lanes of I-80 as NGSIM gives them, CSV, gzip: slot, lane, vehicle_id, time_s,
+            x_m.
+        reextracted: lane 1 of it, read twice from the same video: vehicle_id, time_s,
+            x_original_m, x_reextracted_m.
+        us101: tracks of US-101 with lateral positions: slot, vehicle_id, time_s, x_m, y_m, lane.
+        out: the numbers; the program reads those beside ``ppuu/perception/sensors.py``.
+    """
+    sensor = fit(
+        Table.read(lanes, ("slot", "lane", "x_m")),
+        Table.read(reextracted, ("x_original_m", "x_reextracted_m")),
+        Table.read(us101, ("slot", "x_m", "y_m", "lane")),
+    )
+    content = {
+        "source": "NGSIM I-80 and US-101 (US-DOT open data), and lane 1 re-extracted",
+        "command": "python -m data.fit_sensors",
+        "files": {path.name: sha256(path) for path in (lanes, reextracted, us101)},
+        "sensor": to_json(sensor),
+    }
+    with atomic_write(out) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    parts = ", ".join(f"{part.std_m:g} m for {part.memory_s:g} s" for part in sensor.along)
+    print(f"{out}: along the road {parts}")
+
+
+if __name__ == "__main__":
+    run(main)
