@@ -25,6 +25,8 @@ _WINDOW = 32
 """Frames of a window of the spectrum, 3.2 s: short tracks, of fast vehicles, are the noisiest."""
 _PLACE_M = 10.0
 """Length of road that has a shift of its own in the difference of the readings."""
+_SPEED_PLACE_M = 5.0
+"""The same for speeds."""
 _FASTEST_MOTION_HZ = 0.8
 """Above this frequency the motion along the road is taken for noise: pairs that somebody
 reconstructed hold 0.02 % of their variance above 0.5 Hz."""
@@ -223,8 +225,10 @@ def fit_along(
         ratio = np.log(expected_density / density[fast_band])
         return np.concatenate([(expected - found) / found[0] / 0.01, ratio / 0.1])
 
-    start = np.log([[0.4, 1.5], [0.4, 0.5], [0.1, 0.1]])
-    return _parts(least_squares(errors, start.ravel()).x)
+    low = np.log([0.03, 0.3, 0.03, 0.3, 0.003, 0.02])
+    start = np.log([0.4, 1.5, 0.4, 0.5, 0.1, 0.1])
+    high = np.log([2.0, 10.0, 2.0, 10.0, 0.5, 0.25])
+    return _parts(least_squares(errors, start, bounds=(low, high)).x)
 
 
 def _parts(logs: np.ndarray) -> tuple[NoisePart, ...]:
@@ -232,24 +236,52 @@ def _parts(logs: np.ndarray) -> tuple[NoisePart, ...]:
     return tuple(NoisePart(*np.exp(pair).tolist()) for pair in logs.reshape(-1, 2))
 
 
-def fit_shift(readings: Readings, lane: Table) -> tuple[float, float]:
+@dataclass(frozen=True, eq=False)
+class Seams:
+    """How much faster vehicles seem to be at a place: seams between cameras.
+
+    Attributes:
+        edge_m: ``(places + 1,)`` where a place begins, 5 m long.
+        excess: ``(places,)`` mean speed, less its running median over 105 m, by the mean speed.
+        speed_mps: mean over all places.
+    """
+
+    edge_m: Float[np.ndarray, " edges"]
+    excess: Float[np.ndarray, " places"]
+    speed_mps: float
+
+    @classmethod
+    def of(cls, lane: Table) -> Seams:
+        """From the positions of many vehicles on one lane."""
+        from scipy.ndimage import median_filter
+
+        rows = np.concatenate([track[:-1] for track in lane.tracks])
+        speed = (lane["x_m"][rows + 1] - lane["x_m"][rows]) / DT_S
+        place = (lane["x_m"][rows] / _SPEED_PLACE_M).astype(int)
+        count = np.bincount(place)
+        common = np.flatnonzero(count > 0.5 * count.max())
+        first, last = common[0], common[-1] + 1
+        mean = (np.bincount(place, speed) / np.maximum(count, 1))[first:last]
+        smooth = median_filter(mean, 21, mode="nearest")
+        edges = np.arange(first, last + 1) * _SPEED_PLACE_M
+        return cls(edges, (mean - smooth) / mean, float(speed.mean()))
+
+    def shift_m(self, x_m: np.ndarray) -> np.ndarray:
+        """How far ahead vehicles seem to be at places: the integral of the excess."""
+        shift = np.append(0.0, np.cumsum(self.excess) * _SPEED_PLACE_M)
+        return np.interp(x_m, self.edge_m, shift)
+
+
+def fit_shift(readings: Readings, seams: Seams) -> tuple[float, float]:
     """Standard deviation of a camera's shift at its ends, and the width of the seams.
 
     Linear interpolation between two independent values keeps two thirds of their variance.  A seam
-    of width w changes the speed v by ``v (end - begin) / w`` on the fraction w / camera of the
-    road, which the original's mean speed by place shows: bins of 5 m, less a median of 105 m.
+    of width w adds ``(end - begin) / w`` to the speed, by the speed, on the fraction w / camera of
+    the road.
     """
-    from scipy.ndimage import median_filter
-
     shift_m = float(readings.shift_m.std() / np.sqrt(2) / np.sqrt(2 / 3))
-    rows = np.concatenate([track[:-1] for track in lane.tracks if len(track) > 1])
-    speed = (lane["x_m"][rows + 1] - lane["x_m"][rows]) / DT_S
-    place = (lane["x_m"][rows] / 5.0).astype(int)
-    count = np.bincount(place)
-    mean = (np.bincount(place, speed) / np.maximum(count, 1))[count > 100]
-    excess = mean - median_filter(mean, 21, mode="nearest")
-    variance = 2 * (shift_m * speed.mean()) ** 2 / (_I80_CAMERA_M * excess.var())
-    return shift_m, float(np.clip(variance, 5.0, 0.5 * _I80_CAMERA_M))
+    seam_m = 2 * shift_m**2 / (_I80_CAMERA_M * np.mean(seams.excess**2))
+    return shift_m, float(np.clip(seam_m, _SPEED_PLACE_M, 0.5 * _I80_CAMERA_M))
 
 
 def roughness(
@@ -338,10 +370,12 @@ def fit(lanes: Table, reextracted: Table, us101: Table) -> Sensor:
     """The sensor that made these tables."""
     lane_1 = lanes.where((lanes["lane"] == 1) & (lanes["slot"] == 400))
     readings = Readings.of(reextracted)
-    frequency, density = spectrum([lane_1["x_m"][rows] for rows in lane_1.tracks])
+    seams = Seams.of(lane_1)
+    steady = lane_1["x_m"] - seams.shift_m(lane_1["x_m"])
+    frequency, density = spectrum([steady[rows] for rows in lane_1.tracks])
     along = fit_along(readings, frequency, density)
     strongest = max(along, key=lambda part: part.std_m)
-    shift_m, seam_m = fit_shift(readings, lane_1)
+    shift_m, seam_m = fit_shift(readings, seams)
     lost_per_h, lost_s = fit_losses(lanes)
     slow_lanes = [
         lanes.where((lanes["lane"] == 7) & (lanes["slot"] == slot)) for slot in (400, 500)
