@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..recordings.tracks import Tracks
 from ..runtime.errors import InputError
-from ..runtime.randomness import normal, uniform
+from ..runtime.pytree import mapped
 from .camera_shift import CameraShift
-from .sensors import EXACT, Sensor
+from .sensors import EXACT, Axis, Sensor
 
 HALF_WINDOW_S = 0.5
 """Velocities of recordings are slopes of a line through the positions within this time before and
@@ -23,6 +23,8 @@ after (``data.clean``)."""
 
 _SECANT_S = HALF_WINDOW_S * math.sqrt(3 / 5)
 """A secant over this time before and after has the slope of that line, up to third order."""
+
+_APART = 1e-4
 
 
 class SensorNoise:
@@ -71,16 +73,20 @@ class SensorNoise:
         states = tracks.states
         batch, slots, frames = states.shape[:3]
         drawn = torch.randint(len(self._numbers), (batch,), generator=generator)
-        share = uniform((batch, 1, 1), generator, states)
-        standstill, *camera = self._numbers[drawn].to(states).unbind(-1)
-        standstill = standstill[:, None, None]
-        factor = self._factors.to(states)[drawn.to(states.device)]
-        error = normal((batch, 2, slots, 2 * frames), generator, states) @ factor.mT
+        share = torch.rand(batch, 1, 1, generator=generator)
+        white = torch.randn(batch, 2, slots, 2 * frames, generator=generator)
+        standstill, *camera = self._numbers[drawn].unbind(-1)
+        shift = CameraShift.draw(*camera, generator=generator)
+        share, white, standstill, factor, shift = mapped(
+            (share, white, standstill[:, None, None], self._factors[drawn], shift),
+            # Without waiting for a GPU: nothing is changed here after it has been sent.
+            lambda tensor: tensor.to(states, non_blocking=True),
+        )
+        error = white @ factor.mT
         speed, x = states[..., 3], states[..., 0]
         pace = (speed / standstill).clamp(max=1.0)
         error = share[..., None, None] * _slowed(error.unflatten(-1, (2, frames)), pace)
         (along, along_slope), (across, across_slope) = (part.unbind(-2) for part in error.unbind(1))
-        shift = CameraShift.draw(*camera, generator=generator)
         reach = speed * _SECANT_S
         along = along + share * shift.at(x)
         speeding = share * (shift.at(x + reach) - shift.at(x - reach)) / (2 * _SECANT_S)
@@ -102,9 +108,9 @@ class SensorNoise:
 
 
 def _factor(
-    sensor: Sensor, axis, dt_s: float, lags: Int[np.ndarray, " frames"]
+    sensor: Sensor, axis: Axis, dt_s: float, lags: Int[np.ndarray, " frames"]
 ) -> Float[np.ndarray, "both both"]:
-    """A square root of the covariance of the errors at all frames, and of their slopes."""
+    """Cholesky factor of the covariance of the errors at all frames and of their slopes."""
     half = max(1, round(HALF_WINDOW_S / dt_s))
     window = np.arange(-half, half + 1)
     span = int(lags[0])
@@ -115,9 +121,12 @@ def _factor(
         functionals[len(lags) + row, now + window] = window / (window**2).sum() / dt_s
     time_s = np.arange(functionals.shape[1]) * dt_s
     covariance = sensor.covariance(axis, time_s[:, None] - time_s[None, :])
-    # Unlike Cholesky's, this root exists where slow noise makes frames nearly alike.
-    values, vectors = np.linalg.eigh(functionals @ covariance @ functionals.T)
-    return vectors * np.sqrt(values.clip(min=0.0))
+    covariance = functionals @ covariance @ functionals.T
+    if not covariance.any():
+        return covariance
+    # Frames are nearly alike where noise is slow: a ten-thousandth of its size keeps them apart.
+    apart = _APART**2 * covariance.diagonal().max() * np.eye(len(covariance))
+    return np.linalg.cholesky(covariance + apart)
 
 
 def _slowed(

@@ -19,6 +19,7 @@ from ..runtime.config import from_json
 from ..runtime.files import read_json
 
 SensorName = Literal["exact", "drone", "ngsim"]
+Axis = Literal["along", "across"]
 
 NGSIM_JSON = Path(__file__).with_name("ngsim_sensor.json")
 
@@ -99,7 +100,7 @@ class Sensor:
     front: bool = False
 
     def covariance(
-        self, axis: Literal["along", "across"], lag_s: Float[np.ndarray, "*lags"]
+        self, axis: Axis, lag_s: Float[np.ndarray, "*lags"]
     ) -> Float[np.ndarray, "*lags"]:
         """Autocovariance in m² of the error along or across, without the shift."""
         parts: tuple[NoisePart, ...] = getattr(self, axis)

@@ -36,7 +36,7 @@ def errors(sensors=(PLAIN,), seed=0, lags=LAGS, dt_s=0.1, whole=False, **values)
     if whole:
         generator.manual_seed(seed)
         torch.randint(len(sensors), (len(error),), generator=generator)
-        error = error / torch.rand(len(error), 1, 1, generator=generator)[..., None]
+        error = error / torch.rand(len(error), 1, 1, 1, generator=generator)
     return error.double()
 
 
@@ -129,12 +129,18 @@ def test_exact_changes_nothing_and_draws_nothing():
 
 
 def test_a_share_of_zero_is_exact(monkeypatch):
-    monkeypatch.setattr(
-        "ppuu.perception.sensor_noise.uniform", lambda shape, _, like: like.new_zeros(shape)
-    )
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.zeros(shape))
     exact = tracks()
     noisy = SensorNoise([NGSIM], 0.1, LAGS).add_to(exact, torch.Generator())
     assert torch.equal(noisy.states, exact.states)
+
+
+@pytest.mark.parametrize("sensor", [DRONE, NGSIM])
+@pytest.mark.parametrize("dt_s, frames", [(0.04, 40), (0.5, 3)])
+def test_every_rate_and_length(sensor, dt_s, frames):
+    lags = torch.arange(frames - 1, -1, -1)
+    error = errors([sensor], lags=lags, dt_s=dt_s, batch=50)
+    assert error.isfinite().all() and error[..., :2].std() > 0.01
 
 
 def test_the_seed_decides():
