@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +12,24 @@ from jaxtyping import Float
 from ppuu.perception.sensors import NGSIM_JSON, NoisePart, Sensor
 from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
-from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write, sha256
 
-DT_S = 0.1
+from .lane_table import DT_S, LaneTable
+from .noise_statistics import (
+    SMOOTHING_DEGREE,
+    SMOOTHING_FRAMES,
+    autocovariance,
+    roughness,
+    spectrum,
+    without_shift,
+)
+from .sensor_figure import draw
+
 LAGS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 25, 30])
 """Frames at which the autocovariance is fitted."""
 
-_WINDOW = 32
-"""Frames of a window of the spectrum, 3.2 s: short tracks, of fast vehicles, are the noisiest."""
-_PLACE_M = 10.0
-"""Length of road that has a shift of its own in the difference of the readings."""
 _SPEED_PLACE_M = 5.0
-"""The same for speeds."""
+"""Length of road that has a mean speed of its own."""
 _FASTEST_MOTION_HZ = 0.8
 """Above this frequency the motion along the road is taken for noise: pairs that somebody
 reconstructed hold 0.02 % of their variance above 0.5 Hz."""
@@ -34,7 +37,6 @@ _FASTEST_WANDER_HZ = 0.5
 """The same across the road; vehicles sway more slowly, over several seconds."""
 _SLOWEST_PIXELS_HZ = 2.0
 """Above this frequency lateral positions hold less than a centimetre in all."""
-_SMOOTHING_FRAMES, _SMOOTHING_DEGREE = 21, 3
 _I80_CAMERA_M = 503.0 / 7
 """Seven cameras over 503 m (NGSIM I-80 data analysis, Cambridge Systematics 2005)."""
 _FOOT_DECIMALS_M = 0.001 * 0.3048
@@ -43,60 +45,6 @@ _LONGEST_LOSS_S = 3.0
 _ENTRY_M = 50.0
 """Tracks of lane 1 that begin farther on came from the lane beside it."""
 _LANE_CHANGE_S = 5.0
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Rows of a table of real lanes, sorted by vehicle and time.
-
-    Attributes:
-        path: the file.
-        columns: by name.
-        vehicle: ``(rows,)`` number that differs between slots and lanes.
-    """
-
-    path: Path
-    columns: dict[str, np.ndarray]
-    vehicle: np.ndarray
-
-    @classmethod
-    def read(cls, path: Path, required: tuple[str, ...]) -> Table:
-        """Reads a gzip-compressed CSV.
-
-        Raises:
-            InputError: missing or damaged file, or a column that is not there.
-        """
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; give a table of real lanes")
-        try:
-            with gzip.open(path, "rt") as file:
-                names = file.readline().strip().split(",")
-                table = np.loadtxt(file, delimiter=",", ndmin=2)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: {error}; give a CSV of numbers, .csv.gz") from None
-        missing = sorted({"vehicle_id", "time_s", *required} - set(names))
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}; is it another table?")
-        columns = dict(zip(names, table.T, strict=True))
-        keys = [columns[name] for name in ("slot", "lane", "vehicle_id") if name in columns]
-        if "y_m" in columns:  # vehicles that change lanes remain the same
-            keys = [columns["slot"], columns["vehicle_id"]]
-        _, vehicle = np.unique(np.stack(keys), axis=1, return_inverse=True)
-        return cls(path, columns, vehicle.ravel())
-
-    def where(self, chosen: np.ndarray) -> Table:
-        """The selected rows."""
-        columns = {name: column[chosen] for name, column in self.columns.items()}
-        return Table(self.path, columns, self.vehicle[chosen])
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.columns[name]
-
-    @cached_property
-    def tracks(self) -> list[np.ndarray]:
-        """Rows of each stretch of a vehicle without a gap."""
-        jump = (np.diff(self.vehicle) != 0) | (np.abs(np.diff(self["time_s"]) - DT_S) > 0.02)
-        return np.split(np.arange(len(self.vehicle)), np.flatnonzero(jump) + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,28 +60,11 @@ class Readings:
     tracks: list[np.ndarray]
 
     @classmethod
-    def of(cls, table: Table) -> Readings:
+    def of(cls, table: LaneTable) -> Readings:
         """From the columns x_original_m and x_reextracted_m."""
         difference = table["x_original_m"] - table["x_reextracted_m"]
         rest, shift = without_shift(difference, table["x_original_m"])
         return cls(shift, [rest[rows] for rows in table.tracks if len(rows) > 1])
-
-
-def without_shift(error_m: np.ndarray, x_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Takes the mean by place away; returns the rest and the means of all places."""
-    _, place = np.unique(np.floor(x_m / _PLACE_M), return_inverse=True)
-    shift = np.bincount(place, error_m) / np.bincount(place)
-    return error_m - shift[place], shift
-
-
-def autocovariance(tracks: list[np.ndarray], lags: np.ndarray) -> np.ndarray:
-    """Mean product of two values of a track some frames apart, less the track's mean."""
-    centred = [track - track.mean() for track in tracks]
-    values = []
-    for lag in lags.tolist():
-        products = [track[lag:] * track[: -lag or None] for track in centred if len(track) > lag]
-        values.append(np.concatenate(products).mean())
-    return np.array(values)
 
 
 def expected_autocovariance(
@@ -160,32 +91,6 @@ def expected_autocovariance(
                 total[index] += times * np.trace(matrix, lag)
                 count[index] += times * (length - lag)
     return total / count
-
-
-def spectrum(tracks: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies (Hz) and density (m²/Hz) of positions, as statistics of NGSIM give it.
-
-    Welch's method on speeds by central differences (Hann, 3.2 s, less a straight line), turned
-    back into positions.
-    """
-    from scipy.signal import welch
-
-    long = [track for track in tracks if len(track) >= _WINDOW + 2]
-    if not long:
-        raise InputError("no track of 4 s: give the whole table")
-    densities, weights = [], []
-    frequency = np.zeros(0)
-    for track in long:
-        speed = (track[2:] - track[:-2]) / (2 * DT_S)
-        frequency, density = welch(
-            speed, 1 / DT_S, "hann", _WINDOW, detrend="linear", scaling="density"
-        )
-        densities.append(density)
-        weights.append(len(speed))
-    inner = slice(1, -1)  # neither the mean nor the highest, which central differences do not see
-    gain = (np.sin(2 * np.pi * frequency[inner] * DT_S) / DT_S) ** 2
-    mean = np.average(densities, axis=0, weights=weights)
-    return frequency[inner], mean[inner] / gain
 
 
 def model_spectrum(parts: tuple[NoisePart, ...], frequency_hz: np.ndarray) -> np.ndarray:
@@ -251,7 +156,7 @@ class Seams:
     speed_mps: float
 
     @classmethod
-    def of(cls, lane: Table) -> Seams:
+    def of(cls, lane: LaneTable) -> Seams:
         """From the positions of many vehicles on one lane."""
         from scipy.ndimage import median_filter
 
@@ -284,23 +189,7 @@ def fit_shift(readings: Readings, seams: Seams) -> tuple[float, float]:
     return shift_m, float(np.clip(seam_m, _SPEED_PLACE_M, 0.5 * _I80_CAMERA_M))
 
 
-def roughness(
-    positions: np.ndarray, tracks: list[np.ndarray], x_m: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows' speeds, and what a cubic fit over 2.1 s leaves of their positions."""
-    from scipy.signal import savgol_filter
-
-    speeds, rests = [], []
-    for rows in tracks:
-        if len(rows) < 2 * _SMOOTHING_FRAMES:
-            continue
-        smooth = savgol_filter(positions[rows], _SMOOTHING_FRAMES, _SMOOTHING_DEGREE)
-        rests.append(positions[rows] - smooth)
-        speeds.append(savgol_filter(x_m[rows], 2 * _SMOOTHING_FRAMES - 1, 2, deriv=1, delta=DT_S))
-    return np.concatenate(speeds), np.concatenate(rests)
-
-
-def fit_standstill(tables: list[Table], parts: tuple[NoisePart, ...]) -> float:
+def fit_standstill(tables: list[LaneTable], parts: tuple[NoisePart, ...]) -> float:
     """Speed below which the noise slows down: roughness by speed, relative to 6 to 15 m/s.
 
     The model's roughness at a slower pace is that of the covariance at shorter lags.
@@ -317,9 +206,9 @@ def fit_standstill(tables: list[Table], parts: tuple[NoisePart, ...]) -> float:
             if own.sum() >= 100:
                 found.append(rest[own].std() / moving)
                 speeds.append(0.5 * (low + high))
-    kernel = -savgol_coeffs(_SMOOTHING_FRAMES, _SMOOTHING_DEGREE)
-    kernel[_SMOOTHING_FRAMES // 2] += 1.0
-    lag_s = np.subtract.outer(*[np.arange(_SMOOTHING_FRAMES) * DT_S] * 2)
+    kernel = -savgol_coeffs(SMOOTHING_FRAMES, SMOOTHING_DEGREE)
+    kernel[SMOOTHING_FRAMES // 2] += 1.0
+    lag_s = np.subtract.outer(*[np.arange(SMOOTHING_FRAMES) * DT_S] * 2)
     sensor = Sensor(along=parts)
 
     def rough(pace: np.ndarray) -> np.ndarray:
@@ -334,7 +223,7 @@ def fit_standstill(tables: list[Table], parts: tuple[NoisePart, ...]) -> float:
     return min(np.arange(0.2, 4.0, 0.05).tolist(), key=error)
 
 
-def fit_across(table: Table, memory_s: float) -> NoisePart:
+def fit_across(table: LaneTable, memory_s: float) -> NoisePart:
     """The error across, of the spectrum of lateral positions of vehicles in their lane.
 
     Whatever is faster than vehicles sway is taken for noise.  There only the ratio of variance and
@@ -351,14 +240,14 @@ def fit_across(table: Table, memory_s: float) -> NoisePart:
     return NoisePart(float(np.exp(0.5 * np.log(density[band] / unit).mean())), memory_s)
 
 
-def fit_lateness(lane: Table) -> float:
+def fit_lateness(lane: LaneTable) -> float:
     """Distance within which nine of ten tracks begin, of those that begin at the section's end."""
     _, first = np.unique(lane.vehicle, return_index=True)
     begin = lane["x_m"][first]
     return float(np.quantile(begin[begin < _ENTRY_M], 0.9))
 
 
-def fit_losses(lanes: Table) -> tuple[float, float]:
+def fit_losses(lanes: LaneTable) -> tuple[float, float]:
     """Losses an hour of a vehicle, and their mean duration."""
     gap_s = np.diff(lanes["time_s"]) - DT_S
     lost = (np.diff(lanes.vehicle) == 0) & (gap_s > 0.5 * DT_S) & (gap_s < _LONGEST_LOSS_S)
@@ -366,7 +255,7 @@ def fit_losses(lanes: Table) -> tuple[float, float]:
     return float(lost.sum() / hours), float(gap_s[lost].mean()) if lost.any() else 1.0
 
 
-def fit(lanes: Table, reextracted: Table, us101: Table) -> Sensor:
+def fit(lanes: LaneTable, reextracted: LaneTable, us101: LaneTable) -> Sensor:
     """The sensor that made these tables."""
     lane_1 = lanes.where((lanes["lane"] == 1) & (lanes["slot"] == 400))
     readings = Readings.of(reextracted)
@@ -407,6 +296,7 @@ def main(
     reextracted: Path,
     us101: Path,
     out: Path = NGSIM_JSON,
+    figure: Path | None = None,
 ) -> None:
     """Fits the sensor ``ngsim`` and writes its numbers as JSON.
 
@@ -417,12 +307,14 @@ def main(
             x_original_m, x_reextracted_m.
         us101: tracks of US-101 with lateral positions: slot, vehicle_id, time_s, x_m, y_m, lane.
         out: the numbers; the program reads those beside ``ppuu/perception/sensors.py``.
+        figure: also draw the real errors beside those of generated traffic, to this PNG.
     """
-    sensor = fit(
-        Table.read(lanes, ("slot", "lane", "x_m")),
-        Table.read(reextracted, ("x_original_m", "x_reextracted_m")),
-        Table.read(us101, ("slot", "x_m", "y_m", "lane")),
+    tables = (
+        LaneTable.read(lanes, ("slot", "lane", "x_m")),
+        LaneTable.read(reextracted, ("x_original_m", "x_reextracted_m")),
+        LaneTable.read(us101, ("slot", "x_m", "y_m", "lane")),
     )
+    sensor = fit(*tables)
     content = {
         "source": "NGSIM I-80 and US-101 (US-DOT open data), and lane 1 re-extracted",
         "command": "python -m data.fit_sensors",
@@ -431,6 +323,8 @@ def main(
     }
     with atomic_write(out) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
+    if figure is not None:
+        draw(tables[0], Readings.of(tables[1]).tracks, sensor, figure)
     parts = ", ".join(f"{part.std_m:g} m for {part.memory_s:g} s" for part in sensor.along)
     print(f"{out}: along the road {parts}")
 

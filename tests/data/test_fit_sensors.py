@@ -9,7 +9,9 @@ import pytest
 from scipy.signal import lfilter
 
 from data import fit_sensors
-from data.fit_sensors import Readings, autocovariance, expected_autocovariance, spectrum
+from data.fit_sensors import Readings, expected_autocovariance
+from data.lane_table import LaneTable
+from data.noise_statistics import autocovariance, spectrum
 from data.sensors import raw_tracks
 from ppuu.perception.sensors import NGSIM, NGSIM_JSON, NoisePart, Sensor
 from ppuu.runtime.command import run
@@ -140,7 +142,7 @@ def test_real_lanes_give_the_numbers_in_use(shared_data, tmp_path):
 
 def test_readings_lose_what_depends_on_the_place(made_up):
     _, folder = made_up
-    table = fit_sensors.Table.read(folder / "readings.csv.gz", ())
+    table = LaneTable.read(folder / "readings.csv.gz", ())
     before = Readings.of(table)
     shifted = dict(table.columns)
     shifted["x_reextracted_m"] = shifted["x_reextracted_m"] + 1.5
