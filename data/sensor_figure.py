@@ -23,6 +23,8 @@ _LANE_M = 3.0
 _LAGS = np.arange(31)
 _SPEEDS_MPS = np.array([0.1, 0.3, 0.6, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 16.0])
 
+_FEWEST_ROWS = 500
+
 
 @dataclass(frozen=True, eq=False)
 class SeenLane:
@@ -95,7 +97,9 @@ def draw(lanes: LaneTable, readings: list[np.ndarray], sensor: Sensor, path: Pat
         (lane.exact, lane.tracks, "generated, exact", "C0--"),
     ):
         axes[1].loglog(*spectrum([positions[rows] for rows in tracks]), style, label=label)
-    axes[1].set(xlabel="frequency, Hz", ylabel="density of positions, m²/Hz")
+    axes[1].set(xlabel="frequency, Hz", ylabel="density of positions, m²/Hz", ylim=(1e-8, 1.0))
+    axes[1].set_xticks([0.5, 1, 2, 4], ["0.5", "1", "2", "4"])
+    axes[1].minorticks_off()
     axes[1].legend(fontsize=8)
     for positions, tracks, label, style in (
         (real["x_m"], real.tracks, "I-80, lane 1, 4:00 p.m.", "k-"),
@@ -117,7 +121,7 @@ def _by_speed(positions: np.ndarray, tracks: list[np.ndarray]) -> tuple[np.ndarr
     """Mean speed and standard deviation of the roughness, in steps of the speed."""
     speed, rest = roughness(positions, tracks, positions)
     step = np.digitize(speed, _SPEEDS_MPS)
-    kept = [k for k in range(len(_SPEEDS_MPS) + 1) if (step == k).sum() >= 100]
+    kept = [k for k in range(len(_SPEEDS_MPS) + 1) if (step == k).sum() >= _FEWEST_ROWS]
     return (
         np.array([speed[step == k].mean() for k in kept]),
         np.array([rest[step == k].std() for k in kept]),
