@@ -13,10 +13,10 @@ from ppuu.recordings.recording import Recording
 
 from .csv_columns import read_columns
 from .road_coordinates import RoadCoordinates, tracks
+from .smoothing import long_enough, smooth
 
 STAY_S = 3.0
 """A change counts between stays of at least this length."""
-SMOOTHING_S, SMOOTHING_ORDER = 2.1, 3
 CHANGING_MPS = 0.1
 """A change lasts while the lateral speed towards the new lane is above this."""
 CLEAR_S = 5.0
@@ -87,19 +87,11 @@ def lane_changes(lateral: Sequence[LateralTrack]) -> LaneChanges:
     more.  Wander and roughness are those of stretches of lane keeping, 10 s and more, in which
     every frame is more than 5 s from any crossing.
     """
-    from scipy import signal
-
     durations, peaks, squares, rests, counted = [], [], [], [], 0
     for track in lateral:
-        window = round(SMOOTHING_S / track.dt_s) // 2 * 2 + 1
-        if len(track.offset_m) < window or window <= SMOOTHING_ORDER:
+        if not long_enough(len(track.offset_m), track.dt_s):
             continue
-        smooth, speed = (
-            signal.savgol_filter(
-                track.offset_m, window, SMOOTHING_ORDER, deriv=order, delta=track.dt_s
-            )
-            for order in (0, 1)
-        )
+        curve, speed = (smooth(track.offset_m, track.dt_s, order) for order in (0, 1))
         for crossing, towards in _crossings(track):
             moving = towards * speed > CHANGING_MPS
             if not moving[crossing]:
@@ -112,9 +104,9 @@ def lane_changes(lateral: Sequence[LateralTrack]) -> LaneChanges:
             peaks.append((towards * speed[first:last]).max())
             counted += track.duration_s >= SHORTEST_TRACK_S
         for rows in _lane_keeping(track):
-            offset = smooth[rows] - track.centre_m[rows]
+            offset = curve[rows] - track.centre_m[rows]
             squares.append((offset - offset.mean()) ** 2)
-            rests.append((track.offset_m[rows] - smooth[rows]) ** 2)
+            rests.append((track.offset_m[rows] - curve[rows]) ** 2)
     times = np.array([track.duration_s for track in lateral])
     observed = times[times >= SHORTEST_TRACK_S].sum()
     rate = 3600.0 * counted / observed if observed > 0.5 * times.sum() else float("nan")
@@ -187,8 +179,6 @@ def read_lateral_tracks(path: Path) -> list[LateralTrack]:
     Raises:
         InputError: no such file or column.
     """
-    from scipy import signal
-
     slot, vehicle, time_s, x, y, lane = read_columns(
         path, ("slot", "vehicle_id", "time_s", "x_m", "y_m", "lane")
     )
@@ -206,9 +196,8 @@ def read_lateral_tracks(path: Path) -> list[LateralTrack]:
         rows = slice(start, stop)
         if stop - start < SHORTEST_TRACK_S / _DT_S:
             continue
-        smooth = signal.savgol_filter(y[rows], round(SMOOTHING_S / _DT_S), SMOOTHING_ORDER)
         around = centres[piece[rows]]
-        nearest = np.abs(smooth[:, None] - around).argmin(1)
+        nearest = np.abs(smooth(y[rows], _DT_S)[:, None] - around).argmin(1)
         centre = np.take_along_axis(around, nearest[:, None], 1)[:, 0]
         on_road = np.ones(stop - start, bool)
         found.append(LateralTrack(y[rows], centre, nearest, on_road, _DT_S))

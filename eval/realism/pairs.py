@@ -1,7 +1,7 @@
 """Followers and their leaders, cut and filtered as the reconstructed pairs of NGSIM's I-80 are.
 
-Those pairs hold no motion above 0.5 Hz, last 30 s and more, never overlap and are mostly closer than
-50 m; so are the pairs that are cut from a recording.
+Those pairs hold no motion above 0.5 Hz, last 30 s and more, never overlap and are mostly closer
+than 50 m; so are the pairs that are cut from a recording.
 """
 
 from __future__ import annotations

@@ -65,10 +65,9 @@ class RoadCoordinates:
         road = recording.road
         near = Road(road.lane_pointer, road.left_m - origin, road.right_m - origin)
         x, y = recording.x_m - origin[0], recording.y_m - origin[1]
-        place = LaneField.build([near]).look_up(
-            *(torch.from_numpy(value)[None].float() for value in (x, y)),
-            torch.zeros(1, dtype=torch.long),
-        )
+        x_single, y_single = (torch.from_numpy(value)[None].float() for value in (x, y))
+        road_index = torch.zeros(1, dtype=torch.long)
+        place = LaneField.build([near]).look_up(x_single, y_single, road_index)
         lane = place.lane[0].numpy()
         width = place.width_m[0].numpy().astype(float)
         direction = np.where(lane >= 0, place.direction_rad[0].numpy(), recording.heading_rad)

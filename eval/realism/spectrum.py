@@ -12,8 +12,8 @@ from jaxtyping import Float
 from ppuu.recordings.recording import Recording
 
 from .csv_columns import read_columns
-from .lane_changes import SMOOTHING_ORDER, SMOOTHING_S
 from .road_coordinates import RoadCoordinates, tracks
+from .smoothing import long_enough, smooth
 
 WINDOW_S = 12.8
 FAST_HZ = 0.5
@@ -47,13 +47,12 @@ def spectrum(positions_m: Sequence[Float[np.ndarray, " frames"]], dt_s: float) -
     """
     from scipy import signal
 
-    window = round(SMOOTHING_S / dt_s) // 2 * 2 + 1
     piece = round(WINDOW_S / dt_s)
     frequency = np.fft.rfftfreq(piece, dt_s)
     square, count, power, weight = 0.0, 0, np.zeros(len(frequency)), 0
     for x in positions_m:
-        if len(x) >= window > SMOOTHING_ORDER:
-            rest = x - signal.savgol_filter(x, window, SMOOTHING_ORDER)
+        if long_enough(len(x), dt_s):
+            rest = x - smooth(x, dt_s)
             square, count = square + (rest**2).sum(), count + len(rest)
         if len(x) > piece:
             speed = np.diff(x) / dt_s

@@ -36,11 +36,11 @@ class Waves:
 def wave_speed(pairs: Pairs) -> Waves:
     """The velocity along which the followers' deviations of speed are most alike.
 
-    Speeds at whole seconds, minus their mean over time at that place (50 m), are correlated between
-    different vehicles ``dx`` apart along the road (60 to 300 m, in bins of 20 m) and ``dt`` apart in
-    time; the wave speed ``c`` is that whose line ``dt = dx / c`` has the largest mean correlation.
-    It is searched from 2 to 12 m/s against the traffic.  NaN where that correlation is below 0.1
-    or lies at an end of the search.
+    Speeds at whole seconds, minus their mean over time at that place (50 m), are correlated
+    between different vehicles ``dx`` apart along the road (60 to 300 m, in bins of 20 m) and ``dt``
+    apart in time; the wave speed ``c`` is that whose line ``dt = dx / c`` has the largest mean
+    correlation.  It is searched from 2 to 12 m/s against the traffic.  NaN where that correlation
+    is below 0.1 or lies at an end of the search.
     """
     sums = np.zeros((3, _BINS, _LONGEST_S + 1))
     for number in np.unique(pairs.recording):
