@@ -27,7 +27,8 @@ MOVING_MPS = 1.0
 """Below it, time headways are not defined."""
 
 _ORDER = 4
-_PAD_S = 3.0
+_SHORTEST_TRACK_S = 3.0
+_PAD_S = 6.0
 _LEAST_STD_MPS = 0.2
 """A leader that varies its speed by less disturbs nobody."""
 
@@ -186,11 +187,14 @@ def low_pass(track: Float[np.ndarray, " frames"], dt_s: float) -> Float[np.ndarr
     """
     from scipy import signal
 
-    pad = round(_PAD_S / dt_s)
-    if len(track) <= pad or 2.0 * dt_s * CUTOFF_HZ >= 1.0:
+    frames = len(track)
+    if frames * dt_s <= _SHORTEST_TRACK_S or 2.0 * dt_s * CUTOFF_HZ >= 1.0:
         return track
+    # The filter starts at rest: without this, a constant speed would swing at both ends.
+    line = np.linspace(track[0], track[-1], frames)
     sections = signal.butter(_ORDER, CUTOFF_HZ, fs=1.0 / dt_s, output="sos")
-    return signal.sosfiltfilt(sections, track, padlen=pad)
+    pad = min(round(_PAD_S / dt_s), frames - 1)
+    return line + signal.sosfiltfilt(sections, track - line, padlen=pad)
 
 
 def read_pairs(path: Path, slot: str) -> Pairs:
