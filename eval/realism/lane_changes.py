@@ -164,7 +164,7 @@ def lateral_tracks(recording: Recording, place: RoadCoordinates) -> list[Lateral
         centre = -np.cumsum(np.diff(lanes, prepend=0.0) * width)
         found.append(
             LateralTrack(
-                offset + centre, centre, lanes.astype(int), place.on_road[rows], recording.dt_s
+                offset + centre, centre, lanes.astype(int), place.lane[rows] >= 0, recording.dt_s
             )
         )
     return found

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from ppuu.driving.lane_order import consecutive_rows
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
 from .csv_columns import read_columns
-from .road_coordinates import RoadCoordinates
+from .road_coordinates import RoadCoordinates, tracks
 
 CUTOFF_HZ = 0.5
 SHORTEST_S = 30.0
@@ -124,6 +123,9 @@ def pairs_of(recordings: Sequence[tuple[Recording, RoadCoordinates]]) -> Pairs |
 
     Pairs in the car-pool lane are left out where the provenance names one (``carpool_lane``, from
     the left): the real pairs lie in the other lanes.
+
+    Raises:
+        InputError: the provenance names it by something else.
     """
     parts: list[tuple[np.ndarray, ...]] = []
     vehicles = 0
@@ -139,23 +141,33 @@ def pairs_of(recordings: Sequence[tuple[Recording, RoadCoordinates]]) -> Pairs |
     )
 
 
+def carpool_lane(recording: Recording) -> int | None:
+    """Index, from the left, of the car-pool lane that the provenance names.
+
+    Raises:
+        InputError: the provenance holds something else.
+    """
+    lane = recording.provenance.get("carpool_lane")
+    if lane is None or (isinstance(lane, int) and not isinstance(lane, bool)):
+        return lane
+    raise InputError(
+        f"recording '{recording.name}': carpool_lane in its provenance is {lane!r}; it must be the "
+        "lane's index from the left, or null"
+    )
+
+
 def _pairs(recording: Recording, place: RoadCoordinates) -> list[tuple[np.ndarray, ...]]:
     """The columns of ``Pairs`` without pair and recording, pair by pair."""
     dt_s, vehicle = recording.dt_s, recording.row_vehicle
-    behind, ahead = consecutive_rows(place.lane_station_m, place.lane, recording.frame)
-    counts = place.on_road[behind] & (
-        place.lane[behind] != recording.provenance.get("carpool_lane")
-    )
+    behind, ahead = place.consecutive(recording)
+    counts = place.lane[behind] != carpool_lane(recording)
     behind, ahead = behind[counts], ahead[counts]
     leader_row = np.full(recording.rows, -1)
     leader_row[behind] = ahead
     leader = np.where(leader_row >= 0, vehicle[leader_row], -1)
-    travelled = np.concatenate([
-        low_pass(place.travelled_m[start:stop], dt_s)
-        for start, stop in zip(
-            recording.vehicle_pointer[:-1], recording.vehicle_pointer[1:], strict=True
-        )
-    ])  # fmt: skip
+    travelled = np.concatenate(
+        [low_pass(place.travelled_m[rows], dt_s) for rows in tracks(recording)]
+    )
     cut = (np.diff(vehicle) != 0) | (np.diff(leader) != 0) | (np.diff(place.lane) != 0)
     starts = np.concatenate([[0], np.flatnonzero(cut) + 1])
     stops = np.append(starts[1:], recording.rows)

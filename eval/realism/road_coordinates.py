@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from ppuu.driving.lane_order import consecutive_rows
 from ppuu.recordings.lanes import LaneField
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
@@ -42,16 +43,19 @@ class RoadCoordinates:
     offset_m: Float[np.ndarray, " rows"]
     width_m: Float[np.ndarray, " rows"]
 
-    @property
-    def on_road(self) -> Bool[np.ndarray, " rows"]:
-        """Rows on a lane."""
-        return self.lane >= 0
-
     def misaligned(self, recording: Recording) -> Bool[np.ndarray, " moving"]:
         """Which of the moving rows do not drive along their lane."""
         moving = recording.speed_mps > _MOVING_MPS
         turn = recording.heading_rad[moving] - self.direction_rad[moving]
         return np.cos(turn) < np.cos(_MISALIGNED_RAD)
+
+    def consecutive(
+        self, recording: Recording
+    ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
+        """Rows of vehicles that follow each other in a lane, and those ahead of them."""
+        behind, ahead = consecutive_rows(self.lane_station_m, self.lane, recording.frame)
+        on_road = self.lane[behind] >= 0
+        return behind[on_road], ahead[on_road]
 
     @classmethod
     def of(cls, recording: Recording) -> RoadCoordinates:

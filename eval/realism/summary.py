@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ppuu.recordings.recording import Recording
+from ppuu.runtime.errors import InputError
 
 from .lane_changes import LaneChanges, lane_changes, lateral_tracks
-from .pairs import SHORTEST_S, Pairs, pairs_of
+from .pairs import SHORTEST_S, Pairs, carpool_lane, pairs_of
 from .road_coordinates import RoadCoordinates
 from .spectrum import Spectrum, positions, spectrum
 from .waves import wave_speed
@@ -116,7 +117,15 @@ def density_of(motion: Spectrum) -> Float[np.ndarray, "frequencies 2"]:
 
 
 def summarise(name: str, recordings: Sequence[Recording]) -> TrafficSummary:
-    """All recordings of one traffic together; they share a frame rate."""
+    """All recordings of one traffic together.
+
+    Raises:
+        InputError: frame rates that differ, or a provenance that cannot be understood.
+    """
+    if len({recording.dt_s for recording in recordings}) > 1:
+        raise InputError(
+            f"{name}: its recordings differ in frame rate; give them in files of their own"
+        )
     hours = sum(recording.rows * recording.dt_s for recording in recordings) / 3600.0
     nothing = dict.fromkeys(METRICS, _NAN)
     if not all(recording.road.lanes for recording in recordings):
@@ -151,9 +160,9 @@ def _notes(
     recordings: Sequence[Recording], pairs: Pairs | None, metrics: Mapping[str, float]
 ) -> tuple[str, ...]:
     notes = []
-    carpool = {r.provenance["carpool_lane"] for r in recordings if "carpool_lane" in r.provenance}
-    if carpool - {None}:
-        lanes = ", ".join(str(lane + 1) for lane in sorted(carpool - {None}))
+    carpool = {lane for r in recordings if (lane := carpool_lane(r)) is not None}
+    if carpool:
+        lanes = ", ".join(str(lane + 1) for lane in sorted(carpool))
         notes.append(f"pairs in the car-pool lane ({lanes} from the left) are left out")
     if pairs is None:
         notes.append(f"no vehicle follows another for {SHORTEST_S:g} s: no distances, no waves")

@@ -9,6 +9,7 @@ import pytest
 from eval.realism.__main__ import main
 from ppuu.recordings.recording import save_recordings
 from ppuu.recordings.road import Road
+from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 REAL = ["real 0400", "real 0500", "real us101", "constant speed"]
@@ -73,3 +74,10 @@ def test_the_car_pool_lane_is_said_to_be_left_out(tmp_path, queue):
     (row,) = rows(tmp_path, [replace(queue, provenance={"carpool_lane": 0})])[-1:]
     assert "car-pool lane (1 from the left)" in row["notes"]
     assert np.isfinite(row["realism"])  # the queue is in another lane
+    with pytest.raises(InputError, match=r"carpool_lane in its provenance is True; it must be"):
+        rows(tmp_path, [replace(queue, provenance={"carpool_lane": True})])
+
+
+def test_recordings_of_a_file_share_a_frame_rate(tmp_path, queue):
+    with pytest.raises(InputError, match="file0: its recordings differ in frame rate"):
+        rows(tmp_path, [queue, replace(queue, dt_s=0.2, name="slow")])

@@ -65,14 +65,14 @@ def test_it_does_not_matter_how_lanes_are_numbered_or_continued():
 
 def test_it_does_not_matter_how_the_road_lies():
     one = measure(recording_of([changing(5.0)], ROAD))
-    turned = moved(recording_of([changing(5.0)], ROAD), 1.1, (604_000.0, 5_792_000.0))
+    turned = moved(recording_of([changing(5.0)], ROAD), 0.15, (604_000.0, 5_792_000.0))
     other = measure(turned)
     assert other.per_vehicle_hour == one.per_vehicle_hour
     assert other.medians() == pytest.approx(one.medians(), abs=0.01)
 
 
 def test_wander_is_the_spread_about_a_stays_own_mean():
-    """An Ornstein-Uhlenbeck process of 0.25 m and 3 s, smoothed as it is; and each one's own mean."""
+    """An Ornstein-Uhlenbeck process of 0.25 m and 3 s, about a mean of each vehicle's own."""
     random, count, memory_s, std_m = np.random.default_rng(0), 100, 3.0, 0.25
     keep = np.exp(-DT_S / memory_s)
     offset = std_m * random.standard_normal(count)
