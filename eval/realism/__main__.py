@@ -12,10 +12,12 @@ from typing import Literal
 
 from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.runtime.command import run
-from ppuu.runtime.files import check_output
+from ppuu.runtime.errors import InputError
+from ppuu.runtime.files import atomic_write, check_output
 
 from ..reports.results import write_results
 from .comparison import rows_of, text
+from .page import page
 from .real import RealTraffic
 from .summary import summarise
 
@@ -23,6 +25,7 @@ from .summary import summarise
 def main(
     recordings: tuple[Path, ...],
     json: Path | None = None,
+    report: Path | None = None,
     slot: Literal["0400", "0500"] = "0400",
 ) -> None:
     """Compares recordings with real traffic: NGSIM's I-80 and US-101, whose statistics come along.
@@ -45,9 +48,13 @@ def main(
     Args:
         recordings: files written by data.generate or data.prepare.
         json: where to write the results.
+        report: where to write a page with distributions, spectra and the tables.
         slot: real slot to measure distances from.
     """
-    check_output(json)
+    for out in (json, report):
+        check_output(out)
+    if json is not None and json == report:
+        raise InputError(f"--json and --report are both {json}; each needs a file of its own")
     real = RealTraffic.load()
     loaded = [load_recordings([path]) for path in recordings]
     names = [_name(path, group) for path, group in zip(recordings, loaded, strict=True)]
@@ -58,9 +65,13 @@ def main(
     ]
     rows = rows_of(traffics, real, slot)
     sys.stdout.write(text(rows) + "\n")
+    config = {"recordings": [str(path) for path in recordings], "slot": slot}
     if json is not None:
-        config = {"recordings": [str(path) for path in recordings], "slot": slot}
         write_results(json, "eval.realism", config, rows)
+    if report is not None:
+        slots = [real.slots[slot], *(one for name, one in real.slots.items() if name != slot)]
+        with atomic_write(report) as temporary:
+            temporary.write_text(page(config, rows, slots, traffics), encoding="utf-8")
 
 
 def _name(path: Path, recordings: list[Recording]) -> str:

@@ -10,7 +10,7 @@ from .real import RealTraffic
 from .score import realism, wasserstein
 from .summary import METRICS, TrafficSummary
 
-_DISTANCES = (
+DISTANCES = (
     Column("name", "Wasserstein distances"),
     Column("realism", digits=3),
     Column("wasserstein_speed_mps", "speed, m/s", digits=2),
@@ -20,7 +20,7 @@ _DISTANCES = (
     Column("wasserstein_relative_speed_mps", "relative speed, m/s", digits=3),
     Column("pairs", digits=0),
 )
-_FIGURES = (
+FIGURES = (
     Column("name", "figures"),
     Column("wave_speed_mps", "waves, m/s", digits=2),
     Column("wave_correlation", "their correlation", digits=2),
@@ -65,4 +65,4 @@ def _row(traffic: TrafficSummary, reference: TrafficSummary) -> Row:
 def text(rows: Sequence[Row]) -> str:
     """Two tables for a terminal, and the notes."""
     notes = [f"{row['name']}: {row['notes']}" for row in rows if row["notes"]]
-    return "\n\n".join([text_table(rows, _DISTANCES), text_table(rows, _FIGURES), *notes])
+    return "\n\n".join([text_table(rows, DISTANCES), text_table(rows, FIGURES), *notes])

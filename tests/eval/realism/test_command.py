@@ -41,6 +41,21 @@ def test_a_recording_stands_below_the_real_ones(tmp_path, queue, capsys):
     assert "queue: no waves" in capsys.readouterr().out
 
 
+def test_the_page_has_pictures_before_tables(tmp_path, queue):
+    queue.save(tmp_path / "queue.h5")
+    main((tmp_path / "queue.h5",), report=tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert text.count("data:image/png;base64,") == 2 == text.count("<table>")
+    assert text.index("<img") < text.index("<table>")
+    assert "<td>real 0500</td>" in text and "<b>queue</b>: no waves" in text
+
+
+def test_two_files_under_one_name_are_refused(tmp_path, queue):
+    queue.save(tmp_path / "queue.h5")
+    with pytest.raises(InputError, match="each needs a file of its own"):
+        main((tmp_path / "queue.h5",), json=tmp_path / "a", report=tmp_path / "a")
+
+
 def test_recordings_of_a_file_are_one_traffic(tmp_path, queue):
     preset = {"preset": {"name": "slow"}}
     seeds = [replace(queue, name=f"slow-seed{seed}", provenance=preset) for seed in (1, 2)]
