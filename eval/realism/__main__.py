@@ -41,12 +41,12 @@ def main(
     curve) along and across the road, and the fraction of the variance of speed above 0.5 Hz.
     What cannot be measured is "-", null in the file, and a note says why.
 
-    All recordings of one file are one traffic and one row, named after the recording or, if there
-    are several, after their preset or the file.  Where a recording's provenance names a car-pool
+    All recordings of one file or folder are one traffic and one row, named after the recording or,
+    if there are several, after their preset, or else the file or folder.  Where a recording's provenance names a car-pool
     lane, pairs in it are left out: the real ones lie in the other lanes.
 
     Args:
-        recordings: files written by data.generate or data.prepare.
+        recordings: files written by data.generate or data.prepare, and folders of such files.
         json: where to write the results.
         report: where to write a page with distributions, spectra and the tables.
         slot: real slot to measure distances from.
@@ -56,7 +56,7 @@ def main(
     if json is not None and json == report:
         raise InputError(f"--json and --report are both {json}; each needs a file of its own")
     real = RealTraffic.load()
-    loaded = [load_recordings([path]) for path in recordings]
+    loaded = [load_recordings(_files(path)) for path in recordings]
     names = [_name(path, group) for path, group in zip(recordings, loaded, strict=True)]
     shared = Counter(names)
     traffics = [
@@ -74,8 +74,18 @@ def main(
             temporary.write_text(page(config, rows, slots, traffics), encoding="utf-8")
 
 
+def _files(path: Path) -> list[Path]:
+    """The file, or those of a folder."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.h5"))
+    if not files:
+        raise InputError(f"{path}: no recordings (*.h5) in this folder")
+    return files
+
+
 def _name(path: Path, recordings: list[Recording]) -> str:
-    """A recording's own name, or that of the preset or file that several share."""
+    """A recording's own name, or that of the preset, file or folder that several share."""
     if len(recordings) == 1:
         return recordings[0].name
     presets = {_preset(recording) for recording in recordings}

@@ -66,6 +66,20 @@ def test_recordings_of_a_file_are_one_traffic(tmp_path, queue):
     assert pooled["realism"] == pytest.approx(single["realism"])
 
 
+def test_a_folder_is_one_traffic(tmp_path, queue):
+    folder = tmp_path / "corpus"
+    with pytest.raises(InputError, match="corpus: no such file"):
+        main((folder,))
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"corpus: no recordings \(\*\.h5\) in this folder"):
+        main((folder,))
+    for number in (0, 1):
+        queue.save(folder / f"{number}.h5")
+    main((folder,), json=tmp_path / "out.json")
+    row = json.loads((tmp_path / "out.json").read_text())["rows"][-1]
+    assert row["name"] == "corpus" and row["pairs"] == 8
+
+
 def test_equal_names_are_told_apart(tmp_path, queue):
     names = [row["name"] for row in rows(tmp_path, [queue], [queue])[-2:]]
     assert names == [f"queue ({tmp_path}/file{k}.h5)" for k in (0, 1)]
