@@ -30,20 +30,35 @@ def main(
 ) -> None:
     """Compares recordings with real traffic: NGSIM's I-80 and US-101, whose statistics come along.
 
-    Followers and leaders are cut as the real pairs were (nothing above 0.5 Hz, median gap below
-    50 m, 30 s and more, no overlap), and their speed, gap, time headway (front to front),
-    acceleration and relative speed are compared by Wasserstein distances and by a likelihood, the
-    realism: 1 is the slot itself.  Row "real 0500" is the ceiling (the other slot), "constant
-    speed" the floor (everybody keeps its mean speed).  Then: speed of stop-and-go waves (negative:
-    against the traffic) and their correlation; growth of disturbances (median ratio of a follower's
-    to its leader's standard deviation of speed); stable lane changes, their median duration and
-    largest lateral speed; wander within the lane; and noise: roughness (positions about a smooth
-    curve) along and across the road, and the fraction of the variance of speed above 0.5 Hz.
-    What cannot be measured is "-", null in the file, and a note says why.
+    Followers and leaders are cut and filtered as the real pairs were: nothing above 0.5 Hz, 30 s
+    and more, median gap below 50 m, no overlap.
+
+    wasserstein_*: distance of their speeds, gaps, time headways (front to front), accelerations and
+    relative speeds from those of the slot.
+
+    realism: a likelihood by the same features; 1 is the slot itself, and nothing exceeds it.
+
+    wave_speed_mps: of stop-and-go waves, negative against the traffic; wave_correlation says how
+    much it explains.
+
+    platoon_growth: median ratio of a follower's to its leader's standard deviation of speed.
+
+    lane_change_*: stable changes, their median duration and largest lateral speed.
+
+    wander_m: within the lane, about a vehicle's own mean.
+
+    roughness_m, lateral_roughness_m: positions about a smooth curve, along and across the road;
+    fast_speed_fraction: of the variance of speed, above 0.5 Hz.
+
+    Row "real 0500" is the ceiling (the other slot), "constant speed" the floor (every vehicle of the
+    slot keeps its mean speed).  What cannot be measured is "-", null in the file, and a note says
+    why.
 
     All recordings of one file or folder are one traffic and one row, named after the recording or,
-    if there are several, after their preset, or else the file or folder.  Where a recording's provenance names a car-pool
-    lane, pairs in it are left out: the real ones lie in the other lanes.
+    if there are several, after their preset, or else the file or folder.  Pairs in the car-pool
+    lane that a recording's provenance names are left out: the real ones lie in the other lanes.
+
+    Example: python -m eval.realism --recordings dense-seed0.h5 --json out.json --report out.html
 
     Args:
         recordings: files written by data.generate or data.prepare, and folders of such files.
@@ -51,6 +66,8 @@ def main(
         report: where to write a page with distributions, spectra and the tables.
         slot: real slot to measure distances from.
     """
+    if not recordings:
+        raise InputError("--recordings: give at least one file of data.generate or data.prepare")
     for out in (json, report):
         check_output(out)
     if json is not None and json == report:
