@@ -50,9 +50,9 @@ def main(
     roughness_m, lateral_roughness_m: positions about a smooth curve, along and across the road;
     fast_speed_fraction: of the variance of speed, above 0.5 Hz.
 
-    Row "real 0500" is the ceiling (the other slot), "constant speed" the floor (every vehicle of the
-    slot keeps its mean speed).  What cannot be measured is "-", null in the file, and a note says
-    why.
+    Row "real 0500" is the ceiling (the other slot), "constant speed" the floor (every vehicle of
+    the slot keeps its mean speed).  What cannot be measured is "-", null in the file, and a note
+    says why.
 
     All recordings of one file or folder are one traffic and one row, named after the recording or,
     if there are several, after their preset, or else the file or folder.  Pairs in the car-pool
