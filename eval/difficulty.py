@@ -9,17 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from data.traffic.following import following
+from ppuu.driving.gaps import bumper_gap_m
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write
 
+from .realism.road_coordinates import RoadCoordinates
 from .reports.tables import Column, markdown_table, percent
 from .statistics.metric import Row
 
 _LARGEST_SPEED_MPS = 30.0
 """End of the diagrams' colour scale."""
+_LONGEST_GAP_M = 80.0
+"""A vehicle further behind does not follow."""
 
 
 def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
@@ -32,13 +35,12 @@ def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
     drivers = [row["name"] for row in results[0]["rows"]]
     rows: list[Row] = []
     for result, recording in zip(results, recordings, strict=True):
-        gaps = following(recording, range(recording.road.lanes)).gap_m
         success = [row["success"] for row in result["rows"]]
         rows.append({
             "recording": recording.name,
             "vehicles": recording.rows / recording.frames,
             "speed_mps": float(recording.speed_mps.mean()),
-            "gap_m": float(np.median(gaps)),
+            "gap_m": _median_gap_m(recording),
             "episodes": success[0]["n"],
             **dict(zip(drivers, success, strict=True)),
         })  # fmt: skip
@@ -51,6 +53,16 @@ def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
         *percent(*drivers, digits=0),
     ]
     return markdown_table(rows, columns)
+
+
+def _median_gap_m(recording: Recording) -> float:
+    """Bumper to bumper, of vehicles that follow another in their lane."""
+    place = RoadCoordinates.of(recording)
+    behind, ahead = place.consecutive(recording)
+    length = recording.length_m[recording.row_vehicle]
+    distance = place.lane_station_m[ahead] - place.lane_station_m[behind]
+    gap = bumper_gap_m(distance, length[behind], length[ahead])
+    return float(np.median(gap[(gap > 0) & (gap < _LONGEST_GAP_M)]))
 
 
 def draw(recording: Recording, path: Path) -> None:
