@@ -30,8 +30,8 @@ from .calibration.pairs import Pairs, read_lorries, read_pairs
 SLOTS = ("0400", "0500")
 _FITTED = 0.6
 """Fraction of each pair's time that is fitted where the rest is predicted."""
-_WORST_GAP_RMSE_M = 5.0
-"""A worse fit shows that the pair did not follow (a cut-in, a change of leader)."""
+_WORST_RELATIVE = 0.35
+"""A fit with a larger relative error shows that the pair did not follow (a cut-in, a change of leader)."""
 _DECIMALS = 3
 
 
@@ -92,7 +92,7 @@ def _rows(vehicle: str, pairs: Pairs, drivers: np.ndarray) -> list[str]:
     found, lines = _of_one(drivers, pairs), []
     for pair, name in enumerate(pairs.name):
         overlaps = pairs.gap_m[pair][pairs.valid[pair]].min() <= 0.0
-        if overlaps or found.gap_m[pair] > _WORST_GAP_RMSE_M:
+        if overlaps or found.relative[pair] > _WORST_RELATIVE:
             continue
         values = [drivers[pair, COLUMNS.index(key)] for key in DRIVER]
         values += [found.gap_m[pair], found.speed_mps[pair]]
