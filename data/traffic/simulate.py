@@ -23,7 +23,7 @@ from .fleet import Fleet
 from .lane_change_decisions import start_lane_changes
 from .neighbours import FleetOrder, gap_to
 from .presets import TrafficPreset
-from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M
+from .road import SECTION_M, Highway, Ramp
 
 DT_S = 0.1
 _WARM_UP_S = 180.0
@@ -55,30 +55,42 @@ def _accelerations(
     gap = gap_to(fleet, np.arange(len(fleet))[:, None], leader)
     parameters = fleet.parameters()
     inside = np.clip((fleet.x_m - BOTTLENECK_M[0]) / (BOTTLENECK_M[1] - BOTTLENECK_M[0]), 0.0, 1.0)
-    limit = exit_speed_mps[np.minimum(fleet.lane, MAIN_LANES - 1)]
+    highway = preset.highway
+    limit = exit_speed_mps[np.minimum(fleet.lane, highway.main_lanes - 1)]
     desired = parameters.desired_speed_mps
     beside_queue = preset.carpool_speed_mps * desired / MEAN_DESIRED_SPEED_MPS
-    desired = np.where(fleet.lane == CARPOOL_LANE, np.minimum(desired, beside_queue), desired)
+    carpool = highway.on_carpool_lane(fleet.lane)
+    desired = np.where(carpool, np.minimum(desired, beside_queue), desired)
     desired = desired + inside * (np.minimum(limit, desired) - desired)
     parameters = parameters._replace(desired_speed_mps=desired)
 
     columns = IdmParameters(*(value[:, None] for value in parameters))
     behind = idm_acceleration(columns, fleet.speed_mps[:, None], gap, fleet.speed_mps[leader])
     desired_mps2 = behind.min(axis=1)
-    highway = preset.highway
-    on_ramp = fleet.lane == RAMP_LANE
-    at_ramp = fleet.x_m > highway.merge_start_m
-    if highway.off_ramp:
-        at_ramp &= fleet.x_m < highway.merge_end_m
-        leaving = np.flatnonzero((fleet.lane == MAIN_LANES - 1) & fleet.exits & at_ramp)
+    if highway.ramp is not None:
+        _let_in(fleet, order, highway, highway.ramp, desired_mps2)
+    return desired_mps2
+
+
+def _let_in(
+    fleet: Fleet,
+    order: FleetOrder,
+    highway: Highway,
+    ramp: Ramp,
+    desired_mps2: Float[np.ndarray, " n"],
+) -> None:
+    """Vehicles from and to the ramp, and those beside them; ``desired_mps2`` is changed."""
+    main, right = highway.main_lanes - 1, highway.ramp_lane
+    on_ramp, at_ramp = fleet.lane == right, highway.at_ramp(fleet.x_m)
+    if ramp.off_ramp:
+        leaving = np.flatnonzero((fleet.lane == main) & fleet.exits & at_ramp)
         slowest = _WEAVING_MPS
-        _merge(fleet, order, leaving, MAIN_LANES - 1, RAMP_LANE, slowest, desired_mps2)
+        _merge(fleet, order, leaving, main, right, slowest, desired_mps2)
     else:
         slowest = 0.0
-        _stop_at_the_end(fleet, np.flatnonzero(on_ramp), highway.merge_end_m, desired_mps2)
+        _stop_at_the_end(fleet, np.flatnonzero(on_ramp), ramp.merge_end_m, desired_mps2)
     merging = np.flatnonzero(on_ramp & ~fleet.exits & at_ramp)
-    _merge(fleet, order, merging, RAMP_LANE, MAIN_LANES - 1, slowest, desired_mps2)
-    return desired_mps2
+    _merge(fleet, order, merging, right, main, slowest, desired_mps2)
 
 
 def _stop_at_the_end(
@@ -151,7 +163,9 @@ def _simulate(
         )
         response = DT_S / (_RESPONSE_S + DT_S)
         fleet.advance(
-            fleet.acceleration_mps2 + response * (desired - fleet.acceleration_mps2), DT_S
+            fleet.acceleration_mps2 + response * (desired - fleet.acceleration_mps2),
+            preset.highway,
+            DT_S,
         )
         _draw_intentions(random, fleet, preset)
         fleet = entries.enter(fleet, DT_S)
@@ -201,7 +215,7 @@ def generate(
                 fleet.vehicle_id[rows],
                 np.full(len(rows), frame),
                 fleet.x_m[rows],
-                fleet.y_m()[rows],
+                fleet.y_m(preset.highway)[rows],
                 fleet.heading_rad[rows],
                 fleet.speed_mps[rows],
                 fleet.length_m[rows],
@@ -232,6 +246,8 @@ def generate(
             "preset": asdict(preset),
             "seconds": seconds,
             "seed": seed,
+            # Index from the left.
+            **({"carpool_lane": 0} if preset.highway.carpool_lane else {}),
         },
     )
     radius = preset.highway.smallest_radius_m
