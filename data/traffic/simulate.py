@@ -136,13 +136,12 @@ def _merge(
 
 
 def _simulate(
-    random: np.random.Generator, preset: TrafficPreset, steps: Iterable[int]
+    random: np.random.Generator, preset: TrafficPreset, steps: Iterable[int], warm_up: int
 ) -> Iterator[Fleet]:
-    """Warms up, then yields the fleet at every step from ``_WARM_UP_S`` on."""
+    """Yields the fleet at every step after the first ``warm_up`` ones."""
     entries = Entries(random, preset)
     bottleneck = Bottleneck(random, preset)
     fleet = entries.fill()
-    warm_up = round(_WARM_UP_S / DT_S)
     keep = np.exp(-DT_S / _NOISE_S)
     for step in steps:
         if step >= warm_up:
@@ -188,10 +187,25 @@ def generate(
 ) -> Recording:
     """Generates a recording of the 500 m section at 10 Hz, full of traffic from frame 0 on.
 
+    See ``record``; traffic drives for three minutes before the recording begins.
+    """
+    return record(preset, seconds, seed, _WARM_UP_S, show_progress)
+
+
+def record(
+    preset: TrafficPreset,
+    seconds: float,
+    seed: int,
+    warm_up_s: float,
+    show_progress: bool = False,
+) -> Recording:
+    """Simulates the 500 m section and records it at 10 Hz.
+
     Args:
         preset: the kind of traffic.
         seconds: length of the recording, without the warm-up.
-        seed: the same seed gives the same recording, bit for bit.
+        seed: the same seed and warm-up give the same recording, bit for bit.
+        warm_up_s: simulated before the recording begins.
         show_progress: shows a bar on the terminal, if stderr is one.
 
     Raises:
@@ -199,16 +213,16 @@ def generate(
     """
     if not (math.isfinite(seconds) and round(seconds / DT_S) > 0):
         raise InputError(f"seconds is {seconds}; give a positive length, such as 300")
-    frames = round(seconds / DT_S)
+    frames, warm_up = round(seconds / DT_S), round(warm_up_s / DT_S)
     random = np.random.default_rng(seed)
     columns: list[tuple[np.ndarray, ...]] = []
     steps = tqdm(
-        range(round(_WARM_UP_S / DT_S) + frames),
+        range(warm_up + frames),
         desc=preset.name,
         unit="step",
         disable=None if show_progress else True,
     )
-    for frame, fleet in enumerate(_simulate(random, preset, steps)):
+    for frame, fleet in enumerate(_simulate(random, preset, steps, warm_up)):
         rows = np.flatnonzero((fleet.x_m >= 0) & (fleet.x_m <= SECTION_M))
         columns.append(
             (
@@ -246,6 +260,7 @@ def generate(
             "preset": asdict(preset),
             "seconds": seconds,
             "seed": seed,
+            "warm_up_s": warm_up_s,
             # Index from the left.
             **({"carpool_lane": 0} if preset.highway.carpool_lane else {}),
         },
