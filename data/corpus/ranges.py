@@ -89,7 +89,7 @@ RANGES: Mapping[str, Range] = {
     "desired_speed_scale": Uniform(0.7, 1.35),
     "headway_scale": Uniform(0.75, 1.35),
     "truck_share": Uniform(0.0, 0.25),
-    "lane_wish_rate_hz": LogUniform(0.003, 0.03),
+    "lane_wish_rate_hz": LogUniform(0.001, 0.012),
     "acceleration_noise_mps2": Uniform(0.05, 0.25),
     "wander_m": Uniform(0.1, 0.3),
     # How it is seen.
