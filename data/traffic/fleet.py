@@ -12,7 +12,7 @@ from ppuu.driving.lane_change_path import STEEPEST_SLOPE, quintic, quintic_slope
 
 from .drivers import draw_drivers, draw_sizes
 from .presets import TrafficPreset
-from .road import CARPOOL_LANE, lane_centre_m
+from .road import Highway
 
 NO_LANE = -1
 
@@ -106,7 +106,8 @@ class Fleet:
             length_m=length,
             width_m=width,
             idm=np.stack(draw_drivers(random, preset, is_truck), axis=1),
-            may_carpool=(lane == CARPOOL_LANE) | (random.random(count) < _CARPOOL_FRACTION),
+            may_carpool=preset.highway.on_carpool_lane(lane)
+            | (random.random(count) < _CARPOOL_FRACTION),
             exits=np.zeros(count, bool),
             lane=lane,
             old_lane=np.full(count, NO_LANE),
@@ -155,7 +156,9 @@ class Fleet:
         headway = parameters.time_headway_s * self.headway_factor[rows]
         return parameters._replace(time_headway_s=headway)
 
-    def advance(self, acceleration_mps2: Float[np.ndarray, " n"], dt_s: float) -> None:
+    def advance(
+        self, acceleration_mps2: Float[np.ndarray, " n"], highway: Highway, dt_s: float
+    ) -> None:
         """Moves every vehicle along its lane, its lane change and its drift.
 
         The lateral motion is a function of the distance covered, so that the heading is that of
@@ -168,7 +171,8 @@ class Fleet:
         speed = np.maximum(self.speed_mps, 1e-3)
 
         changing = self.old_lane != NO_LANE
-        shift = np.where(changing, lane_centre_m(self.lane) - lane_centre_m(self.old_lane), 0.0)
+        centre, old_centre = highway.lane_centre_m(self.lane), highway.lane_centre_m(self.old_lane)
+        shift = np.where(changing, centre - old_centre, 0.0)
         # A slow vehicle takes longer instead of turning across the road.
         per_metre = np.minimum(
             1 / (self.change_s * speed),
@@ -192,10 +196,10 @@ class Fleet:
             self.headway_factor + (1.0 - self.headway_factor) * dt_s / _RELAXATION_S
         )
 
-    def y_m(self) -> Float[np.ndarray, " n"]:
+    def y_m(self, highway: Highway) -> Float[np.ndarray, " n"]:
         """Centres across the road."""
-        centre = lane_centre_m(self.lane)
-        old = np.where(self.old_lane == NO_LANE, centre, lane_centre_m(self.old_lane))
+        centre = highway.lane_centre_m(self.lane)
+        old = np.where(self.old_lane == NO_LANE, centre, highway.lane_centre_m(self.old_lane))
         angle = self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
         drift = (self.wander_m * np.sin(angle)).sum(1)
         return old + (centre - old) * quintic(self.progress) + drift
