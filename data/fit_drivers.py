@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from ppuu.driving.drivers import DRIVERS_CSV
+from ppuu.driving.calibration import DRIVERS_CSV
 from ppuu.runtime.command import run
 from ppuu.runtime.files import atomic_write, check_output
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from ppuu.driving.drivers import COMFORTABLE_DECELERATION_MPS2, HeadwayVariation
+from ppuu.driving.calibration import HeadwayVariation
+from ppuu.driving.drivers import COMFORTABLE_DECELERATION_MPS2
 from ppuu.driving.idm import IdmParameters, idm_acceleration
 
 from .pairs import DT_S, Pairs

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from ppuu.driving.calibration import LaneChangeFit, LaneKeeping
 from ppuu.driving.lane_change_path import quintic
 
 from .pairs import DT_S
@@ -17,7 +17,7 @@ from .tables import read_columns, runs
 
 _STAY_S = 3.0
 """A lane change counts between stays of at least this length."""
-_AROUND_S = 4.0
+_AROUND_S = 3.0
 """Longer, and the wander before and after is taken for part of the change."""
 _WORST_RMSE_M = 0.3
 _DURATIONS_S = np.arange(2.0, 12.1, 0.25)
@@ -26,40 +26,6 @@ _CLEAR_S, _STRETCH_S = 5.0, 10.0
 _PIECE_M = 50.0
 _LAGS_S = (2.0, 5.0, 10.0)
 """Where the wander's autocorrelation is fitted: at shorter lags it holds errors of measurement."""
-
-
-class LaneChangeFit(NamedTuple):
-    """Minimum-jerk paths (quintic polynomials) fitted to recorded lane changes.
-
-    Attributes:
-        count: fits below 0.3 m.
-        duration_s: median.
-        duration_log_std: of the logarithm of the duration.
-        rmse_m: median over changes.
-        straight_rmse_m: the same for a path of constant lateral speed, for comparison.
-    """
-
-    count: int
-    duration_s: float
-    duration_log_std: float
-    rmse_m: float
-    straight_rmse_m: float
-
-
-class LaneKeeping(NamedTuple):
-    """Offsets from the lane's centre between lane changes.
-
-    Attributes:
-        wander_m: root mean square about a stretch's own mean.
-        offset_m: standard deviation of those means between stretches.
-        shortest_period_s, longest_period_s: of waves, log-uniform between the two, whose
-            autocorrelation is that of the wander at 2, 5 and 10 s.
-    """
-
-    wander_m: float
-    offset_m: float
-    shortest_period_s: float
-    longest_period_s: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from .calibration import DRIVERS_CSV
 from .idm import IdmParameters
-
-DRIVERS_CSV = Path(__file__).with_name("drivers_i80.csv")
-"""One fitted driver a row; ``data.fit_drivers`` writes it and the summary beside it."""
 
 COMFORTABLE_DECELERATION_MPS2 = 2.0
 """Of every driver: on held-out stretches, fits in which it is free predict worse."""
@@ -38,18 +34,6 @@ class FittedDrivers(NamedTuple):
     lorries: Float[np.ndarray, "lorries 3"]
 
 
-class HeadwayVariation(NamedTuple):
-    """How a driver's time headway varies about its own mean: an Ornstein-Uhlenbeck process.
-
-    Attributes:
-        log_std: standard deviation of its logarithm.
-        memory_s: correlation time.
-    """
-
-    log_std: float
-    memory_s: float
-
-
 @cache
 def fitted_drivers() -> FittedDrivers:
     """The table of fitted drivers."""
@@ -58,13 +42,6 @@ def fitted_drivers() -> FittedDrivers:
     values = np.stack([table[name] for name in columns], axis=1).astype(float)
     is_lorry = table["vehicle"] == "lorry"
     return FittedDrivers(values[~is_lorry], values[is_lorry])
-
-
-@cache
-def fitted_headway_variation() -> HeadwayVariation:
-    """Of the fitted drivers, from the summary beside the table."""
-    summary = json.loads(DRIVERS_CSV.with_suffix(".json").read_text())
-    return HeadwayVariation(**summary["headway_variation"])
 
 
 def draw_drivers(
