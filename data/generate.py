@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,12 @@ from ppuu.runtime.errors import InputError
 
 from . import sumo, traffic
 from .clean import CleanConfig
+from .corpus.command import generate_corpus
 from .sensors import seen_by
 from .sources import ngsim_text
 from .traffic import PRESETS
 
-SUMO = "sumo"
+SUMO, CORPUS = "sumo", "corpus"
 
 
 def main(
@@ -38,6 +40,9 @@ def main(
 
     sumo: six lanes and an on-ramp again, but driven by SUMO (needs the extra 'sumo').
 
+    corpus: many short recordings, each with a road, traffic and drivers of its own; has options
+    of its own: python -m data.generate corpus --help.
+
     How hard each is for simple drivers: docs/traffic.md.
 
     Example: python -m data.generate dense --seconds 300 --seed 0 --out dense-seed0.h5
@@ -52,7 +57,9 @@ def main(
         clean: checks and repairs of what a sensor has seen.
         ngsim_text_file: also write the tracks as an NGSIM text file (18 columns, feet).
     """
-    names = [*PRESETS, SUMO]
+    names = [*PRESETS, SUMO, CORPUS]
+    if preset == CORPUS:
+        raise InputError("corpus: name it first: python -m data.generate corpus --out FOLDER …")
     if preset not in names:
         close = difflib.get_close_matches(preset, names, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
@@ -85,5 +92,41 @@ main.__doc__ = (main.__doc__ or "").replace(
     "Presets:\n\n    " + "\n\n    ".join(f"{p.name}: {p.summary}." for p in PRESETS.values()),
 )
 
+
+def corpus(
+    out: Path,
+    hours: float = 1.0,
+    seed: int = 0,
+    held_out: float = 0.1,
+    shard: str = "1/1",
+    workers: int = 1,
+) -> None:
+    """Generates a corpus: many short recordings, everything drawn from stated ranges.
+
+    Each recording lasts 60 to 90 s and has a road (2 to 6 lanes, widths, bends, ramps), traffic
+    (density, speed, waves, lorries) and drivers of its own. OUT/manifest.json lists the ranges
+    and what each recording holds; OUT/index.html shows it. Train on OUT/train*.h5 and test on
+    OUT/heldout*.h5.
+
+    Repeat the command after an interruption: finished files are kept. More hours later add
+    recordings to the same ones; recording k depends on the seed and k only.
+
+    Example: python -m data.generate corpus --hours 2 --seed 0 --workers 2 --out corpus
+
+    Args:
+        out: a folder.
+        hours: length of all recordings together (about 80 vehicle-hours each).
+        seed: the same seed gives the same corpus.
+        held_out: fraction of the recordings that are kept for tests, in files of their own.
+        shard: I/N makes every Nth file, beginning with the Ith. N calls, in any order and on any
+            machines, fill the folder.
+        workers: processes that share the files.
+    """
+    generate_corpus(out, hours, seed, held_out, shard, workers)
+
+
 if __name__ == "__main__":
-    run(main)
+    if sys.argv[1:2] == [CORPUS]:
+        run(corpus, sys.argv[2:], subcommand=CORPUS)
+    else:
+        run(main)

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-
-import torch
 
 from ppuu.recordings.recording import Recording, load_recordings, save_recordings
 from ppuu.runtime.errors import InputError
@@ -80,38 +74,6 @@ def make(job: Job) -> list[str]:
     else:
         write_reports(made, job.out, missing_reports(job.out, job.reports))
     return words
-
-
-def run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, list[str]]]:
-    """Runs all jobs; yields each job and its summaries when it is done.
-
-    Raises:
-        InputError: see ``make``; jobs not yet started are cancelled.
-    """
-    if workers == 1 or len(jobs) <= 1:
-        for job in jobs:
-            yield job, make(job)
-        return
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_begin_worker
-    )
-    with pool:
-        running = {pool.submit(make, job): job for job in jobs}
-        try:
-            for done in as_completed(running):
-                yield running[done], done.result()
-        except BrokenProcessPool:
-            raise InputError(
-                "a worker process was killed, most likely out of memory; "
-                "run the same command with fewer --workers"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)  # running jobs are completed
-
-
-def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the main process.
-    torch.set_num_threads(1)
 
 
 def readable(path: Path) -> list[Recording]:

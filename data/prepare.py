@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +18,10 @@ from ppuu.runtime.files import sha256
 
 from .clean import CleanConfig
 from .code_hash import code_hash
-from .jobs import Job, missing_reports, readable, run_jobs, write_reports
+from .jobs import Job, make, missing_reports, readable, write_reports
 from .sources import SOURCES
 from .sources.base import Source
+from .workers import check_workers, in_workers, own_shard, shard_numbers
 
 AnySource = Union[  # noqa: UP007, made from the registry
     tuple(Annotated[source, tyro.conf.subcommand(name)] for name, source in SOURCES.items())
@@ -62,19 +62,18 @@ def main(
         page: write the report as a page with plots, too.
     """
     clean.check()
-    if workers < 1:
-        raise InputError(f"--workers {workers}: give 1 or more")
+    check_workers(workers)
     reports = (".report.json", ".report.html") if page else (".report.json",)
-    first, count = _shard(shard)
+    _, shards = shard_numbers(shard)
     targets = _targets(_existing(raw), out)
     for path in targets or (out,):
         check_replaceable(path)
-    if out.suffix == ".h5" and not out.is_dir() and count > 1:
+    if out.suffix == ".h5" and not out.is_dir() and shards > 1:
         raise InputError(f"--shard {shard} makes one file a raw file: give --out a folder")
     if targets is None:
         _merged(source, clean, raw, out, reports, workers)
     else:
-        own = list(targets.items())[first - 1 :: count]
+        own = own_shard(list(targets.items()), shard)
         origins = (_origin(source, clean, path) for _, path in own)
         _run(
             [
@@ -140,7 +139,7 @@ def _merged(
 
 def _run(jobs: Sequence[Job], workers: int) -> None:
     with tqdm(total=len(jobs), unit="file", disable=None) as bar:
-        for job, words in run_jobs(jobs, workers):
+        for job, words in in_workers(make, jobs, workers):
             bar.update()
             for text in words or [f"{job.out}: up to date"]:
                 tqdm.write(text)
@@ -163,15 +162,6 @@ def _existing(raw: tuple[Path, ...]) -> tuple[Path, ...]:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
     return raw
-
-
-def _shard(text: str) -> tuple[int, int]:
-    """``2/3`` → (2, 3)."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    first, count = (int(number) for number in found.groups()) if found else (0, 0)
-    if not 1 <= first <= count:
-        raise InputError(f"--shard {text}: give I/N, such as 2/3, with I from 1 to N")
-    return first, count
 
 
 def _origin(source: Source, clean: CleanConfig, raw: Path) -> dict:

@@ -13,6 +13,7 @@ from ppuu.recordings.recording import Recording
 from ppuu.runtime.config import differences, from_json, to_json
 from ppuu.runtime.files import atomic_write
 
+from ..html import STYLE, Html, cells, table
 from ..roads.frame import LocalFrame
 from . import plots
 from .config import CleanConfig
@@ -27,36 +28,6 @@ _SOURCES = {
     "positions_written": "positions, smoothed",
     "columns_written": "speed and heading, as written",
 }
-
-_STYLE = """
-:root { color-scheme: light; --ink: #1c2733; --soft: #5b6875; --line: #e2e4e0; --blue: #1d5f8a; }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: #fafaf8;
-       max-width: 64rem; margin: 2.2rem auto 4rem; padding: 0 1.2rem; }
-h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.3rem; margin: 0; }
-h3 { font-size: .95rem; margin: 1.6rem 0 .4rem; }
-p { margin: .25rem 0; } .soft, figcaption, small { color: var(--soft); font-size: .86rem; }
-section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
-          padding: 1.3rem 1.5rem; margin-top: 1.6rem; }
-table { border-collapse: collapse; font-size: .85rem; width: 100%; }
-th, td { text-align: right; padding: .28rem .5rem; border-bottom: 1px solid var(--line);
-         font-variant-numeric: tabular-nums; }
-th { font-weight: 600; color: var(--soft); }
-th:first-child, td:first-child, .moves :nth-child(2) { text-align: left; }
-td.left { text-align: left; } a { color: var(--blue); }
-.scroll { overflow-x: auto; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: 1rem; }
-figure { margin: .4rem 0; } img, svg { width: 100%; height: auto; display: block; }
-svg text { font-size: 10px; fill: var(--soft); } svg path { fill: none; }
-svg .panel { fill: #f4f4f1; }
-svg image { image-rendering: pixelated; }
-svg .lane { stroke: #c2410c; vector-effect: non-scaling-stroke; }
-svg .axis { stroke: #9aa5b0; } svg .limit { stroke: #c2410c; stroke-dasharray: 3 3; }
-svg .area { fill: #cfe1ee; stroke: var(--blue); }
-svg .positions_read { fill: #e3e5e8; stroke: #a3acb6; }
-svg .positions_written { stroke: #2f8f5b; stroke-width: 1.4; }
-svg .columns_written { stroke: var(--blue); stroke-width: 1.6; }
-.key i { display: inline-block; width: 1.1rem; height: .6rem; margin: 0 .3rem 0 .9rem; }
-"""
 
 _KEY = (
     '<p class="soft key"><i style="background:#d3d7dc"></i>positions, as read'
@@ -74,7 +45,7 @@ def write_html_report(recordings: Sequence[Recording], path: Path) -> None:
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}: report</title><style>{_STYLE}</style></head><body>"
+        f"<title>{html.escape(title)}: report</title><style>{STYLE}</style></head><body>"
         f"<h1>{html.escape(title)}</h1>"
         '<p class="soft">What was read, kept, dropped and repaired, and how the vehicles move.</p>'
         f"{_overview(recordings) if len(recordings) > 1 else ''}{sections}</body></html>\n"
@@ -91,7 +62,7 @@ def _overview(recordings: Sequence[Recording]) -> str:
         report = Report(**recording.provenance["report"])
         rows.append(
             [
-                _Html(f'<a href="#r{number}">{html.escape(recording.name)}</a>'),
+                Html(f'<a href="#r{number}">{html.escape(recording.name)}</a>'),
                 f"{recording.duration_s / 60:.1f}",
                 f"{report.tracks_kept:,}",
                 f"{report.rows_kept:,}",
@@ -101,7 +72,7 @@ def _overview(recordings: Sequence[Recording]) -> str:
                 f"{100 * report.on_road_share:.2f} %",
             ]
         )
-    return f"<section>{_table(head, rows)}</section>"
+    return f"<section>{table(head, rows)}</section>"
 
 
 def _section(number: int, recording: Recording) -> str:
@@ -147,7 +118,7 @@ def _rows(report: Report) -> str:
         [f"{100 * report.on_road_share:.2f} %", "of the rows kept lie on a lane"],
     ]
     return (
-        "<table>" + "".join(f"<tr>{_cells('td', row, left=True)}</tr>" for row in rows) + "</table>"
+        "<table>" + "".join(f"<tr>{cells('td', row, left=True)}</tr>" for row in rows) + "</table>"
     )
 
 
@@ -211,7 +182,7 @@ def _statistics(report: Report) -> str:
         if saturated
         else ""
     )
-    return f'<div class="moves">{_table(head, rows)}</div>{sentence}'
+    return f'<div class="moves">{table(head, rows)}</div>{sentence}'
 
 
 def _implausible(report: Report) -> str:
@@ -232,7 +203,7 @@ def _implausible(report: Report) -> str:
         f"{entry['vehicle']} ({sum(entry['rows'].values())})" for entry in tracks[:_LISTED]
     )
     return (
-        f"<h3>Implausible rows</h3>{_table(['', 'rows', 'tracks', 'worst'], rows)}"
+        f"<h3>Implausible rows</h3>{table(['', 'rows', 'tracks', 'worst'], rows)}"
         f'<p class="soft">Vehicles with the most such rows: {named}{_more(len(tracks))}.</p>'
     )
 
@@ -251,30 +222,13 @@ def _overlaps(report: Report) -> str:
     ]
     head = ["vehicles", "frames", "deepest, m", "at frame"]
     more = _more(len(report.overlaps))
-    return f"<h3>Overlapping vehicles: {len(report.overlaps):,} pairs</h3>{_table(head, rows)}" + (
+    return f"<h3>Overlapping vehicles: {len(report.overlaps):,} pairs</h3>{table(head, rows)}" + (
         f'<p class="soft">{more.removeprefix(", ")}.</p>' if more else ""
     )
 
 
 def _more(total: int) -> str:
     return f", and {total - _LISTED:,} more in the JSON report" if total > _LISTED else ""
-
-
-class _Html(str):
-    """Text that is already HTML."""
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    body = "".join(f"<tr>{_cells('td', row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><tr>{_cells("th", head)}</tr>{body}</table></div>'
-
-
-def _cells(tag: str, row: Sequence[str], left: bool = False) -> str:
-    kind = ' class="left"' if left else ""
-    return "".join(
-        f"<{tag}{kind}>{cell if isinstance(cell, _Html) else html.escape(cell)}</{tag}>"
-        for cell in row
-    )
 
 
 def _numbered(entries: Iterable[tuple[str, str]]) -> list[tuple[bool, tuple[str, str]]]:

@@ -16,19 +16,19 @@ from ppuu.driving.sumo_network import SumoEdge, SumoJunction, SumoLane, network_
 from ppuu.units import LANE_WIDTH_M
 
 from ..traffic.drivers import draw_sizes
-from ..traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, lane_centre_m
+from ..traffic.road import I80, I80_RAMP, SECTION_M
 
 _FREE_MPS, _BOTTLENECK_MPS = 29.0, 8.0
 _STRETCHES = {
-    "approach": (-300.0, I80.merge_start_m, _FREE_MPS),
-    "merge": (I80.merge_start_m, I80.merge_end_m, _FREE_MPS),
-    "onward": (I80.merge_end_m, SECTION_M + 20.0, _FREE_MPS),
+    "approach": (-300.0, I80_RAMP.merge_start_m, _FREE_MPS),
+    "merge": (I80_RAMP.merge_start_m, I80_RAMP.merge_end_m, _FREE_MPS),
+    "onward": (I80_RAMP.merge_end_m, SECTION_M + 20.0, _FREE_MPS),
     "bottleneck": (SECTION_M + 20.0, SECTION_M + 250.0, _BOTTLENECK_MPS),
 }
 """From, to, and speed limit; the ramp ends with ``merge``."""
 _BEFORE_THE_MERGE = {
-    ("approach", RAMP_LANE): {"changeLeft": "emergency"},
-    ("approach", MAIN_LANES - 1): {"changeRight": "emergency"},
+    ("approach", I80.ramp_lane): {"changeLeft": "emergency"},
+    ("approach", I80.main_lanes - 1): {"changeRight": "emergency"},
 }
 """Only emergency vehicles, of which there are none, change between ramp and road so early."""
 _MAIN_HZ, _RAMP_HZ = 0.55, 0.06
@@ -39,7 +39,7 @@ _ACCELERATION_MPS2 = (1.0, 1.8)
 
 
 def network() -> Element:
-    """The root of a ``.net.xml``: six lanes, and a ramp that ends at ``I80.merge_end_m``."""
+    """The root of a ``.net.xml``: six lanes, and a ramp that ends at ``I80_RAMP.merge_end_m``."""
     edges = []
     for name, after in pairwise([*_STRETCHES, None]):
         indices = _continued(name, after) if after else []
@@ -52,13 +52,13 @@ def network() -> Element:
 
 def _lanes(name: str) -> list[int]:
     """The generator's lanes on a stretch, from the right as SUMO counts them."""
-    rightmost = RAMP_LANE if name in ("approach", "merge") else MAIN_LANES - 1
+    rightmost = I80.ramp_lane if name in ("approach", "merge") else I80.main_lanes - 1
     return list(range(rightmost, -1, -1))
 
 
 def _lane(name: str, lane: int) -> SumoLane:
     start, end, limit = _STRETCHES[name]
-    y = float(lane_centre_m(np.array(lane)))
+    y = float(I80.lane_centre_m(np.array(lane)))
     return SumoLane(
         speed=str(limit),
         length=str(end - start),
@@ -78,11 +78,11 @@ def routes(random: np.random.Generator, seconds: float) -> Element:
     root = Element("routes")
     SubElement(root, "route", id="road", edges=" ".join(_STRETCHES))
     lanes = _lanes("approach")
-    rates = np.array([_RAMP_HZ if lane == RAMP_LANE else _MAIN_HZ for lane in lanes])
+    rates = np.array([_RAMP_HZ if lane == I80.ramp_lane else _MAIN_HZ for lane in lanes])
     counts = random.poisson(rates * seconds)
     index = np.repeat(np.arange(len(lanes)), counts)
     depart = random.uniform(0.0, seconds, counts.sum())
-    factor = np.where((index >= 1) & (index <= _TRUCK_LANES), MAIN_LANES / _TRUCK_LANES, 0.0)
+    factor = np.where((index >= 1) & (index <= _TRUCK_LANES), I80.main_lanes / _TRUCK_LANES, 0.0)
     is_truck = random.random(len(index)) < _TRUCK_FRACTION * factor
     length, width = draw_sizes(random, is_truck)
     headway, imperfection, speed_factor, acceleration = (

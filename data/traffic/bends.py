@@ -74,20 +74,25 @@ def bent(recording: Recording, bend: Bend) -> Recording:
     along = along * (1.0 - recording.y_m * bend.at(bend.curvature_radpm, recording.x_m))
     x, y = bend.place(recording.x_m, recording.y_m)
     heading = bend.at(bend.heading_rad, recording.x_m) + np.arctan2(across, along)
-    road = Road.from_lanes(
-        [_bent_lane(*recording.road.lane(k), bend) for k in range(recording.road.lanes)]
-    )
+    lanes = [recording.road.lane(k) for k in range(recording.road.lanes)]
+    # Neighbours share their points: between two chords of one arc there would be a gap.
+    stations = np.arange(-MARGIN_M, SECTION_M + MARGIN_M, _LANE_POINTS_M)
+    for left, _ in lanes:
+        stations = np.union1d(stations, left[:, 0])
+    road = Road.from_lanes([_bent_lane(left, right, stations, bend) for left, right in lanes])
     return replace(
         recording, x_m=x, y_m=y, heading_rad=heading, speed_mps=np.hypot(along, across), road=road
     )
 
 
 def _bent_lane(
-    left: Float[np.ndarray, "points 2"], right: Float[np.ndarray, "points 2"], bend: Bend
+    left: Float[np.ndarray, "points 2"],
+    right: Float[np.ndarray, "points 2"],
+    stations_m: Float[np.ndarray, " stations"],
+    bend: Bend,
 ) -> tuple[np.ndarray, np.ndarray]:
     station = left[:, 0]
-    pieces = int(np.ceil((station[-1] - station[0]) / _LANE_POINTS_M))
-    dense = np.union1d(np.linspace(station[0], station[-1], pieces + 1), station)
+    dense = stations_m[(stations_m >= station[0]) & (stations_m <= station[-1])]
     sides = (np.interp(dense, station, side[:, 1]) for side in (left, right))
     placed = (np.stack(bend.place(dense, side), axis=1) for side in sides)
     return next(placed), next(placed)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from ppuu.driving.gaps import bumper_gap_m
 
 from .fleet import Fleet
 from .presets import TrafficPreset
-from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M
+from .road import SECTION_M
 
 START_M, END_M = -300.0, SECTION_M + 250.0
 """The simulated stretch: entries and the bottleneck lie outside the recorded section."""
@@ -32,19 +33,23 @@ class Entries:
 
     def __init__(self, random: np.random.Generator, preset: TrafficPreset):
         self._random, self._preset = random, preset
-        self._waiting = np.zeros(MAIN_LANES + 1)
+        self._arrivals_hz = _arrivals_hz(preset)
+        self._waiting = np.zeros(len(self._arrivals_hz))
         self._first: dict[int, Fleet] = {}
         self._next_id = 1
 
-    def _draw(self, lane: np.ndarray) -> Fleet:
-        truck_lane = (lane >= MAIN_LANES - _TRUCK_LANES) & (lane < MAIN_LANES)
-        fraction = self._preset.truck_share * MAIN_LANES / _TRUCK_LANES
+    def draw(self, lane: np.ndarray) -> Fleet:
+        """New vehicles that enter on some lanes."""
+        highway = self._preset.highway
+        lanes = highway.main_lanes
+        truck_lane = (lane >= lanes - _TRUCK_LANES) & (lane < lanes)
+        fraction = self._preset.truck_share * lanes / min(_TRUCK_LANES, lanes)
         is_truck = truck_lane & (self._random.random(len(lane)) < fraction)
         number = np.arange(self._next_id, self._next_id + len(lane))
         self._next_id += len(lane)
         fleet = Fleet.draw(self._random, self._preset, number, lane, is_truck)
-        if self._preset.highway.off_ramp:
-            exit_lane = (lane >= MAIN_LANES - _EXIT_LANES) & (lane < MAIN_LANES)
+        if highway.ramp is not None and highway.ramp.off_ramp:
+            exit_lane = (lane >= lanes - _EXIT_LANES) & (lane < lanes)
             fleet.exits = exit_lane & (self._random.random(len(lane)) < self._preset.exit_share)
         return fleet
 
@@ -53,13 +58,12 @@ class Entries:
         preset = self._preset
         count = int((END_M - START_M) / _SHORTEST_SPACING_M)
         lanes = []
-        for lane in range(preset.highway.first_lane, MAIN_LANES):
-            if lane == CARPOOL_LANE:
-                speed, inflow = 0.9 * preset.carpool_speed_mps, preset.carpool_inflow_hz
-            else:
-                speed = _QUEUE_SPEED * preset.bottleneck_speed_mps
-                inflow = preset.inflow_per_lane_hz
-            fleet = self._draw(np.full(count, lane))
+        for lane in range(preset.highway.main_lanes):
+            speed = _QUEUE_SPEED * preset.bottleneck_speed_mps
+            if preset.highway.on_carpool_lane(np.array(lane)):
+                speed = 0.9 * preset.carpool_speed_mps
+            inflow = self._arrivals_hz[lane]
+            fleet = self.draw(np.full(count, lane))
             parameters = fleet.parameters()
             gap = parameters.jam_gap_m + parameters.time_headway_s * speed + _SPARE_M
             gap = np.maximum(gap, speed / inflow - fleet.length_m)
@@ -70,20 +74,17 @@ class Entries:
 
     def enter(self, fleet: Fleet, dt_s: float) -> Fleet:
         """The fleet with the vehicles that find room at the upstream end."""
-        rate = np.full(MAIN_LANES + 1, self._preset.inflow_per_lane_hz)
-        rate[CARPOOL_LANE] = self._preset.carpool_inflow_hz
-        rate[RAMP_LANE] = self._preset.ramp_inflow_hz
-        rate[: self._preset.highway.first_lane] = 0.0
-        self._waiting += self._random.poisson(rate * dt_s)
+        highway = self._preset.highway
+        self._waiting += self._random.poisson(self._arrivals_hz * dt_s)
         self._waiting = np.minimum(self._waiting, _LONGEST_QUEUE)
         entered = [fleet]
         for lane in np.flatnonzero(self._waiting):
             inside = np.flatnonzero((fleet.lane == lane) | (fleet.old_lane == lane))
             if lane not in self._first:
-                self._first[lane] = self._draw(np.array([lane]))
+                self._first[lane] = self.draw(np.array([lane]))
             new = self._first[lane]
-            speed = _RAMP_ENTRY_MPS if lane == RAMP_LANE else _ENTRY_MPS
-            if lane == CARPOOL_LANE:
+            speed = _RAMP_ENTRY_MPS if lane == highway.ramp_lane else _ENTRY_MPS
+            if highway.on_carpool_lane(lane):
                 speed = self._preset.carpool_speed_mps
             if len(inside):
                 last = inside[fleet.x_m[inside].argmin()]
@@ -100,6 +101,18 @@ class Entries:
             self._waiting[lane] -= 1
             entered.append(self._first.pop(lane))
         return _concatenated(entered) if len(entered) > 1 else fleet
+
+
+def _arrivals_hz(preset: TrafficPreset) -> Float[np.ndarray, " lanes"]:
+    """Vehicles that arrive per second on each main lane and, last, on the ramp."""
+    highway = preset.highway
+    main = np.where(
+        highway.on_carpool_lane(np.arange(highway.main_lanes)),
+        preset.carpool_inflow_hz,
+        preset.inflow_per_lane_hz,
+    )
+    has_on_ramp = highway.ramp is not None and highway.ramp.on_ramp
+    return np.append(main, preset.ramp_inflow_hz if has_on_ramp else 0.0)
 
 
 def _concatenated(fleets: list[Fleet]) -> Fleet:

@@ -11,7 +11,7 @@ from ppuu.driving.mobil import Mobil
 
 from .fleet import NO_LANE, Fleet
 from .neighbours import FleetOrder, gap_to
-from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, Highway
+from .road import Highway
 
 # The simulator's reactive traffic has a threshold of 0.4 m/s² (envs/traffic/reactive.py); neither
 # value is calibrated on recorded lane changes.
@@ -23,7 +23,8 @@ _CLEAR_M, _CLEAR_S = 15.0, 3.0
 _SMALLEST_HEADWAY_FACTOR = 0.4
 """Fraction of the time headway that a driver accepts right after a lane change."""
 _COOLDOWN_S = (8.0, 25.0)
-_TRUCK_LEFTMOST_LANE = 2
+_TRUCK_LANES = 4
+"""Number of main lanes, from the right, that trucks use."""
 
 
 def start_lane_changes(
@@ -45,16 +46,15 @@ def start_lane_changes(
         acceleration_mps2: present acceleration of each vehicle.
         highway: where the ramp may be left and, if it is an off-ramp too, entered.
     """
-    on_ramp = fleet.lane == RAMP_LANE
-    at_ramp = fleet.x_m > highway.merge_start_m
-    if highway.off_ramp:
-        at_ramp &= fleet.x_m < highway.merge_end_m
+    on_ramp = fleet.lane == highway.ramp_lane
+    at_ramp = highway.at_ramp(fleet.x_m)
     ready = (fleet.old_lane == NO_LANE) & (on_ramp | (fleet.speed_mps > _MOBIL.slowest_mps))
     ready &= _can_clear_old_lane(fleet, order)
     ready &= np.where(on_ramp, at_ramp & ~fleet.exits, fleet.exits | (fleet.cooldown_s <= 0))
-    rightmost = np.where(at_ramp & fleet.exits, RAMP_LANE, MAIN_LANES - 1)
-    leftmost = highway.first_lane + ((highway.first_lane == CARPOOL_LANE) & ~fleet.may_carpool)
-    leftmost = np.where(fleet.is_truck, np.maximum(_TRUCK_LEFTMOST_LANE, leftmost), leftmost)
+    rightmost = np.where(at_ramp & fleet.exits, highway.ramp_lane, highway.main_lanes - 1)
+    leftmost = np.where(highway.carpool_lane & ~fleet.may_carpool, 1, 0)
+    trucks_leftmost = np.maximum(highway.main_lanes - _TRUCK_LANES, leftmost)
+    leftmost = np.where(fleet.is_truck, trucks_leftmost, leftmost)
     for side in random.permutation((-1, 1)):
         target = fleet.lane + side
         rows = np.flatnonzero(
@@ -116,14 +116,14 @@ def _incentive(
     own = _tight_acceleration(fleet, rows, ahead, gap_ahead)
     other = _tight_acceleration(fleet, behind, rows, gap_behind)
     has_follower = ~np.isinf(gap_behind)
-    urgency = np.where(
-        (fleet.lane[rows] == RAMP_LANE) | fleet.exits[rows],
-        np.clip(fleet.x_m[rows] / highway.merge_end_m, 0, 1),
-        0.0,
-    )
+    mandatory = (fleet.lane[rows] == highway.ramp_lane) | fleet.exits[rows]
+    urgency = np.where(mandatory, highway.ramp_urgency(fleet.x_m[rows]), 0.0)
     safe = _MOBIL.is_safe(own, other, has_follower, urgency)
     safe &= _MOBIL.has_room(gap_ahead, fleet.speed_mps[rows])
     safe &= _MOBIL.has_room(gap_behind, fleet.speed_mps[behind])
+    # A change by choice has to pay at the usual headway.
+    own = np.where(mandatory, own, _usual_acceleration(fleet, rows, ahead, gap_ahead))
+    other = np.where(mandatory, other, _usual_acceleration(fleet, behind, rows, gap_behind))
     incentive = _MOBIL.incentive_mps2(
         acceleration_mps2[rows], own, acceleration_mps2[behind], other, has_follower
     )
@@ -140,4 +140,15 @@ def _tight_acceleration(
     parameters = IdmParameters(*fleet.idm[follower].T)
     headway = parameters.time_headway_s * _SMALLEST_HEADWAY_FACTOR
     parameters = parameters._replace(time_headway_s=headway)
+    return idm_acceleration(parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader])
+
+
+def _usual_acceleration(
+    fleet: Fleet,
+    follower: Int[np.ndarray, " k"],
+    leader: Int[np.ndarray, " k"],
+    gap_m: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, " k"]:
+    """Acceleration behind a leader at the present headway."""
+    parameters = fleet.parameters(follower)
     return idm_acceleration(parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader])

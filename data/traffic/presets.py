@@ -15,17 +15,19 @@ class TrafficPreset:
         name: of the preset and of the recordings made with it.
         summary: one sentence for the command line.
         inflow_per_lane_hz: vehicles that arrive on each main lane, per second.
-        carpool_inflow_hz: the same for the leftmost lane, the carpool lane.
+        carpool_inflow_hz: the same for the carpool lane, where there is one.
         carpool_speed_mps: desired speed there, beside slower lanes.
         ramp_inflow_hz: vehicles that arrive on the on-ramp, per second.
         bottleneck_speed_mps: mean speed limit of the downstream bottleneck.
         bottleneck_swing_mps: amplitude of that speed around its mean: stop-and-go waves.
         bottleneck_period_s: typical time from wave to wave.
         headway_scale: factor on the fitted drivers' time headways.
-        truck_share: fraction of trucks.
+        truck_share: fraction of trucks on the main lanes.
         lane_wish_rate_hz: how often a driver intends to be one lane further left or right for
             reasons other than MOBIL's incentive (an exit, a faster lane ahead).
         acceleration_noise_mps2: standard deviation of the acceleration noise.
+        headway_log_std: how much a driver's time headway varies, as the standard deviation of its
+            logarithm.
         wander_m: standard deviation of the lateral drift inside the lane.
         highway: the road.
         exit_share: fraction of the vehicles on the right lanes that leave by the off-ramp.
@@ -46,6 +48,7 @@ class TrafficPreset:
     lane_wish_rate_hz: float
     acceleration_noise_mps2: float
     wander_m: float
+    headway_log_std: float = 0.3
     highway: Highway = I80
     exit_share: float = 0.0
     desired_speed_scale: float = 1.0
@@ -177,7 +180,7 @@ PRESETS = {
             bottleneck_swing_mps=1.5,
             bottleneck_period_s=60.0,
             headway_scale=1.15,
-            truck_share=0.03,
+            truck_share=0.036,
             lane_wish_rate_hz=0.006,
             acceleration_noise_mps2=0.1,
             wander_m=0.2,
@@ -195,7 +198,7 @@ PRESETS = {
             bottleneck_swing_mps=0.0,
             bottleneck_period_s=90.0,
             headway_scale=1.15,
-            truck_share=0.1,
+            truck_share=0.2,
             lane_wish_rate_hz=0.01,
             acceleration_noise_mps2=0.1,
             wander_m=0.2,

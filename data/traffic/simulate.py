@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
+from ppuu.driving.calibration import calibration
+from ppuu.driving.drivers import FREE_SPEED_MPS
 from ppuu.driving.idm import IdmParameters, idm_acceleration
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.recordings.recording import Recording
@@ -17,13 +19,12 @@ from ppuu.runtime.errors import InputError
 
 from .bends import Bend, bent
 from .bottleneck import BOTTLENECK_M, Bottleneck
-from .drivers import MEAN_DESIRED_SPEED_MPS
 from .entries import END_M, Entries
 from .fleet import Fleet
 from .lane_change_decisions import start_lane_changes
 from .neighbours import FleetOrder, gap_to
 from .presets import TrafficPreset
-from .road import CARPOOL_LANE, MAIN_LANES, RAMP_LANE, SECTION_M
+from .road import SECTION_M, Highway, Ramp
 
 DT_S = 0.1
 _WARM_UP_S = 180.0
@@ -55,30 +56,42 @@ def _accelerations(
     gap = gap_to(fleet, np.arange(len(fleet))[:, None], leader)
     parameters = fleet.parameters()
     inside = np.clip((fleet.x_m - BOTTLENECK_M[0]) / (BOTTLENECK_M[1] - BOTTLENECK_M[0]), 0.0, 1.0)
-    limit = exit_speed_mps[np.minimum(fleet.lane, MAIN_LANES - 1)]
+    highway = preset.highway
+    limit = exit_speed_mps[np.minimum(fleet.lane, highway.main_lanes - 1)]
     desired = parameters.desired_speed_mps
-    beside_queue = preset.carpool_speed_mps * desired / MEAN_DESIRED_SPEED_MPS
-    desired = np.where(fleet.lane == CARPOOL_LANE, np.minimum(desired, beside_queue), desired)
+    beside_queue = preset.carpool_speed_mps * desired / FREE_SPEED_MPS
+    carpool = highway.on_carpool_lane(fleet.lane)
+    desired = np.where(carpool, np.minimum(desired, beside_queue), desired)
     desired = desired + inside * (np.minimum(limit, desired) - desired)
     parameters = parameters._replace(desired_speed_mps=desired)
 
     columns = IdmParameters(*(value[:, None] for value in parameters))
     behind = idm_acceleration(columns, fleet.speed_mps[:, None], gap, fleet.speed_mps[leader])
     desired_mps2 = behind.min(axis=1)
-    highway = preset.highway
-    on_ramp = fleet.lane == RAMP_LANE
-    at_ramp = fleet.x_m > highway.merge_start_m
-    if highway.off_ramp:
-        at_ramp &= fleet.x_m < highway.merge_end_m
-        leaving = np.flatnonzero((fleet.lane == MAIN_LANES - 1) & fleet.exits & at_ramp)
+    if highway.ramp is not None:
+        _let_in(fleet, order, highway, highway.ramp, desired_mps2)
+    return desired_mps2
+
+
+def _let_in(
+    fleet: Fleet,
+    order: FleetOrder,
+    highway: Highway,
+    ramp: Ramp,
+    desired_mps2: Float[np.ndarray, " n"],
+) -> None:
+    """Vehicles from and to the ramp, and those beside them; ``desired_mps2`` is changed."""
+    main, right = highway.main_lanes - 1, highway.ramp_lane
+    on_ramp, at_ramp = fleet.lane == right, highway.at_ramp(fleet.x_m)
+    if ramp.off_ramp:
+        leaving = np.flatnonzero((fleet.lane == main) & fleet.exits & at_ramp)
         slowest = _WEAVING_MPS
-        _merge(fleet, order, leaving, MAIN_LANES - 1, RAMP_LANE, slowest, desired_mps2)
+        _merge(fleet, order, leaving, main, right, slowest, desired_mps2)
     else:
         slowest = 0.0
-        _stop_at_the_end(fleet, np.flatnonzero(on_ramp), highway.merge_end_m, desired_mps2)
+        _stop_at_the_end(fleet, np.flatnonzero(on_ramp), ramp.merge_end_m, desired_mps2)
     merging = np.flatnonzero(on_ramp & ~fleet.exits & at_ramp)
-    _merge(fleet, order, merging, RAMP_LANE, MAIN_LANES - 1, slowest, desired_mps2)
-    return desired_mps2
+    _merge(fleet, order, merging, right, main, slowest, desired_mps2)
 
 
 def _stop_at_the_end(
@@ -124,14 +137,13 @@ def _merge(
 
 
 def _simulate(
-    random: np.random.Generator, preset: TrafficPreset, steps: Iterable[int]
+    random: np.random.Generator, preset: TrafficPreset, steps: Iterable[int], warm_up: int
 ) -> Iterator[Fleet]:
-    """Warms up, then yields the fleet at every step from ``_WARM_UP_S`` on."""
+    """Yields the fleet at every step after the first ``warm_up`` ones."""
     entries = Entries(random, preset)
     bottleneck = Bottleneck(random, preset)
     fleet = entries.fill()
-    warm_up = round(_WARM_UP_S / DT_S)
-    keep = np.exp(-DT_S / _NOISE_S)
+    memory_s = calibration().headway_variation.memory_s
     for step in steps:
         if step >= warm_up:
             yield fleet
@@ -140,10 +152,12 @@ def _simulate(
         desired = _accelerations(fleet, order, exit_speed, preset)
         if step % _DECIDE_STEPS == 0:
             start_lane_changes(random, fleet, order, desired, preset.highway)
-        count = len(fleet)
-        fleet.noise_mps2 = keep * fleet.noise_mps2 + preset.acceleration_noise_mps2 * np.sqrt(
-            1 - keep**2
-        ) * random.standard_normal(count)
+        fleet.noise_mps2 = _varied(
+            random, fleet.noise_mps2, preset.acceleration_noise_mps2, _NOISE_S
+        )
+        fleet.headway_log = _varied(
+            random, fleet.headway_log, preset.headway_log_std, memory_s
+        )
         desired = np.clip(
             desired + fleet.noise_mps2,
             -_HARDEST_BRAKING_MPS2,
@@ -151,13 +165,23 @@ def _simulate(
         )
         response = DT_S / (_RESPONSE_S + DT_S)
         fleet.advance(
-            fleet.acceleration_mps2 + response * (desired - fleet.acceleration_mps2), DT_S
+            fleet.acceleration_mps2 + response * (desired - fleet.acceleration_mps2),
+            preset.highway,
+            DT_S,
         )
         _draw_intentions(random, fleet, preset)
         fleet = entries.enter(fleet, DT_S)
         gone = fleet.x_m > END_M
         if gone.any():
             fleet = fleet.take(~gone)
+
+
+def _varied(
+    random: np.random.Generator, values: Float[np.ndarray, " n"], std: float, memory_s: float
+) -> Float[np.ndarray, " n"]:
+    """One step of an Ornstein-Uhlenbeck process."""
+    keep = np.exp(-DT_S / memory_s)
+    return keep * values + std * np.sqrt(1 - keep**2) * random.standard_normal(len(values))
 
 
 def _draw_intentions(random: np.random.Generator, fleet: Fleet, preset: TrafficPreset) -> None:
@@ -174,10 +198,25 @@ def generate(
 ) -> Recording:
     """Generates a recording of the 500 m section at 10 Hz, full of traffic from frame 0 on.
 
+    See ``record``; traffic drives for three minutes before the recording begins.
+    """
+    return record(preset, seconds, seed, _WARM_UP_S, show_progress)
+
+
+def record(
+    preset: TrafficPreset,
+    seconds: float,
+    seed: int,
+    warm_up_s: float,
+    show_progress: bool = False,
+) -> Recording:
+    """Simulates the 500 m section and records it at 10 Hz.
+
     Args:
         preset: the kind of traffic.
         seconds: length of the recording, without the warm-up.
-        seed: the same seed gives the same recording, bit for bit.
+        seed: the same seed and warm-up give the same recording, bit for bit.
+        warm_up_s: simulated before the recording begins.
         show_progress: shows a bar on the terminal, if stderr is one.
 
     Raises:
@@ -185,23 +224,23 @@ def generate(
     """
     if not (math.isfinite(seconds) and round(seconds / DT_S) > 0):
         raise InputError(f"seconds is {seconds}; give a positive length, such as 300")
-    frames = round(seconds / DT_S)
+    frames, warm_up = round(seconds / DT_S), round(warm_up_s / DT_S)
     random = np.random.default_rng(seed)
     columns: list[tuple[np.ndarray, ...]] = []
     steps = tqdm(
-        range(round(_WARM_UP_S / DT_S) + frames),
+        range(warm_up + frames),
         desc=preset.name,
         unit="step",
         disable=None if show_progress else True,
     )
-    for frame, fleet in enumerate(_simulate(random, preset, steps)):
+    for frame, fleet in enumerate(_simulate(random, preset, steps, warm_up)):
         rows = np.flatnonzero((fleet.x_m >= 0) & (fleet.x_m <= SECTION_M))
         columns.append(
             (
                 fleet.vehicle_id[rows],
                 np.full(len(rows), frame),
                 fleet.x_m[rows],
-                fleet.y_m()[rows],
+                fleet.y_m(preset.highway)[rows],
                 fleet.heading_rad[rows],
                 fleet.speed_mps[rows],
                 fleet.length_m[rows],
@@ -232,6 +271,9 @@ def generate(
             "preset": asdict(preset),
             "seconds": seconds,
             "seed": seed,
+            "warm_up_s": warm_up_s,
+            # Index from the left.
+            **({"carpool_lane": 0} if preset.highway.carpool_lane else {}),
         },
     )
     radius = preset.highway.smallest_radius_m

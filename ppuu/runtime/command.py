@@ -31,6 +31,7 @@ def run(
     presets: Mapping[str, Any] | None = None,
     chosen_by: str = "preset",
     default: str = "small",
+    subcommand: str = "",
 ) -> None:
     """Parses the command line into ``main``'s arguments (tyro) and calls it.
 
@@ -45,10 +46,11 @@ def run(
             ``config.json`` of a run.  Every further option then changes one value of it.
         chosen_by: name of the first of them.
         default: preset without either.
+        subcommand: name of the command behind that of the module, if it is one of several.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    module = _module(main)
-    _command_line.set(shlex.join(["python", "-m", module, *words]))
+    module = f"{_module(main)} {subcommand}".rstrip()
+    _command_line.set(shlex.join(["python", "-m", *module.split(), *words]))
     try:
         if presets is not None:
             options = Presets(presets, chosen_by, default)

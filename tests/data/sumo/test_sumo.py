@@ -12,7 +12,7 @@ import pytest
 from data.generate import main
 from data.sumo import generate, simulate
 from data.sumo.network import network, routes
-from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M
+from data.traffic.road import I80, I80_RAMP, SECTION_M
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
@@ -22,7 +22,7 @@ from ..drivers_without_learning import episodes, overlapping_rows, success
 def test_the_network_has_the_generators_lanes():
     root = network()
     road = I80.road()
-    for edge, rightmost in (("merge", RAMP_LANE), ("onward", MAIN_LANES - 1)):
+    for edge, rightmost in (("merge", I80.ramp_lane), ("onward", I80.main_lanes - 1)):
         lanes = root.findall(f"edge[@id='{edge}']/lane")
         shapes = [lane.get("shape").split() for lane in lanes]
         ends = np.array([[float(v) for v in end.split(",")] for shape in shapes for end in shape])
@@ -85,8 +85,8 @@ def test_lane_changes_are_continuous(sumo):
 
 
 def test_vehicles_come_from_the_ramp(sumo):
-    assert ((sumo.y_m < 0) & (sumo.x_m < I80.merge_start_m)).any()
-    assert sumo.y_m[sumo.x_m > I80.merge_end_m + I80.TAPER_M].min() > 0
+    assert ((sumo.y_m < 0) & (sumo.x_m < I80_RAMP.merge_start_m)).any()
+    assert sumo.y_m[sumo.x_m > I80_RAMP.merge_end_m + I80_RAMP.TAPER_M].min() > 0
 
 
 def test_the_same_seed_in_a_fresh_process(sumo, monkeypatch):

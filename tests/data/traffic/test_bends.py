@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from data.traffic import PRESETS, generate, simulate
 from data.traffic.bends import Bend, bent
-from data.traffic.road import SECTION_M
+from data.traffic.road import SECTION_M, Highway, Ramp
+from data.traffic.simulate import record
 
 from ..drivers_without_learning import overlapping_rows
 
@@ -78,3 +81,17 @@ def test_vehicles_stay_in_their_lanes_and_apart(straight):
     after = found.road.lane_index(np.stack([found.x_m, found.y_m], 1))
     assert (lane == after).mean() > 0.999  # a few stand on a line
     assert overlapping_rows(found) == 0
+
+
+def test_lanes_of_a_bent_road_leave_no_gap():
+    """Where a vehicle crosses the line between two lanes it is on one of them, at any station."""
+    ramp = Ramp(merge_start_m=76.4, merge_end_m=245.5)
+    highway = Highway(main_lanes=2, ramp=ramp, lane_width_m=3.41, smallest_radius_m=250.0)
+    preset = replace(PRESETS["free-flow"], highway=highway)
+    recording = record(preset, 0.1, seed=3, warm_up_s=1.0)
+    line = Bend.draw(np.random.default_rng([3, 1]), 250.0)
+    station = np.linspace(0.0, ramp.merge_end_m, 5000)
+    for left in (0.0, 3.41):
+        beside = np.stack(line.place(station, np.full(len(station), left)), axis=1)
+        outside = ~recording.road.drivable(beside)
+        assert not outside.any()

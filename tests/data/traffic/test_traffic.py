@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from data.traffic import PRESETS, generate, simulate
+from data.traffic.entries import Entries
 from data.traffic.fleet import Fleet
 from data.traffic.lane_change_decisions import start_lane_changes
 from data.traffic.neighbours import FleetOrder, gap_to
-from data.traffic.road import I80, MAIN_LANES, RAMP_LANE, SECTION_M, US101, lane_centre_m
+from data.traffic.road import I80, SECTION_M, US101, Highway, Ramp
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.geometry import wrap_angle
 from ppuu.kinematics import infer_actions
@@ -175,15 +176,16 @@ def test_moderate_is_easier(dense, monkeypatch):
 
 def test_road_has_six_lanes_and_a_ramp_that_tapers_off():
     road = I80.road()
-    assert road.lanes == MAIN_LANES + 1
-    y = [lane_centre_m(np.array(lane)) for lane in range(MAIN_LANES + 1)]
+    lanes = np.arange(7)
+    assert road.lanes == len(lanes)
+    y = I80.lane_centre_m(lanes)
     points = np.array([[100.0, value] for value in y])
-    np.testing.assert_array_equal(road.lane_index(points), np.arange(MAIN_LANES + 1))
+    np.testing.assert_array_equal(road.lane_index(points), lanes)
     np.testing.assert_array_equal(
         road.drivable(np.array([[250.0, -0.5], [250.0, -3.0], [400.0, -0.5], [10.0, 22.3]])),
         [True, False, False, False],
     )
-    assert y[RAMP_LANE] == -0.5 * LANE_WIDTH_M
+    assert y[I80.ramp_lane] == -0.5 * LANE_WIDTH_M
 
 
 def test_the_weave_has_five_lanes_and_an_auxiliary_lane():
@@ -285,14 +287,14 @@ def test_changes_lanes_only_where_there_is_room():
 def test_lane_change_takes_about_three_seconds_and_stops_with_the_vehicle():
     fleet = small_fleet([0.0, 0.0], [2, 2], [12.0, 0.0])
     fleet.old_lane[:], fleet.progress[:] = 3, 0.0
-    start = fleet.y_m().copy()
+    start = fleet.y_m(I80).copy()
     steps = 0
     while fleet.old_lane[0] != -1:
-        fleet.advance(np.zeros(2), 0.1)
+        fleet.advance(np.zeros(2), I80, 0.1)
         steps += 1
     assert 28 <= steps <= 39
-    np.testing.assert_allclose(fleet.y_m()[0] - start[0], LANE_WIDTH_M, atol=1e-9)
-    assert fleet.y_m()[1] == start[1]
+    np.testing.assert_allclose(fleet.y_m(I80)[0] - start[0], LANE_WIDTH_M, atol=1e-9)
+    assert fleet.y_m(I80)[1] == start[1]
 
 
 def test_an_overlap_would_be_counted(dense):
@@ -302,3 +304,39 @@ def test_an_overlap_would_be_counted(dense):
     x, y = dense.x_m.copy(), dense.y_m.copy()
     x[second], y[second] = x[first] + 1.0, y[first]
     assert overlapping_rows(replace(dense, x_m=x, y_m=y)) >= 1
+
+
+def test_a_road_has_the_lanes_it_says():
+    """Centrelines lie in the lanes of the road, for any number, width and ramp."""
+    for lanes, width, ramp in ((2, 3.2, None), (4, 3.9, Ramp(50.0, 200.0)), (6, 3.0, US101.ramp)):
+        highway = Highway(main_lanes=lanes, lane_width_m=width, ramp=ramp)
+        road, index = highway.road(), np.arange(lanes + (ramp is not None))
+        points = np.stack([np.full(len(index), 180.0), highway.lane_centre_m(index)], axis=1)
+        np.testing.assert_array_equal(road.lane_index(points), index)
+        assert road.lanes == len(index)
+
+
+def test_an_off_ramp_opens_before_it_can_be_entered():
+    ramp = Ramp(150.0, 300.0, on_ramp=False, off_ramp=True)
+    road = Highway(main_lanes=3, ramp=ramp).road()
+    points = np.array([[x, -1.8] for x in (80.0, 100.0, 130.0, 200.0, 499.0)])
+    np.testing.assert_array_equal(road.drivable(points), [False, False, True, True, True])
+
+
+@pytest.mark.parametrize("lanes", [1, 7])
+def test_a_highway_has_two_to_six_lanes(lanes):
+    with pytest.raises(InputError, match=f"main_lanes is {lanes}"):
+        Highway(main_lanes=lanes)
+
+
+def test_the_carpool_lane_is_named_where_there_is_one(short_warm_up):
+    assert generate(PRESETS["dense"], 0.1, 0).provenance["carpool_lane"] == 0
+    assert "carpool_lane" not in generate(PRESETS["weave"], 0.1, 0).provenance
+
+
+def test_trucks_are_as_many_as_said_on_every_road():
+    for name in ("trucks", "weave", "motorway"):
+        preset = replace(PRESETS[name], truck_share=0.2)
+        lanes = np.repeat(np.arange(preset.highway.main_lanes), 2000)
+        fleet = Entries(np.random.default_rng(0), preset).draw(lanes)
+        assert fleet.is_truck.mean() == pytest.approx(0.2, abs=0.02)
