@@ -102,7 +102,11 @@ class Fleet:
         length, width = draw_sizes(random, is_truck)
         amplitude, rate, phase = draw_waves(random, preset.wander_m, count)
         drivers = draw_drivers(
-            random, is_truck, preset.headway_scale, preset.desired_speed_scale
+            random,
+            is_truck,
+            headway_scale=preset.headway_scale,
+            jam_gap_scale=preset.jam_gap_scale,
+            free_speed_scale=preset.desired_speed_scale,
         )
         change = calibration().lane_change
         log_change_s = random.normal(np.log(change.duration_s), change.duration_log_std, count)

@@ -22,6 +22,7 @@ class TrafficPreset:
         bottleneck_swing_mps: amplitude of that speed around its mean: stop-and-go waves.
         bottleneck_period_s: typical time from wave to wave.
         headway_scale: factor on the fitted drivers' time headways.
+        jam_gap_scale: factor on their gaps at standstill.
         truck_share: fraction of trucks on the main lanes.
         lane_wish_rate_hz: how often a driver intends to be one lane further left or right for
             reasons other than MOBIL's incentive (an exit, a faster lane ahead).
@@ -49,6 +50,7 @@ class TrafficPreset:
     acceleration_noise_mps2: float
     wander_m: float
     headway_log_std: float = 0.3
+    jam_gap_scale: float = 1.0
     highway: Highway = I80
     exit_share: float = 0.0
     desired_speed_scale: float = 1.0

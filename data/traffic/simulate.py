@@ -158,11 +158,8 @@ def _simulate(
         fleet.headway_log = _varied(
             random, fleet.headway_log, preset.headway_log_std, memory_s
         )
-        desired = np.clip(
-            desired + fleet.noise_mps2,
-            -_HARDEST_BRAKING_MPS2,
-            fleet.parameters().max_acceleration_mps2,
-        )
+        desired = np.minimum(desired, fleet.parameters().max_acceleration_mps2) + fleet.noise_mps2
+        desired = np.maximum(desired, -_HARDEST_BRAKING_MPS2)
         response = DT_S / (_RESPONSE_S + DT_S)
         fleet.advance(
             fleet.acceleration_mps2 + response * (desired - fleet.acceleration_mps2),

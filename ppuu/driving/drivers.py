@@ -20,10 +20,12 @@ _FREE_SPEED_STD_MPS = 2.5
 _LORRY_FREE_SPEED = 0.85
 """Desired speed of a lorry relative to that of a car."""
 
-_JITTER = 0.1
-"""Standard deviation of the log noise on a drawn driver: few hundred were fitted."""
+_JITTER = (0.1, 0.1, 0.4)
+"""Standard deviation of the log noise on a drawn driver: few hundred were fitted.  Fits are pulled
+towards the mean driver, most of all the acceleration, which pairs determine least; without that
+pull its logarithm has a standard deviation of 0.5."""
 
-_LIMITS = ((0.35, 3.0), (1.0, 5.0), (0.5, 2.5))
+_LIMITS = ((0.35, 3.0), (1.0, 5.0), (0.4, 3.5))
 """Limits of time headway, jam gap and acceleration: beyond them a fit explains a cut-in."""
 
 
@@ -48,6 +50,7 @@ def draw_drivers(
     random: np.random.Generator,
     is_lorry: Bool[np.ndarray, " n"],
     headway_scale: float = 1.0,
+    jam_gap_scale: float = 1.0,
     free_speed_scale: float = 1.0,
 ) -> IdmParameters:
     """Draws whole drivers of the table, so that correlations survive, with a little noise.
@@ -56,6 +59,7 @@ def draw_drivers(
         random: source of randomness.
         is_lorry: lorries are drawn from fitted lorries.
         headway_scale: factor on time headways.
+        jam_gap_scale: factor on jam gaps.
         free_speed_scale: factor on desired speeds.
 
     Returns:
@@ -67,7 +71,7 @@ def draw_drivers(
         is_lorry[:, None], *(some[(place * len(some)).astype(int)] for some in fitted[::-1])
     )
     rows = rows * np.exp(_JITTER * noise)
-    rows[:, 0] *= headway_scale
+    rows[:, :2] *= headway_scale, jam_gap_scale
     headway, jam_gap, acceleration = np.clip(rows, *np.array(_LIMITS).T).T
     free = random.normal(FREE_SPEED_MPS, _FREE_SPEED_STD_MPS, count) * free_speed_scale
     return IdmParameters(
