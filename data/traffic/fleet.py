@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from ppuu.driving.idm import IdmParameters
 from ppuu.driving.lane_change_path import STEEPEST_SLOPE, quintic, quintic_slope
+from ppuu.driving.lorries import LORRY_LENGTH_M
 
 from .drivers import draw_drivers, draw_sizes
 from .presets import TrafficPreset
@@ -20,7 +21,6 @@ _WANDER_PERIODS_S = (8.0, 40.0)
 _LANE_CHANGE_S = (2.8, 3.8)
 _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5
-_TRUCK_LENGTH_M = 7.0
 _CARPOOL_FRACTION = 0.05
 """Fraction of the vehicles on other lanes that may use the carpool lane."""
 _WANDER_WAVES = 3
@@ -147,7 +147,7 @@ class Fleet:
     @property
     def is_truck(self) -> np.ndarray:
         """Whether a vehicle is long."""
-        return self.length_m > _TRUCK_LENGTH_M
+        return self.length_m > LORRY_LENGTH_M
 
     def parameters(self, rows: np.ndarray | slice = slice(None)) -> IdmParameters:
         """Car-following parameters of some vehicles, with their present headway."""
