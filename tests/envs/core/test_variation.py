@@ -63,10 +63,9 @@ def test_names_and_mistakes():
 def test_density_takes_vehicles_out_but_no_ego(others):
     full, half = (World.build([dense()], RULES, variation=Variation(density=d)) for d in (1, 0.5))
     assert full.scenarios.digest == half.scenarios.digest
-    roads = [dense().road]
     counts = []
     for world in (full, half):
-        traffic = traffic_by_name(others, world.scene, roads)
+        traffic = traffic_by_name(others, world.scene, world.recordings)
         simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
         simulator.reset(world.scenarios[:4])
         for _ in range(30):
@@ -78,7 +77,7 @@ def test_density_takes_vehicles_out_but_no_ego(others):
 def test_nobody_at_all():
     world = World.build([dense()], RULES, variation=Variation(density=0.0))
     for others in ("replay", "reactive", "until-disturbed"):
-        traffic = traffic_by_name(others, world.scene, [dense().road])
+        traffic = traffic_by_name(others, world.scene, world.recordings)
         simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
         simulator.reset(world.scenarios[:2])
         simulator.step(torch.zeros(2, 2))
@@ -117,8 +116,7 @@ def test_aggressive_drivers_follow_closer():
     world = World.build([straight_recording(cars, 300)], ScenarioConfig(distance_m=50.0))
     gaps = []
     for factor in (1.0, 2.0):
-        idm = Variation(aggressiveness=factor).idm
-        traffic = traffic_by_name("reactive", world.scene, [world.recordings[0].road], idm)
+        traffic = traffic_by_name("reactive", world.scene, world.recordings, factor)
         simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
         # The ego is far away on another lane.
         simulator.reset(world.scenarios[world.scenarios.vehicle == 2])
@@ -128,7 +126,7 @@ def test_aggressive_drivers_follow_closer():
         gaps.append(float(x.max() - x.min()))
     assert gaps[1] < gaps[0] - 1.0
     with pytest.raises(InputError, match="aggressiveness changes nothing"):
-        traffic_by_name("replay", world.scene, [world.recordings[0].road], Variation().idm or idm)
+        traffic_by_name("replay", world.scene, world.recordings, 2.0)
 
 
 def test_an_action_comes_late():
