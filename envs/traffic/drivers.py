@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ppuu.driving.drivers import draw_drivers
@@ -80,6 +80,12 @@ class Drivers:
             deceleration * aggressiveness,
         )
         return cls(torch.as_tensor(np.stack(parameters)).to(scene.states))
+
+    def of(self, vehicle: Int[Tensor, "*vehicles"]) -> Drivers:
+        """The drivers of some of the scene's vehicles."""
+        # Several times as fast as indexing.
+        columns = self.parameters.index_select(1, vehicle.flatten())
+        return Drivers(columns.view(-1, *vehicle.shape))
 
     def __getitem__(self, index: Any) -> Drivers:
         """Some of the drivers; the index is one into the batch axes."""

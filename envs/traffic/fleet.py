@@ -324,8 +324,9 @@ def _too_close(
     """Whether a vehicle that ``counts`` is nearer than the gap needed for following."""
     local = to_local(others, box[:, None])
     # How wide the others are across, and how far they come nearer sideways.
-    across = others[..., 3] * local[..., 2].sin().abs() + others[..., 4]
-    drift = other_speed_mps * local[..., 2].sin() * _ENTRY_DRIFT_S
+    turned = local[..., 2].sin()
+    across = others[..., 3] * turned.abs() + others[..., 4]
+    drift = other_speed_mps * turned * _ENTRY_DRIFT_S
     nearest = torch.where(local[..., 1] > 0, drift.clamp(max=0.0), -drift.clamp(min=0.0))
     nearest = local[..., 1].abs() + nearest
     beside = nearest < 0.5 * (across + box[:, None, 4]) + _ENTRY_SIDE_M

@@ -82,7 +82,7 @@ class Reactive(FollowingFleet):
         first = torch.cat([line.lane, place.lane[:, -1:]], dim=1)
         order = LaneOrder.of(self._occupied_lanes(now, place, first), place.station_m)
         vehicle = torch.cat([rows["vehicle"].clamp(min=0), rows["ego"][:, None]], dim=1)
-        drivers = self.drivers[vehicle]
+        drivers = self.drivers.of(vehicle)
         acceleration = self._follow_leaders(order, now, place, drivers)
         self._stop_where_lanes_close(acceleration, line, now, drivers)
         self._change_lanes(rows, now, order, place, line, drivers, acceleration)

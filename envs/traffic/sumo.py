@@ -110,7 +110,7 @@ class Sumo(FollowingFleet):
         new = now.valid[:, :-1] & ~rows["in_sumo"]
         boxes = now.boxes
         vehicle = torch.cat([rows["vehicle"].clamp(min=0), rows["ego"][:, None]], dim=1)
-        drivers = self.drivers[vehicle].idm
+        drivers = self.drivers.of(vehicle).idm
         # In SUMO the largest braking in normal driving, not the comfortable one.
         braking = drivers.comfortable_deceleration_mps2.clamp(_BRAKING_MPS2, HARDEST_BRAKING_MPS2)
         drivers = torch.stack(drivers._replace(comfortable_deceleration_mps2=braking), dim=-1)

@@ -44,7 +44,7 @@ class UntilDisturbed(FollowingFleet):
         place = self._places(now)
         lanes = self._occupied_lanes(now, place, place.lane)
         lanes, leader = self._leaders(rows, now, lanes, place)
-        drivers = self.drivers[vehicle]
+        drivers = self.drivers.of(vehicle)
         _, acceleration = self._follow(now, place, leader, drivers)
         deviates = self._leader_deviates(rows, now, lanes, leader)
         comfortable = drivers.idm.comfortable_deceleration_mps2[..., None]

@@ -14,6 +14,7 @@ from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import CollisionKind, Outcome
 from envs.core.world import World
 from envs.traffic.drivers import HARDEST_BRAKING_MPS2
+from envs.traffic.reactive import Reactive
 from envs.traffic.registry import TRAFFICS, traffic_by_name
 from ppuu.geometry import boxes_overlap, wrap_angle
 from ppuu.kinematics import infer_actions
@@ -188,11 +189,11 @@ def reactive_frames():
 def test_motion_within_bounds(reactive_frames):
     scene, _, frames = reactive_frames
     dt_s = scene.dt_s
-    drivers = traffic_by_name("reactive", scene, world_of_dense().recordings).drivers
+    drivers = Reactive(scene, world_of_dense().recordings).drivers
     for before, after in zip(frames[:-1], frames[1:], strict=True):
         same = (before["vehicle"] == after["vehicle"]) & (after["vehicle"] >= 0)
         change = (after["speed_mps"] - before["speed_mps"])[same] / dt_s
-        largest = drivers[after["vehicle"][same]].idm.max_acceleration_mps2
+        largest = drivers.of(after["vehicle"][same]).idm.max_acceleration_mps2
         assert (change <= largest + 1e-3).all()
         assert change.min() >= -HARDEST_BRAKING_MPS2 - 1e-3
         assert after["speed_mps"][same].min() >= 0
