@@ -158,7 +158,7 @@ def test_reactive_traffic_knows_nothing_of_what_follows_an_appearance():
     )
     true, other = (reactive_tables(one, ego, start, steps) for one in (recording, changed))
     entered = set(true[-1]["vehicle"].unique().tolist()) - set(true[0]["vehicle"].unique().tolist())
-    assert len(entered) > 30
+    assert len(entered) > 10
     for a, b in zip(true, other, strict=True):
         assert all(torch.equal(a[name], b[name]) for name in a)
     # How vehicles appear does count.
