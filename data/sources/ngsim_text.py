@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ppuu.driving.lane_order import consecutive_rows
+from ppuu.driving.lorries import LORRY_LENGTH_M
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write
@@ -23,7 +24,7 @@ from .ngsim_layouts import AXES, EAST, HIGHWAY, NORTH, PORTAL, SOUTH, STREET, ST
 from .ngsim_sites import SITES, site_and_slot
 
 _MOTORCYCLE, _CAR, _TRUCK = 1, 2, 3
-_MOTORCYCLE_WIDTH_M, _TRUCK_LENGTH_M = 1.2, 7.0
+_MOTORCYCLE_WIDTH_M = 1.2
 _NO_VEHICLE = _NOWHERE = 0
 _THROUGH = 1
 _QUARTERS = np.array([NORTH, WEST, SOUTH, EAST])
@@ -203,7 +204,7 @@ def _numbers(recording: Recording) -> Int[np.ndarray, " vehicles"]:
 
 def _vehicle_class(recording: Recording) -> Int[np.ndarray, " vehicles"]:
     """Class by size: a recording does not hold it."""
-    heavy = np.where(recording.length_m > _TRUCK_LENGTH_M, _TRUCK, _CAR)
+    heavy = np.where(recording.length_m > LORRY_LENGTH_M, _TRUCK, _CAR)
     return np.where(recording.width_m < _MOTORCYCLE_WIDTH_M, _MOTORCYCLE, heavy)
 
 

@@ -11,6 +11,7 @@ from ppuu.driving.calibration import calibration
 from ppuu.driving.drivers import draw_drivers
 from ppuu.driving.idm import IdmParameters
 from ppuu.driving.lane_change_path import STEEPEST_SLOPE, quintic, quintic_slope
+from ppuu.driving.lorries import LORRY_LENGTH_M
 
 from .lane_keeping import draw_offsets, draw_waves, in_lane
 from .presets import TrafficPreset
@@ -22,7 +23,6 @@ NO_LANE = -1
 _LANE_CHANGE_LIMITS_S = (3.0, 12.0)
 _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5
-_TRUCK_LENGTH_M = 7.0
 _CARPOOL_FRACTION = 0.05
 """Fraction of the vehicles on other lanes that may use the carpool lane."""
 _RELAXATION_S = 12.0
@@ -163,7 +163,7 @@ class Fleet:
     @property
     def is_truck(self) -> np.ndarray:
         """Whether a vehicle is long."""
-        return self.length_m > _TRUCK_LENGTH_M
+        return self.length_m > LORRY_LENGTH_M
 
     def parameters(self, rows: np.ndarray | slice = slice(None)) -> IdmParameters:
         """Car-following parameters of some vehicles, with their present headway."""

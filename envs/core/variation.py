@@ -20,7 +20,6 @@ from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
-from ..traffic.idm import Idm
 from .actuation import Actuation
 from .perception import PerceptionConfig
 
@@ -31,8 +30,8 @@ class Variation:
 
     Attributes:
         density: fraction of the other vehicles that are there, at most 1.
-        aggressiveness: of others that are driven by IDM: time headway and gap in a queue are
-            divided by it, accelerations and comfortable braking multiplied.
+        aggressiveness: of others that follow: each driver's time headway and gap in a queue are
+            divided by it, its accelerations and comfortable braking multiplied.
         lane_width: factor on the lanes' widths; vehicles keep their sizes and places in the lane.
         noise_m, dropout: of what the ego sees, see ``envs.core.perception``.
         latency_s: how late it sees it.
@@ -101,20 +100,6 @@ class Variation:
         gone = (draw >= self.density).to(scene.boxes.device)
         there = (scene.occupant >= 0) & ~gone[scene.occupant.clamp(min=0)]
         return dataclasses.replace(scene, occupant=torch.where(there, scene.occupant, -1))
-
-    @property
-    def idm(self) -> Idm | None:
-        """How others follow; None for as usual."""
-        if self.aggressiveness == 1.0:
-            return None
-        usual, factor = Idm(), self.aggressiveness
-        return dataclasses.replace(
-            usual,
-            time_headway_s=usual.time_headway_s / factor,
-            jam_gap_m=usual.jam_gap_m / factor,
-            max_acceleration_mps2=usual.max_acceleration_mps2 * factor,
-            comfortable_braking_mps2=usual.comfortable_braking_mps2 * factor,
-        )
 
     def perception(self, dt_s: float) -> PerceptionConfig | None:
         """Faults of what the ego sees; None for none."""

@@ -92,15 +92,14 @@ class DenseTrafficConfig:
 
     def simulator(self, world: World) -> Simulator:
         """An empty one."""
-        roads, varied = [recording.road for recording in world.recordings], self.varied
-        dt_s = world.scene.dt_s
+        varied, dt_s = self.varied, world.scene.dt_s
         return Simulator(
             world.scene,
             world.road_map,
             SimulatorConfig(
                 self.history, actuation=varied.actuation(dt_s), perception=varied.perception(dt_s)
             ),
-            traffic_by_name(self.others, world.scene, roads, varied.idm),
+            traffic_by_name(self.others, world.scene, world.recordings, varied.aggressiveness),
         )
 
     @property

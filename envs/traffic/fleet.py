@@ -11,26 +11,29 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu.driving.gaps import bumper_gap_m, gaps_to_leaders
+from ppuu.driving.gaps import bumper_gap_m
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.driving.occupied_lanes import flank_lane, two_lanes
 from ppuu.geometry import to_local
 from ppuu.recordings.lanes import NO_LANE, LaneField, LanePlace
 from ppuu.recordings.neighbours import Neighbours
-from ppuu.recordings.road import Road
+from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
 
 from .base import Traffic
-from .idm import Idm, fastest_recorded_mps
 
 _SPARE_SLOTS = 32
 """Slots for vehicles that are still on the road when their recorded tracks have ended."""
 _QUEUE = 16
 _LONGEST_WAIT_S = 5.0
 """A vehicle that has found no room for longer is left out."""
+_ENTRY_GAP_M = 2.0
+"""About the median jam gap of the fitted drivers."""
 _ENTRY_HEADWAY_S = 0.3
 _ENTRY_CLOSING_S = 1.5
 _ENTRY_SIDE_M = 0.3
+_ENTRY_DRIFT_S = 1.5
+"""Vehicles that will be side by side in one lane within this time need room, too."""
 DEVIATION_M = 0.5
 """A vehicle this far from where it was recorded disturbs those behind it."""
 
@@ -85,19 +88,17 @@ class Fleet(Traffic):
     5 s, then they are left out, as are vehicles for which no slot is free.
 
     Args:
-        scene: the recordings.
-        roads: their roads, in the same order.
-        idm: car-following of all vehicles.
+        scene: the recordings' tracks.
+        recordings: in the same order.
 
     Raises:
         InputError: a road without lanes.
     """
 
-    def __init__(self, scene: Scene, roads: Sequence[Road], idm: Idm | None = None):
+    def __init__(self, scene: Scene, recordings: Sequence[Recording]):
         device = scene.boxes.device
-        self.scene, self.idm = scene, idm or Idm()
-        self.field = LaneField.build(roads, device)
-        self.desired_mps = fastest_recorded_mps(scene.states[:, 3], scene.row_pointer)
+        self.scene = scene
+        self.field = LaneField.build([recording.road for recording in recordings], device)
         self.slots = scene.boxes.shape[1] + _SPARE_SLOTS
         # A vehicle that is in no frame's row was removed from the scene.
         appears = torch.zeros(len(scene.first_frame), dtype=torch.bool, device=device)
@@ -150,24 +151,6 @@ class Fleet(Traffic):
         """``lane`` and the second lane that a vehicle is in, if any; none for free slots."""
         lanes = two_lanes(lane, place.lane, flank_lane(self.field, now.boxes, place, now.road))
         return torch.where(now.valid[..., None], lanes, NO_LANE)
-
-    def _follow(
-        self,
-        now: Situation,
-        place: LanePlace,
-        leader: Int[Tensor, "envs followers lanes"],
-        desired_mps: Float[Tensor, "envs followers"],
-    ) -> tuple[Float[Tensor, "envs followers lanes"], Float[Tensor, "envs followers lanes"]]:
-        """Gap to each leader and IDM's acceleration behind it; the followers come first."""
-        gap = gaps_to_leaders(now.boxes, place.direction_rad, leader)
-        envs = torch.arange(len(leader), device=leader.device)[:, None, None]
-        acceleration = self.idm.acceleration(
-            now.speed_mps[:, : leader.shape[1], None],
-            desired_mps[..., None],
-            gap,
-            now.speed_mps[envs, leader.clamp(min=0)],
-        )
-        return gap, acceleration
 
     def reset(
         self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
@@ -340,11 +323,17 @@ def _too_close(
 ) -> Bool[Tensor, " n"]:
     """Whether a vehicle that ``counts`` is nearer than the gap needed for following."""
     local = to_local(others, box[:, None])
-    beside = local[..., 1].abs() < 0.5 * (others[..., 4] + box[:, None, 4]) + _ENTRY_SIDE_M
+    # How wide the others are across, and how far they come nearer sideways.
+    turned = local[..., 2].sin()
+    across = others[..., 3] * turned.abs() + others[..., 4]
+    drift = other_speed_mps * turned * _ENTRY_DRIFT_S
+    nearest = torch.where(local[..., 1] > 0, drift.clamp(max=0.0), -drift.clamp(min=0.0))
+    nearest = local[..., 1].abs() + nearest
+    beside = nearest < 0.5 * (across + box[:, None, 4]) + _ENTRY_SIDE_M
     gap = bumper_gap_m(local[..., 0].abs(), others[..., 3], box[:, None, 3])
     own = speed_mps[:, None].expand_as(gap)
     behind = local[..., 0] < 0
     follower = torch.where(behind, other_speed_mps, own)
     closing = (follower - torch.where(behind, own, other_speed_mps)).clamp(min=0.0)
-    needed = Idm().jam_gap_m + _ENTRY_HEADWAY_S * follower + _ENTRY_CLOSING_S * closing
+    needed = _ENTRY_GAP_M + _ENTRY_HEADWAY_S * follower + _ENTRY_CLOSING_S * closing
     return (counts & beside & (gap < needed)).any(1)

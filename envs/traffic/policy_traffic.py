@@ -15,7 +15,7 @@ from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
 from ppuu.policies import Policy
-from ppuu.recordings.road import Road
+from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
 
 from .fleet import Appearance, Fleet, Rows, Situation, is_past_its_lane
@@ -34,17 +34,18 @@ class PolicyTraffic(Fleet):
     decision.
 
     Args:
-        scene: the recordings.
-        roads: their roads, in the same order.
+        scene: the recordings' tracks.
+        recordings: in the same order.
         policy: its observation of each vehicle is that of an ego; it has none of the future.
     """
 
-    def __init__(self, scene: Scene, roads: Sequence[Road], policy: Policy):
+    def __init__(self, scene: Scene, recordings: Sequence[Recording], policy: Policy):
         self.policy = policy
         observation = self.observation = policy.observation
         self._ring = 1 if observation is None else observation.span + 1
-        super().__init__(scene, roads)
+        super().__init__(scene, recordings)
         raster = RasterConfig() if observation is None else observation.raster
+        roads = [recording.road for recording in recordings]
         self.road_map = RoadMap.build(roads, raster, scene.boxes.device)
 
     def _further_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:

@@ -14,7 +14,9 @@ from ppuu.driving.mobil import Mobil
 from ppuu.geometry import wrap_angle
 from ppuu.recordings.lanes import LanePlace
 
-from .fleet import Appearance, Fleet, Rows, Situation, is_past_its_lane
+from .drivers import Drivers
+from .fleet import Appearance, Rows, Situation, is_past_its_lane
+from .following import FollowingFleet
 
 # The generator (data/traffic/lane_change_decisions.py) has a threshold of 0.5 m/s²; neither is
 # calibrated on recorded lane changes.
@@ -40,12 +42,12 @@ _LOOK_AHEAD_S = 1.5
 """A vehicle that appears with a lateral velocity changes to the lane it would be in after this."""
 
 
-class Reactive(Fleet):
+class Reactive(FollowingFleet):
     """IDM (Treiber et al., 2000) and MOBIL (Kesting, Treiber and Helbing, 2007) for all vehicles.
 
-    The recording determines only which vehicles enter, where, when and how fast; the highest
-    speed of a vehicle's track is taken as its desired speed, the one quantity that is known from
-    the future.  Vehicles leave where their lane leads off the road.
+    The recording determines only which vehicles enter, where, when and how fast; of how they went
+    on nothing is known.  Each has a driver with parameters of its own.  Vehicles leave where their
+    lane leads off the road.
 
     A lane change moves the line that a vehicle follows from one lane's centre to the next along a
     quintic polynomial; the vehicle steers along it with the kinematics of the ego.
@@ -79,12 +81,11 @@ class Reactive(Fleet):
         line = self._line(rows, now, place)
         first = torch.cat([line.lane, place.lane[:, -1:]], dim=1)
         order = LaneOrder.of(self._occupied_lanes(now, place, first), place.station_m)
-        desired = self.desired_mps[
-            torch.cat([rows["vehicle"].clamp(min=0), rows["ego"][:, None]], 1)
-        ]
-        acceleration = self._follow_leaders(order, now, place, desired)
-        self._stop_where_lanes_close(acceleration, line, now, desired)
-        self._change_lanes(rows, now, order, place, line, desired, acceleration)
+        vehicle = torch.cat([rows["vehicle"].clamp(min=0), rows["ego"][:, None]], dim=1)
+        drivers = self.drivers.of(vehicle)
+        acceleration = self._follow_leaders(order, now, place, drivers)
+        self._stop_where_lanes_close(acceleration, line, now, drivers)
+        self._change_lanes(rows, now, order, place, line, drivers, acceleration)
         self._move(rows, line, now, acceleration[:, :-1])
         leaves = is_past_its_lane(place)[:, :-1]
         rows["vehicle"] = torch.where(leaves, NO_VEHICLE, rows["vehicle"])
@@ -105,12 +106,13 @@ class Reactive(Fleet):
         order: LaneOrder,
         now: Situation,
         place: LanePlace,
-        desired_mps: Float[Tensor, "envs vehicles"],
+        drivers: Drivers,
     ) -> Float[Tensor, "envs vehicles"]:
         """Acceleration of IDM behind the leaders in both lanes."""
-        gap, acceleration = self._follow(now, place, order.leaders(), desired_mps)
+        gap, acceleration = self._follow(now, place, order.leaders(), drivers)
         # Side by side in a lane, the vehicle behind falls back, but gently.
-        gentle = acceleration.clamp(min=-self.idm.comfortable_braking_mps2)
+        comfortable = drivers.idm.comfortable_deceleration_mps2[..., None]
+        gentle = torch.maximum(acceleration, -comfortable)
         return torch.where(gap < 0, gentle, acceleration).amin(-1)
 
     def _stop_where_lanes_close(
@@ -118,12 +120,12 @@ class Reactive(Fleet):
         acceleration: Float[Tensor, "envs vehicles"],
         line: LanePlace,
         now: Situation,
-        desired_mps: Float[Tensor, "envs vehicles"],
+        drivers: Drivers,
     ) -> None:
         """Brakes as behind a standing vehicle at a lane's end; ``acceleration`` is changed."""
         room = torch.where(line.closes, line.to_end_m - 0.5 * now.boxes[:, :-1, 3], torch.inf)
-        stop = self.idm.acceleration(
-            now.speed_mps[:, :-1], desired_mps[:, :-1], room, torch.zeros_like(room)
+        stop = drivers[:, :-1].acceleration_mps2(
+            now.speed_mps[:, :-1], room, torch.zeros_like(room)
         )
         acceleration[:, :-1] = torch.minimum(acceleration[:, :-1], stop)
 
@@ -134,7 +136,7 @@ class Reactive(Fleet):
         order: LaneOrder,
         place: LanePlace,
         line: LanePlace,
-        desired_mps: Float[Tensor, "envs vehicles"],
+        drivers: Drivers,
         acceleration: Float[Tensor, "envs vehicles"],
     ) -> None:
         """Starts the lane changes that pay and for which no vehicle has to brake hard.
@@ -160,8 +162,8 @@ class Reactive(Fleet):
             gap = gap_along_lane(now.boxes[env, follower], direction, now.boxes[env, leader])
             gap = torch.where(valid, gap, torch.inf)
             speed = now.speed_mps[env, follower]
-            response = self.idm.acceleration(
-                speed, desired_mps[env, follower], gap, now.speed_mps[env, leader]
+            response = drivers[env, follower].acceleration_mps2(
+                speed, gap, now.speed_mps[env, leader]
             )
             return response, _MOBIL.has_room(gap, speed)
 

@@ -19,13 +19,14 @@ from torch import Tensor
 
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.driving.sumo import LATERAL_BEHAVIOUR, simulation_options
-from ppuu.recordings.road import Road
+from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
 from . import sumo_worker
+from .drivers import HARDEST_BRAKING_MPS2
 from .fleet import Appearance, Fleet, Rows, Situation
-from .idm import Idm
+from .following import FollowingFleet
 from .sumo_network import edges, network
 from .sumo_worker import DRIVER
 
@@ -35,34 +36,34 @@ _BRAKING_MPS2 = 4.5
 """SUMO's default."""
 
 
-class Sumo(Fleet):
+class Sumo(FollowingFleet):
     """Krauss's car-following and SUMO's lane changes (SL2015), with the ego among the vehicles.
 
     Vehicles enter where, when and as fast as they were recorded; from then on SUMO drives them.
-    Their time headway, gap, acceleration and desired speed are those of other driven traffic.  In
-    SUMO the ego is at the position that it reaches in one step at constant velocity.
+    Desired speed, time headway, gap and acceleration are each driver's own, as in other driven
+    traffic.  In SUMO the ego is at the position that it reaches in one step at constant velocity.
 
     Args:
-        scene: the recordings.
-        roads: their roads, in the same order, each with lanes in one direction.
-        idm: time headway, gap, acceleration and braking of the vehicles.
+        scene: the recordings' tracks.
+        recordings: in the same order, each with lanes in one direction.
+        aggressiveness: of all drivers, see ``Drivers.draw``.
 
     Raises:
         InputError: SUMO is not installed, or a road that it cannot represent.
     """
 
-    def __init__(self, scene: Scene, roads: Sequence[Road], idm: Idm | None = None):
+    def __init__(self, scene: Scene, recordings: Sequence[Recording], aggressiveness: float = 1.0):
         if importlib.util.find_spec("libsumo") is None:
             raise InputError("others sumo: SUMO is not installed: pip install -e '.[sumo]'")
-        super().__init__(scene, roads, idm)
+        super().__init__(scene, recordings, aggressiveness)
         self._folder = tempfile.TemporaryDirectory(prefix="ppuu-sumo-")
         self._edges = []
-        for index, road in enumerate(roads):
-            root = network(road)
+        for index, recording in enumerate(recordings):
+            root = network(recording.road)
             ElementTree(root).write(self._net(index))
             self._edges.append(edges(root))
-        self._driver = Path(self._folder.name, "driver.add.xml")
-        ElementTree(_driver(self.idm)).write(self._driver)
+        self._vehicle_type = Path(self._folder.name, "vehicle-type.add.xml")
+        ElementTree(_vehicle_type()).write(self._vehicle_type)
         self._workers: dict[int, _Worker] = {}
 
     def _net(self, road: int) -> Path:
@@ -99,7 +100,7 @@ class Sumo(Fleet):
     def _load(self, road: int) -> dict[str, Any]:
         dt_s = self.scene.dt_s
         options = [
-            *("--net-file", str(self._net(road)), "--additional-files", str(self._driver)),
+            *("--net-file", str(self._net(road)), "--additional-files", str(self._vehicle_type)),
             *simulation_options(dt_s, seed=0),
         ]
         return {"options": options, "edges": self._edges[road], "dt_s": dt_s}
@@ -108,17 +109,18 @@ class Sumo(Fleet):
         workers = [self._workers[number] for number in rows["worker"].tolist()]
         new = now.valid[:, :-1] & ~rows["in_sumo"]
         boxes = now.boxes
-        columns = torch.cat([boxes[..., :3], now.speed_mps[..., None], boxes[..., 3:]], dim=-1)
+        vehicle = torch.cat([rows["vehicle"].clamp(min=0), rows["ego"][:, None]], dim=1)
+        drivers = self.drivers.of(vehicle).idm
+        # In SUMO the largest braking in normal driving, not the comfortable one.
+        braking = drivers.comfortable_deceleration_mps2.clamp(_BRAKING_MPS2, HARDEST_BRAKING_MPS2)
+        drivers = torch.stack(drivers._replace(comfortable_deceleration_mps2=braking), dim=-1)
+        columns = torch.cat(
+            [boxes[..., :3], now.speed_mps[..., None], boxes[..., 3:], drivers], dim=-1
+        )
         for env, worker in enumerate(workers):
-            vehicle = rows["vehicle"][env, new[env]]
             entering = torch.cat(
-                [
-                    vehicle[:, None].double(),
-                    columns[env, :-1][new[env]].double(),
-                    self.desired_mps[vehicle, None].double(),
-                ],
-                dim=1,
-            )
+                [vehicle[env, :-1, None].double(), columns[env, :-1].double()], dim=1
+            )[new[env]]
             ego = columns[env, -1].tolist()
             worker.ask("step", {"ego": ego, "entering": entering.tolist()})
         moved, valid = rows["boxes"].clone(), torch.zeros_like(new)
@@ -143,18 +145,11 @@ class Sumo(Fleet):
         raise InputError("others sumo: SUMO traffic cannot be cloned; choose --others reactive")
 
 
-def _driver(idm: Idm) -> Element:
-    """The vehicle type, as SUMO reads it."""
+def _vehicle_type() -> Element:
+    """What all vehicles share, as SUMO reads it."""
     root = Element("additional")
-    following = {
-        "tau": idm.time_headway_s,
-        "minGap": idm.jam_gap_m,
-        "accel": idm.max_acceleration_mps2,
-        # In SUMO the largest braking in normal driving, not the comfortable one.
-        "decel": max(idm.comfortable_braking_mps2, _BRAKING_MPS2),
-        "emergencyDecel": max(idm.hardest_braking_mps2, _BRAKING_MPS2),
-    }
-    numbers = {name: f"{value:.4g}" for name, value in (following | LATERAL_BEHAVIOUR).items()}
+    shared = {"emergencyDecel": HARDEST_BRAKING_MPS2} | LATERAL_BEHAVIOUR
+    numbers = {name: f"{value:.4g}" for name, value in shared.items()}
     SubElement(root, "vType", id=DRIVER, latAlignment="center", **numbers)
     return root
 

@@ -53,16 +53,17 @@ class _World:
         """Moves all vehicles by one step.
 
         Args:
-            ego: x, y, heading, speed, length and width before the step.
-            entering: number, the same six and the desired speed of each entering vehicle.
+            ego: x, y, heading, speed, length and width before the step, and its driver's desired
+                speed, time headway, jam gap, acceleration and braking.
+            entering: number and the same eleven of each entering vehicle.
 
         Returns:
             Number, x, y, heading and speed of each vehicle but the ego.
         """
         vehicle = self.sumo.vehicle
-        self._place(EGO, ego, math.inf)
-        for number, *box, desired in entering:
-            self._place(str(int(number)), box, desired)
+        self._place(EGO, ego[:6], ego[6:])
+        for number, *values in entering:
+            self._place(str(int(number)), values[:6], values[6:])
         self.sumo.simulationStep()
         states = []
         for name in vehicle.getIDList():
@@ -73,7 +74,7 @@ class _World:
                 states.append([int(name), x, y, angle, vehicle.getSpeed(name)])
         return states
 
-    def _place(self, name: str, box: list[float], desired_mps: float) -> None:
+    def _place(self, name: str, box: list[float], driver: list[float]) -> None:
         """Puts a vehicle where it will be after the step at constant velocity.
 
         SUMO does not move a vehicle in the step in which it is placed.
@@ -86,8 +87,13 @@ class _World:
             vehicle.add(name, f"from-{edge}", DRIVER, departSpeed=str(max(0.0, speed)))
             vehicle.setLength(name, length)
             vehicle.setWidth(name, width)
-            if math.isfinite(desired_mps):
-                vehicle.setMaxSpeed(name, desired_mps)
+            desired, headway, jam_gap, acceleration, braking = driver
+            if name != EGO:
+                vehicle.setMaxSpeed(name, desired)
+            vehicle.setTau(name, headway)
+            vehicle.setMinGap(name, jam_gap)
+            vehicle.setAccel(name, acceleration)
+            vehicle.setDecel(name, braking)
         # The ego may be anywhere, the other vehicles stay on their routes.
         keep_route = 2 if name == EGO else 1
         vehicle.moveToXY(name, edge, lane, x, y, 90 - math.degrees(heading), keep_route)

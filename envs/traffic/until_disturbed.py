@@ -11,13 +11,14 @@ from ppuu.driving.occupied_lanes import flank_lane, two_lanes
 from ppuu.geometry import wrap_angle
 from ppuu.recordings.lanes import LanePlace
 
-from .fleet import DEVIATION_M, Appearance, Fleet, Rows, Situation
+from .fleet import DEVIATION_M, Appearance, Rows, Situation
+from .following import FollowingFleet
 
 _LOOK_AHEAD_S = 1.5
 """Leaders are also those in the lane that the recorded path leads to within this time."""
 
 
-class UntilDisturbed(Fleet):
+class UntilDisturbed(FollowingFleet):
     """Replay, switched to IDM vehicle by vehicle.
 
     A vehicle is disturbed when a leader, the ego or a vehicle disturbed before, is not where it
@@ -27,7 +28,8 @@ class UntilDisturbed(Fleet):
     follows Huang et al., "Driving Behavior Modeling Using Naturalistic Human Driving Data With
     Inverse Reinforcement Learning", 2021.)
 
-    As long as no vehicle is disturbed, this is the recording.
+    As long as no vehicle is disturbed, this is the recording.  By design paths are known from the
+    future here; the drivers' parameters and desired speeds are not.
     """
 
     def _further_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
@@ -42,9 +44,11 @@ class UntilDisturbed(Fleet):
         place = self._places(now)
         lanes = self._occupied_lanes(now, place, place.lane)
         lanes, leader = self._leaders(rows, now, lanes, place)
-        _, acceleration = self._follow(now, place, leader, self.desired_mps[vehicle])
+        drivers = self.drivers.of(vehicle)
+        _, acceleration = self._follow(now, place, leader, drivers)
         deviates = self._leader_deviates(rows, now, lanes, leader)
-        forced = deviates & (acceleration < -self.idm.comfortable_braking_mps2)
+        comfortable = drivers.idm.comfortable_deceleration_mps2[..., None]
+        forced = deviates & (acceleration < -comfortable)
         disturbed = ~driven & now.valid[:, :-1] & forced.any(-1)
         recorded = self._recorded_path_m(vehicle, now.frame[:, None] - 1)
         rows["path_m"] = torch.where(disturbed, recorded, rows["path_m"])

@@ -31,8 +31,7 @@ def world() -> World:
 
 def simulator_among(others, episodes=3):
     among = world()
-    roads = [recording.road for recording in among.recordings]
-    traffic = traffic_by_name(others, among.scene, roads)
+    traffic = traffic_by_name(others, among.scene, among.recordings)
     simulator = Simulator(among.scene, among.road_map, SimulatorConfig(SEEN), traffic)
     simulator.reset(among.scenarios[:episodes])
     return simulator

@@ -39,7 +39,7 @@ def simulator_of(world: World, envs: int, config: SimulatorConfig = STATES_ONLY)
 def test_the_default_is_the_recorded_world():
     plain = Variation()
     assert plain.recording(dense()) is dense() and plain.name == "none"
-    assert plain.perception(0.1) is None and plain.idm is None
+    assert plain.perception(0.1) is None and plain.aggressiveness == 1.0
     assert plain.actuation(0.1) == Actuation()
     world = World.build([dense()], RULES)
     assert plain.scene(world.scene) is world.scene
@@ -63,10 +63,9 @@ def test_names_and_mistakes():
 def test_density_takes_vehicles_out_but_no_ego(others):
     full, half = (World.build([dense()], RULES, variation=Variation(density=d)) for d in (1, 0.5))
     assert full.scenarios.digest == half.scenarios.digest
-    roads = [dense().road]
     counts = []
     for world in (full, half):
-        traffic = traffic_by_name(others, world.scene, roads)
+        traffic = traffic_by_name(others, world.scene, world.recordings)
         simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
         simulator.reset(world.scenarios[:4])
         for _ in range(30):
@@ -78,7 +77,7 @@ def test_density_takes_vehicles_out_but_no_ego(others):
 def test_nobody_at_all():
     world = World.build([dense()], RULES, variation=Variation(density=0.0))
     for others in ("replay", "reactive", "until-disturbed"):
-        traffic = traffic_by_name(others, world.scene, [dense().road])
+        traffic = traffic_by_name(others, world.scene, world.recordings)
         simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
         simulator.reset(world.scenarios[:2])
         simulator.step(torch.zeros(2, 2))
@@ -113,22 +112,21 @@ def test_wider_lanes_keep_everybody_in_his_place_within_them(factor):
 
 
 def test_aggressive_drivers_follow_closer():
-    cars = [Car(x_m=200.0, speed_mps=8.0), Car(x_m=160.0, speed_mps=12.0), Car(0.0, 2)]
-    world = World.build([straight_recording(cars, 300)], ScenarioConfig(distance_m=50.0))
+    cars = [Car(x_m=200.0, speed_mps=8.0), Car(x_m=160.0, speed_mps=12.0)]
+    world = World.build([straight_recording(cars, 300, lanes=1)], ScenarioConfig(distance_m=200.0))
     gaps = []
     for factor in (1.0, 2.0):
-        idm = Variation(aggressiveness=factor).idm
-        traffic = traffic_by_name("reactive", world.scene, [world.recordings[0].road], idm)
+        traffic = traffic_by_name("reactive", world.scene, world.recordings, factor)
         simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
-        # The ego is far away on another lane.
-        simulator.reset(world.scenarios[world.scenarios.vehicle == 2])
-        for _ in range(40):
+        # Behind the ego at 8 m/s.
+        simulator.reset(world.scenarios[world.scenarios.vehicle == 0])
+        for _ in range(150):
             simulator.step(torch.zeros(1, 2))
-        x = simulator.neighbours().boxes[0][simulator.neighbours().valid[0]][:, 0]
-        gaps.append(float(x.max() - x.min()))
-    assert gaps[1] < gaps[0] - 1.0
+        others = simulator.neighbours()
+        gaps.append(float(simulator.state[0, 0] - others.boxes[0][others.valid[0]][0, 0]) - 4.5)
+    assert 0.0 < gaps[1] < 0.7 * gaps[0]
     with pytest.raises(InputError, match="aggressiveness changes nothing"):
-        traffic_by_name("replay", world.scene, [world.recordings[0].road], Variation().idm or idm)
+        traffic_by_name("replay", world.scene, world.recordings, 2.0)
 
 
 def test_an_action_comes_late():

@@ -1,5 +1,6 @@
 """Others that react: replayed until disturbed, or driven from the start."""
 
+import dataclasses
 import functools
 import importlib.util
 
@@ -12,7 +13,8 @@ from envs.core.scenario import ScenarioConfig
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import CollisionKind, Outcome
 from envs.core.world import World
-from envs.traffic.idm import Idm
+from envs.traffic.drivers import HARDEST_BRAKING_MPS2
+from envs.traffic.reactive import Reactive
 from envs.traffic.registry import TRAFFICS, traffic_by_name
 from ppuu.geometry import boxes_overlap, wrap_angle
 from ppuu.kinematics import infer_actions
@@ -36,8 +38,7 @@ def world_of_dense() -> World:
 
 
 def simulator_in(name: str, world: World) -> Simulator:
-    roads = [recording.road for recording in world.recordings]
-    traffic = traffic_by_name(name, world.scene, roads)
+    traffic = traffic_by_name(name, world.scene, world.recordings)
     return Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
 
 
@@ -76,20 +77,19 @@ def run(simulator: Simulator, steps: int, action=(0.0, 0.0)):
 def test_names():
     world = world_of_dense()
     with pytest.raises(InputError, match=r"'ghosts'.*replay, until-disturbed, reactive"):
-        traffic_by_name("ghosts", world.scene, [world.recordings[0].road])
+        traffic_by_name("ghosts", world.scene, world.recordings)
     for name in TRAFFICS:
         if name == "sumo" and importlib.util.find_spec("libsumo") is None:
             continue  # an extra, with tests of its own
-        assert (
-            traffic_by_name(name, world.scene, [world.recordings[0].road]).state_dict() is not None
-        )
+        assert traffic_by_name(name, world.scene, world.recordings).state_dict() is not None
 
 
 def test_a_road_without_lanes_is_refused():
     world = world_of_dense()
+    unmarked = dataclasses.replace(dense(), road=Road.from_lanes([]))
     for name in DRIVEN:
         with pytest.raises(InputError, match="no lanes"):
-            traffic_by_name(name, world.scene, [Road.from_lanes([])])
+            traffic_by_name(name, world.scene, [unmarked])
 
 
 def test_until_disturbed_is_the_recording_while_the_ego_drives_as_the_human_did():
@@ -166,7 +166,7 @@ def rollout(name: str, steps: int, envs: int = 4):
     """The tables frame by frame, around the humans with the longest tracks, and the last frame."""
     world = world_of_dense()
     scene = world.scene
-    traffic = traffic_by_name(name, scene, [world.recordings[0].road])
+    traffic = traffic_by_name(name, scene, world.recordings)
     ego = scene.row_pointer.diff().argsort(descending=True)[:envs]
     slots, frame = torch.arange(envs), scene.first_frame[ego] + 10
     traffic.reset(slots, ego, frame)
@@ -188,12 +188,14 @@ def reactive_frames():
 
 def test_motion_within_bounds(reactive_frames):
     scene, _, frames = reactive_frames
-    idm, dt_s = Idm(), scene.dt_s
+    dt_s = scene.dt_s
+    drivers = Reactive(scene, world_of_dense().recordings).drivers
     for before, after in zip(frames[:-1], frames[1:], strict=True):
         same = (before["vehicle"] == after["vehicle"]) & (after["vehicle"] >= 0)
         change = (after["speed_mps"] - before["speed_mps"])[same] / dt_s
-        assert change.max() <= idm.max_acceleration_mps2 + 1e-3
-        assert change.min() >= -idm.hardest_braking_mps2 - 1e-3
+        largest = drivers.of(after["vehicle"][same]).idm.max_acceleration_mps2
+        assert (change <= largest + 1e-3).all()
+        assert change.min() >= -HARDEST_BRAKING_MPS2 - 1e-3
         assert after["speed_mps"][same].min() >= 0
         way = after["boxes"][same][:, :2] - before["boxes"][same][:, :2]
         heading = before["boxes"][same][:, 2]
@@ -285,18 +287,6 @@ def test_state_dict_goes_on_and_select_is_a_copy(name):
         run(each, 30, (-1.0, 0.0))
     a, b = others_by_number(simulator, 1), others_by_number(other, 1)
     assert a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
-
-
-def test_the_gap_that_idm_keeps():
-    """Behind a leader at constant speed the gap settles where the formula says."""
-    idm = Idm()
-    gap, speed = torch.tensor(60.0), torch.tensor(14.0)
-    leader, desired = torch.tensor(10.0), torch.tensor(15.0)
-    for _ in range(3000):
-        change = idm.acceleration(speed, desired, gap, leader)
-        gap, speed = gap + (leader - speed) * 0.1, (speed + 0.1 * change).clamp(min=0.0)
-    assert float(speed) == pytest.approx(10.0, abs=1e-2)
-    assert float(gap) == pytest.approx(idm.equilibrium_gap_m(10.0, 15.0), rel=1e-2)
 
 
 def test_a_lane_that_ends_is_left_in_time():

@@ -26,8 +26,7 @@ def dense_world() -> World:
 
 
 def among(policy: Policy, world: World, envs: int) -> Simulator:
-    roads = [recording.road for recording in world.recordings]
-    traffic = PolicyTraffic(world.scene, roads, policy)
+    traffic = PolicyTraffic(world.scene, world.recordings, policy)
     simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
     simulator.reset(world.scenarios[:envs])
     return simulator
@@ -123,10 +122,9 @@ def test_a_batch_is_its_episodes_and_goes_on_where_it_was_saved():
 
 def test_names(tmp_path):
     world = dense_world()
-    roads = [world.recordings[0].road]
-    traffic = traffic_by_name("policy:no-action", world.scene, roads)
+    traffic = traffic_by_name("policy:no-action", world.scene, world.recordings)
     assert isinstance(traffic, PolicyTraffic) and isinstance(traffic.policy, NoAction)
     with pytest.raises(InputError, match="--others replay"):
-        traffic_by_name("policy:human", world.scene, roads)
+        traffic_by_name("policy:human", world.scene, world.recordings)
     with pytest.raises(InputError, match="neither a run directory nor one of"):
-        traffic_by_name("policy:nowhere", world.scene, roads)
+        traffic_by_name("policy:nowhere", world.scene, world.recordings)

@@ -30,8 +30,7 @@ def dense_world() -> World:
 
 
 def among_sumo(world: World, envs) -> Simulator:
-    roads = [recording.road for recording in world.recordings]
-    traffic = traffic_by_name("sumo", world.scene, roads)
+    traffic = traffic_by_name("sumo", world.scene, world.recordings)
     simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
     simulator.reset(world.scenarios[envs])
     return simulator
@@ -90,7 +89,7 @@ def test_roads_that_sumo_cannot_be_given():
 def test_without_sumo_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(sumo.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install -e '\.\[sumo\]'"):
-        traffic_by_name("sumo", dense_world().scene, [dense_world().recordings[0].road])
+        traffic_by_name("sumo", dense_world().scene, dense_world().recordings)
 
 
 @needs_sumo
