@@ -13,7 +13,6 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
 from . import sumo, traffic
-from .corpus.command import generate_corpus
 from .sources import ngsim_text
 from .traffic import PRESETS
 
@@ -108,6 +107,8 @@ def corpus(
             machines, fill the folder.
         workers: processes that share the files.
     """
+    from .corpus.command import generate_corpus  # its pages need not load for other traffic
+
     generate_corpus(out, hours, seed, held_out, shard, workers)
 
 

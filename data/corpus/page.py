@@ -15,7 +15,7 @@ from ppuu.runtime.files import atomic_write
 from ..clean.plots import time_space
 from ..html import STYLE, table
 from . import plots
-from .ranges import MEANINGS, RANGES
+from .ranges import MEANINGS, RANGES, Choice, Range
 
 NAME = "index.html"
 
@@ -28,10 +28,11 @@ _MEASURED = {
     "vehicles": "vehicles",
 }
 _KEY = (
-    '<p class="soft key"><i style="background:#a9cbe2"></i>train'
-    '<i style="background:#c2410c"></i>held out. Fractions of the recordings of each part, '
-    "from the smallest to the largest value that occurs.</p>"
+    f'<p class="soft key"><i style="background:{plots.COLOURS["train"]}"></i>train'
+    f'<i style="background:{plots.COLOURS["heldout"]}"></i>held out. '
+    "Fractions of the recordings of each part.</p>"
 )
+_BINS = 20
 _SHOWN = 4
 """Number of recordings with a time-space diagram."""
 
@@ -81,15 +82,24 @@ def _drawn(recordings: Sequence[Mapping[str, Any]]) -> str:
             for split, own in _by_split(recordings).items()
         }
         words = f"{MEANINGS[name]}; drawn from {one}"
-        figures.append(_figure(plots.distribution(values), name, words))
+        figures.append(_figure(_distribution(one, values), name, words))
     return f'<h2>What was drawn</h2>{_KEY}<div class="plots">{"".join(figures)}</div>'
+
+
+def _distribution(one: Range, values: Mapping[str, Sequence[Any]]) -> str:
+    if isinstance(one, Choice):
+        return plots.shares(values, list(dict.fromkeys(one.values)))
+    return plots.histogram(values, one.edges(_BINS))
 
 
 def _measured(recordings: Sequence[Mapping[str, Any]]) -> str:
     parts = _by_split(recordings)
     figures = "".join(
         _figure(
-            plots.distribution({k: [float(e[name]) for e in own] for k, own in parts.items()}),
+            plots.histogram(
+                {split: [e[name] for e in own] for split, own in parts.items()},
+                np.linspace(0.0, max(e[name] for e in recordings) or 1.0, _BINS + 1),
+            ),
             name,
             words,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 VERSION = 1
 """Raise it with every change of the ranges or the generator that changes recordings."""
@@ -24,6 +25,10 @@ class Uniform:
         """One number, with four digits after the point."""
         return round(random.uniform(self.low, self.high), 4)
 
+    def edges(self, bins: int) -> Float[np.ndarray, " edges"]:
+        """Of bins that are all equally likely."""
+        return np.linspace(self.low, self.high, bins + 1)
+
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}"
 
@@ -38,6 +43,10 @@ class LogUniform:
     def draw(self, random: np.random.Generator) -> float:
         """One number, with four digits after the point."""
         return round(float(np.exp(random.uniform(np.log(self.low), np.log(self.high)))), 4)
+
+    def edges(self, bins: int) -> Float[np.ndarray, " edges"]:
+        """Of bins that are all equally likely."""
+        return np.geomspace(self.low, self.high, bins + 1)
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}, logarithmic"
