@@ -7,23 +7,24 @@ from dataclasses import dataclass, fields
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ppuu.driving.calibration import calibration
+from ppuu.driving.drivers import draw_drivers
 from ppuu.driving.idm import IdmParameters
 from ppuu.driving.lane_change_path import STEEPEST_SLOPE, quintic, quintic_slope
 
-from .drivers import draw_drivers, draw_sizes
+from .lane_keeping import draw_offsets, draw_waves, in_lane
 from .presets import TrafficPreset
 from .road import Highway
+from .sizes import draw_sizes
 
 NO_LANE = -1
 
-_WANDER_PERIODS_S = (8.0, 40.0)
-_LANE_CHANGE_S = (2.8, 3.8)
+_LANE_CHANGE_LIMITS_S = (3.0, 12.0)
 _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5
 _TRUCK_LENGTH_M = 7.0
 _CARPOOL_FRACTION = 0.05
 """Fraction of the vehicles on other lanes that may use the carpool lane."""
-_WANDER_WAVES = 3
 _RELAXATION_S = 12.0
 """Time constant with which a tight gap opens after a lane change (Laval and Leclercq, 2008)."""
 _CLEAR_PROGRESS = 0.72
@@ -54,8 +55,10 @@ class Fleet:
         intended_side: -1 or 1 for the lane to the left or right, which a driver may intend to go
             to whatever MOBIL says; else 0.
         headway_factor: on the time headway; below 1 after a lane change into a tight gap.
+        headway_log: logarithm of a further factor, which varies about zero.
         noise_mps2: acceleration noise, correlated in time.
-        wander_s: phase time of the lateral drift inside the lane.
+        offset_m: mean distance from the lane's centre.
+        wander_s: phase time of the lateral drift about it.
         wander_m, wander_radps, wander_phase_rad: ``(n, 3)`` waves of the drift.
     """
 
@@ -77,7 +80,9 @@ class Fleet:
     cooldown_s: Float[np.ndarray, " n"]
     intended_side: Int[np.ndarray, " n"]
     headway_factor: Float[np.ndarray, " n"]
+    headway_log: Float[np.ndarray, " n"]
     noise_mps2: Float[np.ndarray, " n"]
+    offset_m: Float[np.ndarray, " n"]
     wander_s: Float[np.ndarray, " n"]
     wander_m: Float[np.ndarray, "n waves"]
     wander_radps: Float[np.ndarray, "n waves"]
@@ -95,8 +100,12 @@ class Fleet:
         """New vehicles on given lanes, at x = 0 and at rest."""
         count = len(lane)
         length, width = draw_sizes(random, is_truck)
-        waves = (count, _WANDER_WAVES)
-        amplitude = preset.wander_m * np.sqrt(2 / _WANDER_WAVES)
+        amplitude, rate, phase = draw_waves(random, preset.wander_m, count)
+        drivers = draw_drivers(
+            random, is_truck, preset.headway_scale, preset.desired_speed_scale
+        )
+        change = calibration().lane_change
+        log_change_s = random.normal(np.log(change.duration_s), change.duration_log_std, count)
         return cls(
             vehicle_id=vehicle_id,
             x_m=np.zeros(count),
@@ -105,23 +114,25 @@ class Fleet:
             heading_rad=np.zeros(count),
             length_m=length,
             width_m=width,
-            idm=np.stack(draw_drivers(random, preset, is_truck), axis=1),
+            idm=np.stack(drivers, axis=1),
             may_carpool=preset.highway.on_carpool_lane(lane)
             | (random.random(count) < _CARPOOL_FRACTION),
             exits=np.zeros(count, bool),
             lane=lane,
             old_lane=np.full(count, NO_LANE),
             progress=np.ones(count),
-            change_s=random.uniform(*_LANE_CHANGE_S, count),
+            change_s=np.clip(np.exp(log_change_s), *_LANE_CHANGE_LIMITS_S),
             slope=np.where(is_truck, _TRUCK_SLOPE, _CAR_SLOPE),
             cooldown_s=random.uniform(0, 15, count),
             intended_side=np.zeros(count, np.int64),
             headway_factor=np.ones(count),
+            headway_log=random.normal(0.0, preset.headway_log_std, count),
             noise_mps2=np.zeros(count),
+            offset_m=draw_offsets(random, count),
             wander_s=np.zeros(count),
-            wander_m=amplitude * np.where(is_truck, _TRUCK_WANDER, 1.0)[:, None] * np.ones(waves),
-            wander_radps=2 * np.pi / random.uniform(*_WANDER_PERIODS_S, waves),
-            wander_phase_rad=random.uniform(0, 2 * np.pi, waves),
+            wander_m=amplitude * np.where(is_truck, _TRUCK_WANDER, 1.0)[:, None],
+            wander_radps=rate,
+            wander_phase_rad=phase,
         )
 
     def __len__(self) -> int:
@@ -153,8 +164,8 @@ class Fleet:
     def parameters(self, rows: np.ndarray | slice = slice(None)) -> IdmParameters:
         """Car-following parameters of some vehicles, with their present headway."""
         parameters = IdmParameters(*self.idm[rows].T)
-        headway = parameters.time_headway_s * self.headway_factor[rows]
-        return parameters._replace(time_headway_s=headway)
+        factor = self.headway_factor[rows] * np.exp(self.headway_log[rows])
+        return parameters._replace(time_headway_s=parameters.time_headway_s * factor)
 
     def advance(
         self, acceleration_mps2: Float[np.ndarray, " n"], highway: Highway, dt_s: float
@@ -185,8 +196,9 @@ class Fleet:
 
         drift_rate = 1 / np.maximum(speed, _CRAWL_MPS)
         self.wander_s = self.wander_s + drift_rate * distance
-        angle = self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
+        angle = self._wander_angle()
         drift_speed = (self.wander_m * self.wander_radps * np.cos(angle)).sum(1)
+        drift_speed = drift_speed * self._drift(highway)[1]
         heading = np.arcsin(np.clip(change_slope + drift_speed * drift_rate, -0.5, 0.5))
         self.x_m = self.x_m + distance * np.cos(0.5 * (heading + self.heading_rad))
         self.heading_rad = heading
@@ -200,6 +212,14 @@ class Fleet:
         """Centres across the road."""
         centre = highway.lane_centre_m(self.lane)
         old = np.where(self.old_lane == NO_LANE, centre, highway.lane_centre_m(self.old_lane))
-        angle = self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
-        drift = (self.wander_m * np.sin(angle)).sum(1)
-        return old + (centre - old) * quintic(self.progress) + drift
+        return old + (centre - old) * quintic(self.progress) + self._drift(highway)[0]
+
+    def _wander_angle(self) -> Float[np.ndarray, "n waves"]:
+        return self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
+
+    def _drift(
+        self, highway: Highway
+    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+        """Distance from the lane's centre, and its derivative with respect to the waves."""
+        drift = self.offset_m + (self.wander_m * np.sin(self._wander_angle())).sum(1)
+        return in_lane(drift, self.width_m, highway.lane_width_m)

@@ -116,14 +116,14 @@ def _incentive(
     own = _tight_acceleration(fleet, rows, ahead, gap_ahead)
     other = _tight_acceleration(fleet, behind, rows, gap_behind)
     has_follower = ~np.isinf(gap_behind)
-    urgency = np.where(
-        (fleet.lane[rows] == highway.ramp_lane) | fleet.exits[rows],
-        highway.ramp_urgency(fleet.x_m[rows]),
-        0.0,
-    )
+    mandatory = (fleet.lane[rows] == highway.ramp_lane) | fleet.exits[rows]
+    urgency = np.where(mandatory, highway.ramp_urgency(fleet.x_m[rows]), 0.0)
     safe = _MOBIL.is_safe(own, other, has_follower, urgency)
     safe &= _MOBIL.has_room(gap_ahead, fleet.speed_mps[rows])
     safe &= _MOBIL.has_room(gap_behind, fleet.speed_mps[behind])
+    # A change by choice has to pay at the usual headway.
+    own = np.where(mandatory, own, _usual_acceleration(fleet, rows, ahead, gap_ahead))
+    other = np.where(mandatory, other, _usual_acceleration(fleet, behind, rows, gap_behind))
     incentive = _MOBIL.incentive_mps2(
         acceleration_mps2[rows], own, acceleration_mps2[behind], other, has_follower
     )
@@ -140,4 +140,15 @@ def _tight_acceleration(
     parameters = IdmParameters(*fleet.idm[follower].T)
     headway = parameters.time_headway_s * _SMALLEST_HEADWAY_FACTOR
     parameters = parameters._replace(time_headway_s=headway)
+    return idm_acceleration(parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader])
+
+
+def _usual_acceleration(
+    fleet: Fleet,
+    follower: Int[np.ndarray, " k"],
+    leader: Int[np.ndarray, " k"],
+    gap_m: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, " k"]:
+    """Acceleration behind a leader at the present headway."""
+    parameters = fleet.parameters(follower)
     return idm_acceleration(parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader])

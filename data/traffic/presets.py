@@ -26,6 +26,8 @@ class TrafficPreset:
         lane_wish_rate_hz: how often a driver intends to be one lane further left or right for
             reasons other than MOBIL's incentive (an exit, a faster lane ahead).
         acceleration_noise_mps2: standard deviation of the acceleration noise.
+        headway_log_std: how much a driver's time headway varies, as the standard deviation of its
+            logarithm.
         wander_m: standard deviation of the lateral drift inside the lane.
         highway: the road.
         exit_share: fraction of the vehicles on the right lanes that leave by the off-ramp.
@@ -46,6 +48,7 @@ class TrafficPreset:
     lane_wish_rate_hz: float
     acceleration_noise_mps2: float
     wander_m: float
+    headway_log_std: float = 0.3
     highway: Highway = I80
     exit_share: float = 0.0
     desired_speed_scale: float = 1.0

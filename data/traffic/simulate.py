@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
+from ppuu.driving.calibration import calibration
+from ppuu.driving.drivers import FREE_SPEED_MPS
 from ppuu.driving.idm import IdmParameters, idm_acceleration
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.recordings.recording import Recording
@@ -17,7 +19,6 @@ from ppuu.runtime.errors import InputError
 
 from .bends import Bend, bent
 from .bottleneck import BOTTLENECK_M, Bottleneck
-from .drivers import MEAN_DESIRED_SPEED_MPS
 from .entries import END_M, Entries
 from .fleet import Fleet
 from .lane_change_decisions import start_lane_changes
@@ -58,7 +59,7 @@ def _accelerations(
     highway = preset.highway
     limit = exit_speed_mps[np.minimum(fleet.lane, highway.main_lanes - 1)]
     desired = parameters.desired_speed_mps
-    beside_queue = preset.carpool_speed_mps * desired / MEAN_DESIRED_SPEED_MPS
+    beside_queue = preset.carpool_speed_mps * desired / FREE_SPEED_MPS
     carpool = highway.on_carpool_lane(fleet.lane)
     desired = np.where(carpool, np.minimum(desired, beside_queue), desired)
     desired = desired + inside * (np.minimum(limit, desired) - desired)
@@ -144,7 +145,7 @@ def _simulate(
     entries = Entries(random, preset)
     bottleneck = Bottleneck(random, preset)
     fleet = entries.fill()
-    keep = np.exp(-DT_S / _NOISE_S)
+    memory_s = calibration().headway_variation.memory_s
     for step in steps:
         if step >= warm_up:
             yield fleet
@@ -153,10 +154,12 @@ def _simulate(
         desired = _accelerations(fleet, order, exit_speed, preset)
         if step % _DECIDE_STEPS == 0:
             start_lane_changes(random, fleet, order, desired, preset.highway)
-        count = len(fleet)
-        fleet.noise_mps2 = keep * fleet.noise_mps2 + preset.acceleration_noise_mps2 * np.sqrt(
-            1 - keep**2
-        ) * random.standard_normal(count)
+        fleet.noise_mps2 = _varied(
+            random, fleet.noise_mps2, preset.acceleration_noise_mps2, _NOISE_S
+        )
+        fleet.headway_log = _varied(
+            random, fleet.headway_log, preset.headway_log_std, memory_s
+        )
         desired = np.clip(
             desired + fleet.noise_mps2,
             -_HARDEST_BRAKING_MPS2,
@@ -173,6 +176,14 @@ def _simulate(
         gone = fleet.x_m > END_M
         if gone.any():
             fleet = fleet.take(~gone)
+
+
+def _varied(
+    random: np.random.Generator, values: Float[np.ndarray, " n"], std: float, memory_s: float
+) -> Float[np.ndarray, " n"]:
+    """One step of an Ornstein-Uhlenbeck process."""
+    keep = np.exp(-DT_S / memory_s)
+    return keep * values + std * np.sqrt(1 - keep**2) * random.standard_normal(len(values))
 
 
 def _draw_intentions(random: np.random.Generator, fleet: Fleet, preset: TrafficPreset) -> None:

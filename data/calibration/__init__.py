@@ -1,0 +1,1 @@
+"""Calibration of generated drivers to recorded ones: car-following, lane changes, merging."""

@@ -1,0 +1,39 @@
+"""Tables of recorded lanes, pairs and tracks: gzip-compressed CSV with a header."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ppuu.runtime.errors import InputError
+
+
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, Float[np.ndarray, " rows"]]:
+    """Some columns of a table, by name.
+
+    Raises:
+        InputError: no such file or column, or no rows.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the folder of real lanes, pairs and tracks")
+    with gzip.open(path, "rt") as file:
+        header = file.readline().strip().split(",")
+        missing = [name for name in names if name not in header]
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}")
+        use = [header.index(name) for name in names]
+        columns = np.loadtxt(file, delimiter=",", usecols=use, ndmin=2).T
+    if not columns.size:
+        raise InputError(f"{path}: it holds no rows")
+    return dict(zip(names, columns, strict=True))
+
+
+def runs(*keys: Float[np.ndarray, " rows"]) -> list[slice]:
+    """Stretches of rows in which every key stays the same."""
+    changes = np.any([np.diff(key) != 0 for key in keys], axis=0)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    return [slice(a, b) for a, b in zip(starts, np.append(starts[1:], len(keys[0])), strict=True)]

@@ -1,0 +1,1 @@
+"""How a recording compares with real traffic: following, waves, lane changes, noise."""
