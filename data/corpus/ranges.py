@@ -100,7 +100,8 @@ RANGES: Mapping[str, Range] = {
     "truck_share": Uniform(0.0, 0.25),
     "lane_wish_rate_hz": LogUniform(0.001, 0.012),
     "acceleration_noise_mps2": Uniform(0.05, 0.25),
-    "wander_m": Uniform(0.1, 0.3),
+    "headway_log_std": Uniform(0.1, 0.45),
+    "wander_m": Uniform(0.1, 0.35),
     # How it is seen.
     "sensor": Choice(("exact",)),
 }
@@ -129,7 +130,8 @@ MEANINGS: Mapping[str, str] = {
     "truck_share": "fraction of lorries",
     "lane_wish_rate_hz": "how often a driver intends to change lanes without gain",
     "acceleration_noise_mps2": "unsteadiness of the pedals",
-    "wander_m": "standard deviation of the drift inside a lane of 3.7 m",
+    "headway_log_std": "how much a driver's headway varies: standard deviation of its logarithm",
+    "wander_m": "standard deviation of the drift about a driver's own place in the lane",
     "sensor": "how the recording is seen",
 }
 

@@ -109,7 +109,8 @@ def test_the_manifest_says_what_is_there(short, tmp_path, capsys):
     corpus(tmp_path, hours=TINY_HOURS, seed=3, held_out=HELD_OUT)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["synthetic"] is True and manifest["seed"] == 3
-    assert manifest["ranges"]["headway_scale"]["low"] == RANGES["headway_scale"].low
+    assert manifest["ranges"]["headway_scale"]["meaning"] == MEANINGS["headway_scale"]
+    assert manifest["ranges"]["seconds"]["low"] == 1.0
     assert {name: sha256(tmp_path / name) for name in manifest["files"]} == manifest["files"]
     entries = {entry["name"]: entry for entry in manifest["recordings"]}
     assert [entry["index"] for entry in manifest["recordings"]] == list(range(len(entries)))
@@ -199,7 +200,7 @@ def test_other_folders_are_left_alone(short, tmp_path, capsys):
 
 EXTREMES = {
     "two narrow lanes full of lorries, and an off-ramp": {
-        "main_lanes": 2, "lane_width_m": 3.2, "truck_share": 0.25, "wander_m": 0.3,
+        "main_lanes": 2, "lane_width_m": 3.2, "truck_share": 0.25, "wander_m": 0.35,
         "inflow_per_lane_hz": 0.6, "bottleneck_speed_mps": 6.0, "ramp": "off",
         "merge_start_m": 20.0, "merge_length_m": 150.0, "exit_share": 0.3,
     },
