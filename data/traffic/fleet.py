@@ -31,6 +31,8 @@ _CLEAR_PROGRESS = 0.72
 """From this progress on (86 % of the distance) a lane change leaves room in the old lane."""
 _CRAWL_MPS = 3.0
 """Below this speed lateral motion slows down with the speed: there is none at standstill."""
+_CRAWL_LENGTH_M = 4.6
+"""Of a vehicle for which that holds; for longer ones the speed is higher in proportion."""
 
 
 @dataclass(eq=False)
@@ -194,7 +196,9 @@ class Fleet:
         )
         change_slope = shift * quintic_slope(self.progress) * per_metre
 
-        drift_rate = 1 / np.maximum(speed, _CRAWL_MPS)
+        # The longer a vehicle, the further its corners swing out when it turns within its lane.
+        crawl = _CRAWL_MPS * np.maximum(self.length_m / _CRAWL_LENGTH_M, 1.0)
+        drift_rate = 1 / np.maximum(speed, crawl)
         self.wander_s = self.wander_s + drift_rate * distance
         angle = self._wander_angle()
         drift_speed = (self.wander_m * self.wander_radps * np.cos(angle)).sum(1)

@@ -274,6 +274,23 @@ def test_lane_order_finds_leaders_in_both_lanes_of_a_change():
     assert gap[0] == 20 - fleet.length_m[:2].mean() and gap[1] == np.inf
 
 
+@pytest.mark.parametrize("speed_mps", [0.5, 3.0, 12.0])
+def test_corners_stay_in_the_lane(speed_mps):
+    """Also those of a long lorry that drifts in a narrow lane, at a crawl as at speed."""
+    count, highway = 300, Highway(main_lanes=3, lane_width_m=3.2)
+    preset = replace(PRESETS["trucks"], wander_m=0.3, highway=highway)
+    lane, lorries = np.ones(count, np.int64), np.arange(count) % 2 == 0
+    fleet = Fleet.draw(np.random.default_rng(0), preset, np.arange(count), lane, lorries)
+    fleet.speed_mps = np.full(count, speed_mps)
+    beyond = []
+    for _ in range(300):
+        fleet.advance(np.zeros(count), highway, 0.1)
+        offset = np.abs(fleet.y_m(highway) - highway.lane_centre_m(lane))
+        swing = 0.5 * fleet.length_m * np.abs(np.sin(fleet.heading_rad))
+        beyond.append(offset + swing + 0.5 * fleet.width_m - 0.5 * highway.lane_width_m)
+    assert np.mean(np.array(beyond) > 0.0) < 0.02 and np.max(beyond) < 0.15
+
+
 def test_lane_order_is_that_of_the_simulator():
     """``LaneOrder``, an implementation of its own, on random fleets with lane changes and ties."""
     random = np.random.default_rng(0)
