@@ -9,10 +9,13 @@ from typing import Annotated
 
 import tyro
 
+from ppuu.perception.sensors import SensorName
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 
 from . import sumo, traffic
+from .clean import CleanConfig
+from .sensors import seen_by
 from .sources import ngsim_text
 from .traffic import PRESETS
 
@@ -25,6 +28,8 @@ def main(
     out: Path,
     seconds: float = 300.0,
     seed: int = 0,
+    sensor: SensorName = "exact",
+    clean: CleanConfig = CleanConfig(),
     ngsim_text_file: Annotated[Path | None, tyro.conf.arg(name="ngsim-text")] = None,
 ) -> None:
     """Generates highway traffic, 500 m at 10 Hz: six lanes and an on-ramp, a weave, or bends.
@@ -45,6 +50,9 @@ def main(
         out: the recording, HDF5.
         seconds: length of the recording.
         seed: the same seed gives the same traffic.
+        sensor: how the traffic is seen. exact; or with the errors of a drone (highD) or of cameras
+            on a building (ngsim), and cleaned as data.prepare does it.
+        clean: checks and repairs of what a sensor has seen.
         ngsim_text_file: also write the tracks as an NGSIM text file (18 columns, feet).
     """
     names = [*PRESETS, SUMO, CORPUS]
@@ -56,6 +64,9 @@ def main(
         raise InputError(f"preset '{preset}': unknown; {hint}there are {', '.join(names)}")
     if seed < 0:
         raise InputError(f"seed is {seed}; give 0 or a positive number")
+    if sensor == "exact" and clean != CleanConfig():
+        raise InputError("--clean: exact traffic is not cleaned; choose another --sensor")
+    clean.check()
     for path in filter(None, (out, ngsim_text_file)):
         if path.is_dir():
             raise InputError(f"{path}: is a directory; give the name of a file")
@@ -63,6 +74,7 @@ def main(
         recording = sumo.generate(seconds, seed, show_progress=True)
     else:
         recording = traffic.generate(PRESETS[preset], seconds, seed, show_progress=True)
+    recording = seen_by(recording, sensor, seed, clean)
     recording.save(out)
     if ngsim_text_file is not None:
         ngsim_text.write(recording, ngsim_text_file)

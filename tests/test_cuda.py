@@ -19,6 +19,8 @@ from ppuu.costs import Uncertainty
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.objectives import UnrollConfig, policy_loss, predicted_traffic, rollout_noise
 from ppuu.perception.observation import ObservationConfig
+from ppuu.perception.sensor_noise import SensorNoise
+from ppuu.perception.sensors import SENSORS
 from ppuu.policies import NetworkPolicyConfig, Policy
 from ppuu.policies.device import to_device
 from ppuu.policies.features import PixelsConfig, TracksConfig
@@ -218,3 +220,17 @@ def test_training_in_bfloat16_goes_on_where_it_stopped(tmp_path):
         losses[device] = [json.loads(line)["loss"] for line in lines]
     assert len(losses["cuda"]) == 6
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.1)
+
+
+def test_the_same_noise_of_sensors_without_waiting_for_the_gpu():
+    observation = recipe.PRESETS["debug"].model.observation
+    noise = SensorNoise(list(SENSORS.values()), 0.1, observation.lags())
+    here, there = (clips_on(device, observation).observation.tracks for device in DEVICES)
+    assert here is not None
+    assert there is not None
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        noisy = noise.add_to(there, seeded())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    same(noisy.states, noise.add_to(here, seeded()).states, "states")

@@ -16,7 +16,8 @@ from data.splits import Split
 from ppuu.loading.runs import load_world_model, weights_hash
 from ppuu.objectives import Terms, WorldModelLossConfig, world_model_loss
 from ppuu.perception.observation import Observation
-from ppuu.perception.track_noise import TrackNoise
+from ppuu.perception.sensor_noise import SensorNoise
+from ppuu.perception.sensors import SENSORS, SensorName
 from ppuu.predictions import Target
 from ppuu.runtime.command import run
 from ppuu.runtime.config import summary, to_json
@@ -51,7 +52,8 @@ class WorldModelTraining:
         steps: model steps to predict, of ``model.frames_per_step`` recorded frames each.
         batch: clips per update and process.
         balance: relative frequency of clips with rare events; 1 is that of other clips.
-        noise: measurement errors added to histories, for models of tracks.
+        sensors: how histories are seen, for models of tracks: each clip draws one of these
+            sensors and a share of its noise, for all its frames; targets stay exact.
         paths: futures along other paths than the recorded ones, for models conditioned on the
             ego.
         loss: weights of the loss.
@@ -62,7 +64,7 @@ class WorldModelTraining:
     steps: int = 10
     batch: int = 32
     balance: EventWeights = field(default_factory=EventWeights)
-    noise: TrackNoise = field(default_factory=TrackNoise)
+    sensors: tuple[SensorName, ...] = ("exact",)
     paths: OtherPaths = field(default_factory=OtherPaths)
     loss: WorldModelLossConfig = field(default_factory=WorldModelLossConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
@@ -75,9 +77,12 @@ class WorldModelTraining:
                 f"--paths.share {self.paths.share}: only a coupled model is conditioned on the "
                 "ego's path; choose --preset coupled"
             )
-        if self.noise != TrackNoise() and not isinstance(self.model, TokensConfig):
+        if len(self.sensors) != len(set(self.sensors)) or not self.sensors:
+            raise InputError(f"--sensors {' '.join(self.sensors)}: give one or more, each once")
+        if self.sensors != ("exact",) and not isinstance(self.model, TokensConfig):
             raise InputError(
-                f"--noise {self.noise}: only models of tracks see tracks; leave it out"
+                f"--sensors {' '.join(self.sensors)}: only models of tracks see tracks; "
+                "leave it out"
             )
 
     @property
@@ -264,10 +269,16 @@ def main(
     ) -> Terms:
         return world_model_loss(model, observation, target, config.loss, generator)
 
+    noise = SensorNoise(
+        [SENSORS[name] for name in config.sensors],
+        config.model.dt_s,
+        config.model.observation.lags(),
+    )
+
     def add_noise(observation: Observation, generator: torch.Generator) -> Observation:
         if observation.tracks is None:
             return observation
-        return replace(observation, tracks=config.noise.add_noise(observation.tracks, generator))
+        return replace(observation, tracks=noise.add_to(observation.tracks, generator))
 
     def other_paths(clip: Clip, generator: torch.Generator) -> Clip:
         return config.paths.taken(clip, config.model.dt_s, generator)

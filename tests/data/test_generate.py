@@ -54,6 +54,20 @@ def test_writes_a_recording_and_one_line(tmp_path, capsys):
         assert part in printed
 
 
+@pytest.mark.parametrize("sensor", ["drone", "ngsim"])
+def test_writes_what_a_sensor_sees(tmp_path, sensor):
+    files = [tmp_path / f"{name}.h5" for name in ("exact", "seen", "again")]
+    main("dense", out=files[0], seconds=4.0, seed=3)
+    for file in files[1:]:
+        main("dense", out=file, seconds=4.0, seed=3, sensor=sensor)
+    exact, seen, _ = (Recording.load(file) for file in files)
+    assert files[1].read_bytes() == files[2].read_bytes()
+    assert seen.name == f"dense-seed3-{sensor}" and seen.provenance["synthetic"]
+    assert seen.provenance["sensor"]["name"] == sensor
+    assert "sensor" not in exact.provenance
+    assert seen.content_hash != exact.content_hash
+
+
 @pytest.mark.parametrize(
     "arguments, problem",
     [
@@ -63,6 +77,11 @@ def test_writes_a_recording_and_one_line(tmp_path, capsys):
         (["dense", "--out", "x.h5", "--seconds", "-5"], "seconds is -5.0"),
         (["dense", "--out", "x.h5", "--seed", "-1"], "seed is -1"),
         (["dense", "--out", "."], "is a directory"),
+        (["dense", "--out", "x.h5", "--clean.smoothing", "rts"], "exact traffic is not cleaned"),
+        (
+            ["dense", "--out", "x.h5", "--sensor", "ngsim", "--clean.window-s", "0"],
+            "window_s is 0; it must be positive",
+        ),
     ],
 )
 def test_errors_are_one_line_and_leave_nothing(tmp_path, monkeypatch, capsys, arguments, problem):

@@ -22,6 +22,7 @@ from ppuu.objectives import (
     Terms,
     UnrollConfig,
     WorldModelLossConfig,
+    world_model_loss,
 )
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
@@ -29,7 +30,7 @@ from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import PixelsConfig
 from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.errors import InputError
-from ppuu.world_models import CoupledConfig
+from ppuu.world_models import CoupledConfig, TokensConfig
 from tests.helpers import dense_recording
 from tests.rollouts import TINY_MODEL, TINY_OBSERVATION
 from train.policy import IN_MODEL
@@ -175,6 +176,42 @@ def test_resuming_is_exact_while_recordings_take_turns(tmp_path, monkeypatch):
         torch.testing.assert_close(parts.model[key], value, rtol=0, atol=0)
     assert whole.config["data"]["resident_recordings"] == 1
     assert len(whole.config["data"]["recordings"]) == 2
+
+
+def test_histories_are_noisy_and_targets_exact(recording, tmp_path, monkeypatch):
+    seen = {}
+
+    def loss(model, observation, target, config, generator):
+        seen["observation"], seen["target"] = observation, target
+        return world_model_loss(model, observation, target, config, generator)
+
+    def fit(sensors):
+        config = dataclasses.replace(train.world_model.PRESETS["debug"], steps=2, sensors=sensors)
+        config = with_loop(config, updates=1)
+        out = tmp_path / "-".join(sensors)
+        train.world_model.main((recording,), out, config, split="all", device="cpu")
+        return seen["observation"], seen["target"]
+
+    monkeypatch.setattr(train.world_model, "world_model_loss", loss)
+    (exact, target), (noisy, same) = fit(("exact",)), fit(("ngsim", "drone"))
+    error = noisy.tracks.states - exact.tracks.states
+    assert error[exact.tracks.valid].abs().amax(0).min() > 0
+    for name in ("ego", "tracks", "valid"):
+        assert torch.equal(getattr(same, name), getattr(target, name))
+    assert torch.equal(noisy.ego, exact.ego)
+
+
+@pytest.mark.parametrize(
+    "model, sensors, problem",
+    [
+        (TokensConfig(), (), "give one or more"),
+        (TokensConfig(), ("drone", "drone"), "each once"),
+        (CoupledConfig(), ("drone",), "only models of tracks see tracks"),
+    ],
+)
+def test_sensors_that_cannot_be_are_refused(model, sensors, problem):
+    with pytest.raises(InputError, match=problem):
+        train.world_model.WorldModelTraining(model, sensors=sensors)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

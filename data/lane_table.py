@@ -1,0 +1,68 @@
+"""Tables of real lanes: positions of vehicles along one or several lanes, at 10 Hz."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ppuu.runtime.errors import InputError
+
+DT_S = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class LaneTable:
+    """Rows of a table of real lanes, sorted by vehicle and time.
+
+    Attributes:
+        path: the file.
+        columns: by name.
+        vehicle: ``(rows,)`` number that differs between slots and lanes.
+    """
+
+    path: Path
+    columns: dict[str, np.ndarray]
+    vehicle: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, required: tuple[str, ...]) -> LaneTable:
+        """Reads a gzip-compressed CSV.
+
+        Raises:
+            InputError: missing or damaged file, or a column that is not there.
+        """
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; give a table of real lanes")
+        try:
+            with gzip.open(path, "rt") as file:
+                names = file.readline().strip().split(",")
+                table = np.loadtxt(file, delimiter=",", ndmin=2)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: {error}; give a CSV of numbers, .csv.gz") from None
+        missing = sorted({"vehicle_id", "time_s", *required} - set(names))
+        if missing:
+            raise InputError(f"{path}: no column {', '.join(missing)}; is it another table?")
+        columns = dict(zip(names, table.T, strict=True))
+        keys = [columns[name] for name in ("slot", "lane", "vehicle_id") if name in columns]
+        if "y_m" in columns:  # vehicles that change lanes remain the same
+            keys = [columns["slot"], columns["vehicle_id"]]
+        _, vehicle = np.unique(np.stack(keys), axis=1, return_inverse=True)
+        return cls(path, columns, vehicle.ravel())
+
+    def where(self, chosen: np.ndarray) -> LaneTable:
+        """The selected rows."""
+        columns = {name: column[chosen] for name, column in self.columns.items()}
+        return LaneTable(self.path, columns, self.vehicle[chosen])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name]
+
+    @cached_property
+    def tracks(self) -> list[np.ndarray]:
+        """Rows of each stretch of a vehicle without a gap."""
+        jump = (np.diff(self.vehicle) != 0) | (np.abs(np.diff(self["time_s"]) - DT_S) > 0.02)
+        return np.split(np.arange(len(self.vehicle)), np.flatnonzero(jump) + 1)
