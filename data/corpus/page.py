@@ -15,6 +15,7 @@ from ppuu.runtime.files import atomic_write
 from ..clean.plots import time_space
 from ..html import STYLE, table
 from . import plots
+from .manifest import FAULTS
 from .ranges import MEANINGS, RANGES, Choice, Range
 
 NAME = "index.html"
@@ -58,7 +59,7 @@ def write_page(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _amounts(manifest: Mapping[str, Any]) -> str:
     head = ["part", "files", "recordings", "hours", "vehicles", "vehicle-hours", "mean speed, m/s",
-            "overlapping pairs", "off-road rows"]  # fmt: skip
+            *(name.replace("_", " ") for name in FAULTS)]  # fmt: skip
     rows = []
     for split in _SPLITS:
         own = manifest["totals"][split]
@@ -67,11 +68,14 @@ def _amounts(manifest: Mapping[str, Any]) -> str:
             [
                 split, f"{files:,}", f"{own['recordings']:,}", f"{own['hours']:.2f}",
                 f"{own['vehicles']:,}", f"{own['vehicle_hours']:,.1f}",
-                f"{own['mean_speed_mps']:.1f}", f"{own['overlapping_pairs']:,}",
-                f"{own['off_road_rows']:,}",
+                f"{own['mean_speed_mps']:.1f}", *(f"{own[name]:,}" for name in FAULTS),
             ]
         )  # fmt: skip
-    return f"<h2>How much</h2>{table(head, rows)}"
+    return (
+        f"<h2>How much</h2>{table(head, rows)}"
+        '<p class="soft">Overlapping pairs and centres off the road: of the traffic itself, and as '
+        "its sensor saw it.</p>"
+    )
 
 
 def _drawn(recordings: Sequence[Mapping[str, Any]]) -> str:

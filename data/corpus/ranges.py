@@ -103,7 +103,7 @@ RANGES: Mapping[str, Range] = {
     "headway_log_std": Uniform(0.1, 0.45),
     "wander_m": Uniform(0.1, 0.35),
     # How it is seen.
-    "sensor": Choice(("exact",)),
+    "sensor": Choice(("exact", "exact", "drone", "ngsim")),
 }
 """What is drawn, by name; ``traffic.py`` says what becomes of each."""
 
@@ -132,7 +132,7 @@ MEANINGS: Mapping[str, str] = {
     "acceleration_noise_mps2": "unsteadiness of the pedals",
     "headway_log_std": "how much a driver's headway varies: standard deviation of its logarithm",
     "wander_m": "standard deviation of the drift about a driver's own place in the lane",
-    "sensor": "how the recording is seen",
+    "sensor": "with whose errors the recording is seen",
 }
 
 

@@ -27,7 +27,8 @@ from ..drivers_without_learning import overlapping_rows
 
 @pytest.fixture
 def short(monkeypatch):
-    """Recordings of a second or two, without a queue."""
+    """Recordings of a second or two, without a queue, seen as they are."""
+    monkeypatch.setitem(RANGES, "sensor", Choice(("exact",)))
     monkeypatch.setitem(RANGES, "seconds", Uniform(1.0, 2.0))
     monkeypatch.setattr(corpus_generate, "WARM_UP_S", 1.0)
     monkeypatch.setattr(corpus_generate, "RECORDINGS_IN_A_FILE", 2)
@@ -129,11 +130,32 @@ def test_the_manifest_says_what_is_there(short, tmp_path, capsys):
             assert entry["overlapping_pairs"] == entry["off_road_rows"] == 0
     assert not entries
     printed = capsys.readouterr().out
-    assert "vehicle-hours" in printed and "0 overlapping pairs" in printed
+    assert "vehicle-hours" in printed and "overlapping pairs 0" in printed
     page = (tmp_path / "index.html").read_text()
     assert "http" not in page.replace("http://www.w3.org", "") and "src=" not in page
     assert all(html.escape(MEANINGS[name]) in page for name in RANGES)
     assert "corpus3-" in page and page.count("<svg") > len(RANGES)
+
+
+def test_a_recording_is_seen_by_the_sensor_drawn(short, monkeypatch):
+    monkeypatch.setitem(RANGES, "seconds", Uniform(4.0, 5.0))
+    exact = corpus_generate.generate(3, 0, "train")
+    monkeypatch.setitem(RANGES, "sensor", Choice(("ngsim",)))
+    seen = corpus_generate.generate(3, 0, "train")
+    assert seen.name == exact.name and seen.provenance["sensor"]["name"] == "ngsim"
+    assert "sensor" not in exact.provenance
+    assert seen.provenance["corpus"]["faults"] == exact.provenance["corpus"]["faults"]
+    here, there = (
+        {
+            (number, frame): x
+            for number, frame, x in zip(
+                one.vehicle_id[one.row_vehicle].tolist(), one.frame.tolist(), one.x_m, strict=True
+            )
+        }
+        for one in (seen, exact)
+    )
+    errors = [abs(x - there[place]) for place, x in here.items() if place in there]
+    assert len(errors) > 500 and 0.05 < np.median(errors) < 2.0
 
 
 def test_an_interrupted_corpus_goes_on_and_is_the_same(short, tmp_path):
