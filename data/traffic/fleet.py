@@ -27,8 +27,9 @@ _CARPOOL_FRACTION = 0.05
 """Fraction of the vehicles on other lanes that may use the carpool lane."""
 _RELAXATION_S = 12.0
 """Time constant with which a tight gap opens after a lane change (Laval and Leclercq, 2008)."""
-_CLEAR_PROGRESS = 0.72
-"""From this progress on (86 % of the distance) a lane change leaves room in the old lane."""
+_CLEAR_PROGRESS, _TRUCK_CLEAR_PROGRESS = 0.72, 0.9
+"""From this progress on (86 % of the distance; 99 % for trucks, whose rear swings out) a lane
+change leaves room in the old lane."""
 _CRAWL_MPS = 3.0
 """Below this speed lateral motion slows down with the speed: there is none at standstill."""
 _CRAWL_LENGTH_M = 4.6
@@ -156,7 +157,8 @@ class Fleet:
     @property
     def on_two_lanes(self) -> np.ndarray:
         """Whether a vehicle is in a lane change and not yet clear of the old lane."""
-        return (self.old_lane != NO_LANE) & (self.progress < _CLEAR_PROGRESS)
+        clear = np.where(self.is_truck, _TRUCK_CLEAR_PROGRESS, _CLEAR_PROGRESS)
+        return (self.old_lane != NO_LANE) & (self.progress < clear)
 
     @property
     def is_truck(self) -> np.ndarray:
