@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -267,3 +268,9 @@ def test_bars_are_as_tall_as_their_fractions():
     tall = [float(part.split('"')[0]) for part in picture.split('height="')[1:]]
     largest = max(tall)
     assert [round(each / largest, 2) for each in tall] == [0.25, 0.75, 1.0, 0.0]
+
+
+def test_the_document_states_the_ranges():
+    document = (Path(__file__).parents[3] / "docs" / "corpus.md").read_text()
+    for name, one in RANGES.items():
+        assert f"| `{name}`: {MEANINGS[name]} | {one} |" in document
