@@ -112,7 +112,7 @@ def corpus(
 
     Args:
         out: a folder.
-        hours: length of all recordings together (about 80 vehicle-hours each).
+        hours: length of all recordings together (an hour is about 60 vehicle-hours).
         seed: the same seed gives the same corpus.
         held_out: fraction of the recordings that are kept for tests, in files of their own.
         shard: I/N makes every Nth file, beginning with the Ith. N calls, in any order and on any
