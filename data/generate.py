@@ -115,13 +115,15 @@ def corpus(
 
     Args:
         out: a folder.
-        hours: length of all recordings together (about 80 vehicle-hours each).
+        hours: length of all recordings together (an hour is about 60 vehicle-hours).
         seed: the same seed gives the same corpus.
         held_out: fraction of the recordings that are kept for tests, in files of their own.
         shard: I/N makes every Nth file, beginning with the Ith. N calls, in any order and on any
             machines, fill the folder.
         workers: processes that share the files.
     """
+    from .corpus.command import generate_corpus  # its pages need not load for other traffic
+
     generate_corpus(out, hours, seed, held_out, shard, workers)
 
 

@@ -11,7 +11,7 @@ from ppuu.runtime.errors import InputError
 
 from ..workers import check_workers, in_workers, own_shard
 from .generate import layout, make
-from .manifest import check_folder, write_manifest
+from .manifest import FAULTS, check_folder, write_manifest
 from .page import write_page
 
 
@@ -50,19 +50,12 @@ def generate_corpus(
     manifest = write_manifest(out, seed, held_out)
     write_page(out, manifest)
     totals = manifest["totals"]
-    print(
-        f"{out}: {len(files)} files, {kept} of them from before; in all "
-        + " and ".join(
-            f"{own['recordings']} recordings, {own['hours']:.2f} h, "
-            f"{own['vehicle_hours']:.1f} vehicle-hours ({split})"
-            for split, own in totals.items()
-        )
-        + "; "
-        + ", ".join(
-            f"{sum(own[key] for own in totals.values())} {words}"
-            for key, words in (
-                ("overlapping_pairs", "overlapping pairs"),
-                ("off_road_rows", "rows off the road"),
-            )
-        )
+    parts = " and ".join(
+        f"{own['recordings']} recordings, {own['hours']:.2f} h, "
+        f"{own['vehicle_hours']:.1f} vehicle-hours ({split})"
+        for split, own in totals.items()
     )
+    found = ", ".join(
+        f"{name.replace('_', ' ')} {sum(own[name] for own in totals.values())}" for name in FAULTS
+    )
+    print(f"{out}: {len(files)} files, {kept} of them from before; in all {parts}; {found}")

@@ -15,8 +15,9 @@ from ppuu.recordings.recording import Recording, save_recordings
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write, read_json, sha256
 
+from ..sensors import seen_by
 from ..traffic.simulate import record
-from .measures import measures
+from .measures import faults, measures
 from .ranges import VERSION, draw
 from .traffic import traffic_of
 
@@ -126,14 +127,15 @@ def generate(seed: int, index: int, split: Split) -> Recording:
     """
     parameters = draw(seed, index)
     own_seed = int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-    recording = record(traffic_of(parameters), parameters["seconds"], own_seed, WARM_UP_S)
-    # Here the sensor, parameters["sensor"], will see the recording; 'exact' changes nothing.
+    traffic = record(traffic_of(parameters), parameters["seconds"], own_seed, WARM_UP_S)
+    recording = seen_by(traffic, parameters["sensor"], own_seed)
     corpus = {
         "version": VERSION,
         "seed": seed,
         "index": index,
         "split": split,
         "parameters": parameters,
+        "faults": faults(traffic),
     }
     return replace(
         recording,
@@ -152,4 +154,6 @@ def entry(recording: Recording) -> dict[str, Any]:
         "parameters": corpus["parameters"],
         "sha256": recording.content_hash,
         **measures(recording),
+        **corpus["faults"],
+        **{f"seen_{name}": count for name, count in faults(recording).items()},
     }

@@ -15,6 +15,8 @@ from .ranges import MEANINGS, RANGES, VERSION
 
 FORMAT = "ppuu-corpus"
 NAME = "manifest.json"
+FAULTS = ("overlapping_pairs", "off_road_rows", "seen_overlapping_pairs", "seen_off_road_rows")
+"""Of the traffic itself, and of what a sensor with errors has seen."""
 
 
 def check_folder(folder: Path, seed: int, held_out: float) -> None:
@@ -78,6 +80,5 @@ def totals(recordings: Sequence[Mapping[str, Any]], split: str) -> dict[str, flo
         "vehicles": sum(entry["vehicles"] for entry in own),
         "vehicle_hours": round(vehicle_hours, 3),
         "mean_speed_mps": round(travelled / vehicle_hours, 3) if own else 0.0,
-        "overlapping_pairs": sum(entry["overlapping_pairs"] for entry in own),
-        "off_road_rows": sum(entry["off_road_rows"] for entry in own),
+        **{name: sum(entry[name] for entry in own) for name in FAULTS},
     }

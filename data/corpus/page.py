@@ -15,7 +15,8 @@ from ppuu.runtime.files import atomic_write
 from ..clean.plots import time_space
 from ..html import STYLE, table
 from . import plots
-from .ranges import MEANINGS, RANGES
+from .manifest import FAULTS
+from .ranges import MEANINGS, RANGES, Choice, Range
 
 NAME = "index.html"
 
@@ -28,10 +29,11 @@ _MEASURED = {
     "vehicles": "vehicles",
 }
 _KEY = (
-    '<p class="soft key"><i style="background:#a9cbe2"></i>train'
-    '<i style="background:#c2410c"></i>held out. Fractions of the recordings of each part, '
-    "from the smallest to the largest value that occurs.</p>"
+    f'<p class="soft key"><i style="background:{plots.COLOURS["train"]}"></i>train'
+    f'<i style="background:{plots.COLOURS["heldout"]}"></i>held out. '
+    "Fractions of the recordings of each part.</p>"
 )
+_BINS = 20
 _SHOWN = 4
 """Number of recordings with a time-space diagram."""
 
@@ -57,7 +59,7 @@ def write_page(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _amounts(manifest: Mapping[str, Any]) -> str:
     head = ["part", "files", "recordings", "hours", "vehicles", "vehicle-hours", "mean speed, m/s",
-            "overlapping pairs", "off-road rows"]  # fmt: skip
+            *(name.replace("_", " ") for name in FAULTS)]  # fmt: skip
     rows = []
     for split in _SPLITS:
         own = manifest["totals"][split]
@@ -66,11 +68,14 @@ def _amounts(manifest: Mapping[str, Any]) -> str:
             [
                 split, f"{files:,}", f"{own['recordings']:,}", f"{own['hours']:.2f}",
                 f"{own['vehicles']:,}", f"{own['vehicle_hours']:,.1f}",
-                f"{own['mean_speed_mps']:.1f}", f"{own['overlapping_pairs']:,}",
-                f"{own['off_road_rows']:,}",
+                f"{own['mean_speed_mps']:.1f}", *(f"{own[name]:,}" for name in FAULTS),
             ]
         )  # fmt: skip
-    return f"<h2>How much</h2>{table(head, rows)}"
+    return (
+        f"<h2>How much</h2>{table(head, rows)}"
+        '<p class="soft">Overlapping pairs and centres off the road: of the traffic itself, and as '
+        "its sensor saw it.</p>"
+    )
 
 
 def _drawn(recordings: Sequence[Mapping[str, Any]]) -> str:
@@ -81,15 +86,24 @@ def _drawn(recordings: Sequence[Mapping[str, Any]]) -> str:
             for split, own in _by_split(recordings).items()
         }
         words = f"{MEANINGS[name]}; drawn from {one}"
-        figures.append(_figure(plots.distribution(values), name, words))
+        figures.append(_figure(_distribution(one, values), name, words))
     return f'<h2>What was drawn</h2>{_KEY}<div class="plots">{"".join(figures)}</div>'
+
+
+def _distribution(one: Range, values: Mapping[str, Sequence[Any]]) -> str:
+    if isinstance(one, Choice):
+        return plots.shares(values, list(dict.fromkeys(one.values)))
+    return plots.histogram(values, one.edges(_BINS))
 
 
 def _measured(recordings: Sequence[Mapping[str, Any]]) -> str:
     parts = _by_split(recordings)
     figures = "".join(
         _figure(
-            plots.distribution({k: [float(e[name]) for e in own] for k, own in parts.items()}),
+            plots.histogram(
+                {split: [e[name] for e in own] for split, own in parts.items()},
+                np.linspace(0.0, max(e[name] for e in recordings) or 1.0, _BINS + 1),
+            ),
             name,
             words,
         )

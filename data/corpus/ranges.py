@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 VERSION = 1
 """Raise it with every change of the ranges or the generator that changes recordings."""
@@ -24,6 +25,10 @@ class Uniform:
         """One number, with four digits after the point."""
         return round(random.uniform(self.low, self.high), 4)
 
+    def edges(self, bins: int) -> Float[np.ndarray, " edges"]:
+        """Of bins that are all equally likely."""
+        return np.linspace(self.low, self.high, bins + 1)
+
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}"
 
@@ -38,6 +43,10 @@ class LogUniform:
     def draw(self, random: np.random.Generator) -> float:
         """One number, with four digits after the point."""
         return round(float(np.exp(random.uniform(np.log(self.low), np.log(self.high)))), 4)
+
+    def edges(self, bins: int) -> Float[np.ndarray, " edges"]:
+        """Of bins that are all equally likely."""
+        return np.geomspace(self.low, self.high, bins + 1)
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}, logarithmic"
@@ -91,9 +100,10 @@ RANGES: Mapping[str, Range] = {
     "truck_share": Uniform(0.0, 0.25),
     "lane_wish_rate_hz": LogUniform(0.001, 0.012),
     "acceleration_noise_mps2": Uniform(0.05, 0.25),
-    "wander_m": Uniform(0.1, 0.3),
+    "headway_log_std": Uniform(0.1, 0.45),
+    "wander_m": Uniform(0.1, 0.35),
     # How it is seen.
-    "sensor": Choice(("exact",)),
+    "sensor": Choice(("exact", "exact", "drone", "ngsim")),
 }
 """What is drawn, by name; ``traffic.py`` says what becomes of each."""
 
@@ -120,8 +130,9 @@ MEANINGS: Mapping[str, str] = {
     "truck_share": "fraction of lorries",
     "lane_wish_rate_hz": "how often a driver intends to change lanes without gain",
     "acceleration_noise_mps2": "unsteadiness of the pedals",
-    "wander_m": "standard deviation of the drift inside a lane of 3.7 m",
-    "sensor": "how the recording is seen",
+    "headway_log_std": "how much a driver's headway varies: standard deviation of its logarithm",
+    "wander_m": "standard deviation of the drift about a driver's own place in the lane",
+    "sensor": "with whose errors the recording is seen",
 }
 
 

@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ppuu.units import LANE_WIDTH_M
+from ppuu.driving.drivers import FREE_SPEED_MPS
 
 from ..traffic import TrafficPreset
-from ..traffic.drivers import MEAN_DESIRED_SPEED_MPS
 from ..traffic.road import Highway, Ramp
-
-_WIDEST_CAR_M = 2.25
 
 
 def traffic_of(parameters: Mapping[str, Any]) -> TrafficPreset:
     """The traffic that parameters of ``ranges.draw`` describe."""
-    desired = MEAN_DESIRED_SPEED_MPS * parameters["desired_speed_scale"]
+    desired = FREE_SPEED_MPS * parameters["desired_speed_scale"]
     bottleneck = parameters["bottleneck_speed_mps"]
-    width = parameters["lane_width_m"]
-    # A narrow lane leaves less room to drift.
-    room = (width - _WIDEST_CAR_M) / (LANE_WIDTH_M - _WIDEST_CAR_M)
     return TrafficPreset(
         name="corpus",
         summary="drawn from the ranges of a corpus",
@@ -35,7 +29,8 @@ def traffic_of(parameters: Mapping[str, Any]) -> TrafficPreset:
         truck_share=parameters["truck_share"],
         lane_wish_rate_hz=parameters["lane_wish_rate_hz"],
         acceleration_noise_mps2=parameters["acceleration_noise_mps2"],
-        wander_m=parameters["wander_m"] * room,
+        headway_log_std=parameters["headway_log_std"],
+        wander_m=parameters["wander_m"],
         highway=_highway(parameters, desired),
         exit_share=parameters.get("exit_share", 0.0),
         desired_speed_scale=parameters["desired_speed_scale"],

@@ -15,8 +15,8 @@ from ppuu.driving.sumo import LATERAL_BEHAVIOUR
 from ppuu.driving.sumo_network import SumoEdge, SumoJunction, SumoLane, network_file
 from ppuu.units import LANE_WIDTH_M
 
-from ..traffic.drivers import draw_sizes
 from ..traffic.road import I80, I80_RAMP, SECTION_M
+from ..traffic.sizes import draw_sizes
 
 _FREE_MPS, _BOTTLENECK_MPS = 29.0, 8.0
 _STRETCHES = {

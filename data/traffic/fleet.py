@@ -27,10 +27,13 @@ _CARPOOL_FRACTION = 0.05
 """Fraction of the vehicles on other lanes that may use the carpool lane."""
 _RELAXATION_S = 12.0
 """Time constant with which a tight gap opens after a lane change (Laval and Leclercq, 2008)."""
-_CLEAR_PROGRESS = 0.72
-"""From this progress on (86 % of the distance) a lane change leaves room in the old lane."""
+_CLEAR_PROGRESS, _TRUCK_CLEAR_PROGRESS = 0.72, 0.9
+"""From this progress on (86 % of the distance; 99 % for trucks, whose rear swings out) a lane
+change leaves room in the old lane."""
 _CRAWL_MPS = 3.0
 """Below this speed lateral motion slows down with the speed: there is none at standstill."""
+_CRAWL_LENGTH_M = 4.6
+"""Of a vehicle for which that holds; for longer ones the speed is higher in proportion."""
 
 
 @dataclass(eq=False)
@@ -158,7 +161,8 @@ class Fleet:
     @property
     def on_two_lanes(self) -> np.ndarray:
         """Whether a vehicle is in a lane change and not yet clear of the old lane."""
-        return (self.old_lane != NO_LANE) & (self.progress < _CLEAR_PROGRESS)
+        clear = np.where(self.is_truck, _TRUCK_CLEAR_PROGRESS, _CLEAR_PROGRESS)
+        return (self.old_lane != NO_LANE) & (self.progress < clear)
 
     @property
     def is_truck(self) -> np.ndarray:
@@ -198,7 +202,9 @@ class Fleet:
         )
         change_slope = shift * quintic_slope(self.progress) * per_metre
 
-        drift_rate = 1 / np.maximum(speed, _CRAWL_MPS)
+        # The longer a vehicle, the further its corners swing out when it turns within its lane.
+        crawl = _CRAWL_MPS * np.maximum(self.length_m / _CRAWL_LENGTH_M, 1.0)
+        drift_rate = 1 / np.maximum(speed, crawl)
         self.wander_s = self.wander_s + drift_rate * distance
         angle = self._wander_angle()
         drift_speed = (self.wander_m * self.wander_radps * np.cos(angle)).sum(1)

@@ -121,6 +121,8 @@ def _merge(
 
     Vehicles slower than ``slowest_mps`` do not.  ``desired_mps2`` is changed.
     """
+    if not len(merging):
+        return
     ahead, behind = order.around(np.full(len(merging), target), fleet.x_m[merging])
     for follower, leader in ((merging, ahead), (behind, merging)):
         valid = (follower != NO_VEHICLE) & (leader != NO_VEHICLE)

@@ -14,7 +14,7 @@ from data.traffic.fleet import Fleet
 from data.traffic.lane_change_decisions import start_lane_changes
 from data.traffic.neighbours import FleetOrder, gap_to
 from data.traffic.road import I80, SECTION_M, US101, Highway, Ramp
-from ppuu.driving.lane_order import NO_VEHICLE
+from ppuu.driving.lane_order import NO_VEHICLE, LaneOrder
 from ppuu.geometry import wrap_angle
 from ppuu.kinematics import infer_actions
 from ppuu.runtime.errors import InputError
@@ -272,6 +272,66 @@ def test_lane_order_finds_leaders_in_both_lanes_of_a_change():
     assert ahead.tolist() == [1, NO_VEHICLE, NO_VEHICLE] and behind.tolist() == [3, 3, NO_VEHICLE]
     gap = gap_to(fleet, np.array([0, 0]), np.array([1, NO_VEHICLE]))
     assert gap[0] == 20 - fleet.length_m[:2].mean() and gap[1] == np.inf
+
+
+@pytest.mark.parametrize("speed_mps", [0.5, 3.0, 12.0])
+def test_corners_stay_in_the_lane(speed_mps):
+    """Also those of a long lorry that drifts in a narrow lane, at a crawl as at speed."""
+    count, highway = 300, Highway(main_lanes=3, lane_width_m=3.2)
+    preset = replace(PRESETS["trucks"], wander_m=0.3, highway=highway)
+    lane, lorries = np.ones(count, np.int64), np.arange(count) % 2 == 0
+    fleet = Fleet.draw(np.random.default_rng(0), preset, np.arange(count), lane, lorries)
+    fleet.speed_mps = np.full(count, speed_mps)
+    beyond = []
+    for _ in range(300):
+        fleet.advance(np.zeros(count), highway, 0.1)
+        offset = np.abs(fleet.y_m(highway) - highway.lane_centre_m(lane))
+        swing = 0.5 * fleet.length_m * np.abs(np.sin(fleet.heading_rad))
+        beyond.append(offset + swing + 0.5 * fleet.width_m - 0.5 * highway.lane_width_m)
+    assert np.mean(np.array(beyond) > 0.0) < 0.02 and np.max(beyond) < 0.15
+
+
+def test_a_lorry_leaves_its_old_lane_when_its_rear_has():
+    """From where it no longer occupies the old lane, no corner of it is there (drift apart)."""
+    count, highway = 200, Highway(main_lanes=3)
+    preset = replace(PRESETS["trucks"], wander_m=0.0, highway=highway)
+    lane, lorries = np.ones(count, np.int64), np.arange(count) % 2 == 0
+    fleet = Fleet.draw(np.random.default_rng(0), preset, np.arange(count), lane, lorries)
+    fleet.offset_m = np.zeros(count)
+    fleet.speed_mps, fleet.progress = np.full(count, 1.0), np.zeros(count)
+    fleet.old_lane = np.full(count, 2)
+    left = np.zeros(count, bool)
+    while not left.all():
+        fleet.advance(np.zeros(count), highway, 0.1)
+        offset = np.abs(fleet.y_m(highway) - highway.lane_centre_m(lane))
+        swing = 0.5 * fleet.length_m * np.abs(np.sin(fleet.heading_rad))
+        beyond = offset + swing + 0.5 * fleet.width_m - 0.5 * highway.lane_width_m
+        assert beyond[~fleet.on_two_lanes & lorries].max(initial=-1.0) < 0.0
+        left |= ~fleet.on_two_lanes
+
+
+def test_lane_order_is_that_of_the_simulator():
+    """``LaneOrder``, an implementation of its own, on random fleets with lane changes and ties."""
+    random = np.random.default_rng(0)
+    for count in (1, 2, 60, 200):
+        lane = random.integers(0, 7, count)
+        fleet = small_fleet(random.integers(0, 40, count) * 10.0, lane, np.full(count, 9.0))
+        changing = random.random(count) < 0.3
+        fleet.old_lane[changing] = lane[changing] + random.choice((-1, 1), changing.sum())
+        fleet.progress = np.where(changing, random.random(count), 1.0)
+        old = np.where(fleet.on_two_lanes, fleet.old_lane, -1)
+        lanes = torch.from_numpy(np.stack([lane, old], axis=1))[None]
+        expected = LaneOrder.of(lanes, torch.from_numpy(fleet.x_m)[None])
+        order = FleetOrder.of(fleet)
+        np.testing.assert_array_equal(order.leaders(), expected.leaders()[0])
+        target, x_m = random.integers(0, 8, 300), random.integers(-2, 42, 300) * 10.0
+        place = torch.from_numpy(target), torch.from_numpy(x_m)
+        for found, wanted in zip(
+            order.around(target, x_m),
+            expected.around(torch.zeros(300, dtype=torch.int64), *place),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_changes_lanes_only_where_there_is_room():
