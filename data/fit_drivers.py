@@ -31,7 +31,7 @@ SLOTS = ("0400", "0500")
 _FITTED = 0.6
 """Fraction of each pair's time that is fitted where the rest is predicted."""
 _WORST_RELATIVE = 0.35
-"""A fit with a larger relative error shows that the pair did not follow (a cut-in, a change of leader)."""
+"""A larger relative error shows that the pair did not follow (a cut-in, a change of leader)."""
 _DECIMALS = 3
 
 

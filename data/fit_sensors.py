@@ -14,8 +14,8 @@ from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.files import atomic_write, sha256
 
-from .lane_table import DT_S, LaneTable
-from .noise_statistics import (
+from .calibration.lane_table import DT_S, LaneTable
+from .calibration.noise_statistics import (
     SMOOTHING_DEGREE,
     SMOOTHING_FRAMES,
     autocovariance,
@@ -23,7 +23,7 @@ from .noise_statistics import (
     spectrum,
     without_shift,
 )
-from .sensor_figure import draw
+from .calibration.sensor_figure import draw
 
 LAGS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 25, 30])
 """Frames at which the autocovariance is fitted."""

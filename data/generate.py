@@ -16,7 +16,6 @@ from ppuu.runtime.errors import InputError
 
 from . import sumo, traffic
 from .clean import CleanConfig
-from .corpus.command import generate_corpus
 from .sensors import seen_by
 from .sources import ngsim_text
 from .traffic import PRESETS

@@ -187,9 +187,7 @@ def _exp(log_driver: np.ndarray) -> np.ndarray:
     return np.where(driver < 1e-6, 0.0, driver)
 
 
-def headway_variation(
-    pairs: Pairs, drivers: Float[np.ndarray, "pairs 6"]
-) -> HeadwayVariation:
+def headway_variation(pairs: Pairs, drivers: Float[np.ndarray, "pairs 6"]) -> HeadwayVariation:
     """How time headways vary about those of the fitted drivers.
 
     The logarithm of ``(gap - jam gap) / (headway speed)`` of moving followers, less its mean over

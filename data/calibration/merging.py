@@ -49,6 +49,4 @@ def merging(folder: Path, slot: str) -> Merging:
     last = np.array([x[part.stop - 1] for part in whole])
     speeds = [x[p.stop - 1] - x[p.stop - 1 - second] for p in whole if p.stop - p.start > second]
     low, middle, high = np.round(np.quantile(speeds, (0.05, 0.5, 0.95)), 2).tolist()
-    return Merging(
-        len(whole), round(float((last < _LABEL_ENDS_M).mean()), 3), (low, middle, high)
-    )
+    return Merging(len(whole), round(float((last < _LABEL_ENDS_M).mean()), 3), (low, middle, high))

@@ -52,9 +52,18 @@ class Pairs:
         first, last = (self.count * start).astype(int), (self.count * stop).astype(int)
         rows = first[:, None] + np.arange((last - first).max())
         rows = np.minimum(rows, last[:, None] - 1)
-        columns = (self.gap_m, self.speed_mps, self.leader_rear_m, self.leader_speed_mps)
-        taken = (np.take_along_axis(column, rows, axis=1) for column in columns)
-        return Pairs(self.name, *taken, last - first)
+
+        def taken(column: np.ndarray) -> np.ndarray:
+            return np.take_along_axis(column, rows, axis=1)
+
+        return Pairs(
+            self.name,
+            gap_m=taken(self.gap_m),
+            speed_mps=taken(self.speed_mps),
+            leader_rear_m=taken(self.leader_rear_m),
+            leader_speed_mps=taken(self.leader_speed_mps),
+            count=last - first,
+        )
 
 
 def padded(name: Sequence[str], columns: Sequence[Sequence[Float[np.ndarray, " rows"]]]) -> Pairs:
@@ -65,11 +74,11 @@ def padded(name: Sequence[str], columns: Sequence[Sequence[Float[np.ndarray, " r
         columns: four lists with one array for each pair.
     """
     count = np.array([len(values) for values in columns[0]])
-    stacked = (
+    gap, speed, rear, leader_speed = (
         np.stack([np.pad(v, (0, count.max() - len(v)), "edge") for v in column])
         for column in columns
     )
-    return Pairs(tuple(name), *stacked, count)
+    return Pairs(tuple(name), gap, speed, rear, leader_speed, count)
 
 
 def read_pairs(folder: Path, slot: str) -> Pairs:

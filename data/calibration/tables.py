@@ -12,24 +12,37 @@ from jaxtyping import Float
 from ppuu.runtime.errors import InputError
 
 
-def read_columns(path: Path, names: Sequence[str]) -> dict[str, Float[np.ndarray, " rows"]]:
+def read_columns(
+    path: Path, names: Sequence[str], further: bool = False
+) -> dict[str, Float[np.ndarray, " rows"]]:
     """Some columns of a table, by name.
 
+    Args:
+        path: a ``.csv.gz``.
+        names: columns that must be there.
+        further: also the other columns.
+
     Raises:
-        InputError: no such file or column, or no rows.
+        InputError: no such file or column, an entry that is no number, or no rows.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give the folder of real lanes, pairs and tracks")
-    with gzip.open(path, "rt") as file:
-        header = file.readline().strip().split(",")
-        missing = [name for name in names if name not in header]
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}")
-        use = [header.index(name) for name in names]
-        columns = np.loadtxt(file, delimiter=",", usecols=use, ndmin=2).T
+        raise InputError(
+            f"{path}: no such file; give the folder or table of real lanes, pairs and tracks"
+        )
+    try:
+        with gzip.open(path, "rt") as file:
+            header = file.readline().strip().split(",")
+            missing = [name for name in names if name not in header]
+            if missing:
+                raise InputError(f"{path}: no column {', '.join(missing)}; is it another table?")
+            wanted = header if further else list(names)
+            use = [header.index(name) for name in wanted]
+            columns = np.loadtxt(file, delimiter=",", usecols=use, ndmin=2).T
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error}); copy it again") from None
     if not columns.size:
         raise InputError(f"{path}: it holds no rows")
-    return dict(zip(names, columns, strict=True))
+    return dict(zip(wanted, columns, strict=True))
 
 
 def runs(*keys: Float[np.ndarray, " rows"]) -> list[slice]:

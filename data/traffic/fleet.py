@@ -227,9 +227,7 @@ class Fleet:
     def _wander_angle(self) -> Float[np.ndarray, "n waves"]:
         return self.wander_radps * self.wander_s[:, None] + self.wander_phase_rad
 
-    def _drift(
-        self, highway: Highway
-    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    def _drift(self, highway: Highway) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """Distance from the lane's centre, and its derivative with respect to the waves."""
         drift = self.offset_m + (self.wander_m * np.sin(self._wander_angle())).sum(1)
         return in_lane(drift, self.width_m, highway.lane_width_m)

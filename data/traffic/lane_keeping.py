@@ -23,8 +23,8 @@ def draw_waves(
         count: number of vehicles.
     """
     keeping, shape = calibration().lane_keeping, (count, _WAVES)
-    periods = np.log([keeping.shortest_period_s, keeping.longest_period_s])
-    rate = 2 * np.pi / np.exp(random.uniform(*periods, shape))
+    shortest, longest = np.log([keeping.shortest_period_s, keeping.longest_period_s])
+    rate = 2 * np.pi / np.exp(random.uniform(shortest, longest, shape))
     amplitude = np.full(shape, wander_m * np.sqrt(2 / _WAVES))
     return amplitude, rate, random.uniform(0, 2 * np.pi, shape)
 

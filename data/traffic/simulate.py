@@ -157,9 +157,7 @@ def _simulate(
         fleet.noise_mps2 = _varied(
             random, fleet.noise_mps2, preset.acceleration_noise_mps2, _NOISE_S
         )
-        fleet.headway_log = _varied(
-            random, fleet.headway_log, preset.headway_log_std, memory_s
-        )
+        fleet.headway_log = _varied(random, fleet.headway_log, preset.headway_log_std, memory_s)
         desired = np.minimum(desired, fleet.parameters().max_acceleration_mps2) + fleet.noise_mps2
         desired = np.maximum(desired, -_HARDEST_BRAKING_MPS2)
         response = DT_S / (_RESPONSE_S + DT_S)

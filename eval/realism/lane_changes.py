@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from data.calibration.tables import read_columns
 from ppuu.recordings.recording import Recording
 
-from .csv_columns import read_columns
 from .road_coordinates import RoadCoordinates, tracks
 from .smoothing import long_enough, smooth
 
@@ -179,9 +179,8 @@ def read_lateral_tracks(path: Path) -> list[LateralTrack]:
     Raises:
         InputError: no such file or column.
     """
-    slot, vehicle, time_s, x, y, lane = read_columns(
-        path, ("slot", "vehicle_id", "time_s", "x_m", "y_m", "lane")
-    )
+    names = ("slot", "vehicle_id", "time_s", "x_m", "y_m", "lane")
+    slot, vehicle, time_s, x, y, lane = read_columns(path, names).values()
     piece = np.clip(x / 50.0, 0, None).astype(int)
     centres = np.empty((piece.max() + 1, 5))
     for number in range(5):

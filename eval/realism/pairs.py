@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from data.calibration.tables import read_columns
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
-from .csv_columns import read_columns
 from .road_coordinates import RoadCoordinates, tracks
 
 CUTOFF_HZ = 0.5
@@ -219,7 +219,7 @@ def read_pairs(path: Path, slot: str) -> Pairs:
     Raises:
         InputError: no such file, column or slot.
     """
-    table = read_columns(path, _COLUMNS)
+    table = np.stack(list(read_columns(path, _COLUMNS).values()))
     table = table[:, table[0] == int(slot)]
     if not table.size:
         raise InputError(f"{path}: no slot {slot}; copy the table again")

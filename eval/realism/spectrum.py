@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from data.calibration.tables import read_columns
 from ppuu.recordings.recording import Recording
 
-from .csv_columns import read_columns
 from .road_coordinates import RoadCoordinates, tracks
 from .smoothing import long_enough, smooth
 
@@ -76,9 +76,8 @@ def read_positions(path: Path, slot: str) -> list[Float[np.ndarray, " frames"]]:
     Raises:
         InputError: no such file or column.
     """
-    number, lane, vehicle, time_s, x = read_columns(
-        path, ("slot", "lane", "vehicle_id", "time_s", "x_m")
-    )
+    names = ("slot", "lane", "vehicle_id", "time_s", "x_m")
+    number, lane, vehicle, time_s, x = read_columns(path, names).values()
     own = number == int(slot)
     lane, vehicle, time_s, x = lane[own], vehicle[own], time_s[own], x[own]
     cut = (np.diff(lane) != 0) | (np.diff(vehicle) != 0) | (np.diff(time_s) > 1.5 * _DT_S)

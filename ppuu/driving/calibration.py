@@ -1,4 +1,4 @@
-"""What was fitted to recorded drivers beside their car-following: ``data.fit_drivers`` writes it."""
+"""What ``data.fit_drivers`` has fitted to recorded drivers beside their car-following."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from data.noise_statistics import autocovariance, spectrum
 from scipy.signal import lfilter
 
 from data import fit_sensors
+from data.calibration.lane_table import LaneTable
 from data.fit_sensors import Readings, expected_autocovariance
-from data.lane_table import LaneTable
-from data.noise_statistics import autocovariance, spectrum
 from data.sensors import raw_tracks
 from ppuu.perception.sensors import NGSIM, NGSIM_JSON, NoisePart, Sensor
 from ppuu.runtime.command import run

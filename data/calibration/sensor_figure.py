@@ -11,10 +11,10 @@ from ppuu.perception.sensors import Sensor
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.files import atomic_write
 
+from ..sensors import raw_tracks
+from ..traffic import PRESETS, generate
 from .lane_table import DT_S, LaneTable
 from .noise_statistics import autocovariance, roughness, spectrum, without_shift
-from .sensors import raw_tracks
-from .traffic import PRESETS, generate
 
 _SECONDS, _SEED = 300.0, 100
 _SECTION_M = 332.0

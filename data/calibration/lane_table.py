@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from ppuu.runtime.errors import InputError
+from .tables import read_columns
 
 DT_S = 0.1
 
@@ -33,20 +32,9 @@ class LaneTable:
         """Reads a gzip-compressed CSV.
 
         Raises:
-            InputError: missing or damaged file, or a column that is not there.
+            InputError: see ``read_columns``.
         """
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; give a table of real lanes")
-        try:
-            with gzip.open(path, "rt") as file:
-                names = file.readline().strip().split(",")
-                table = np.loadtxt(file, delimiter=",", ndmin=2)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: {error}; give a CSV of numbers, .csv.gz") from None
-        missing = sorted({"vehicle_id", "time_s", *required} - set(names))
-        if missing:
-            raise InputError(f"{path}: no column {', '.join(missing)}; is it another table?")
-        columns = dict(zip(names, table.T, strict=True))
+        columns = read_columns(path, ("vehicle_id", "time_s", *required), further=True)
         keys = [columns[name] for name in ("slot", "lane", "vehicle_id") if name in columns]
         if "y_m" in columns:  # vehicles that change lanes remain the same
             keys = [columns["slot"], columns["vehicle_id"]]
