@@ -27,9 +27,9 @@ _CARPOOL_FRACTION = 0.05
 """Fraction of the vehicles on other lanes that may use the carpool lane."""
 _RELAXATION_S = 12.0
 """Time constant with which a tight gap opens after a lane change (Laval and Leclercq, 2008)."""
-_CLEAR_PROGRESS, _TRUCK_CLEAR_PROGRESS = 0.72, 0.9
-"""From this progress on (86 % of the distance; 99 % for trucks, whose rear swings out) a lane
-change leaves room in the old lane."""
+_CLEAR_PROGRESS = 0.72
+"""From this progress on (86 % of the distance) a lane change leaves room in the old lane, unless a
+corner is still beyond the line."""
 _CRAWL_MPS = 3.0
 """Below this speed lateral motion slows down with the speed: there is none at standstill."""
 _CRAWL_LENGTH_M = 4.6
@@ -52,6 +52,7 @@ class Fleet:
         lane: the lane driven on or, in a lane change, the new one.
         old_lane: the lane being left, else ``NO_LANE``; the vehicle still occupies it.
         progress: of the lane change, 0 to 1.
+        overhangs: in a lane change, a corner is still in the old lane.
         change_s: how long a lane change takes at speed.
         slope: steepest heading of a lane change.
         cooldown_s: time until the next lane change may start.
@@ -78,6 +79,7 @@ class Fleet:
     lane: Int[np.ndarray, " n"]
     old_lane: Int[np.ndarray, " n"]
     progress: Float[np.ndarray, " n"]
+    overhangs: Bool[np.ndarray, " n"]
     change_s: Float[np.ndarray, " n"]
     slope: Float[np.ndarray, " n"]
     cooldown_s: Float[np.ndarray, " n"]
@@ -128,6 +130,7 @@ class Fleet:
             lane=lane,
             old_lane=np.full(count, NO_LANE),
             progress=np.ones(count),
+            overhangs=np.zeros(count, bool),
             change_s=np.clip(np.exp(log_change_s), *_LANE_CHANGE_LIMITS_S),
             slope=np.where(is_truck, _TRUCK_SLOPE, _CAR_SLOPE),
             cooldown_s=random.uniform(0, 15, count),
@@ -161,8 +164,7 @@ class Fleet:
     @property
     def on_two_lanes(self) -> np.ndarray:
         """Whether a vehicle is in a lane change and not yet clear of the old lane."""
-        clear = np.where(self.is_truck, _TRUCK_CLEAR_PROGRESS, _CLEAR_PROGRESS)
-        return (self.old_lane != NO_LANE) & (self.progress < clear)
+        return (self.old_lane != NO_LANE) & ((self.progress < _CLEAR_PROGRESS) | self.overhangs)
 
     @property
     def is_truck(self) -> np.ndarray:
@@ -213,6 +215,10 @@ class Fleet:
         self.x_m = self.x_m + distance * np.cos(0.5 * (heading + self.heading_rad))
         self.heading_rad = heading
         self.old_lane = np.where(self.progress >= 1.0, NO_LANE, self.old_lane)
+        towards_old = (self.y_m(highway) - centre) * -np.sign(shift)
+        swing = 0.5 * self.length_m * np.abs(np.sin(heading))
+        corner = towards_old + swing + 0.5 * self.width_m
+        self.overhangs = changing & (corner > 0.5 * highway.lane_width_m)
         self.cooldown_s = self.cooldown_s - dt_s
         self.headway_factor = (
             self.headway_factor + (1.0 - self.headway_factor) * dt_s / _RELAXATION_S

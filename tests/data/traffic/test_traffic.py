@@ -291,22 +291,22 @@ def test_corners_stay_in_the_lane(speed_mps):
     assert np.mean(np.array(beyond) > 0.0) < 0.02 and np.max(beyond) < 0.15
 
 
-def test_a_lorry_leaves_its_old_lane_when_its_rear_has():
-    """From where it no longer occupies the old lane, no corner of it is there (drift apart)."""
-    count, highway = 200, Highway(main_lanes=3)
-    preset = replace(PRESETS["trucks"], wander_m=0.0, highway=highway)
+def test_a_vehicle_leaves_its_old_lane_when_its_rear_has():
+    """From where it no longer occupies the old lane, no corner of it is there."""
+    count, highway = 200, Highway(main_lanes=3, lane_width_m=3.3)
+    preset = replace(PRESETS["trucks"], highway=highway)
     lane, lorries = np.ones(count, np.int64), np.arange(count) % 2 == 0
     fleet = Fleet.draw(np.random.default_rng(0), preset, np.arange(count), lane, lorries)
-    fleet.offset_m = np.zeros(count)
     fleet.speed_mps, fleet.progress = np.full(count, 1.0), np.zeros(count)
     fleet.old_lane = np.full(count, 2)
     left = np.zeros(count, bool)
     while not left.all():
         fleet.advance(np.zeros(count), highway, 0.1)
-        offset = np.abs(fleet.y_m(highway) - highway.lane_centre_m(lane))
-        swing = 0.5 * fleet.length_m * np.abs(np.sin(fleet.heading_rad))
-        beyond = offset + swing + 0.5 * fleet.width_m - 0.5 * highway.lane_width_m
-        assert beyond[~fleet.on_two_lanes & lorries].max(initial=-1.0) < 0.0
+        right = highway.lane_centre_m(lane) - fleet.y_m(highway) + 0.5 * fleet.width_m
+        right += 0.5 * fleet.length_m * np.abs(np.sin(fleet.heading_rad))
+        beyond = right - 0.5 * highway.lane_width_m
+        just_left = ~fleet.on_two_lanes & (fleet.old_lane == 2)
+        assert beyond[just_left].max(initial=-1.0) <= 0.0
         left |= ~fleet.on_two_lanes
 
 
