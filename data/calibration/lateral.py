@@ -17,7 +17,7 @@ from .tables import read_columns, runs
 
 _STAY_S = 3.0
 """A lane change counts between stays of at least this length."""
-_AROUND_S = 2.5
+_AROUND_S = 2.25
 """Longer, and the wander before and after is taken for part of the change."""
 _WORST_RMSE_M = 0.3
 _DURATIONS_S = np.arange(2.0, 12.1, 0.25)

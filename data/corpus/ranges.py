@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of the ranges or the generator that changes recordings."""
 
 
@@ -96,7 +96,7 @@ RANGES: Mapping[str, Range] = {
     "bottleneck_period_s": Uniform(50.0, 100.0),
     # Who drives.
     "desired_speed_scale": Uniform(0.7, 1.35),
-    "headway_scale": Uniform(0.75, 1.35),
+    "headway_scale": Uniform(0.7, 1.25),
     "truck_share": Uniform(0.0, 0.25),
     "lane_wish_rate_hz": LogUniform(0.001, 0.012),
     "acceleration_noise_mps2": Uniform(0.05, 0.25),

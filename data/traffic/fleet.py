@@ -30,6 +30,8 @@ _RELAXATION_S = 12.0
 _CLEAR_PROGRESS = 0.72
 """From this progress on (86 % of the distance) a lane change leaves room in the old lane, unless a
 corner is still beyond the line."""
+_UNSTEADINESS_LOG_STD = 0.7
+"""Drivers differ in it: recorded accelerations have heavier tails than those of equal drivers."""
 _CRAWL_MPS = 3.0
 """Below this speed lateral motion slows down with the speed: there is none at standstill."""
 _CRAWL_LENGTH_M = 4.6
@@ -60,6 +62,7 @@ class Fleet:
             to whatever MOBIL says; else 0.
         headway_factor: on the time headway; below 1 after a lane change into a tight gap.
         headway_log: logarithm of a further factor, which varies about zero.
+        unsteadiness: of the driver, a factor on the acceleration noise.
         noise_mps2: acceleration noise, correlated in time.
         offset_m: mean distance from the lane's centre.
         wander_s: phase time of the lateral drift about it.
@@ -86,6 +89,7 @@ class Fleet:
     intended_side: Int[np.ndarray, " n"]
     headway_factor: Float[np.ndarray, " n"]
     headway_log: Float[np.ndarray, " n"]
+    unsteadiness: Float[np.ndarray, " n"]
     noise_mps2: Float[np.ndarray, " n"]
     offset_m: Float[np.ndarray, " n"]
     wander_s: Float[np.ndarray, " n"]
@@ -137,6 +141,7 @@ class Fleet:
             intended_side=np.zeros(count, np.int64),
             headway_factor=np.ones(count),
             headway_log=random.normal(0.0, preset.headway_log_std, count),
+            unsteadiness=np.exp(random.normal(0.0, _UNSTEADINESS_LOG_STD, count)),
             noise_mps2=np.zeros(count),
             offset_m=draw_offsets(random, count),
             wander_s=np.zeros(count),

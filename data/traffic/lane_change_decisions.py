@@ -15,14 +15,14 @@ from .road import Highway
 
 # The simulator's reactive traffic has a threshold of 0.4 m/s² (envs/traffic/reactive.py); neither
 # value is calibrated on recorded lane changes.
-_MOBIL = Mobil(threshold_mps2=0.5)
+_MOBIL = Mobil(threshold_mps2=1.2)
 _INTENTION_MPS2 = 1.2
 """Added to the incentive of a change to the side that the driver intends to go to."""
 _CLEAR_M, _CLEAR_S = 15.0, 3.0
 """Distance, and time for which the old leader drives on, needed to get clear of the old lane."""
 _SMALLEST_HEADWAY_FACTOR = 0.4
 """Fraction of the time headway that a driver accepts right after a lane change."""
-_COOLDOWN_S = (8.0, 25.0)
+_COOLDOWN_S = (40.0, 120.0)
 _TRUCK_LANES = 4
 """Number of main lanes, from the right, that trucks use."""
 

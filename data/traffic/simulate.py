@@ -23,16 +23,16 @@ from .entries import END_M, Entries
 from .fleet import Fleet
 from .lane_change_decisions import start_lane_changes
 from .neighbours import FleetOrder, gap_to
-from .presets import TrafficPreset
+from .presets import VERSION, TrafficPreset
 from .road import SECTION_M, Highway, Ramp
 
 DT_S = 0.1
 _WARM_UP_S = 180.0
 _DECIDE_STEPS = 2
 """Number of steps from one decision on lane changes to the next."""
-_RESPONSE_S = 0.3
+_RESPONSE_S = 0.35
 """Time constant of the pedals."""
-_NOISE_S = 2.0
+_NOISE_S = 1.6
 """Correlation time of the acceleration noise."""
 _HARDEST_BRAKING_MPS2 = 7.5
 _LET_IN_GAP_M = 2.5
@@ -154,9 +154,8 @@ def _simulate(
         desired = _accelerations(fleet, order, exit_speed, preset)
         if step % _DECIDE_STEPS == 0:
             start_lane_changes(random, fleet, order, desired, preset.highway)
-        fleet.noise_mps2 = _varied(
-            random, fleet.noise_mps2, preset.acceleration_noise_mps2, _NOISE_S
-        )
+        unsteadiness_mps2 = preset.acceleration_noise_mps2 * fleet.unsteadiness
+        fleet.noise_mps2 = _varied(random, fleet.noise_mps2, unsteadiness_mps2, _NOISE_S)
         fleet.headway_log = _varied(random, fleet.headway_log, preset.headway_log_std, memory_s)
         desired = np.minimum(desired, fleet.parameters().max_acceleration_mps2) + fleet.noise_mps2
         desired = np.maximum(desired, -_HARDEST_BRAKING_MPS2)
@@ -174,7 +173,10 @@ def _simulate(
 
 
 def _varied(
-    random: np.random.Generator, values: Float[np.ndarray, " n"], std: float, memory_s: float
+    random: np.random.Generator,
+    values: Float[np.ndarray, " n"],
+    std: float | Float[np.ndarray, " n"],
+    memory_s: float,
 ) -> Float[np.ndarray, " n"]:
     """One step of an Ornstein-Uhlenbeck process."""
     keep = np.exp(-DT_S / memory_s)
@@ -261,11 +263,12 @@ def record(
         width_m=width[order][first],
         road=preset.highway.road(),
         dt_s=DT_S,
-        name=f"{preset.name}-seed{seed}",
+        name=f"{preset.name}-v{VERSION}-seed{seed}",
         provenance={
             "source": "data.traffic",
             "synthetic": True,
             "preset": asdict(preset),
+            "version": VERSION,
             "seconds": seconds,
             "seed": seed,
             "warm_up_s": warm_up_s,

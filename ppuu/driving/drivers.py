@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float
 from .calibration import DRIVERS_CSV
 from .idm import IdmParameters
 
-COMFORTABLE_DECELERATION_MPS2 = 2.0
-"""Of every driver: on held-out stretches, fits in which it is free predict worse."""
+COMFORTABLE_DECELERATION_MPS2 = 1.2
+"""Of every driver: on held-out stretches, fits in which it is free predict no better."""
 
 FREE_SPEED_MPS = 29.0
 """Mean desired speed on a free road; it cannot be observed in a queue."""
