@@ -53,7 +53,7 @@ def test_what_shapes_a_recording_changes_the_hash(sources, name):
     [
         *("data/prepare.py", "data/generate.py", "data/sources/highd.py", "data/traffic/fleet.py"),
         *("data/clean/html_report.py", "data/clean/plots.py", "data/clips/clips.py"),
-        *("data/drivers_i80.csv", "ppuu/runtime/errors.py", "ppuu/costs/base.py"),
+        *("ppuu/driving/drivers_i80.csv", "ppuu/runtime/errors.py", "ppuu/costs/base.py"),
     ],
 )
 def test_what_does_not_shape_it_leaves_the_hash(sources, name):

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from data.noise_statistics import autocovariance, spectrum
 from scipy.signal import lfilter
 
 from data import fit_sensors
 from data.calibration.lane_table import LaneTable
+from data.calibration.noise_statistics import autocovariance, spectrum
 from data.fit_sensors import Readings, expected_autocovariance
 from data.sensors import raw_tracks
 from ppuu.perception.sensors import NGSIM, NGSIM_JSON, NoisePart, Sensor
@@ -157,7 +157,7 @@ def test_mistakes_are_named(made_up, tmp_path, capsys):
         InputError, match="no column x_original_m, x_reextracted_m; is it another table"
     ):
         fit_sensors.main(*[folder / "lanes.csv.gz"] * 3, out=tmp_path / "x.json")
-    with pytest.raises(InputError, match="no such file; give a table"):
+    with pytest.raises(InputError, match="no such file; give the folder or table"):
         fit_sensors.main(*[tmp_path / "none.csv.gz"] * 3, out=tmp_path / "x.json")
     (tmp_path / "bad.csv.gz").write_bytes(b"x")
     bad = str(tmp_path / "bad.csv.gz")

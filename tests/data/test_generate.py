@@ -47,7 +47,7 @@ def test_writes_a_recording_and_one_line(tmp_path, capsys):
     out = tmp_path / "new" / "dense.h5"
     main("dense", out=out, seconds=1.0, seed=3)
     recording = Recording.load(out)
-    assert recording.name == "dense-seed3"
+    assert recording.name == "dense-v2-seed3"
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1
     for part in (str(out), f"{recording.vehicles} vehicles", f"{recording.rows} rows", "m/s"):
@@ -62,7 +62,7 @@ def test_writes_what_a_sensor_sees(tmp_path, sensor):
         main("dense", out=file, seconds=4.0, seed=3, sensor=sensor)
     exact, seen, _ = (Recording.load(file) for file in files)
     assert files[1].read_bytes() == files[2].read_bytes()
-    assert seen.name == f"dense-seed3-{sensor}" and seen.provenance["synthetic"]
+    assert seen.name == f"dense-v2-seed3-{sensor}" and seen.provenance["synthetic"]
     assert seen.provenance["sensor"]["name"] == sensor
     assert "sensor" not in exact.provenance
     assert seen.content_hash != exact.content_hash
@@ -77,10 +77,10 @@ def test_writes_what_a_sensor_sees(tmp_path, sensor):
         (["dense", "--out", "x.h5", "--seconds", "-5"], "seconds is -5.0"),
         (["dense", "--out", "x.h5", "--seed", "-1"], "seed is -1"),
         (["dense", "--out", "."], "is a directory"),
-        (["dense", "--out", "x.h5", "--clean.smoothing", "rts"], "exact traffic is not cleaned"),
+        (["dense", "--out", "x.h5", "--clean.smoothing", "none"], "exact traffic is not cleaned"),
         (
-            ["dense", "--out", "x.h5", "--sensor", "ngsim", "--clean.window-s", "0"],
-            "window_s is 0; it must be positive",
+            ["dense", "--out", "x.h5", "--sensor", "ngsim", "--clean.shortest-track-s", "0"],
+            "shortest_track_s is 0; it must be positive",
         ),
     ],
 )

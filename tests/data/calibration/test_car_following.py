@@ -54,7 +54,7 @@ def test_finds_known_drivers_again(known):
     assert error.gap_m.max() < 0.8
     headway = COLUMNS.index("time_headway_s")
     np.testing.assert_allclose(found[:, headway], TRUE[:, headway], rtol=0.25)
-    assert (found[:, COLUMNS.index("desired_speed_mps")] == 25.0).all()
+    np.testing.assert_allclose(found[:, COLUMNS.index("desired_speed_mps")], 25.0)
     true = errors(TRUE[:, None], known)
     assert true.relative.max() < 1e-12
 

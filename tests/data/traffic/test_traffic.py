@@ -57,7 +57,7 @@ def test_a_longer_recording_begins_like_a_shorter_one(short_warm_up):
 
 
 def test_says_that_it_is_synthetic(dense):
-    assert dense.name == "dense-seed11"
+    assert dense.name == "dense-v2-seed11"
     assert dense.provenance["synthetic"] is True
     assert dense.provenance["seed"] == 11
     assert dense.provenance["preset"]["name"] == "dense"
@@ -134,7 +134,7 @@ def test_vehicles_drift_inside_their_lanes_and_change_lanes(dense):
     counts = np.diff(dense.vehicle_pointer)
     long = np.flatnonzero(counts > 100)
     changes = np.array([(np.diff(lane[rows_of(dense, v)]) != 0).sum() for v in long])
-    assert 0.1 < (changes > 0).mean() < 0.9
+    assert 0.02 < (changes > 0).mean() < 0.5
     keeps = long[changes == 0]
     drift = np.array([dense.y_m[rows_of(dense, v)].std() for v in keeps])
     assert np.median(drift) > 0.05 and (drift > 0.005).mean() > 0.95
@@ -203,7 +203,7 @@ SPEED_MPS = {
     "aggressive": (9.0, 18.0),
     "trucks": (6.0, 13.0),
     "weave": (8.0, 19.0),
-    "motorway": (26.0, 36.0),
+    "motorway": (24.0, 36.0),
 }
 
 
@@ -221,8 +221,8 @@ def test_every_preset_is_sane(name, monkeypatch):
     assert low < recording.speed_mps.mean() < high
 
 
-MODERATE = [2272, 250.933428, 10.2715308, 5.91511265, 13.0935612, 4.88059473]
-DENSE = [2906, 258.450524, 10.3318009, 5.88997548, 9.28794384, 4.86555004]
+MODERATE = [2217, 244.883323, 10.4427727, 5.98795533, 12.9101229, 5.15943146]
+DENSE = [3205, 252.272991, 10.3618962, 5.89643269, 7.56163692, 5.22417974]
 
 
 def test_the_benchmark_traffic_stays_what_it_was(short_warm_up):
