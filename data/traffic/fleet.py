@@ -30,7 +30,7 @@ _RELAXATION_S = 12.0
 _CLEAR_PROGRESS = 0.72
 """From this progress on (86 % of the distance) a lane change leaves room in the old lane, unless a
 corner is still beyond the line."""
-_UNSTEADINESS_LOG_STD = 0.7
+_UNSTEADINESS_LOG_STD = 0.3
 """Drivers differ in it: recorded accelerations have heavier tails than those of equal drivers."""
 _CRAWL_MPS = 3.0
 """Below this speed lateral motion slows down with the speed: there is none at standstill."""

@@ -15,7 +15,7 @@ another.  1: one driver model for all but its parameters, 46 lane changes an hou
 class TrafficPreset:
     """One kind of traffic.
 
-    The defaults make ``dense`` as like I-80 as ``eval.realism`` can tell, on seeds 1 to 3.
+    The defaults make ``dense`` as like I-80 as ``eval.realism`` can tell, on seeds 1 to 5.
 
     Attributes:
         name: of the preset and of the recordings made with it.
@@ -52,10 +52,10 @@ class TrafficPreset:
     bottleneck_period_s: float
     truck_share: float
     lane_wish_rate_hz: float
-    headway_scale: float = 0.9
-    headway_log_std: float = 0.145
-    jam_gap_scale: float = 1.19
-    acceleration_noise_mps2: float = 0.12
+    headway_scale: float = 0.95
+    headway_log_std: float = 0.25
+    jam_gap_scale: float = 1.15
+    acceleration_noise_mps2: float = 0.1
     wander_m: float = 0.33
     highway: Highway = I80
     exit_share: float = 0.0
@@ -81,12 +81,12 @@ PRESETS = {
         TrafficPreset(
             name="dense",
             summary="slow waves on six full lanes, about as hard as I-80: the benchmark",
-            inflow_per_lane_hz=0.65,
+            inflow_per_lane_hz=0.75,
             carpool_inflow_hz=0.38,
             carpool_speed_mps=15.5,
             ramp_inflow_hz=0.05,
             bottleneck_speed_mps=10.0,
-            bottleneck_swing_mps=1.0,
+            bottleneck_swing_mps=1.5,
             bottleneck_period_s=160.0,
             truck_share=0.05,
             lane_wish_rate_hz=0.001,

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from .calibration import DRIVERS_CSV
 from .idm import IdmParameters
 
-COMFORTABLE_DECELERATION_MPS2 = 1.2
+COMFORTABLE_DECELERATION_MPS2 = 1.5
 """Of every driver: on held-out stretches, fits in which it is free predict no better."""
 
 FREE_SPEED_MPS = 29.0
@@ -20,10 +20,9 @@ _FREE_SPEED_STD_MPS = 2.5
 _LORRY_FREE_SPEED = 0.85
 """Desired speed of a lorry relative to that of a car."""
 
-_JITTER = (0.1, 0.1, 0.4)
-"""Standard deviation of the log noise on a drawn driver: few hundred were fitted.  Fits are pulled
-towards the mean driver, most of all the acceleration, which pairs determine least; without that
-pull its logarithm has a standard deviation of 0.5."""
+_JITTER = (0.1, 0.1, 0.15)
+"""Standard deviation of the log noise on a drawn driver: few hundred were fitted, and fits are
+pulled towards the mean driver, most of all the acceleration, which pairs determine least."""
 
 _LIMITS = ((0.35, 3.0), (1.0, 5.0), (0.4, 3.5))
 """Limits of time headway, jam gap and acceleration: beyond them a fit explains a cut-in."""

@@ -221,8 +221,8 @@ def test_every_preset_is_sane(name, monkeypatch):
     assert low < recording.speed_mps.mean() < high
 
 
-MODERATE = [2217, 244.883323, 10.4427727, 5.98795533, 12.9101229, 5.15943146]
-DENSE = [3205, 252.272991, 10.3618962, 5.89643269, 7.56163692, 5.22417974]
+MODERATE = [2117, 244.754219, 10.4750223, 6.05908305, 12.8595839, 5.13370514]
+DENSE = [3075, 249.996767, 10.3445673, 5.93632817, 7.552876, 5.22439671]
 
 
 def test_the_benchmark_traffic_stays_what_it_was(short_warm_up):
