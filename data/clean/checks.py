@@ -33,7 +33,9 @@ def check_values(rows: RawTracks) -> None:
             negative speed or a box without size; with file, line, vehicle and frame.
     """
     if not len(rows.frame):
-        raise InputError(f"{rows.file}: no row of a moving vehicle")
+        raise InputError(
+            f"{rows.file}: no row of a moving vehicle; give a file in which vehicles move"
+        )
     for key, largest in _LARGEST.items():
         values = getattr(rows, key)
         if values is None:

@@ -32,7 +32,8 @@ MEMORY = 1 << 30
 LONGEST_S = 5.0
 PLACE = re.compile(r"\bline \d+\b.*\b(column|header)")
 WHOLE_FILE = re.compile(
-    "empty|holds no|no track of|no lane can be|no row has|no vehicle travels|not a text file"
+    "empty|holds no|no track of|no lane can be|no row has|no row of|no vehicle travels|"
+    "not a text file"
     r"|\.json(\.\w+)*: "
 )
 """Faults that no one place in the file has; in a mapping the key is the place."""

@@ -155,10 +155,10 @@ def test_a_mapping_that_makes_no_sense_is_named(tmp_path, truth, change, words):
     "old, new, words",
     [
         ("yaw", "yew", "line 1: no column 'yaw' for heading; did you mean 'yew'?"),
-        ("172,1,", "172,one,", "line 3, column 2 (frame): 'one' is not a"),
-        ("172,1,", "172,0,", "line 3, column 'id', column 'n': vehicle 172, frame 0"),
-        ("172,1,", "172,1000000000000,", "line 3, column 'n': 1000000000000 is out of range"),
-        ("172,1,", "172,1,nan,", "line 3: 9 columns instead of 8; correct or"),
+        ("171,1,", "171,one,", "line 3, column 2 (frame): 'one' is not a"),
+        ("171,1,", "171,0,", "line 3, column 'id', column 'n': vehicle 171, frame 0"),
+        ("171,1,", "171,1000000000000,", "line 3, column 'n': 1000000000000 is out of range"),
+        ("171,1,", "171,1,nan,", "line 3: 9 columns instead of 8; correct or"),
     ],
 )
 def test_a_bad_table_is_named(tmp_path, truth, old, new, words):

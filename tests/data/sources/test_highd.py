@@ -73,16 +73,16 @@ def test_a_direction_without_traffic_gives_no_recording(tmp_path, truth):
     "name, old, new, words",
     [
         ("01_tracks.csv", "xVelocity", "vx", "line 1: column 'xVelocity' is missing"),
-        ("01_tracks.csv", "\n2,172,", "\n2,10x2,", "line 4, column 2 (id): '10x2' is not a"),
+        ("01_tracks.csv", "\n2,171,", "\n2,10x2,", "line 4, column 2 (id): '10x2' is not a"),
         (
             "01_tracks.csv",
-            "\n2,172,",
-            "\n1,172,",
+            "\n2,171,",
+            "\n1,171,",
             "line 4, column 'id', column 'frame': vehicle",
         ),
-        ("01_tracks.csv", "\n2,172,", "\n2,172,1,", "line 4: 10 columns instead of 9"),
-        ("01_tracks.csv", "\n2,172,", "\n2,99,", "track 99 is not in 01_tracksMeta.csv"),
-        ("01_tracks.csv", "\n2,172,", "\n2,172,9999999", "lies"),
+        ("01_tracks.csv", "\n2,171,", "\n2,171,1,", "line 4: 10 columns instead of 9"),
+        ("01_tracks.csv", "\n2,171,", "\n2,99,", "track 99 is not in 01_tracksMeta.csv"),
+        ("01_tracks.csv", "\n2,171,", "\n2,171,9999999", "lies"),
         (
             "01_tracksMeta.csv",
             ",Car,2",

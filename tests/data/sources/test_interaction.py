@@ -64,15 +64,15 @@ def test_only_the_first_scenes(scenes):
     "old, new, words",
     [
         ("psi_rad", "yaw", "line 1: column 'psi_rad' is missing"),
-        ("\n1.0,172,1,", "\n1.0,172,first,", "line 3, column 3 (frame_id): 'first' is not a"),
+        ("\n1.0,171,1,", "\n1.0,171,first,", "line 3, column 3 (frame_id): 'first' is not a"),
         (
-            "\n1.0,172,1,",
-            "\n1.0,172,0,",
+            "\n1.0,171,1,",
+            "\n1.0,171,0,",
             "line 3, column 'track_id', column 'frame_id': v",
         ),
-        ("\n1.0,172,1,", "\n1.0,P7,1,", "line 3, column 'track_id': 'P7' is not a number"),
-        ("\n1.0,172,1,", "\n1.0,10.5,1,", "line 3, column 'track_id': 10.5 is not a whole number"),
-        ("\n1.0,172,1,", "\n1.5,172,1,", "line 3, column 'case_id': 1.5 is not a whole number"),
+        ("\n1.0,171,1,", "\n1.0,P7,1,", "line 3, column 'track_id': 'P7' is not a number"),
+        ("\n1.0,171,1,", "\n1.0,10.5,1,", "line 3, column 'track_id': 10.5 is not a whole number"),
+        ("\n1.0,171,1,", "\n1.5,171,1,", "line 3, column 'case_id': 1.5 is not a whole number"),
         (",car,", ",tram,", "line 2, column 'agent_type': 'tram'"),
     ],
 )
