@@ -44,7 +44,7 @@ class XmlFile:
         try:
             with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
                 parser.ParseFile(file)
-        except (OSError, EOFError, zlib.error, expat.ExpatError) as error:
+        except (OSError, EOFError, LookupError, zlib.error, expat.ExpatError) as error:
             raise InputError(f"{path}: not readable as XML ({error}); fetch it again") from None
         self.root: Element = builder.close()
         # Tags begin in document order, which is how iter() goes.
