@@ -9,6 +9,7 @@ import torch
 from data.clips.clips import Clips
 from data.splits import FrameWindow
 from ppuu.geometry import to_world
+from ppuu.perception.goal import NODE_SPACING_M, Goal
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import LocalRoad, RoadMap
@@ -247,6 +248,17 @@ def random_images(
         ),
         step_s=0.3,
     )  # fmt: skip
+
+
+def goal_near(rollout: Rollout, aside_m=5.0, left_m=60.0) -> Goal:
+    """A straight lane beside each ego's first place, along its heading there."""
+    start = rollout.states[:, 0, 0]
+    ahead = torch.stack([start[:, 2].cos(), start[:, 2].sin()], dim=-1)[:, None]
+    left = torch.stack([-ahead[..., 1], ahead[..., 0]], dim=-1)
+    station = NODE_SPACING_M * torch.arange(-10, 30, dtype=start.dtype)[:, None]
+    line = start[:, None, :2] + station * ahead + aside_m * left
+    end = torch.full_like(start[:, 0], 10 * NODE_SPACING_M + left_m)
+    return Goal(line, end, torch.ones_like(end, dtype=torch.bool))
 
 
 def random_masks(ego: EgoPath, masks=3, seed=0) -> EgoMask:

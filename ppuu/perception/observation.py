@@ -12,6 +12,7 @@ from ..geometry import to_local
 from ..recordings.scene import Scene
 from ..recordings.tracks import Tracks, recorded_tracks
 from ..runtime.errors import InputError
+from .goal import Goal
 from .raster import draw_into
 from .raster_image import CHANNELS, RasterConfig
 from .road_map import LocalRoad, RoadMap
@@ -73,6 +74,7 @@ class Observation:
         size_m: ``(batch, 2)`` the ego's length and width.
         tracks: the nearest vehicles at the same times, if the configuration includes any.
         road: the map of the road that the ego drives on, if there are tracks.
+        goal: the lane to be in before the road runs out; None to drive on in any lane.
     """
 
     images: Float[Tensor, "batch frames 3 rows columns"]
@@ -80,6 +82,7 @@ class Observation:
     size_m: Float[Tensor, "batch 2"]
     tracks: Tracks | None = None
     road: LocalRoad | None = None
+    goal: Goal | None = None
 
     def followed_by(
         self,
@@ -100,7 +103,7 @@ class Observation:
         if self.tracks is not None and tracks is not None:
             new_tracks = self.tracks.followed_by(tracks)
         path = torch.cat([self.ego[:, 1:], ego[:, None]], dim=1)
-        return Observation(images, path, self.size_m, new_tracks, self.road)
+        return Observation(images, path, self.size_m, new_tracks, self.road, self.goal)
 
     def take(self, rows: Int[Tensor, " some"]) -> Observation:
         """Some elements of the batch."""
@@ -110,6 +113,7 @@ class Observation:
             self.size_m[rows],
             None if self.tracks is None else self.tracks.take(rows),
             None if self.road is None else self.road.take(rows),
+            None if self.goal is None else self.goal.take(rows),
         )
 
     def repeat(self, copies: int) -> Observation:
@@ -120,6 +124,7 @@ class Observation:
             self.size_m.repeat_interleave(copies, 0),
             None if self.tracks is None else self.tracks.repeat(copies),
             None if self.road is None else self.road.repeat(copies),
+            None if self.goal is None else self.goal.repeat(copies),
         )
 
     @property

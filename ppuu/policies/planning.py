@@ -10,24 +10,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..kinematics import ActionBounds, rollout
+from ..kinematics import rollout
 from ..perception.observation import Observation
 from ..perception.privileged_state import PrivilegedState
 from ..planners import Plan
 from ..prediction_sources.base import PredictionFunction, PredictionSource
 from ..predictions import Prediction
 from ..runtime.errors import InputError
-from ..units import LANE_WIDTH_M
 from .base import Policy
+from .initial_plans import cheapest, goal_plans, initial_plans
 from .network import NetworkPolicy
 from .plan_snapshot import PlanSnapshot
 from .planning_config import PlanningConfig
 from .planning_cost import PlanningCost
 from .unroll import FixedTraffic, unroll
-
-_SLOWEST_MPS = 4.0
-
-__all__ = ["Decision", "PlanningConfig", "PlanningCost", "PlanningPolicy", "initial_plans"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,8 +167,11 @@ class PlanningPolicy(Policy):
             source.dt_s,
         )  # fmt: skip
         previous = self._shifted(self._plan[due], self._age[due])
-        starts = initial_plans(previous, observation.ego[:, -1], config.bounds, self._step_s)
-        starts = starts[:, : config.starts]
+        ego, goal = observation.ego[:, -1], observation.goal
+        starts = initial_plans(previous, ego, config.bounds, self._step_s)[:, : config.starts]
+        if goal is not None:
+            fan = goal_plans(goal, ego, config.steps, config.bounds, self._step_s)
+            starts = cheapest(cost, torch.cat([starts, fan], dim=1), config.starts)
         if self.proposal_policy is not None:
             proposal = self._proposal(
                 self.proposal_policy, observation, prediction, previous, self._action[due]
@@ -249,29 +248,3 @@ class PlanningPolicy(Policy):
             return plan.gather(1, step.clamp(max=last)[..., None].expand(-1, -1, 2))
 
         return torch.lerp(action_at(first), action_at(first + 1), steps.frac()[..., None].to(plan))
-
-
-def initial_plans(
-    plan: Float[Tensor, "batch steps 2"],
-    ego: Float[Tensor, "batch 4"],
-    bounds: ActionBounds,
-    step_s: float,
-) -> Float[Tensor, "batch 5 steps 2"]:
-    """Initial plans: the previous plan, constant speed, lane change to the left, right, braking.
-
-    At low speed the lane changes accelerate, since steering alone would have no effect.
-    """
-    steps = plan.shape[1]
-    half = 0.5 * steps * step_s
-    # Curvature +k, then -k, each for a time t, displaces the ego laterally by k v² t².
-    speed = ego[:, 3].clamp(min=_SLOWEST_MPS)
-    curvature = LANE_WIDTH_M / (speed * half).square() / bounds.curvature_radpm
-    turn = torch.ones(steps, device=plan.device)
-    turn[(steps + 1) // 2 :] = -1.0
-    left = torch.zeros_like(plan)
-    left[..., 0] = ((speed - ego[:, 3]) / half / bounds.acceleration_mps2)[:, None] * (turn > 0)
-    left[..., 1] = curvature.clamp(max=0.8)[:, None] * turn
-    right = left * left.new_tensor([1.0, -1.0])
-    brake = torch.zeros_like(plan)
-    brake[..., 0] = -0.5
-    return torch.stack([plan, torch.zeros_like(plan), left, right, brake], dim=1)

@@ -81,6 +81,7 @@ class PlanningCost:
             self.observation.size_m,
             prediction(states, physical),
             self.frames_per_step * self.dt_s,
+            goal=self.observation.goal,
         )
 
     def _over_time(self, costs: Float[Tensor, "*rows steps"]) -> Float[Tensor, "*rows"]:

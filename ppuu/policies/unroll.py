@@ -163,6 +163,9 @@ def unroll(
             current = traffic.observe(current, step, ego)
     prediction = traffic.prediction
     shape = len(prediction.pose), len(ego) // len(prediction.pose)
+    goal = observation.goal
+    if goal is not None:
+        goal = goal.take(torch.arange(0, len(ego), shape[1], device=ego.device))
     return Rollout(
         states=torch.stack(states, dim=1).unflatten(0, shape),
         actions=torch.stack(actions, dim=1).unflatten(0, shape),
@@ -171,4 +174,5 @@ def unroll(
         prediction=prediction,
         step_s=frames_per_step * dt_s,
         value=None if value is None else value(current).unflatten(0, shape),
+        goal=goal,
     )

@@ -8,6 +8,7 @@ from functools import cached_property
 from jaxtyping import Float
 from torch import Tensor
 
+from ..perception.goal import Goal
 from .base import Prediction
 from .lane_speed import lane_speed_mps
 from .mask import EgoPath
@@ -26,6 +27,7 @@ class Rollout:
         step_s: seconds between times.
         value: ``(batch, candidates)`` expected cost after the last state, if there is a value
             function.
+        goal: the lane to be in; None to drive on in any lane.
     """
 
     states: Float[Tensor, "batch candidates time 4"]
@@ -35,6 +37,7 @@ class Rollout:
     prediction: Prediction
     step_s: float
     value: Float[Tensor, "batch candidates"] | None = None
+    goal: Goal | None = None
 
     @cached_property
     def ego(self) -> EgoPath:

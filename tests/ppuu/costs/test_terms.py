@@ -23,7 +23,7 @@ from ppuu.costs import (
 from ppuu.recordings.road import Road
 from ppuu.units import LINE_WIDTH_M
 from tests.exact_mass import exact_mass
-from tests.rollouts import crowd, random_images, rollout_among
+from tests.rollouts import crowd, goal_near, random_images, rollout_among
 
 CAR = (4.5, 1.8)
 LANE_M = 3.7
@@ -77,6 +77,7 @@ def test_every_term_is_of_one_kind():
 def test_gradients_by_the_path(name, scene):
     """Finite differences, exact almost everywhere: the costs are piecewise smooth."""
     rollout = scene(rows=2, candidates=2, time=3, dtype=torch.float64)
+    rollout = replace(rollout, goal=goal_near(rollout))
     term = TERMS[name]()
     leaves, value, found = gradients(term, rollout)
     if isinstance(term, LaneSpeed):
@@ -319,3 +320,23 @@ def test_lane_speed_by_hand():
     torch.testing.assert_close(term.cost(rollout), ((rollout.states[..., 3] - lane) / 3.0) ** 2)
     expected = torch.tensor([[[(4 / 3) ** 2, (7 / 3) ** 2]]], dtype=torch.float64)
     torch.testing.assert_close(term.cost(rollout), expected, atol=0, rtol=0.01)
+
+
+def test_the_target_lane_costs_more_as_the_road_runs_out():
+    rollout = crowd(rows=2, time=1, dtype=torch.float64)
+    term = TERMS["target_lane"]()
+    assert (term.cost(rollout) == 0).all()
+    costs = {
+        (aside, left): term.cost(replace(rollout, goal=goal_near(rollout, aside, left)))
+        for aside in (0.0, LANE_M, -LANE_M, 2 * LANE_M, 20.0, 30.0)
+        for left in (200.0, 40.0, -10.0)
+    }
+    assert costs[0.0, 40.0].abs().max() < 1e-9
+    torch.testing.assert_close(costs[LANE_M, 40.0], costs[-LANE_M, 40.0])
+    assert (costs[LANE_M, 200.0] < costs[LANE_M, 40.0]).all()
+    assert (costs[LANE_M, 40.0] < costs[LANE_M, -10.0]).all()
+    assert (2 * costs[LANE_M, 200.0] < costs[2 * LANE_M, 200.0]).all()
+    torch.testing.assert_close(costs[20.0, 200.0], costs[30.0, 200.0])
+    goal = goal_near(rollout, LANE_M)
+    anywhere = replace(goal, wanted=torch.tensor([True, False]))
+    assert term.cost(replace(rollout, goal=anywhere))[1].abs().max() == 0

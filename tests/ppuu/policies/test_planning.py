@@ -7,6 +7,7 @@ import torch
 
 from ppuu.costs import DrivingCost
 from ppuu.kinematics import ActionBounds, rollout, step
+from ppuu.perception.goal import NODE_SPACING_M, Goal
 from ppuu.perception.observation import ObservationConfig, observe
 from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
@@ -15,13 +16,15 @@ from ppuu.planners import PLANNERS, CemPlanner, GradientPlanner, Planner
 from ppuu.planners.base import value_and_gradient
 from ppuu.policies import NetworkPolicyConfig
 from ppuu.policies.features import TracksConfig
-from ppuu.policies.planning import PlanningConfig, PlanningCost, PlanningPolicy, initial_plans
-from ppuu.policies.planning_cost import aggregate_risk
+from ppuu.policies.initial_plans import initial_plans
+from ppuu.policies.planning import PlanningConfig, PlanningPolicy
+from ppuu.policies.planning_cost import PlanningCost, aggregate_risk
 from ppuu.prediction_sources import ModelSource, RecordedSource
 from ppuu.predictions import Rollout
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.pytree import mapped
+from ppuu.units import LANE_WIDTH_M
 from ppuu.world_models import (
     ConstantVelocity,
     CoupledConfig,
@@ -529,3 +532,24 @@ def test_a_policy_that_sees_more_than_the_source_is_refused():
 def test_a_plan_reaches_to_the_next_one():
     with pytest.raises(InputError, match="replan_every 7 frames, but a plan of 2 steps ends"):
         PlanningPolicy(tokens(), PlanningConfig(steps=2, replan_every=7))
+
+
+def test_a_goal_draws_the_plan_into_its_lane():
+    """An empty road: after some seconds of planning, the ego is in the lane of its goal."""
+    recording = straight_recording([Car(0.0, 1, 10.0)], frames=60)
+    observation, truth = situation(recording, [0], 9)
+    ego = observation.ego[:, -1]
+    line = torch.stack([torch.arange(0.0, 400.0, NODE_SPACING_M), torch.zeros(100)], dim=1)
+    for aside in (-LANE_WIDTH_M, LANE_WIDTH_M):
+        policy = PlanningPolicy(ModelSource(ConstantVelocity()), PlanningConfig())
+        goal = Goal(
+            line[None] + ego[:, None, :2] * torch.tensor([0.0, 1.0]),
+            ego.new_tensor([200.0]),
+            ego.new_ones(1).bool(),
+        )
+        goal = replace(goal, line_m=goal.line_m + torch.tensor([0.0, aside]))
+        state = observation.ego
+        for _ in range(60):
+            action = policy.act(replace(observation, ego=state, goal=goal), truth)
+            state = torch.cat([state[:, 1:], step(state[:, -1:], action[:, None], 0.1)], dim=1)
+        assert abs(float(goal.place(state[:, -1:, :2]).lateral_m)) < 0.5

@@ -10,7 +10,8 @@ import torch
 
 from ppuu.kinematics import ActionBounds
 from ppuu.planners import GradientPlanner, MppiPlanner, NoiseConfig
-from ppuu.policies.planning import PlanningConfig, initial_plans
+from ppuu.policies.initial_plans import initial_plans
+from ppuu.policies.planning_config import PlanningConfig
 from ppuu.policies.stable_worldmodel_adapter import (
     ActionableAdapter,
     CostableAdapter,
