@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ppuu.driving.idm import IdmParameters, idm_acceleration, unlimited_idm_acceleration
+from ppuu.driving.idm import (
+    IdmParameters,
+    anticipating_idm_acceleration,
+    idm_acceleration,
+    unlimited_idm_acceleration,
+)
 
 PARAMETERS = IdmParameters(30.0, 1.2, 2.0, 1.5, 2.0)
 FORMULAS = (idm_acceleration, unlimited_idm_acceleration)
