@@ -15,6 +15,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write
 
+from .metrics.overlaps import overlapping_pairs
 from .realism.road_coordinates import RoadCoordinates
 from .reports.tables import Column, markdown_table, percent
 from .statistics.metric import Row
@@ -27,6 +28,8 @@ _LONGEST_GAP_M = 80.0
 
 def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
     """Markdown: a row for each recording, each driver's success in per cent with its interval.
+
+    Beside them the share of vehicles that overlap another one in some frame.
 
     Args:
         results: files of ``eval.closed_loop``, each about one recording, with the same drivers.
@@ -41,6 +44,7 @@ def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
             "vehicles": recording.rows / recording.frames,
             "speed_mps": float(recording.speed_mps.mean()),
             "gap_m": _median_gap_m(recording),
+            "overlapping": len(np.unique(overlapping_pairs(recording))) / recording.vehicles,
             "episodes": success[0]["n"],
             **dict(zip(drivers, success, strict=True)),
         })  # fmt: skip
@@ -49,6 +53,7 @@ def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
         Column("vehicles", "vehicles at a time", digits=0),
         Column("speed_mps", "speed, m/s", digits=1),
         Column("gap_m", "gap, m", digits=1),
+        *percent("overlapping", digits=2),
         Column("episodes"),
         *percent(*drivers, digits=0),
     ]

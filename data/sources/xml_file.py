@@ -44,7 +44,8 @@ class XmlFile:
         try:
             with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
                 parser.ParseFile(file)
-        except (OSError, EOFError, LookupError, zlib.error, expat.ExpatError) as error:
+        except (OSError, EOFError, LookupError, ValueError, zlib.error, expat.ExpatError) as error:
+            # expat reports some encodings that it cannot decode by ValueError (UnicodeError).
             raise InputError(f"{path}: not readable as XML ({error}); fetch it again") from None
         self.root: Element = builder.close()
         # Tags begin in document order, which is how iter() goes.

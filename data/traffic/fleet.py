@@ -21,6 +21,8 @@ from .sizes import draw_sizes
 NO_LANE = -1
 
 _LANE_CHANGE_LIMITS_S = (3.0, 12.0)
+_LANE_CHANGE_SCALE = 0.92
+"""On the fitted durations: wander makes a change look longer than it is (``eval.realism``)."""
 _CAR_SLOPE, _TRUCK_SLOPE = 0.3, 0.1
 _TRUCK_WANDER = 0.5
 _CARPOOL_FRACTION = 0.05
@@ -30,7 +32,7 @@ _RELAXATION_S = 12.0
 _CLEAR_PROGRESS = 0.72
 """From this progress on (86 % of the distance) a lane change leaves room in the old lane, unless a
 corner is still beyond the line."""
-_UNSTEADINESS_LOG_STD = 0.3
+_UNSTEADINESS_LOG_STD = 0.5
 """Drivers differ in it: recorded accelerations have heavier tails than those of equal drivers."""
 _CRAWL_MPS = 3.0
 """Below this speed lateral motion slows down with the speed: there is none at standstill."""
@@ -115,10 +117,13 @@ class Fleet:
             is_truck,
             headway_scale=preset.headway_scale,
             jam_gap_scale=preset.jam_gap_scale,
+            acceleration_scale=preset.acceleration_scale,
             free_speed_scale=preset.desired_speed_scale,
         )
         change = calibration().lane_change
-        log_change_s = random.normal(np.log(change.duration_s), change.duration_log_std, count)
+        log_change_s = np.log(_LANE_CHANGE_SCALE * change.duration_s) + random.normal(
+            0.0, change.duration_log_std, count
+        )
         return cls(
             vehicle_id=vehicle_id,
             x_m=np.zeros(count),

@@ -15,7 +15,7 @@ from .road import Highway
 
 # Tuned to the published rates of lane changes (eval.realism); the simulator's reactive traffic has
 # a threshold of its own (envs/traffic/reactive.py).
-_MOBIL = Mobil(threshold_mps2=1.2)
+_MOBIL = Mobil(threshold_mps2=1.0)
 _INTENTION_MPS2 = 1.2
 """Added to the incentive of a change to the side that the driver intends to go to."""
 _CLEAR_M, _CLEAR_S = 15.0, 3.0

@@ -29,6 +29,7 @@ class TrafficPreset:
         bottleneck_period_s: typical time from wave to wave.
         headway_scale: factor on the fitted drivers' time headways.
         jam_gap_scale: factor on their gaps at standstill.
+        acceleration_scale: factor on their largest accelerations.
         truck_share: fraction of trucks on the main lanes.
         lane_wish_rate_hz: how often a driver intends to be one lane further left or right for
             reasons other than MOBIL's incentive (an exit, a faster lane ahead).
@@ -52,10 +53,11 @@ class TrafficPreset:
     bottleneck_period_s: float
     truck_share: float
     lane_wish_rate_hz: float
-    headway_scale: float = 0.95
+    headway_scale: float = 0.92
     headway_log_std: float = 0.25
     jam_gap_scale: float = 1.15
-    acceleration_noise_mps2: float = 0.1
+    acceleration_scale: float = 1.2
+    acceleration_noise_mps2: float = 0.2
     wander_m: float = 0.33
     highway: Highway = I80
     exit_share: float = 0.0
@@ -85,9 +87,9 @@ PRESETS = {
             carpool_inflow_hz=0.38,
             carpool_speed_mps=15.5,
             ramp_inflow_hz=0.05,
-            bottleneck_speed_mps=10.0,
-            bottleneck_swing_mps=1.5,
-            bottleneck_period_s=160.0,
+            bottleneck_speed_mps=10.6,
+            bottleneck_swing_mps=3.0,
+            bottleneck_period_s=140.0,
             truck_share=0.05,
             lane_wish_rate_hz=0.001,
         ),
@@ -143,7 +145,7 @@ PRESETS = {
             headway_scale=0.7,
             truck_share=0.05,
             lane_wish_rate_hz=0.006,
-            acceleration_noise_mps2=0.25,
+            acceleration_noise_mps2=0.35,
             wander_m=0.36,
         ),
         TrafficPreset(

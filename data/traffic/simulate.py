@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from ppuu.driving.calibration import calibration
 from ppuu.driving.drivers import FREE_SPEED_MPS
-from ppuu.driving.idm import IdmParameters, idm_acceleration
+from ppuu.driving.idm import IdmParameters, anticipating_idm_acceleration, idm_acceleration
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
@@ -30,7 +30,7 @@ DT_S = 0.1
 _WARM_UP_S = 180.0
 _DECIDE_STEPS = 2
 """Number of steps from one decision on lane changes to the next."""
-_RESPONSE_S = 0.35
+_RESPONSE_S = 0.7
 """Time constant of the pedals."""
 _NOISE_S = 1.6
 """Correlation time of the acceleration noise."""
@@ -51,9 +51,15 @@ def _accelerations(
     exit_speed_mps: Float[np.ndarray, " lanes"],
     preset: TrafficPreset,
 ) -> Float[np.ndarray, " n"]:
-    """Desired acceleration of every vehicle behind all its leaders (two in a lane change)."""
+    """Desired acceleration of every vehicle behind its leaders, in both lanes of a lane change.
+
+    Drivers look at two vehicles ahead: waves run upstream faster and accelerations are steadier
+    than if they looked at one.
+    """
     leader = order.leaders()
     gap = gap_to(fleet, np.arange(len(fleet))[:, None], leader)
+    second = np.where(leader == NO_VEHICLE, NO_VEHICLE, leader[leader, 0])
+    gap_to_second = np.where(second == NO_VEHICLE, np.inf, gap + gap[leader, 0])
     parameters = fleet.parameters()
     inside = np.clip((fleet.x_m - BOTTLENECK_M[0]) / (BOTTLENECK_M[1] - BOTTLENECK_M[0]), 0.0, 1.0)
     highway = preset.highway
@@ -66,7 +72,12 @@ def _accelerations(
     parameters = parameters._replace(desired_speed_mps=desired)
 
     columns = IdmParameters(*(value[:, None] for value in parameters))
-    behind = idm_acceleration(columns, fleet.speed_mps[:, None], gap, fleet.speed_mps[leader])
+    behind = anticipating_idm_acceleration(
+        columns,
+        fleet.speed_mps[:, None],
+        [gap, gap_to_second],
+        [fleet.speed_mps[leader], fleet.speed_mps[second]],
+    )
     desired_mps2 = behind.min(axis=1)
     if highway.ramp is not None:
         _let_in(fleet, order, highway, highway.ramp, desired_mps2)

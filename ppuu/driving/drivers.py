@@ -50,6 +50,7 @@ def draw_drivers(
     is_lorry: Bool[np.ndarray, " n"],
     headway_scale: float = 1.0,
     jam_gap_scale: float = 1.0,
+    acceleration_scale: float = 1.0,
     free_speed_scale: float = 1.0,
 ) -> IdmParameters:
     """Draws whole drivers of the table, so that correlations survive, with a little noise.
@@ -59,6 +60,7 @@ def draw_drivers(
         is_lorry: lorries are drawn from fitted lorries.
         headway_scale: factor on time headways.
         jam_gap_scale: factor on jam gaps.
+        acceleration_scale: factor on largest accelerations.
         free_speed_scale: factor on desired speeds.
 
     Returns:
@@ -70,7 +72,7 @@ def draw_drivers(
         is_lorry[:, None], *(some[(place * len(some)).astype(int)] for some in fitted[::-1])
     )
     rows = rows * np.exp(_JITTER * noise)
-    rows[:, :2] *= headway_scale, jam_gap_scale
+    rows *= headway_scale, jam_gap_scale, acceleration_scale
     headway, jam_gap, acceleration = np.clip(rows, *np.array(_LIMITS).T).T
     free = random.normal(FREE_SPEED_MPS, _FREE_SPEED_STD_MPS, count) * free_speed_scale
     return IdmParameters(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -56,11 +57,52 @@ def idm_acceleration(
         leader_speed_mps: speed of the vehicle ahead; any finite value on a free road.
     """
     desired_mps, headway_s, jam_gap_m, largest, comfortable = parameters
+    free = largest * (1.0 - (speed_mps / desired_mps) ** FREE_EXPONENT)
+    interaction = _interaction(parameters, speed_mps, gap_m, leader_speed_mps)
+    return free.clip(-comfortable) - largest * interaction**2
+
+
+def _interaction(
+    parameters: IdmParameters,
+    speed_mps: Float[Array, "..."],
+    gap_m: Float[Array, "..."],
+    leader_speed_mps: Float[Array, "..."],
+) -> Float[Array, "..."]:
+    """Desired over actual gap."""
+    _, headway_s, jam_gap_m, largest, comfortable = parameters
     scale = 2.0 * (largest * comfortable) ** 0.5
     dynamic_m = (speed_mps * (headway_s + (speed_mps - leader_speed_mps) / scale)).clip(0.0)
-    interaction = (jam_gap_m + dynamic_m) / gap_m.clip(SMALLEST_GAP_M)
-    free = largest * (1.0 - (speed_mps / desired_mps) ** FREE_EXPONENT)
-    return free.clip(-comfortable) - largest * interaction**2
+    return (jam_gap_m + dynamic_m) / gap_m.clip(SMALLEST_GAP_M)
+
+
+def anticipating_idm_acceleration(
+    parameters: IdmParameters,
+    speed_mps: Float[np.ndarray, "..."],
+    gaps_m: Sequence[Float[np.ndarray, "..."]],
+    leader_speeds_mps: Sequence[Float[np.ndarray, "..."]],
+) -> Float[np.ndarray, "..."]:
+    """Acceleration in m/s² of a driver that looks at several vehicles ahead.
+
+    The Human Driver Model (Treiber, Kesting and Helbing, 2006, "Delays, inaccuracies and
+    anticipation in microscopic traffic models", section 3.3): the interactions with all of them add
+    up, and headway and jam gap shrink so that following in a uniform column stays the same.
+
+    Args:
+        parameters: as for ``idm_acceleration``.
+        speed_mps: own speed.
+        gaps_m: to the vehicle ahead, to the one ahead of that, and so on, without the lengths of
+            the vehicles between; ``inf`` where there is none.
+        leader_speeds_mps: their speeds.
+    """
+    shrunk = sum(1.0 / place**2 for place in range(1, len(gaps_m) + 1)) ** -0.5
+    parameters = parameters._replace(
+        time_headway_s=shrunk * parameters.time_headway_s, jam_gap_m=shrunk * parameters.jam_gap_m
+    )
+    acceleration = idm_acceleration(parameters, speed_mps, gaps_m[0], leader_speeds_mps[0])
+    for gap_m, leader_speed_mps in zip(gaps_m[1:], leader_speeds_mps[1:], strict=True):
+        interaction = _interaction(parameters, speed_mps, gap_m, leader_speed_mps)
+        acceleration = acceleration - parameters.max_acceleration_mps2 * interaction**2
+    return acceleration
 
 
 def unlimited_idm_acceleration(

@@ -28,7 +28,7 @@ def test_a_row_has_traffic_and_success(result, tmp_path, capsys):
     main((result,), pictures=tmp_path / "pictures")
     row = capsys.readouterr().out.splitlines()[-1].strip("| ").split(" | ")
     success = rate(3, 4)
-    assert row[1] == "2" and row[4] == "4"
+    assert row[1] == "2" and row[4] == "0.00" and row[5] == "4"
     assert row[-1] == f"75 [{100 * success.low:.0f}, {100 * success.high:.0f}]"
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
 

@@ -44,12 +44,18 @@ class Rows:
         return replace(self, x_m=x_m, y_m=y_m, heading_rad=self.heading_rad - frame.angle_rad)
 
 
+FIRST_VEHICLE = 171
+"""Number of the first vehicle, which is there in frames 0, 1 and 2."""
+
+
 @cache
 def generated() -> Recording:
-    """Six lanes and a ramp, 10 Hz; the road's left edge is y = 22.2 m."""
+    """Six lanes, all of them in use all along, and a ramp; 10 Hz.  The left edge is y = 22.2 m."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulate, "_WARM_UP_S", 60.0)
-        return generate(PRESETS["moderate"], 4.0, 1)
+        made = generate(replace(PRESETS["moderate"], carpool_inflow_hz=0.56), 4.0, 1)
+    assert made.frame[:3].tolist() == [0, 1, 2]
+    return replace(made, vehicle_id=FIRST_VEHICLE + np.arange(made.vehicles))
 
 
 def rows_of(recording: Recording) -> Rows:
@@ -67,6 +73,9 @@ def both_ways(recording: Recording) -> Rows:
     """
     left_m = float(recording.road.left_m[:, 1].max()) + HALF_MEDIAN_M
     onward = rows_of(recording)
+    # Vehicles seen in a single frame are left out: at another rate they may have no sample.
+    numbers, frames = np.unique(onward.vehicle, return_counts=True)
+    onward = onward.of(np.isin(onward.vehicle, numbers[frames > 1]))
     onward = replace(onward, y_m=onward.y_m - left_m)
     back = onward.seen_from(LocalFrame(500.0, 0.0, np.pi))
     back = replace(back, vehicle=back.vehicle + OPPOSITE)

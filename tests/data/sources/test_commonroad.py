@@ -121,6 +121,14 @@ def test_a_truncated_archive_is_named(tmp_path):
         read_recordings(CommonRoad(), path)[0]
 
 
+@pytest.mark.parametrize("encoding", ["big5", "idna", "punycode", "undefined", "utf-7", "unknown"])
+def test_an_encoding_that_xml_readers_do_not_know_is_refused(tmp_path, encoding):
+    path = tmp_path / "scene.xml"
+    path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{scenario()}')
+    with pytest.raises(InputError, match="not readable as XML"):
+        read_recordings(CommonRoad(), path)
+
+
 def test_a_real_intersection(shared_data):
     path = shared_data / "ngsim-lankershim-commonroad" / "USA_Lanker-1_1_T-1.xml.gz"
     made = read_recordings(CommonRoad(), path)[0]

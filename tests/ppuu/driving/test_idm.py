@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ppuu.driving.idm import IdmParameters, idm_acceleration, unlimited_idm_acceleration
+from ppuu.driving.idm import (
+    IdmParameters,
+    anticipating_idm_acceleration,
+    idm_acceleration,
+    unlimited_idm_acceleration,
+)
 
 PARAMETERS = IdmParameters(30.0, 1.2, 2.0, 1.5, 2.0)
 FORMULAS = (idm_acceleration, unlimited_idm_acceleration)
@@ -40,3 +45,28 @@ def test_tensors_give_the_numbers_of_arrays(formula):
     drivers = IdmParameters(*random.uniform(0.5, 3.0, (5, 500)))
     found = formula(IdmParameters(*map(torch.tensor, drivers)), *map(torch.tensor, arrays))
     np.testing.assert_allclose(found.numpy(), formula(drivers, *arrays), rtol=1e-12)
+
+
+def test_anticipation_leaves_a_uniform_column_as_it_is():
+    """Treiber, Kesting and Helbing (2006): the equilibrium of following does not change."""
+    driver = IdmParameters(30.0, 1.3, 2.0, 1.2, 1.5)
+    speed = np.linspace(0.0, 15.0, 16)
+    alone = idm_acceleration(driver, speed, (2.0 + 1.3 * speed), speed)
+    for leaders in (2, 3):
+        gaps = [place * (2.0 + 1.3 * speed) for place in range(1, leaders + 1)]
+        together = anticipating_idm_acceleration(driver, speed, gaps, [speed] * leaders)
+        np.testing.assert_allclose(together, alone, atol=1e-12)
+
+
+def test_anticipation_brakes_for_the_second_vehicle_ahead_and_ends_with_the_first():
+    driver = IdmParameters(30.0, 1.3, 2.0, 1.2, 1.5)
+    gaps, speeds = [np.array([20.0]), np.array([40.0])], [np.array([10.0]), np.array([10.0])]
+    steady = anticipating_idm_acceleration(driver, np.array([10.0]), gaps, speeds)
+    braking = anticipating_idm_acceleration(
+        driver, np.array([10.0]), gaps, [speeds[0], np.array([5.0])]
+    )
+    assert braking < steady - 0.1
+    nothing = [gaps[0], np.array([np.inf])]
+    assert anticipating_idm_acceleration(driver, np.array([10.0]), nothing, speeds) > steady
+    one = anticipating_idm_acceleration(driver, np.array([10.0]), gaps[:1], speeds[:1])
+    assert one == idm_acceleration(driver, np.array([10.0]), gaps[0], speeds[0])
