@@ -5,13 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 
+from ppuu.perception.goal import NODE_SPACING_M
+from ppuu.recordings.lanes import NO_LANE
 from ppuu.recordings.polyline import arc_length_m
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
+
+from ..tasks.goal_lines import GoalLines
+from ..tasks.lanes import Lanes
+from ..tasks.registry import KEEP, TARGET_LANES, TASKS
+from ..tasks.situation import Situation
+from .route import node_count, route_nodes
+
+_ENOUGH = 0.9
+"""Of the human's progress, where the recorded window ends the episode."""
 
 
 @dataclass(frozen=True)
@@ -21,22 +32,28 @@ class ScenarioConfig:
     Attributes:
         context_frames: recorded frames before the start; an observation's history reaches back
             into them.
-        distance_m: the goal is where the human is after so much path; 215 m is the segment of
-            I-80 that PPUU reports success on.
+        distance_m: of the human's path to be driven; 215 m is the segment of I-80 that PPUU
+            reports success on.
         minimum_frames: shorter tracks, counted from the start, are no scenario.
+        minimum_m: nor are those in which the human drives less: who stands still proves nothing.
         time_limit_s: an episode ends as ``timeout`` after this.
+        task: ``keep``, or a lane to be in at the end (``envs.tasks.registry.TASKS``).
     """
 
     context_frames: int = 10
     distance_m: float = 215.0
     minimum_frames: int = 30
+    minimum_m: float = 20.0
     time_limit_s: float = 90.0
+    task: str = KEEP
 
     def __post_init__(self):
         if self.context_frames < 0 or self.minimum_frames < 1:
             raise InputError(f"scenario lengths must be positive: {self}")
         if not (self.distance_m > 0 and self.time_limit_s > 0):
             raise InputError(f"distance and time limit must be positive: {self}")
+        if self.task not in TASKS:
+            raise InputError(f"task {self.task}: unknown; there are {', '.join(TASKS)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +66,17 @@ class Scenarios:
         vehicle_id: the source's own number of it.
         start_frame: where the ego stands before its first action.
         end_frame: standing here ends the episode, whatever else happens.
-        has_goal: whether the human drove ``distance_m``; the episode then ends as ``arrived``
-            when the ego crosses the goal line, else as ``survived``.
-        goal_pose: ``(n, 3)`` the human's pose (x_m, y_m, heading_rad) on that line, which is
-            perpendicular to the heading.  Without a goal: the human's last pose where it left
-            the recorded section (beyond lies no road), NaN where only the window cut the track.
-        human_distance_m: path the human drove from the start to the line, or to ``end_frame``.
+        route_m: ``(n, nodes, 2)`` the human's path from the scenario's first frame on, as nodes
+            ``NODE_SPACING_M`` apart; it goes on straight beyond the human's end.
+        start_m: station of the start along the route; 0 but for later starts.
+        goal_m: station at which the ego arrives: ``distance_m``, or where the human's track ends.
+        enough_m: station that counts as arrival at ``end_frame``, if the recorded window ends the
+            episode: 90 % of the human's; inf where the time limit does.
+        human_distance_m: path the human drove from the start to ``goal_m``.
         human_frames: frames the human took for it.
+        has_lane: whether the ego has to be in a certain lane, too.
+        lane_m: ``(n, nodes, 2)`` the centre of that lane, see ``ppuu.perception.goal.Goal``.
+        lane_end_m: station along that line where the drive ends.
         digest: identifies recording, window, configuration and list.
     """
 
@@ -64,10 +85,15 @@ class Scenarios:
     vehicle_id: np.ndarray
     start_frame: np.ndarray
     end_frame: np.ndarray
-    has_goal: np.ndarray
-    goal_pose: np.ndarray
+    route_m: np.ndarray
+    start_m: np.ndarray
+    goal_m: np.ndarray
+    enough_m: np.ndarray
     human_distance_m: np.ndarray
     human_frames: np.ndarray
+    has_lane: np.ndarray
+    lane_m: np.ndarray
+    lane_end_m: np.ndarray
     digest: str
 
     def __len__(self) -> int:
@@ -91,8 +117,7 @@ class Scenarios:
         if not parts:
             raise InputError("no list of scenarios was given")
         arrays = {
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in _ARRAYS
+            field.name: _joined([getattr(part, field.name) for part in parts]) for field in _ARRAYS
         }
         index = [np.full(len(part), k, np.int64) for k, part in enumerate(parts)]
         arrays["recording"] = np.concatenate(index)
@@ -100,11 +125,15 @@ class Scenarios:
         return cls(**arrays, digest=digest if len(parts) > 1 else parts[0].digest)
 
     def rows(self) -> list[dict]:
-        """JSON-able records, one a scenario, for result files."""
-        columns = {field.name: getattr(self, field.name).tolist() for field in _ARRAYS}
+        """JSON-able records, one a scenario, for result files; without the lines."""
+        columns = {
+            field.name: getattr(self, field.name).tolist()
+            for field in _ARRAYS
+            if getattr(self, field.name).ndim == 1
+        }
         return [
             {
-                key: None if key == "goal_pose" and values[k][0] != values[k][0] else values[k]
+                key: None if values[k] in (np.inf, -np.inf) else values[k]
                 for key, values in columns.items()
             }
             for k in range(len(self))
@@ -112,6 +141,24 @@ class Scenarios:
 
 
 _ARRAYS = [field for field in fields(Scenarios) if field.name != "digest"]
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Behind one another; shorter lines go on straight to the length of the longest."""
+    if arrays[0].ndim == 1:
+        return np.concatenate(arrays)
+    nodes = max(array.shape[1] for array in arrays)
+    return np.concatenate([_prolonged(array, nodes) for array in arrays])
+
+
+def _prolonged(lines_m: np.ndarray, nodes: int) -> np.ndarray:
+    further = np.arange(1, nodes - lines_m.shape[1] + 1)[:, None]
+    if not len(further) or not lines_m.shape[1]:
+        return np.concatenate(
+            [lines_m, np.zeros((len(lines_m), nodes - lines_m.shape[1], 2))], axis=1
+        )
+    step = lines_m[:, -1:] - lines_m[:, -2:-1]
+    return np.concatenate([lines_m, lines_m[:, -1:] + further * step], axis=1)
 
 
 def list_scenarios(
@@ -143,22 +190,56 @@ def list_scenarios(
         entry = _scenario(recording, vehicle, config, first_frame, last_frame - 1, limit)
         if entry is not None:
             entries.append(entry)
-    if any(entry["has_goal"] for entry in entries):
-        entries = [entry for entry in entries if entry["has_goal"]]
+    if any(entry["far"] for entry in entries):
+        entries = [entry for entry in entries if entry["far"]]
     if not entries:
         raise InputError(
             f"recording '{recording.name}', frames {first_frame} to {last_frame}: no track lasts "
-            f"{config.context_frames + config.minimum_frames + 1} frames; use a wider window or "
-            "a smaller minimum_frames"
+            f"{config.context_frames + config.minimum_frames + 1} frames and goes on for "
+            f"{config.minimum_m:g} m; use a wider window or a smaller minimum_frames"
         )
-    arrays = {
-        field.name: np.array([entry[field.name] for entry in entries])
-        for field in _ARRAYS
-        if field.name != "recording"
-    }
+    count, nodes = len(entries), node_count(max(entry["goal_m"] for entry in entries))
+    paths = [entry.pop("path_m") for entry in entries]
+    columns = {key: np.array([entry[key] for entry in entries]) for key in entries[0]}
+    del columns["far"]
     key = [recording.content_hash, asdict(config), first_frame, last_frame]
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    return Scenarios(recording=np.zeros(len(entries), np.int64), **arrays, digest=digest)
+    listed = Scenarios(
+        recording=np.zeros(count, np.int64),
+        **columns,
+        route_m=np.stack([route_nodes(path, nodes) for path in paths]),
+        start_m=np.zeros(count),
+        has_lane=np.zeros(count, bool),
+        lane_m=np.zeros((count, 0, 2)),
+        lane_end_m=np.zeros(count),
+        digest=hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest(),
+    )
+    return listed if config.task == KEEP else _with_lanes(listed, recording, config)
+
+
+def _with_lanes(listed: Scenarios, recording: Recording, config: ScenarioConfig) -> Scenarios:
+    """Those of the scenarios that have the task, with the lanes to be in."""
+    nodes = listed.route_m
+    goal = listed.goal_m / NODE_SPACING_M
+    before = goal.astype(int)
+    rows, share = np.arange(len(listed)), (goal - before)[:, None]
+    end_m = (1.0 - share) * nodes[rows, before] + share * nodes[rows, before + 1]
+    situation = Situation(
+        recording, Lanes(recording.road), listed.vehicle, nodes[:, 0], end_m, config.distance_m
+    )
+    target = TARGET_LANES[config.task](situation)
+    has_task = target != NO_LANE
+    if not has_task.any():
+        raise InputError(
+            f"recording '{recording.name}': no vehicle has the task {config.task}; its road or its "
+            "traffic offers none"
+        )
+    lines = GoalLines.of(situation.take(has_task), target[has_task])
+    return replace(
+        listed[has_task],
+        has_lane=np.ones(len(lines.end_m), bool),
+        lane_m=lines.line_m,
+        lane_end_m=lines.end_m,
+    )
 
 
 def _scenario(
@@ -177,20 +258,24 @@ def _scenario(
     if stop - start < config.minimum_frames:
         return None
     span = slice(rows.start + start - enters, rows.start + stop - enters + 1)
-    x, y = recording.x_m[span], recording.y_m[span]
-    path = arc_length_m(np.stack([x, y], axis=1))
+    points = np.stack([recording.x_m[span], recording.y_m[span]], axis=1)
+    path = arc_length_m(points)
     in_time = min(limit, len(path) - 1)
-    has_goal = bool(path[in_time] >= config.distance_m)
-    here = int(np.searchsorted(path, config.distance_m)) if has_goal else in_time
-    left_the_section = leaves < last_frame and in_time == len(path) - 1
-    pose = [x[here], y[here], recording.heading_rad[span][here]]
+    if path[in_time] < config.minimum_m:
+        return None
+    far = bool(path[in_time] >= config.distance_m)
+    here = int(np.searchsorted(path, config.distance_m)) if far else in_time
+    goal = config.distance_m if far else path[here]
+    end = min(start + limit, last_frame if far else stop)
     return {
         "vehicle": vehicle,
         "vehicle_id": recording.vehicle_id[vehicle],
         "start_frame": start,
-        "end_frame": min(start + limit, last_frame if has_goal else stop),
-        "has_goal": has_goal,
-        "goal_pose": pose if has_goal or left_the_section else [np.nan] * 3,
+        "end_frame": end,
+        "far": far,
+        "path_m": points[: here + 1],
+        "goal_m": goal,
+        "enough_m": np.inf if end == start + limit else _ENOUGH * goal,
         "human_distance_m": path[here],
         "human_frames": here,
     }

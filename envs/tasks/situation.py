@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ppuu.recordings.recording import Recording
 
@@ -35,6 +35,15 @@ class Situation:
     start_m: Float[np.ndarray, "n 2"]
     human_end_m: Float[np.ndarray, "n 2"]
     distance_m: float
+
+    def take(self, rows: Bool[np.ndarray, " n"]) -> Situation:
+        """Some of the starts."""
+        return replace(
+            self,
+            vehicle=self.vehicle[rows],
+            start_m=self.start_m[rows],
+            human_end_m=self.human_end_m[rows],
+        )
 
     @cached_property
     def start_lane(self) -> Int[np.ndarray, " n"]:
