@@ -44,8 +44,12 @@ class XmlFile:
         try:
             with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
                 parser.ParseFile(file)
-        except (OSError, EOFError, LookupError, ValueError, zlib.error, expat.ExpatError) as error:
-            # expat reports some encodings that it cannot decode by ValueError (UnicodeError).
+        except (LookupError, ValueError) as error:
+            # So expat reports an encoding that it does not know or cannot decode.
+            raise InputError(
+                f"{path}, line 1, header: its encoding cannot be read ({error}); save it as UTF-8"
+            ) from None
+        except (OSError, EOFError, zlib.error, expat.ExpatError) as error:
             raise InputError(f"{path}: not readable as XML ({error}); fetch it again") from None
         self.root: Element = builder.close()
         # Tags begin in document order, which is how iter() goes.

@@ -125,7 +125,7 @@ def test_a_truncated_archive_is_named(tmp_path):
 def test_an_encoding_that_xml_readers_do_not_know_is_refused(tmp_path, encoding):
     path = tmp_path / "scene.xml"
     path.write_text(f'<?xml version="1.0" encoding="{encoding}"?>{scenario()}')
-    with pytest.raises(InputError, match="not readable as XML"):
+    with pytest.raises(InputError, match="line 1, header: its encoding cannot be read"):
         read_recordings(CommonRoad(), path)
 
 

@@ -38,7 +38,8 @@ def test_simulator(tmp_path, capsys):
         assert 0 < speed["low"] <= speed["value"] <= speed["high"] and speed["n"] == 2
         assert row["device"] == "cpu" and row["collision_share"] > 0
         assert ("raster_share" in row) == (row["observation"] == "raster")
-    assert {row["vehicles"] for row in report["rows"]} == {31, 200}
+    natural, crowded = sorted({row["vehicles"] for row in report["rows"]})
+    assert 20 <= natural <= 60 and crowded == 200
     assert report["config"]["environments"] == [1, 3]
     assert "env_steps_per_s" in capsys.readouterr().out
 
