@@ -62,6 +62,7 @@ def main(
     split_manifest: Path | None = None,
     limit: int | None = None,
     slots: int = 64,
+    task: Literal["keep", "change-1", "change-2", "exit", "merge"] = "keep",
     others: tuple[str, ...] = (REPLAY,),
     vary: tuple[str, ...] = (),
     protocol: Literal["exact", "ppuu"] = "exact",
@@ -69,9 +70,10 @@ def main(
 ) -> None:
     """Drives fixed scenarios and writes success rates and other metrics with 95 % intervals.
 
-    Every vehicle of the split is the ego once.  Success is ``arrived`` (215 m driven, as on PPUU's
-    I-80 segment) or, in recordings too short for that, ``survived``.  The recorded human is always
-    driven, too: the metrics of realism are distances from it.  Beside OUT.json, every episode's row
+    Every vehicle of the split is the ego once.  Success is ``arrived``: 215 m along the human's
+    path, as on PPUU's I-80 segment, or 90 % of the human's progress where the recording ends
+    before, and in the lane that the task asks for.  The recorded human is always driven, too: the
+    metrics of realism are distances from it.  Beside OUT.json, every episode's row
     is kept in OUT.episodes.csv.
 
     Args:
@@ -86,6 +88,9 @@ def main(
         split_manifest: file of data.splits that defines the split; without it, splits are by time.
         limit: largest number of scenarios, spread evenly over the list.
         slots: largest number of episodes driven at a time.
+        task: keep (drive on), or be in another lane at the end: change-1, change-2 (one or two
+            lanes aside), exit (the lane that leaves the road), merge (out of a lane that ends).
+            The human has another goal then and mostly fails.
         others: how the others move, one or several: replay (none reacts), until-disturbed,
             reactive, policy:RUN (that policy drives all vehicles), sumo.  Every policy is driven
             among each.
@@ -106,14 +111,14 @@ def main(
     if HUMAN not in policy:
         policies = {HUMAN: RecordedHuman()} | policies
     manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
-    recorded = ScenarioSet.load(recordings, split, manifest, policies=policies.values())
+    recorded = ScenarioSet.load(recordings, split, manifest, policies=policies.values(), task=task)
     if protocol == "ppuu" and (tuple(others) != (REPLAY,) or vary):
         raise InputError(
             "--protocol ppuu: its others replay the recording; leave out --others and --vary"
         )
     scenario_sets = [recorded]
     for variation in _variations(vary):
-        varied = ScenarioSet.load(recordings, split, manifest, variation, policies.values())
+        varied = ScenarioSet.load(recordings, split, manifest, variation, policies.values(), task)
         scenario_sets.append(varied)
     for scenario_set in scenario_sets:
         _check_others(others, scenario_set)

@@ -21,6 +21,7 @@ from ppuu.predictions import (
     RasterizedMotion,
     Rollout,
 )
+from ppuu.recordings.drivable import DrivableArea
 from ppuu.recordings.road import Road
 from ppuu.world_models import DecoupledConfig
 
@@ -29,7 +30,10 @@ TINY_OBSERVATION = ObservationConfig(frames=3, stride=3, raster=TINY)
 TINY_MODEL = DecoupledConfig(TINY_OBSERVATION, channels=(4, 8, 8), latent=4)
 
 EVERYWHERE = RoadMap(
-    torch.zeros(2, 2, 2), torch.ones(2), *(torch.full((1, 2), edge) for edge in (0.0, -1.0, 1.0))
+    torch.zeros(2, 2, 2),
+    torch.ones(2),
+    *(torch.full((1, 2), edge) for edge in (0.0, -1.0, 1.0)),
+    DrivableArea.build([Road.straight(2e3, 1, 2e3, start_m=-1e3)]),
 )
 """A road without lines and without an end."""
 

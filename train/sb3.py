@@ -22,7 +22,7 @@ from ppuu.runtime.provenance import RunRecord
 
 def main(
     out: Path,
-    env: str = "ppuu/Synthetic-v0",
+    env: str = "ppuu/Synthetic-v1",
     recordings: tuple[Path, ...] = (),
     observation: str = '{"ego": true, "neighbours": true}',
     reward: str = "{}",

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -99,7 +100,11 @@ class ImaginedSimulator(Simulator):
     def replace(self, envs: Sequence[int] | Tensor, scenarios: Scenarios) -> None:
         """Starts new episodes; until ``draw`` is called, of the prior's most likely latents."""
         frames = self.steps * self.model.frames_per_step
-        episodes = dataclasses.replace(scenarios, end_frame=scenarios.start_frame + frames)
+        episodes = dataclasses.replace(
+            scenarios,
+            end_frame=scenarios.start_frame + frames,
+            enough_m=np.full(len(scenarios), np.inf),
+        )
         super().replace(envs, episodes)
         envs = torch.as_tensor(envs, dtype=torch.int64, device=self.device)
         self.latents[envs], self.beyond_view_m[envs] = 0.0, 0.0
@@ -136,6 +141,7 @@ class ImaginedSimulator(Simulator):
         self.frame[envs] += self.model.frames_per_step
         around, ego = self._surroundings(envs), self._ego(envs)
         self.beyond_view_m[envs] = around.outside_view_m(ego)[:, 0, 0]
+        self._follow(envs)
         self.outcome[envs] = self._judge(envs)
         # Only multiples of the stride are read, so the frames between need no entry.
         cursor = (self._cursor[envs] + self.model.frames_per_step) % self._ring

@@ -27,9 +27,7 @@ def node_count(distance_m: float) -> int:
     return math.ceil((distance_m + BEYOND_M) / NODE_SPACING_M) + 1
 
 
-def route_nodes(
-    path_m: Float[np.ndarray, "frames 2"], count: int
-) -> Float[np.ndarray, "count 2"]:
+def route_nodes(path_m: Float[np.ndarray, "frames 2"], count: int) -> Float[np.ndarray, "count 2"]:
     """Nodes along a path, ``NODE_SPACING_M`` apart, then straight on.
 
     Args:
@@ -37,8 +35,9 @@ def route_nodes(
         count: number of nodes.
     """
     station = arc_length_m(path_m)
-    last = np.interp(station[-1] - _LAST_M, station, path_m[:, 0]), np.interp(
-        station[-1] - _LAST_M, station, path_m[:, 1]
+    last = (
+        np.interp(station[-1] - _LAST_M, station, path_m[:, 0]),
+        np.interp(station[-1] - _LAST_M, station, path_m[:, 1]),
     )
     direction = path_m[-1] - last
     direction = direction / max(float(np.hypot(*direction)), 1e-6)

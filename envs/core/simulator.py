@@ -17,6 +17,7 @@ from ppuu.backends import advance_cpu
 from ppuu.backends.dispatch import constant_float32, paired
 from ppuu.backends.take import take, take_fractions
 from ppuu.kinematics import ActionBounds
+from ppuu.perception.goal import NODE_SPACING_M, Goal
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.perception.raster import draw_into
 from ppuu.perception.raster_image import CHANNELS
@@ -24,15 +25,26 @@ from ppuu.perception.road_map import LocalRoad, RoadMap
 from ppuu.recordings.scene import Scene
 from ppuu.recordings.tracks import match_tracks, nearest_tracks
 from ppuu.runtime.errors import InputError
+from ppuu.units import seconds_to_frames
 
 from ..traffic.base import Neighbours, Traffic
 from ..traffic.replay import Replay
 from .actuation import Actuation
 from .perception import Perception, PerceptionConfig
+from .route import AHEAD, BEHIND, follow
 from .scenario import Scenarios
 from .state_dict import check, check_history, named, part
 from .step_result import StepResult
-from .termination import NEAREST, CollisionKind, Outcome, contact, off_the_road, outcomes
+from .termination import (
+    IN_LANE_M,
+    NEAREST,
+    WRONG_WAY_S,
+    CollisionKind,
+    Outcome,
+    contact,
+    off_the_road,
+    outcomes,
+)
 
 
 @dataclass(frozen=True)
@@ -71,9 +83,10 @@ class Simulator:
     """
 
     _per_env: ClassVar[tuple[str, ...]] = (
-        "vehicle", "road", "has_goal", "start_frame", "end_frame", "frame", "goal_pose", "size_m",
-        "state", "action", "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m",
-        "clearance_m", "time_to_collision_s", "_cursor", "_pending",
+        "vehicle", "road", "start_frame", "end_frame", "frame", "size_m", "state", "action",
+        "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m", "clearance_m",
+        "time_to_collision_s", "route_m", "goal_m", "enough_m", "station_m", "_furthest_m",
+        "start_m", "wrong_way_frames", "has_lane", "lane_m", "lane_end_m", "_cursor", "_pending",
     )  # fmt: skip
     """Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
 
@@ -120,9 +133,14 @@ class Simulator:
         def real(value=0.0):
             return torch.full((envs,), value, dtype=torch.float32, device=device)
 
-        self.vehicle, self.road, self.has_goal = whole(), whole(), whole().bool()
+        self.vehicle, self.road, self.size_m = whole(), whole(), real().new_zeros(envs, 2)
         self.start_frame, self.end_frame, self.frame = whole(), whole(), whole()
-        self.goal_pose, self.size_m = real().new_zeros(envs, 3), real().new_zeros(envs, 2)
+        self.route_m = real().new_zeros(envs, scenarios.route_m.shape[1], 2)
+        self.goal_m, self.enough_m = real(), real()
+        self.start_m, self.station_m, self._furthest_m = real(), real(), real()
+        self.wrong_way_frames = whole()
+        self.lane_m = real().new_zeros(envs, scenarios.lane_m.shape[1], 2)
+        self.has_lane, self.lane_end_m = whole().bool(), real()
         self.state, self.action = real().new_zeros(envs, 4), real().new_zeros(envs, 2)
         self.outcome, self.collision_kind = whole(), whole()
         self.hit_vehicle, self.at_fault = whole(-1), whole().bool()
@@ -168,8 +186,15 @@ class Simulator:
         self.vehicle[envs], self.road[envs] = vehicle, recording
         self.start_frame[envs], self.frame[envs] = frame, frame
         self.end_frame[envs] = tensor(scenarios.end_frame) + offset
-        self.has_goal[envs] = tensor(scenarios.has_goal, torch.bool)
-        self.goal_pose[envs] = tensor(scenarios.goal_pose, torch.float32)
+        self.route_m[envs] = tensor(scenarios.route_m, torch.float32)
+        self.goal_m[envs] = tensor(scenarios.goal_m, torch.float32)
+        self.enough_m[envs] = tensor(scenarios.enough_m, torch.float32)
+        for station in (self.start_m, self.station_m, self._furthest_m):
+            station[envs] = tensor(scenarios.start_m, torch.float32)
+        self.wrong_way_frames[envs] = 0
+        self.has_lane[envs] = tensor(scenarios.has_lane, torch.bool)
+        self.lane_m[envs] = tensor(scenarios.lane_m, torch.float32)
+        self.lane_end_m[envs] = tensor(scenarios.lane_end_m, torch.float32)
         self.size_m[envs] = scene.size_m[vehicle]
         self.state[envs] = scene.state(vehicle, frame)
         self.action[envs], self._pending[envs] = 0.0, 0.0
@@ -340,9 +365,10 @@ class Simulator:
     ) -> Int[Tensor, " envs"]:
         episodes = (
             self.state, self.action, self.size_m, self.frame, self.end_frame, self.vehicle,
-            self.road, self.has_goal, self.goal_pose, self.distance_m, self.outcome,
-            self.collision_kind, self.at_fault, self.hit_vehicle, self.clearance_m,
-            self.time_to_collision_s, self._cursor,
+            self.road, self.distance_m, self.outcome, self.collision_kind, self.at_fault,
+            self.hit_vehicle, self.clearance_m, self.time_to_collision_s, self._cursor,
+            self.route_m, self.goal_m, self.enough_m, self.station_m, self._furthest_m,
+            self.wrong_way_frames, self.has_lane, self.lane_m,
         )  # fmt: skip
         places = torch.empty_like(envs)
         tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
@@ -352,11 +378,14 @@ class Simulator:
                 tuple(array.numpy() for array in episodes),
                 self._past.numpy(),
                 tuple(table.contiguous().numpy() for table in tables),
-                self.road_map.nodes,
+                self.road_map.area.tables,
                 np.float32(self.scene.dt_s),
                 NEAREST,
                 tuple(int(kind) for kind in CollisionKind),
                 tuple(int(code) for code in Outcome),
+                (np.float32(NODE_SPACING_M), BEHIND, AHEAD),
+                self._wrong_way_frames,
+                np.float32(IN_LANE_M),
             ),
         )  # fmt: skip
         return places
@@ -364,7 +393,7 @@ class Simulator:
     @paired(
         _move_compiled, advance_cpu.advance,
         when=lambda self, envs, actions, others: constant_float32(
-            self.state, others.table_boxes, self.road_map.atlas
+            self.state, others.table_boxes, self.road_map.area.corners_m
         ),
     )  # fmt: skip
     def _move(
@@ -377,6 +406,7 @@ class Simulator:
         self.frame[envs] += 1
         self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
         self._touch(envs, others)
+        self._follow(envs)
         self.outcome[envs] = self._judge(envs)
         cursor = (self._cursor[envs] + 1) % self._ring
         self._cursor[envs] = cursor
@@ -393,15 +423,44 @@ class Simulator:
         self.clearance_m[envs] = found.clearance_m
         self.time_to_collision_s[envs] = found.time_to_collision_s
 
+    def _follow(self, envs: Int[Tensor, " envs"]) -> None:
+        """Records how far along its route each ego is, and for how long it has faced against it."""
+        station, along = follow(self.route_m[envs], self.station_m[envs], self.state[envs])
+        self.station_m[envs] = station
+        self._furthest_m[envs] = torch.maximum(self._furthest_m[envs], station)
+        against = self.wrong_way_frames[envs] + 1
+        self.wrong_way_frames[envs] = torch.where(along < 0, against, 0)
+
     def _judge(self, envs: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:
         """How the episodes stand now."""
         return outcomes(
-            self.state[envs], self.frame[envs], self.end_frame[envs], self.has_goal[envs],
-            self.goal_pose[envs], self._offroad(envs), self._collided(envs),
+            self.station_m[envs], self.goal_m[envs], self.enough_m[envs],
+            self.frame[envs] >= self.end_frame[envs], self._in_lane(envs),
+            self.wrong_way_frames[envs] >= self._wrong_way_frames,
+            self._offroad(envs), self._collided(envs),
         )  # fmt: skip
 
+    @property
+    def _wrong_way_frames(self) -> int:
+        return seconds_to_frames(WRONG_WAY_S, self.step_s)
+
+    def _in_lane(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
+        """Whether the egos are in their goals' lanes; True without one."""
+        if not self.lane_m.shape[1]:
+            return ~self.has_lane[envs]
+        place = self._goal(envs).place(self.state[envs, None, :2])
+        return (place.lateral_m[:, 0].abs() <= IN_LANE_M) | ~self.has_lane[envs]
+
+    def _goal(self, envs: Int[Tensor, " envs"]) -> Goal:
+        return Goal(self.lane_m[envs], self.lane_end_m[envs], self.has_lane[envs])
+
+    @property
+    def goal(self) -> Goal | None:
+        """The lanes to be in, as they are observed; None where no scenario has one."""
+        return self._goal(self._all_envs) if self.lane_m.shape[1] else None
+
     def _offroad(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
-        return off_the_road(self._boxes(envs), self.road[envs], self.road_map)
+        return off_the_road(self._boxes(envs), self.road[envs], self.road_map.area)
 
     def _collided(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
         return self.collision_kind[envs] != CollisionKind.NONE
@@ -422,6 +481,7 @@ class Simulator:
             frame=self.frame.clone(),
             steps=self.frame - self.start_frame,
             distance_m=self.distance_m.clone(),
+            progress_m=self.progress_m,
             clearance_m=self.clearance_m.clone(),
             time_to_collision_s=self.time_to_collision_s.clone(),
         )
@@ -440,6 +500,21 @@ class Simulator:
     def human_state(self) -> Float[Tensor, "envs 4"]:
         """Where the recorded human is at the present frame (its last pose after its track)."""
         return self.scene.state(self.vehicle, self.frame)
+
+    @property
+    def progress_m(self) -> Float[Tensor, " envs"]:
+        """Furthest station along the route so far, at most its end's, counted from the start."""
+        return torch.minimum(self._furthest_m, self.goal_m) - self.start_m
+
+    @property
+    def goal_pose(self) -> Float[Tensor, "envs 3"]:
+        """Where the routes end: x_m, y_m, heading_rad."""
+        before = (self.goal_m / NODE_SPACING_M).long().clamp(max=self.route_m.shape[1] - 2)
+        start, end = (self.route_m[self._all_envs, before + k] for k in (0, 1))
+        share = (self.goal_m / NODE_SPACING_M - before)[:, None]
+        along = end - start
+        heading = torch.atan2(along[:, 1], along[:, 0])
+        return torch.cat([start + share * along, heading[:, None]], dim=1)
 
     @property
     def human_distance_m(self) -> Float[Tensor, " envs"]:
@@ -464,7 +539,10 @@ class Simulator:
     def present(self) -> Observation:
         """The egos' states alone, without an image: for drivers that look at none."""
         return Observation(
-            self.state.new_zeros(self.envs, 1, 3, 0, 0), self.state[:, None].clone(), self.size_m
+            self.state.new_zeros(self.envs, 1, 3, 0, 0),
+            self.state[:, None].clone(),
+            self.size_m,
+            goal=self.goal,
         )
 
     def observe(self, pixels: bool = True) -> Observation:
@@ -490,7 +568,7 @@ class Simulator:
             )
             road = LocalRoad(self.road_map, self.road)
         images = images.unflatten(0, (self.envs, config.frames))
-        return Observation(images, past, self.size_m.clone(), tracks, road)
+        return Observation(images, past, self.size_m.clone(), tracks, road, self.goal)
 
     def images(self) -> UInt8[Tensor, "envs frames 3 rows columns"]:
         """The images of ``observe`` as they are kept: coverage times 255."""

@@ -24,6 +24,7 @@ class StepResult:
         frame: ``(envs,)`` scene frame.
         steps: ``(envs,)`` steps driven.
         distance_m: ``(envs,)`` path driven.
+        progress_m: ``(envs,)`` furthest station along the route so far, at most that of its end.
         clearance_m: ``(envs,)`` to the nearest vehicle, negative by the penetration.
         time_to_collision_s: ``(envs,)`` if all kept velocity and heading, inf if never.
     """
@@ -39,5 +40,6 @@ class StepResult:
     frame: Int[Tensor, " envs"]
     steps: Int[Tensor, " envs"]
     distance_m: Float[Tensor, " envs"]
+    progress_m: Float[Tensor, " envs"]
     clearance_m: Float[Tensor, " envs"]
     time_to_collision_s: Float[Tensor, " envs"]

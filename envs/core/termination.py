@@ -12,7 +12,7 @@ from torch import Tensor
 from ppuu.backends import contact_cpu, termination_cpu
 from ppuu.backends.dispatch import constant_float32, paired
 from ppuu.geometry import clearance, time_to_collision, to_local
-from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.drivable import DrivableArea
 
 from ..traffic.base import Neighbours
 
@@ -25,13 +25,24 @@ class Outcome(IntEnum):
 
     RUNNING = 0
     ARRIVED = 1
-    SURVIVED = 2
-    TIMEOUT = 3
-    COLLISION = 4
-    OFFROAD = 5
+    """In time at the end of the route, and in the goal's lane if there is one."""
+    MISSED = 2
+    """At the end of the route in another lane."""
+    STALLED = 3
+    """The recorded window ended before 90 % of the human's progress was made."""
+    TIMEOUT = 4
+    COLLISION = 5
+    OFFROAD = 6
+    WRONG_WAY = 7
+    """For a second more than 90° off the direction of the route."""
 
 
-SUCCESSES = (Outcome.ARRIVED, Outcome.SURVIVED)
+SUCCESSES = (Outcome.ARRIVED,)
+
+WRONG_WAY_S = 1.0
+"""Facing against the route for so long ends an episode."""
+IN_LANE_M = 1.2
+"""An ego whose centre is no further from the centre of a lane is in it."""
 
 
 class CollisionKind(IntEnum):
@@ -137,19 +148,19 @@ def _kind(ego_box: Float[Tensor, "envs 5"], other: Float[Tensor, "envs 5"]) -> I
 
 
 def _off_the_road_compiled(
-    ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], road_map: RoadMap
+    ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], area: DrivableArea
 ) -> Bool[Tensor, " envs"]:
     lost = torch.empty_like(road, dtype=torch.bool)
-    termination_cpu.off_the_road(ego_box, road, lost, shared=road_map.nodes)
+    termination_cpu.off_the_road(ego_box, road, lost, shared=area.tables)
     return lost
 
 
 @paired(
     _off_the_road_compiled, termination_cpu.off_the_road,
-    when=lambda ego_box, road, road_map: constant_float32(ego_box, road_map.atlas),
+    when=lambda ego_box, road, area: constant_float32(ego_box, area.corners_m),
 )  # fmt: skip
 def off_the_road(
-    ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], road_map: RoadMap
+    ego_box: Float[Tensor, "envs 5"], road: Int[Tensor, " envs"], area: DrivableArea
 ) -> Bool[Tensor, " envs"]:
     """Whether the centre of the ego's box has left the drivable area, and one of its flanks too.
 
@@ -159,22 +170,23 @@ def off_the_road(
     across = width[:, None] * ego_box.new_tensor([0.0, 0.5, -0.5])
     x = x[:, None] - heading.sin()[:, None] * across
     y = y[:, None] + heading.cos()[:, None] * across
-    off = road_map.read(x, y, road)[:, 1] > 0.5
+    off = ~area.contains(x, y, road)
     return off[:, 0] & (off[:, 1] | off[:, 2])
 
 
 def _outcomes_compiled(
-    state: Float[Tensor, "envs 4"],
-    frame: Int[Tensor, " envs"],
-    end_frame: Int[Tensor, " envs"],
-    has_goal: Bool[Tensor, " envs"],
-    goal_pose: Float[Tensor, "envs 3"],
+    station_m: Float[Tensor, " envs"],
+    goal_m: Float[Tensor, " envs"],
+    enough_m: Float[Tensor, " envs"],
+    late: Bool[Tensor, " envs"],
+    in_lane: Bool[Tensor, " envs"],
+    wrong_way: Bool[Tensor, " envs"],
     lost: Bool[Tensor, " envs"],
     collided: Bool[Tensor, " envs"],
 ) -> Int[Tensor, " envs"]:
-    outcome = torch.empty_like(frame)
+    outcome = torch.empty(len(station_m), dtype=torch.int64)
     termination_cpu.outcomes(
-        state, frame, end_frame, has_goal, goal_pose, lost, collided, outcome,
+        station_m, goal_m, enough_m, late, in_lane, wrong_way, lost, collided, outcome,
         shared=(tuple(int(code) for code in Outcome),),
     )  # fmt: skip
     return outcome
@@ -182,37 +194,36 @@ def _outcomes_compiled(
 
 @paired(
     _outcomes_compiled, termination_cpu.outcomes,
-    when=lambda state, frame, end_frame, has_goal, goal_pose, lost, collided: constant_float32(
-        state, goal_pose
-    ),
+    when=lambda station_m, goal_m, *others: constant_float32(station_m, goal_m),
 )  # fmt: skip
 def outcomes(
-    state: Float[Tensor, "envs 4"],
-    frame: Int[Tensor, " envs"],
-    end_frame: Int[Tensor, " envs"],
-    has_goal: Bool[Tensor, " envs"],
-    goal_pose: Float[Tensor, "envs 3"],
+    station_m: Float[Tensor, " envs"],
+    goal_m: Float[Tensor, " envs"],
+    enough_m: Float[Tensor, " envs"],
+    late: Bool[Tensor, " envs"],
+    in_lane: Bool[Tensor, " envs"],
+    wrong_way: Bool[Tensor, " envs"],
     lost: Bool[Tensor, " envs"],
     collided: Bool[Tensor, " envs"],
 ) -> Int[Tensor, " envs"]:
-    """``Outcome``; if several apply, the first of collision, off the road, arrival, timeout.
+    """``Outcome``; if several apply: collision, off the road, wrong way, then the end of the route.
 
-    Without a goal line the human's last pose is where the recorded road ends: beyond it no ego is
-    off the road.
+    Args:
+        station_m: how far along its route the ego is.
+        goal_m: where the route ends.
+        enough_m: at the last frame this is enough; inf where the time limit sets that frame.
+        late: whether the last frame is reached.
+        in_lane: whether the ego is in its goal's lane; True without one.
+        wrong_way: whether it has faced against the route for too long.
+        lost: whether it is off the road.
+        collided: whether it touches another vehicle.
     """
-    outcome = torch.full_like(frame, int(Outcome.RUNNING))
-    good = torch.where(has_goal, int(Outcome.ARRIVED), int(Outcome.SURVIVED))
-    late = torch.where(has_goal, int(Outcome.TIMEOUT), int(Outcome.SURVIVED))
-    outcome = torch.where(frame >= end_frame, late, outcome)
-    through = beyond(state[:, :2], goal_pose)
-    outcome = torch.where(through, good, outcome)
-    outcome = torch.where(lost & (has_goal | ~through), int(Outcome.OFFROAD), outcome)
+    outcome = torch.full_like(station_m, int(Outcome.RUNNING), dtype=torch.int64)
+    short = torch.where(enough_m.isinf(), int(Outcome.TIMEOUT), int(Outcome.STALLED))
+    outcome = torch.where(late, short, outcome)
+    there = (station_m >= goal_m) | (late & (station_m >= enough_m))
+    arrived = torch.where(in_lane, int(Outcome.ARRIVED), int(Outcome.MISSED))
+    outcome = torch.where(there, arrived, outcome)
+    outcome = torch.where(wrong_way, int(Outcome.WRONG_WAY), outcome)
+    outcome = torch.where(lost, int(Outcome.OFFROAD), outcome)
     return torch.where(collided, int(Outcome.COLLISION), outcome)
-
-
-def beyond(
-    position_m: Float[Tensor, "envs 2"], line_pose: Float[Tensor, "envs 3"]
-) -> Bool[Tensor, " envs"]:
-    """Whether points lie on or past the line across a pose; False where the pose is NaN."""
-    offset = position_m - line_pose[:, :2]
-    return offset[:, 0] * line_pose[:, 2].cos() + offset[:, 1] * line_pose[:, 2].sin() >= 0

@@ -1,4 +1,4 @@
-"""``ppuu/DenseTraffic-v0``: driving one recorded vehicle's way through its traffic."""
+"""``ppuu/DenseTraffic-v1``: driving one recorded vehicle's way through its traffic."""
 
 from __future__ import annotations
 
@@ -50,6 +50,7 @@ class DenseTrafficEnv(gymnasium.Env):
     See ``envs.gym.episodes.DenseTrafficConfig``; ``recording`` is required, except for sites.
 
     ## Version history
+    - v1: success is progress along the route; other rewards, outcomes and limits.
     - v0: first release.
     """
 

@@ -1,4 +1,4 @@
-"""``ppuu/Dream-v0``: ``ppuu/DenseTraffic-v0`` as a world model imagines it."""
+"""``ppuu/Dream-v1``: ``ppuu/DenseTraffic-v1`` as a world model imagines it."""
 
 from __future__ import annotations
 
@@ -161,11 +161,11 @@ class DreamEnv(DenseTrafficEnv):
 
     ## Description
     Each episode starts at a recorded moment.  From there a trained world model predicts what the
-    others do; the ego moves exactly as in ``ppuu/DenseTraffic-v0``.  What is learned here can be
+    others do; the ego moves exactly as in ``ppuu/DenseTraffic-v1``.  What is learned here can be
     scored there.
 
     ## Action space, observation space
-    Those of ``ppuu/DenseTraffic-v0`` with the same settings.  One step is one step of the world
+    Those of ``ppuu/DenseTraffic-v1`` with the same settings.  One step is one step of the world
     model, ``frames_per_step`` frames (0.3 s as a rule), for which the action is held.
 
     ## Rewards
@@ -182,6 +182,7 @@ class DreamEnv(DenseTrafficEnv):
     See ``DreamConfig``; ``recording`` and ``world_model`` are required.
 
     ## Version history
+    - v1: success is progress along the route.
     - v0: first release.
     """
 

@@ -30,7 +30,9 @@ from .reset_options import Start, begin_at, choose_start
 from .reward import Before, Step, reward_weights, weighted_terms
 from .sites import locate
 
-TERMINATING = (Outcome.ARRIVED, Outcome.COLLISION, Outcome.OFFROAD)
+TERMINATING = (
+    Outcome.ARRIVED, Outcome.MISSED, Outcome.COLLISION, Outcome.OFFROAD, Outcome.WRONG_WAY,
+)  # fmt: skip
 
 _NO_IMAGE = RasterConfig(rows=1, columns=1)
 """The simulator always draws a history; where no image is observed, it has one pixel."""
@@ -174,7 +176,7 @@ class Episodes:
     def start(self, envs: Sequence[int], starts: Sequence[Start]) -> None:
         """Starts given episodes in the given slots; the first call must fill all of them."""
         self.scenario[list(envs)] = [start.scenario for start in starts]
-        self._start(envs, begin_at(self.world.scenarios, starts))
+        self._start(envs, begin_at(self.world.scenarios, starts, self.world.scene))
 
     def _start(self, envs: Sequence[int], scenarios: Scenarios) -> None:
         if self.simulator.envs == 0:
@@ -253,10 +255,13 @@ class Episodes:
             "offroad": outcome == Outcome.OFFROAD,
             "is_success": np.isin(outcome, SUCCESSES),
             "arrived": outcome == Outcome.ARRIVED,
-            "survived": outcome == Outcome.SURVIVED,
+            "missed": outcome == Outcome.MISSED,
+            "stalled": outcome == Outcome.STALLED,
+            "wrong_way": outcome == Outcome.WRONG_WAY,
             "timeout": outcome == Outcome.TIMEOUT,
             "speed_mps": _floats(simulator.state[:, 3]),
-            "progress_m": _floats(simulator.distance_m),
+            "distance_m": _floats(simulator.distance_m),
+            "progress_m": _floats(simulator.progress_m),
             "human_progress_m": _floats(simulator.human_distance_m),
             "clearance_m": _floats(simulator.clearance_m),
             "time_to_collision_s": _floats(simulator.time_to_collision_s),

@@ -50,10 +50,12 @@ _PANEL_OPACITY = 0.8
 _VERDICT = {
     Outcome.RUNNING: ("", _TEXT),
     Outcome.ARRIVED: ("arrived", _GOAL),
-    Outcome.SURVIVED: ("survived", _GOAL),
+    Outcome.MISSED: ("in another lane", _HUMAN),
+    Outcome.STALLED: ("too little progress", _HUMAN),
     Outcome.TIMEOUT: ("time is up", _HUMAN),
     Outcome.COLLISION: ("collision", _EGO),
     Outcome.OFFROAD: ("off the road", _EGO),
+    Outcome.WRONG_WAY: ("wrong way", _EGO),
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
 from ..core.scenario import Scenarios
@@ -82,12 +83,19 @@ def choose_start(
     return Start(int(candidates[random.integers(len(candidates))]), frame)
 
 
-def begin_at(scenarios: Scenarios, starts: Sequence[Start]) -> Scenarios:
-    """The scenarios of some starts, beginning where these say."""
+def begin_at(scenarios: Scenarios, starts: Sequence[Start], scene: Scene) -> Scenarios:
+    """The scenarios of some starts, beginning where these say, with the human's progress there."""
     chosen = scenarios[[start.scenario for start in starts]]
     own = zip(starts, chosen.start_frame, strict=True)
     frames = [frame if start.frame is None else start.frame for start, frame in own]
-    return dataclasses.replace(chosen, start_frame=np.array(frames))
+    vehicle = chosen.vehicle + scene.vehicle_offset[chosen.recording].numpy(force=True)
+    path_m = scene.path_m.numpy(force=True)
+    row = scene.row_pointer[vehicle].numpy(force=True) + chosen.start_frame
+    row += (scene.frame_offset[chosen.recording] - scene.first_frame[vehicle]).numpy(force=True)
+    later = np.array(frames) - chosen.start_frame
+    return dataclasses.replace(
+        chosen, start_frame=np.array(frames), start_m=path_m[row + later] - path_m[row]
+    )
 
 
 def _whole(options: Mapping[str, Any], name: str) -> int | None:

@@ -18,8 +18,18 @@ from ppuu.units import LANE_WIDTH_M
 from ..core.simulator import Simulator, StepResult
 from ..core.termination import Outcome
 
-DEFAULT_WEIGHTS = {"progress": 0.1, "collision": -10.0, "offroad": -10.0, "comfort": -0.5}
-"""A crash costs as much as 100 m of road earn; a second of full braking as much as 5 m."""
+DEFAULT_WEIGHTS = {
+    "progress": 0.1, "collision": -10.0, "offroad": -10.0, "wrong_way": -10.0, "missed": -10.0,
+    "comfort": -0.5,
+}  # fmt: skip
+"""A crash costs as much as 100 m of road earn; a second of full braking as much as 5 m.
+
+Only new progress along the route is paid, up to the route's end, and comfort costs nothing below
+``UNFELT_MPS2``: so no way of driving earns more than the recorded human (``eval.exploits``).
+"""
+
+UNFELT_MPS2 = 2.0
+"""Accelerations below are those of ordinary driving (nine of ten recorded ones are below half)."""
 
 CRITICAL_TIME_S = 3.0
 """A time to collision below this counts."""
@@ -33,12 +43,12 @@ class Before:
     """What a step overwrites and a term still needs.
 
     Attributes:
-        distance_m: ``(envs,)`` path driven before the step.
+        progress_m: ``(envs,)`` furthest station along the route before the step.
         action: ``(envs, 2)`` of the step before.
         speed_mps: ``(envs,)`` before the step.
     """
 
-    distance_m: Float[Tensor, " envs"]
+    progress_m: Float[Tensor, " envs"]
     action: Float[Tensor, "envs 2"]
     speed_mps: Float[Tensor, " envs"]
 
@@ -46,7 +56,9 @@ class Before:
     def of(cls, simulator: Simulator) -> Before:
         """Copies, as the simulator is about to move on."""
         return cls(
-            simulator.distance_m.clone(), simulator.action.clone(), simulator.state[:, 3].clone()
+            simulator.progress_m,
+            simulator.action.clone(),
+            simulator.state[:, 3].clone(),
         )
 
 
@@ -78,8 +90,8 @@ class Step:
 
 
 def progress(step: Step) -> Float[Tensor, " envs"]:
-    """Metres driven in this step."""
-    return step.result.distance_m - step.before.distance_m
+    """Metres along the route, beyond the furthest point so far and up to the route's end."""
+    return step.result.progress_m - step.before.progress_m
 
 
 def collision(step: Step) -> Float[Tensor, " envs"]:
@@ -92,16 +104,27 @@ def offroad(step: Step) -> Float[Tensor, " envs"]:
     return (step.result.outcome == Outcome.OFFROAD).float()
 
 
+def wrong_way(step: Step) -> Float[Tensor, " envs"]:
+    """1 at the step that ends the episode so."""
+    return (step.result.outcome == Outcome.WRONG_WAY).float()
+
+
+def missed(step: Step) -> Float[Tensor, " envs"]:
+    """1 at the step that ends the episode in another lane than the goal's."""
+    return (step.result.outcome == Outcome.MISSED).float()
+
+
 def goal(step: Step) -> Float[Tensor, " envs"]:
     """1 at the step that ends the episode by arrival."""
     return (step.result.outcome == Outcome.ARRIVED).float()
 
 
 def comfort(step: Step) -> Float[Tensor, " envs"]:
-    """Squared acceleration, in units of the largest along, times the step's duration."""
+    """Squared acceleration beyond ``UNFELT_MPS2``, as a share of the largest, times duration."""
     along, across = _acceleration(step.result.action, step.speed_mps).unbind(1)
     largest = step.simulator.config.bounds.acceleration_mps2
-    return (along**2 + across**2) / largest**2 * step.dt_s
+    felt = (torch.hypot(along, across) - UNFELT_MPS2).clamp(min=0.0) / (largest - UNFELT_MPS2)
+    return felt.square() * step.dt_s
 
 
 def jerk(step: Step) -> Float[Tensor, " envs"]:
@@ -175,8 +198,8 @@ def lane(step: Step) -> Float[Tensor, " envs"]:
 TERMS: dict[str, Callable[[Step], Float[Tensor, " envs"]]] = {
     term.__name__: term
     for term in (
-        progress, collision, offroad, comfort, goal, proximity, lane, speed, jerk,
-        time_to_collision,
+        progress, collision, offroad, wrong_way, missed, comfort, goal, proximity, lane, speed,
+        jerk, time_to_collision,
     )
 }  # fmt: skip
 """All terms, none ever negative; those without a default weight are off by default."""

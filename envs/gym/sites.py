@@ -32,7 +32,7 @@ class Site:
 def _ngsim(name: str, site: str) -> Site:
     recording = f"{DATA}{site}.h5"
     command = f"python -m data.prepare ngsim trajectories-*.txt --site {site} --out {recording}"
-    return Site(f"ppuu/{name}-v0", recording, command)
+    return Site(f"ppuu/{name}-v1", recording, command)
 
 
 SITES = (
@@ -41,7 +41,7 @@ SITES = (
     _ngsim("Lankershim", "lankershim"),
     _ngsim("Peachtree", "peachtree"),
     Site(
-        "ppuu/Synthetic-v0",
+        "ppuu/Synthetic-v1",
         f"{SHIPPED}synthetic.h5",
         "python -m data.generate weave --seconds 20 --seed 0 --out envs/synthetic.h5",
     ),

@@ -1,4 +1,4 @@
-"""Many episodes of ``ppuu/DenseTraffic-v0`` in one simulator, as a Gymnasium ``VectorEnv``."""
+"""Many episodes of ``ppuu/DenseTraffic-v1`` in one simulator, as a Gymnasium ``VectorEnv``."""
 
 from __future__ import annotations
 

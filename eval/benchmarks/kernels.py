@@ -141,11 +141,11 @@ def _simulator_cases(world: World, envs: int) -> Iterator[Case]:
 
     yield Case(Simulator._move, f"{envs}", move)
     yield Case(contact, f"{envs}", lambda: contact(box, state[:, 3], others))
-    yield Case(off_the_road, f"{envs}", lambda: off_the_road(box, road, world.road_map))
+    yield Case(off_the_road, f"{envs}", lambda: off_the_road(box, road, world.road_map.area))
     yield Case(
         outcomes, f"{envs}",
-        lambda: outcomes(state, simulator.frame, simulator.end_frame, simulator.has_goal,
-                         simulator.goal_pose, simulator.at_fault, simulator.at_fault),
+        lambda: outcomes(simulator.station_m, simulator.goal_m, simulator.enough_m,
+                         *[simulator.at_fault] * 5),
     )  # fmt: skip
     yield Case(draw_road, f"{envs}", lambda: draw_road(pose, road, world.road_map, raster))
     yield Case(

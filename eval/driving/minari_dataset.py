@@ -1,4 +1,4 @@
-"""Driven episodes as a Minari dataset of ``ppuu/DenseTraffic-v0``.
+"""Driven episodes as a Minari dataset of ``ppuu/DenseTraffic-v1``.
 
 Minari (Farama Foundation) is the exchange format of offline reinforcement learning.  Rewards and
 endings are the environment's own, and a dataset holds what an agent would have observed.
@@ -26,7 +26,7 @@ from ppuu.runtime.provenance import source_commit
 
 from .environment_episode import EnvironmentEpisode, drive_environment
 
-ENVIRONMENT = "ppuu/DenseTraffic-v0"
+ENVIRONMENT = "ppuu/DenseTraffic-v1"
 
 
 def write_dataset(

@@ -12,6 +12,7 @@ from data.splits import Part, Split, SplitManifest, part_of
 from envs.core.scenario import ScenarioConfig, Scenarios, list_scenarios
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.variation import Variation
+from envs.tasks.registry import KEEP
 from envs.traffic.base import Traffic
 from envs.traffic.registry import traffic_by_name
 from ppuu.perception.raster_image import RasterConfig
@@ -52,6 +53,7 @@ class ScenarioSet:
         manifest: SplitManifest | None = None,
         variation: Variation | None = None,
         policies: Iterable[Policy] = (),
+        task: str = KEEP,
     ) -> ScenarioSet:
         """Lists the scenarios of one split of every recording that has it.
 
@@ -63,7 +65,8 @@ class ScenarioSet:
         """
         variation = variation or Variation()
         spans = [one.observation.span for one in policies if one.observation is not None]
-        rules = ScenarioConfig(context_frames=max(ScenarioConfig.context_frames, *spans, 0))
+        context = max(ScenarioConfig.context_frames, *spans, 0)
+        rules = ScenarioConfig(context_frames=context, task=task)
         recordings, parts, lists = [], [], []
         for recording in load_recordings(paths):
             part = part_of(recording, split, manifest)

@@ -22,9 +22,12 @@ AVERAGED = (
 )  # fmt: skip
 """Columns of the episodes whose means are reported, over the episodes that have a finite value."""
 
+FAILURES = ("collision", "offroad", "wrong_way", "missed", "stalled", "timeout")
+"""Outcomes that are no success."""
+
 _SUCCESS_COLUMNS = (
-    "name", "others", "variation", "success", "arrived", "survived", "collision", "offroad",
-    "distance_m",
+    "name", "others", "variation", "success", "collision", "offroad", "missed", "stalled",
+    "timeout", "distance_m",
 )  # fmt: skip
 _DRIVING_COLUMNS = (
     "name", "others", "variation", "success_alt", "progress", "ttc_below_1_5_s", "median_headway_s",
@@ -59,11 +62,7 @@ def summary(
         "others": others,
         "variation": variation,
         "success": fraction(lambda e: e.succeeded),
-        "arrived": fraction(lambda e: e.outcome == "arrived"),
-        "survived": fraction(lambda e: e.outcome == "survived"),
-        "collision": fraction(lambda e: e.outcome == "collision"),
-        "offroad": fraction(lambda e: e.outcome == "offroad"),
-        "timeout": fraction(lambda e: e.outcome == "timeout"),
+        **{one: fraction(lambda e, one=one: e.outcome == one) for one in FAILURES},
         "distance_m": average("distance_m"),
         "mean_speed_mps": average("mean_speed_mps"),
         "collision_front": rate(sum(e.collision_kind == "front" for e in collided), n),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from data.splits import Part
+from envs.core.route import node_count, route_nodes
 from envs.core.scenario import Scenarios
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
@@ -18,6 +19,9 @@ from ppuu.runtime.errors import InputError
 from ..driving.scenario_set import ScenarioSet
 from .replayed import as_replayed
 from .screen import PX_PER_M, Screens
+
+_ROUTE_M = 500.0
+"""Longer than the screens of any site."""
 
 HISTORY_FRAMES = 20
 """Images of the recorded driver before the policy drives."""
@@ -62,14 +66,30 @@ def list_scenarios(recording: Recording, part: Part, screens: Screens, index: in
     columns = [np.array(column) for column in zip(*entries, strict=True)] or [np.zeros(0, int)] * 6
     key = [recording.content_hash, part.window.first, part.window.last, columns[0].tolist()]
     count = len(entries)
+    # PPUU's rules know no route; the simulator follows the human's, which has no end there.
+    paths = [
+        np.stack([recording.x_m[rows], recording.y_m[rows]], axis=1)
+        for rows in (
+            slice(recording.vehicle_pointer[one], recording.vehicle_pointer[one + 1])
+            for one in columns[0]
+        )
+    ]
+    routes = np.zeros((count, node_count(_ROUTE_M), 2))
+    for row, path in enumerate(paths):
+        routes[row] = route_nodes(path, node_count(_ROUTE_M))
     return Scenarios(
         recording=np.zeros(count, int),
         vehicle=columns[0],
         vehicle_id=columns[1],
         start_frame=columns[2],
         end_frame=columns[3],
-        has_goal=np.ones(count, bool),
-        goal_pose=np.full((count, 3), np.nan),
+        route_m=routes,
+        start_m=np.zeros(count),
+        goal_m=np.full(count, np.inf),
+        enough_m=np.full(count, np.inf),
+        has_lane=np.zeros(count, bool),
+        lane_m=np.zeros((count, 0, 2)),
+        lane_end_m=np.zeros(count),
         human_distance_m=columns[4],
         human_frames=columns[5],
         digest=hashlib.sha256(json.dumps(key).encode()).hexdigest(),

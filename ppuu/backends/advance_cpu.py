@@ -14,6 +14,7 @@ from numba import njit
 
 from .contact_cpu import contact_of
 from .kernel import kernel
+from .route_cpu import follow_one, lateral_of
 from .termination_cpu import is_off_the_road, outcome_of
 
 f32 = np.float32
@@ -23,8 +24,9 @@ f32 = np.float32
 @njit(nogil=True, error_model="numpy", cache=True)
 @no_type_check
 def advance(
-    envs, actions, row, place, episodes, past, tables, road_map, dt_s, nearest, kinds, codes
-):
+    envs, actions, row, place, episodes, past, tables, area, dt_s, nearest, kinds, codes,
+    along_route, wrong_way_frames, in_lane_m,
+):  # fmt: skip
     """Moves the named episodes by one frame and writes how they stand.
 
     Args:
@@ -35,17 +37,22 @@ def advance(
         episodes: ``(envs, ...)`` arrays of the simulator, in the order they are unpacked.
         past: ``(envs * ring, 4)`` states in the rings.
         tables: boxes, speeds and vehicles of the others.
-        road_map: nodes, nodes per metre, and offset, lowest and highest node of each road.
+        area: tables of the ``DrivableArea``.
         dt_s: seconds a frame.
         nearest: candidates of contact that are tested exactly.
         kinds, codes: numbers of ``CollisionKind`` and ``Outcome``.
+        along_route: metres between nodes of routes and lanes, and segments to look at behind and
+            ahead of the last station.
+        wrong_way_frames: frames of facing against the route that end an episode.
+        in_lane_m: distance from its centre within which an ego is in a lane.
     """
     (
-        state, action, size, frame, end_frame, vehicle, road, has_goal, goal_pose, distance,
-        outcome, kind, at_fault, hit, gap, soonest, cursor,
+        state, action, size, frame, end_frame, vehicle, road, distance, outcome, kind, at_fault,
+        hit, gap, soonest, cursor, route, goal, enough, station, progress, against, has_lane, lane,
     ) = episodes  # fmt: skip
     boxes, speeds, occupants = tables
-    nodes, per_metre, offset, low, high = road_map
+    corners, pieces, first_cell, origin, cells, cell_m = area
+    spacing, behind, ahead = along_route
     slot, bound = np.empty(nearest, np.int64), np.empty(nearest, np.float32)
     box, ring = np.empty(5, np.float32), len(past) // len(state)
     for n in range(len(envs)):
@@ -61,10 +68,14 @@ def advance(
             box, state[e, 3], vehicle[e], boxes[r], speeds[r], occupants[r], slot, bound, kinds
         )
         k = road[e]
-        lost = is_off_the_road(box, nodes, per_metre, offset[k], low[k], high[k])
+        lost = is_off_the_road(box, corners, pieces, first_cell[k], origin[k], cells[k], cell_m)
+        station[e], cosine = follow_one(route[e], station[e], state[e], spacing, behind, ahead)
+        progress[e] = max(progress[e], station[e])
+        against[e] = against[e] + 1 if cosine < 0 else 0
+        in_lane = not has_lane[e] or abs(lateral_of(lane[e], state[e])) <= in_lane_m
         outcome[e] = outcome_of(
-            state[e], frame[e] >= end_frame[e], has_goal[e], goal_pose[e], lost,
-            kind[e] != kinds[0], codes,
+            station[e], goal[e], enough[e], frame[e] >= end_frame[e], in_lane,
+            against[e] >= wrong_way_frames, lost, kind[e] != kinds[0], codes,
         )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def follow(route, station, state, found, along, spacing, behind, ahead):
 @no_type_check
 def follow_one(route, station, state, spacing, behind, ahead):
     """One ego's station, and the cosine of its heading relative to the route."""
-    first, segments = int(math.floor(station / spacing)), len(route) - 1
+    first, segments = int(station / spacing), len(route) - 1
     least, best, x_dir, y_dir = f32(np.inf), station, f32(1.0), f32(0.0)
     for k in range(first - behind, first + ahead + 1):
         segment = min(max(k, 0), segments - 1)
@@ -52,3 +52,19 @@ def follow_one(route, station, state, spacing, behind, ahead):
             least, best = distance, (f32(segment) + share) * spacing
             x_dir, y_dir = chord_x / length, chord_y / length
     return best, x_dir * f32(math.cos(state[2])) + y_dir * f32(math.sin(state[2]))
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+@no_type_check
+def lateral_of(line, state):
+    """Metres to the left of a line, seen from its nearest node (``ppuu.perception.goal``)."""
+    least, nearest = f32(np.inf), 0
+    for k in range(len(line)):
+        x, y = state[0] - line[k, 0], state[1] - line[k, 1]
+        squared = x * x + y * y
+        if squared < least:
+            least, nearest = squared, k
+    first, last = max(nearest - 1, 0), min(nearest + 1, len(line) - 1)
+    along_x, along_y = line[last, 0] - line[first, 0], line[last, 1] - line[first, 1]
+    x, y = state[0] - line[nearest, 0], state[1] - line[nearest, 1]
+    return (along_x * y - along_y * x) / np.sqrt(along_x * along_x + along_y * along_y)

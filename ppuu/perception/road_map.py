@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ..backends import raster_cpu
 from ..backends.dispatch import constant_float32, paired
+from ..recordings.drivable import DrivableArea
 from ..recordings.road import Road
 from ..units import LINE_WIDTH_M
 from .raster_image import FULL, RasterConfig, blank_images, require_finite_pose
@@ -35,6 +36,7 @@ class RoadMap:
         scale: ``(2,)`` atlas units per metre along y and x.
         offset: ``(roads, 2)`` atlas coordinates of each road's world origin.
         low, high: ``(roads, 2)`` atlas coordinates of each road's outermost nodes.
+        area: where one can drive, by the lanes' own corners, whatever the raster's scale.
     """
 
     atlas: Float[Tensor, "2 nodes_x nodes_y"]
@@ -42,6 +44,7 @@ class RoadMap:
     offset: Float[Tensor, "roads 2"]
     low: Float[Tensor, "roads 2"]
     high: Float[Tensor, "roads 2"]
+    area: DrivableArea
 
     @classmethod
     def build(
@@ -76,6 +79,7 @@ class RoadMap:
             offset=tensor(((first - origin) * unit - 1.0)[road_regions]),
             low=tensor((first * unit - 1.0)[road_regions]),
             high=tensor(((first + size - 1) * unit - 1.0)[road_regions]),
+            area=DrivableArea.build(roads, device),
         )
 
     @cached_property

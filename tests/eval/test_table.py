@@ -82,7 +82,7 @@ def test_rows_pool_their_seeds():
         episode("a-seed0", 1, "arrived", 200), episode("a-seed0", 2, "collision", 100),
         episode("a-seed1", 1, "arrived", 200),
         episode("a-seed1", 2, "collision", 60, at_fault="False"),
-        episode("human", 1, "arrived", 210), episode("human", 2, "survived", 190),
+        episode("human", 1, "arrived", 210), episode("human", 2, "arrived", 190),
     ]  # fmt: skip
     rows = {"human": (["human"], "100"), "A": (["a-seed0", "a-seed1"], "7")}
     human, ours = tabulate(episodes, rows)

@@ -20,7 +20,7 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from train.sb3_vector import BatchedVecEnv
 
-ID = "envs:ppuu/Synthetic-v0"
+ID = "envs:ppuu/Synthetic-v1"
 TABLES = {"ego": True, "neighbours": True, "lidar": True}
 WIDE = {"image": {"columns": 36, "channels": ["lanes", "vehicles", "offroad", "ego"]}, "ego": True}
 """Images large enough for the library's own network."""

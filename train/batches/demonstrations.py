@@ -1,4 +1,4 @@
-"""Episodes of ``ppuu/DenseTraffic-v0`` in a Minari dataset, as this package's observations."""
+"""Episodes of ``ppuu/DenseTraffic-v1`` in a Minari dataset, as this package's observations."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def demonstrations(dataset_id: str) -> Iterator[Demonstration]:
     except (FileNotFoundError, ValueError, TypeError) as error:
         raise InputError(f"dataset {dataset_id}: {error}") from None
     name = dataset.env_spec.id if dataset.env_spec else "an unnamed environment"
-    if name != "ppuu/DenseTraffic-v0":
-        raise InputError(f"dataset {dataset_id}: of {name}, not of ppuu/DenseTraffic-v0")
+    if name != "ppuu/DenseTraffic-v1":
+        raise InputError(f"dataset {dataset_id}: of {name}, not of ppuu/DenseTraffic-v1")
     for episode in dataset.iterate_episodes():
         yield Demonstration(
             _observation(episode.observations["image"][:-1], episode.observations["ego"][:-1]),

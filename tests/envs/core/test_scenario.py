@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from envs.core.scenario import ScenarioConfig, Scenarios, list_scenarios
+from ppuu.perception.goal import NODE_SPACING_M
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
@@ -13,21 +14,25 @@ from tests.helpers import Car, straight_recording
 def test_a_goal_is_where_the_human_was_after_the_distance():
     recording = straight_recording([Car(0.0, speed_mps=20.0)], frames=200)
     scenarios = list_scenarios(recording)
-    assert len(scenarios) == 1 and scenarios.has_goal.all()
+    assert len(scenarios) == 1 and scenarios.goal_m[0] == 215.0
     assert scenarios.start_frame[0] == 10
     # 215 m at 2 m a frame: the 108th frame after the start is the first beyond.
     assert scenarios.human_frames[0] == 108
-    np.testing.assert_allclose(scenarios.goal_pose[0], [2.0 * 118, 2.0, 0.0])
-    assert scenarios.end_frame[0] == 199
+    route = scenarios.route_m[0]
+    np.testing.assert_allclose(route[:, 0], 20.0 + NODE_SPACING_M * np.arange(len(route)))
+    np.testing.assert_allclose(route[:, 1], 2.0)
+    assert len(route) * NODE_SPACING_M > 215.0 + 40.0
+    # The window ends before the time limit: most of the way is enough then.
+    assert scenarios.end_frame[0] == 199 and scenarios.enough_m[0] == 0.9 * 215.0
 
 
 def test_the_time_limit_ends_slow_drives():
     recording = straight_recording([Car(0.0, speed_mps=5.0)], frames=600)
-    assert list_scenarios(recording).has_goal.all()
+    assert (list_scenarios(recording).goal_m == 215.0).all()
     short = ScenarioConfig(time_limit_s=30.0)
     scenarios = list_scenarios(recording, short)
-    assert not scenarios.has_goal.any() and scenarios.end_frame[0] == 310
-    assert np.isnan(scenarios.goal_pose).all()
+    np.testing.assert_allclose(scenarios.goal_m, 150.0)
+    assert scenarios.end_frame[0] == 310 and np.isinf(scenarios.enough_m[0])
 
 
 def test_where_someone_has_a_goal_those_without_are_left_out():
@@ -35,7 +40,7 @@ def test_where_someone_has_a_goal_those_without_are_left_out():
     recording = straight_recording(cars, frames=130)
     assert list_scenarios(recording).vehicle.tolist() == [0, 2]
     everyone = list_scenarios(recording, ScenarioConfig(distance_m=400.0))
-    assert everyone.vehicle.tolist() == [0, 1, 2] and not everyone.has_goal.any()
+    assert everyone.vehicle.tolist() == [0, 1, 2] and (everyone.goal_m < 400.0).all()
 
 
 def test_without_a_goal_the_end_is_the_humans():
@@ -43,9 +48,18 @@ def test_without_a_goal_the_end_is_the_humans():
     scenarios = list_scenarios(straight_recording(cars, frames=100))
     assert scenarios.start_frame.tolist() == [15, 10]
     assert scenarios.end_frame.tolist() == [84, 99]
-    # The first left the section (there is a line where it did), the second was cut off.
-    np.testing.assert_allclose(scenarios.goal_pose[0], [79.0, 2.0, 0.0])
-    assert np.isnan(scenarios.goal_pose[1]).all()
+    np.testing.assert_allclose(scenarios.goal_m, [69.0, 89.0])
+    np.testing.assert_allclose(scenarios.enough_m, 0.9 * scenarios.goal_m)
+    # Beyond the human's end the route goes on straight.
+    np.testing.assert_allclose(np.diff(scenarios.route_m, axis=1)[..., 0], NODE_SPACING_M)
+
+
+def test_who_hardly_moves_is_no_scenario():
+    cars = [Car(0.0, speed_mps=1.0), Car(0.0, lane=1, speed_mps=2.0)]
+    recording = straight_recording(cars, frames=121)
+    assert list_scenarios(recording).vehicle.tolist() == [1]
+    near = ScenarioConfig(minimum_m=5.0)
+    assert list_scenarios(recording, near).vehicle.tolist() == [0, 1]
 
 
 def test_a_window_is_respected():
@@ -83,4 +97,4 @@ def test_lists_of_recordings_are_joined_and_cut():
     assert both[1].vehicle.tolist() == [1] and both[[3, 0]].recording.tolist() == [1, 0]
     assert both[both.vehicle == 0].recording.tolist() == [0, 1]
     rows = json.loads(json.dumps(both.rows(), allow_nan=False))
-    assert rows[2]["recording"] == 1 and rows[2]["goal_pose"] is None
+    assert rows[2]["recording"] == 1 and "route_m" not in rows[2]

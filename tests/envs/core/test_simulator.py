@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from envs.core.route import follow, route_nodes
 from envs.core.scenario import ScenarioConfig, list_scenarios
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import CollisionKind, Outcome
@@ -14,6 +15,7 @@ from envs.core.world import World
 from ppuu.geometry import boxes_overlap, clearance
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.perception.observation import ObservationConfig, observe
+from ppuu.perception.raster_image import RasterConfig
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
@@ -66,17 +68,93 @@ def test_timeout_of_who_stops():
     assert result.distance_m[0] == pytest.approx(0.5 * 20.0**2 / 2.0, abs=1.0)
 
 
-def test_survival_to_the_end_of_the_window():
+def test_most_of_the_humans_way_is_enough_where_the_window_ends():
     result = drive(ego_among([Car(0.0)], frames=100))
-    assert result.outcome[0] == Outcome.SURVIVED and result.frame[0] == 99
+    assert result.outcome[0] == Outcome.ARRIVED and result.frame[0] == 99
+    # At 10 m/s the human drives 89 m; braking at 0.15 m/s² loses 6 m of them, at 0.4 m/s² 16 m.
+    for braking, outcome in ((0.15, Outcome.ARRIVED), (0.4, Outcome.STALLED)):
+        result = drive(ego_among([Car(0.0)], frames=100), (-braking, 0.0))
+        assert result.outcome[0] == outcome and result.frame[0] == 99
 
 
-def test_survival_past_the_place_where_the_human_left():
+def test_full_braking_is_no_success():
+    """It was (E2): without a goal line, to stand after 8 m counted as survival."""
+    result = drive(ego_among([Car(0.0)], frames=120), (-6.0, 0.0))
+    assert result.outcome[0] == Outcome.STALLED and result.distance_m[0] < 9.0
+
+
+def test_arrival_where_the_human_left():
     """A faster ego leaves the section before the human does; no road is recorded beyond."""
     simulator = ego_among([Car(0.0, frames=80), Car(0.0, lane=2)], frames=100)
     result = drive(simulator, (1.0, 0.0))
-    assert result.outcome[0] == Outcome.SURVIVED and result.frame[0] < 79
+    assert result.outcome[0] == Outcome.ARRIVED and result.frame[0] < 79
     assert result.state[0, 0] >= 79.0
+
+
+def test_wrong_way():
+    """Turned round on a wide road, the ego may face backwards for a second, no longer."""
+    simulator = ego_among([Car(0.0, lane=1)], frames=200)
+    simulator.state[:, 2] = math.pi
+    simulator.state[:, 3] = 0.0
+    result = drive(simulator)
+    assert result.outcome[0] == Outcome.WRONG_WAY and result.steps[0] == 10
+
+
+def test_a_goal_line_behind_a_turn_is_not_passed_at_the_start():
+    """It was (E1): the goal's half-plane held the start where the human turned round."""
+    recording = straight_recording([Car(0.0)], frames=300)
+    angle = (np.pi * recording.frame / 150.0).clip(0.0, np.pi)
+    radius = 10.0 * 15.0 / np.pi
+    straight = 10.0 * 0.1 * (recording.frame - 150).clip(0)
+    turned = dataclasses.replace(
+        recording,
+        x_m=radius * np.sin(angle) - straight,
+        y_m=2.0 + radius * (1.0 - np.cos(angle)),
+        heading_rad=angle,
+        road=Road.straight(400.0, 30, LANE_WIDTH_M, start_m=-200.0),
+    )
+    world = World.build([turned])
+    simulator = Simulator(world.scene, world.road_map, STATES_ONLY)
+    simulator.reset(world.scenarios)
+    assert simulator.goal_m[0] == 215.0
+    assert drive(simulator).outcome[0] != Outcome.ARRIVED  # straight on, it never gets there
+    simulator.reset(world.scenarios)
+    curvature = torch.tensor([[0.0, 1.0 / radius]])
+    for step in range(220):
+        result = simulator.step(curvature if step < 140 else torch.zeros(1, 2))
+        if result.done.all():
+            break
+    assert result.outcome[0] == Outcome.ARRIVED and result.distance_m[0] > 210.0
+
+
+def test_a_route_that_crosses_itself_is_followed_locally():
+    """On a loop the station grows steadily, though the nearest point of the whole path jumps."""
+    radius = 20.0
+    frame = np.arange(200)
+    angle = frame / radius
+    loop = np.stack([radius * np.sin(angle), radius * (1.0 - np.cos(angle))], axis=1)
+    nodes = torch.from_numpy(route_nodes(loop, 60)).float()[None]
+    station = torch.zeros(1)
+    for k, (x, y) in enumerate(loop):
+        state = torch.tensor([[x, y, angle[k], 10.0]], dtype=torch.float32)
+        station, along = follow(nodes, station, state)
+        assert station[0] == pytest.approx(k, abs=0.2) and along[0] > 0.9
+
+
+@pytest.mark.parametrize("metres_per_pixel", [0.3, 0.617, 2.0, 5.0])
+def test_the_road_is_judged_whatever_is_observed(metres_per_pixel):
+    """It was not (E6): at coarser images the ego left the road up to 18 steps later."""
+    recording = straight_recording([Car(0.0, lane=1)])
+    raster = RasterConfig(32, 16, metres_per_pixel)
+    world = World.build([recording], raster=raster)
+    config = SimulatorConfig(ObservationConfig(raster=raster))
+    simulator = Simulator(world.scene, world.road_map, config)
+    simulator.reset(world.scenarios)
+    result = drive(simulator, (0.0, 0.003))
+    assert result.outcome[0] == Outcome.OFFROAD
+    lane_edge = 3 * LANE_WIDTH_M
+    before = result.state[0, 1] - 0.1 * result.state[0, 3] * result.state[0, 2].sin()
+    assert before < lane_edge <= result.state[0, 1]
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
@@ -91,7 +169,7 @@ def test_off_the_road(side):
 def test_a_gap_between_lanes_narrower_than_the_car_is_no_verge():
     lanes = [Road.straight(300.0, 1, 4.0, -100.0), Road.straight(300.0, 1, 4.0, -100.0)]
     lanes = [lane.lane(0) for lane in lanes]
-    for gap_m, outcome in ((0.8, Outcome.SURVIVED), (3.0, Outcome.OFFROAD)):
+    for gap_m, outcome in ((0.8, Outcome.ARRIVED), (3.0, Outcome.OFFROAD)):
         shift = np.array([0.0, 4.0 + gap_m])
         road = Road.from_lanes([lanes[0], (lanes[1][0] + shift, lanes[1][1] + shift)])
         recording = straight_recording([Car(0.0), Car(0.0, lane=2)], frames=100)
@@ -187,7 +265,7 @@ def test_actions_must_be_numbers(value):
 
 
 def test_finished_episodes_stand_still():
-    recording = straight_recording([Car(0.0), Car(25.0, speed_mps=1.0), Car(0.0, lane=2)])
+    recording = straight_recording([Car(0.0), Car(25.0, speed_mps=2.0), Car(0.0, lane=2)])
     simulator = start(recording, config=SimulatorConfig())
     while not simulator.done[0]:
         result = simulator.step(torch.zeros(3, 2))
@@ -268,14 +346,14 @@ def test_slots_are_independent_and_replaced_at_will():
 
 
 def test_two_recordings_in_one_simulator():
-    one = straight_recording([Car(0.0), Car(25.0, speed_mps=1.0)])
+    one = straight_recording([Car(0.0), Car(25.0, speed_mps=2.0)])
     other = straight_recording([Car(0.0), Car(60.0)], frames=100, lanes=2)
     world = World.build([one, other])
     simulator = Simulator(world.scene, world.road_map)
     simulator.reset(world.scenarios)
     result = drive(simulator)
     outcomes = [Outcome(int(k)).name for k in result.outcome]
-    assert outcomes == ["COLLISION", "COLLISION", "SURVIVED", "SURVIVED"]
+    assert outcomes == ["COLLISION", "COLLISION", "ARRIVED", "ARRIVED"]
     assert result.hit_vehicle.tolist() == [1, 0, -1, -1]
     assert simulator.road.tolist() == [0, 0, 1, 1]
 

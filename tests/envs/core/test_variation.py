@@ -222,7 +222,7 @@ def test_latency_shows_the_past():
 
 def test_in_gymnasium():
     variation = {"density": 0.6, "noise_m": 0.2, "delay_s": 0.2, "lane_width": 0.95}
-    make = functools.partial(gymnasium.make, "envs:ppuu/Synthetic-v0")
+    make = functools.partial(gymnasium.make, "envs:ppuu/Synthetic-v1")
     plain, varied = make(), make(variation=variation)
     first = [env.reset(seed=0)[0]["image"] for env in (plain, varied)]
     assert (first[0] != first[1]).any()

@@ -1,4 +1,4 @@
-"""``ppuu/Dream-v0``: the real environment's conventions, with imagined surroundings."""
+"""``ppuu/Dream-v1``: the real environment's conventions, with imagined surroundings."""
 
 import dataclasses
 import pickle
@@ -29,7 +29,7 @@ from ppuu.world_models import CoupledConfig, DecoupledConfig, TokensConfig
 from tests.envs.gym.test_environments import same, same_infos, swerve
 from tests.helpers import Car, dense_recording, straight_recording
 
-ID = "envs:ppuu/Dream-v0"
+ID = "envs:ppuu/Dream-v1"
 MODEL = DecoupledConfig(channels=(4, 8, 8), latent=4)
 """Untrained, it predicts constant velocity whatever the latents; see ``moody``."""
 TOKENS = TokensConfig(hidden=8, pair=8)

@@ -1,5 +1,6 @@
-"""``ppuu/DenseTraffic-v0``, single and vector, against Gymnasium's conventions."""
+"""``ppuu/DenseTraffic-v1``, single and vector, against Gymnasium's conventions."""
 
+import math
 import pickle
 import warnings
 
@@ -11,12 +12,12 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from envs.gym.dense_traffic import DenseTrafficEnv
-from envs.gym.reward import DEFAULT_WEIGHTS, TERMS
+from envs.gym.reward import DEFAULT_WEIGHTS, TERMS, UNFELT_MPS2
 from envs.gym.vector import DenseTrafficVectorEnv
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, dense_recording, straight_recording
 
-ID = "envs:ppuu/DenseTraffic-v0"
+ID = "envs:ppuu/DenseTraffic-v1"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,15 @@ def test_info_has_the_same_plain_keys_at_every_step(env):
     _, first = env.reset(seed=0, options={"scenario": 3})
     _, _, _, _, second = env.step(np.zeros(2, np.float32))
     assert first.keys() == second.keys()
-    assert {"collision", "offroad", "arrived", "survived", "timeout", "outcome"} <= first.keys()
+    assert {
+        "collision",
+        "offroad",
+        "arrived",
+        "missed",
+        "stalled",
+        "timeout",
+        "outcome",
+    } <= first.keys()
     assert all(type(value) in (bool, int, float, str) for value in second.values())
     assert not any(key.startswith("_") for key in first)
     assert not {"episode", "final_obs", "final_info"} & first.keys()
@@ -197,7 +206,9 @@ def test_terminations_and_truncations(tmp_path):
     _, reward, terminated, _, info = ending(tmp_path, [Car(0.0)], [0.0, 0.0], distance_m=50.0)
     assert terminated and info["arrived"] and reward > 0
     _, _, terminated, truncated, info = ending(tmp_path, [Car(0.0)], [0.0, 0.0])
-    assert truncated and not terminated and info["survived"]
+    assert terminated and info["arrived"] and info["progress_m"] < 215.0
+    _, _, terminated, truncated, info = ending(tmp_path, [Car(0.0)], [-1.0, 0.0])
+    assert truncated and not terminated and info["stalled"] and not info["is_success"]
     _, _, terminated, truncated, info = ending(
         tmp_path, [Car(0.0)], [-1.0, 0.0], distance_m=50.0, time_limit_s=6.0
     )
@@ -212,7 +223,8 @@ def test_the_reward_is_the_sum_of_its_terms(file):
     assert reward == pytest.approx(sum(terms.values()))
     assert terms["progress"] == pytest.approx(0.1 * info["progress_m"])
     along, across = 0.5 * 6.0, 0.1 * 0.065 * info["speed_mps"] ** 2
-    assert terms["comfort"] == pytest.approx(-2.0 * 0.1 * (along**2 + across**2) / 36.0, rel=1e-4)
+    felt = (math.hypot(along, across) - UNFELT_MPS2) / (6.0 - UNFELT_MPS2)
+    assert terms["comfort"] == pytest.approx(-2.0 * 0.1 * felt**2, rel=1e-4)
     assert terms["collision"] == terms["offroad"] == 0.0
 
 

@@ -19,11 +19,11 @@ from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 from tests.helpers import dense_recording
 
-SYNTHETIC = "envs:ppuu/Synthetic-v0"
+SYNTHETIC = "envs:ppuu/Synthetic-v1"
 TABLES = {"ego": True, "neighbours": True, "lidar": True}
 
 STARTS = [1052, 1034, 1037]
-"""Vehicles of the first three episodes of Synthetic-v0 after ``reset(seed=7)``."""
+"""Vehicles of the first three episodes of Synthetic-v1 after ``reset(seed=7)``."""
 SEEN = [45.2884, 24.4278]
 """Of the first observation: mean of the image, and speed."""
 
@@ -60,10 +60,10 @@ def test_every_id_is_made_without_arguments(prepared, site, disabled):
 def test_a_missing_recording_is_named_with_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("PPUU_DATA", str(tmp_path))
     with pytest.raises(InputError) as caught:
-        gymnasium.make("envs:ppuu/I80-v0")
+        gymnasium.make("envs:ppuu/I80-v1")
     message = str(caught.value)
     assert "\n" not in message
-    assert message.startswith(f"{tmp_path / 'i80.h5'}: no such file; ppuu/I80-v0 needs it")
+    assert message.startswith(f"{tmp_path / 'i80.h5'}: no such file; ppuu/I80-v1 needs it")
     assert message.endswith(f"--site i80 --out {tmp_path / 'i80.h5'}")
 
 
@@ -81,7 +81,7 @@ def test_registering_twice_changes_nothing():
         warnings.simplefilter("error")
         importlib.reload(envs)
     assert dict(registry) == before
-    assert {site.id for site in SITES} | {"ppuu/DenseTraffic-v0"} <= before.keys()
+    assert {site.id for site in SITES} | {"ppuu/DenseTraffic-v1"} <= before.keys()
 
 
 def test_the_shipped_recording_is_the_one_its_command_makes():

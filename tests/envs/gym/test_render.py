@@ -77,7 +77,7 @@ def test_narrow_pictures_keep_their_texts_apart(recording, simulator):
 def test_a_list_of_pictures_from_gymnasium(recording, tmp_path):
     path = str(tmp_path / "r.h5")
     recording.save(path)
-    env = gymnasium.make("envs:ppuu/DenseTraffic-v0", recording=path, render_mode="rgb_array_list")
+    env = gymnasium.make("envs:ppuu/DenseTraffic-v1", recording=path, render_mode="rgb_array_list")
     assert env.metadata["render_fps"] == 10
     env.reset(seed=0)
     for _ in range(3):

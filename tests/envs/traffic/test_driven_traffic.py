@@ -107,7 +107,7 @@ def test_until_disturbed_is_the_recording_while_the_ego_drives_as_the_human_did(
         ours, theirs = others_by_number(simulator, env), others_by_number(replay, env)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[number], theirs[number]) for number in ours)
-    assert np.isin(replay.outcome, (Outcome.ARRIVED, Outcome.SURVIVED)).mean() > 0.99
+    assert (replay.outcome == Outcome.ARRIVED).all()
 
 
 @pytest.mark.parametrize(("behind_m", "braking"), [(9.0, -3.0), (30.0, -1.5)])

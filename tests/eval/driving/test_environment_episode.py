@@ -26,7 +26,7 @@ def settings(tmp_path):
 
 @pytest.mark.parametrize("slots", [2, 16])
 @pytest.mark.parametrize(
-    ("name", "outcomes"), [("human", {"survived"}), ("no-action", {"collision", "survived"})]
+    ("name", "outcomes"), [("human", {"arrived"}), ("no-action", {"collision", "arrived"})]
 )
 def test_the_environment_repeats_every_episode(settings, name, outcomes, slots):
     episodes = []

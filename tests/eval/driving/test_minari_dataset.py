@@ -72,7 +72,7 @@ def test_every_scenario_is_written_once(tmp_path, storage):
     assert sorted(one["vehicle_id"] for one in facts) == sorted(recording.vehicle_id.tolist())
     for one, episode in zip(facts, storage.episodes, strict=True):
         assert one["vehicle_id"] == recording.vehicle_id[episode.options["scenario"]]
-        assert (one["recording"], one["outcome"]) == (recording.name, "survived")
+        assert (one["recording"], one["outcome"]) == (recording.name, "arrived")
         assert one["rewards_sum"] == pytest.approx(episode.rewards.sum())
         steps = len(episode.rewards)
         assert episode.actions.shape == (steps, 2)

@@ -29,7 +29,7 @@ def test_rates_add_up():
     episodes = [
         episode(),
         episode(distance_m=200.0),
-        episode(outcome="survived"),
+        episode(outcome="arrived"),
         episode(outcome="collision", collision_kind="front", at_fault=True),
         episode(outcome="collision", collision_kind="rear"),
         episode(outcome="collision", collision_kind="side", at_fault=True),
@@ -40,7 +40,7 @@ def test_rates_add_up():
     fractions = {key: metric.value for key, metric in row.items() if isinstance(metric, Metric)}
     assert fractions["success"] == 3 / 8
     assert fractions["arrived"] == 2 / 8
-    kinds = ("arrived", "survived", "collision", "offroad", "timeout")
+    kinds = ("arrived", "stalled", "collision", "offroad", "timeout")
     assert sum(fractions[kind] for kind in kinds) == 1.0
     for kind in ("front", "rear", "side"):
         assert (row[f"collision_{kind}"].value, row[f"collision_{kind}"].n) == (1 / 8, 8)
