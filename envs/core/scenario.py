@@ -124,6 +124,16 @@ class Scenarios:
         digest = hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()
         return cls(**arrays, digest=digest if len(parts) > 1 else parts[0].digest)
 
+    @property
+    def goal_pose(self) -> np.ndarray:
+        """``(n, 3)`` x_m, y_m and heading_rad where the routes end, for pictures."""
+        rows, last = np.arange(len(self)), self.route_m.shape[1] - 2
+        before = np.minimum((self.goal_m / NODE_SPACING_M).astype(int), last)
+        start, end = self.route_m[rows, before], self.route_m[rows, before + 1]
+        share = (self.goal_m / NODE_SPACING_M - before)[:, None]
+        along = end - start
+        return np.column_stack([start + share * along, np.arctan2(along[:, 1], along[:, 0])])
+
     def rows(self) -> list[dict]:
         """JSON-able records, one a scenario, for result files; without the lines."""
         columns = {
@@ -218,14 +228,9 @@ def list_scenarios(
 
 def _with_lanes(listed: Scenarios, recording: Recording, config: ScenarioConfig) -> Scenarios:
     """Those of the scenarios that have the task, with the lanes to be in."""
-    nodes = listed.route_m
-    goal = listed.goal_m / NODE_SPACING_M
-    before = goal.astype(int)
-    rows, share = np.arange(len(listed)), (goal - before)[:, None]
-    end_m = (1.0 - share) * nodes[rows, before] + share * nodes[rows, before + 1]
-    situation = Situation(
-        recording, Lanes(recording.road), listed.vehicle, nodes[:, 0], end_m, config.distance_m
-    )
+    start_m, end_m = listed.route_m[:, 0], listed.goal_pose[:, :2]
+    lanes = Lanes(recording.road)
+    situation = Situation(recording, lanes, listed.vehicle, start_m, end_m, config.distance_m)
     target = TARGET_LANES[config.task](situation)
     has_task = target != NO_LANE
     if not has_task.any():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from data.traffic import PRESETS, generate
+from envs.core.route import follow
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import contact, off_the_road, outcomes
 from envs.core.world import World
@@ -147,6 +148,7 @@ def _simulator_cases(world: World, envs: int) -> Iterator[Case]:
         lambda: outcomes(simulator.station_m, simulator.goal_m, simulator.enough_m,
                          *[simulator.at_fault] * 5),
     )  # fmt: skip
+    yield Case(follow, f"{envs}", lambda: follow(simulator.route_m, simulator.station_m, state))
     yield Case(draw_road, f"{envs}", lambda: draw_road(pose, road, world.road_map, raster))
     yield Case(
         draw_vehicles, f"{envs}",

@@ -107,7 +107,7 @@ def _shares(simulator: Simulator, step_s: float, seconds: float) -> dict[str, fl
         contact(box, speed, others)
 
     def lookup() -> None:
-        off_the_road(box, simulator.road, simulator.road_map)
+        off_the_road(box, simulator.road, simulator.road_map.area)
         if observation is not None:
             simulator.images()
 

@@ -121,7 +121,9 @@ class Screens:
         rear = boxes.clone()
         direction = torch.stack([boxes[:, 2].cos(), boxes[:, 2].sin()], dim=1)
         rear[:, :2] -= 0.5 * boxes[:, 3:4] * direction
-        return torch.where(self.i80[recording], beyond, off_the_road(rear, recording, road_map))
+        return torch.where(
+            self.i80[recording], beyond, off_the_road(rear, recording, road_map.area)
+        )
 
 
 def _screen(recording: Recording) -> tuple[float, float, bool]:

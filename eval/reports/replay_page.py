@@ -144,14 +144,13 @@ def _scenario(scenario_set: ScenarioSet, records: Sequence[EpisodeRecord]) -> di
     road = int(scenarios.recording[number])
     vehicle_id = np.concatenate([one.vehicle_id for one in scenario_set.recordings])
     vehicle = int(scenarios.vehicle[number])
-    goal = scenarios.goal_pose[number]
     recording = scenario_set.recordings[road]
     return {
         "scenario": number,
         "road": road,
         "vehicle": int(scenarios.vehicle_id[number]),
         "startFrame": int(scenarios.start_frame[number]),
-        "goal": goal.tolist() if np.isfinite(goal).all() else None,
+        "goal": scenarios.goal_pose[number].tolist(),
         "size": [float(recording.length_m[vehicle]), float(recording.width_m[vehicle])],
         "dt": recording.dt_s,
         "failed": any(record.failed for record in records),

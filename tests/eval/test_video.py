@@ -19,7 +19,7 @@ from tests.helpers import Car, straight_recording
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "short.h5"
-    straight_recording([Car(0.0), Car(30.0, speed_mps=2.0)], frames=60).save(path)
+    straight_recording([Car(0.0), Car(30.0, speed_mps=4.5)], frames=60).save(path)
     return path
 
 

@@ -36,7 +36,7 @@ def outcomes(episodes):
 
 def test_the_human_succeeds(scenario_set):
     episodes = rows_of(RecordedHuman(), "human", scenario_set)
-    assert len(episodes) == len(scenario_set.scenarios) == 13
+    assert len(episodes) == len(scenario_set.scenarios) == 12
     assert set(outcomes(episodes).values()) <= {"arrived"}
     for episode in episodes:
         assert episode.distance_m == pytest.approx(episode.human_distance_m, abs=1.5)
@@ -47,7 +47,7 @@ def test_the_human_succeeds(scenario_set):
         )
     row = summary("human", episodes)
     assert row["success"].value == 1.0
-    assert row["success"].n == 13
+    assert row["success"].n == 12
 
 
 def test_no_action_in_constant_traffic_is_the_human(scenario_set):
@@ -74,12 +74,12 @@ class Steer(NoAction):
 
 def test_bad_drivers_fail_as_they_should(scenario_set):
     fast = rows_of(Accelerate(), "fast", scenario_set)
-    assert outcomes(fast)[("queue", 100)] == "collision"
-    hit = next(e for e in fast if (e.recording, e.vehicle_id) == ("queue", 100))
-    assert (hit.collision_kind, hit.at_fault) == ("front", True)
-    assert hit.smallest_clearance_m <= 0
+    hits = [episode for episode in fast if episode.outcome == "collision"]
+    assert hits and all((hit.collision_kind, hit.at_fault) == ("front", True) for hit in hits)
+    assert all(hit.smallest_clearance_m <= 0 for hit in hits)
+    # The queue is beyond where the human was when the recording ended.
+    assert outcomes(fast)[("queue", 100)] == "arrived"
     astray = outcomes(rows_of(Steer(), "astray", scenario_set))
-    assert astray[("queue", 101)] in ("stalled", "arrived")  # it stands, and cannot turn
     assert astray[("queue", 103)] == "offroad"
 
 
@@ -90,7 +90,7 @@ def test_slots_do_not_matter(scenario_set, policy):
     few = dataclasses.replace(scenario_set, scenarios=scenario_set.scenarios[7:])
     runs = [rows_of(policy, "x", few, slots=slots) for slots in (2, 64)]
     assert runs[0] == runs[1]
-    assert len(runs[0]) == 6
+    assert len(runs[0]) == 5
 
 
 def test_slots_do_not_matter_to_a_network(scenario_set):
@@ -175,7 +175,7 @@ class EndAfter(EpisodeObserver):
 def test_the_rules_of_a_protocol_replace_the_simulators(scenario_set):
     """Also where the simulator's own rules would end the episode earlier."""
     rules, policy = EndAfter(58), Steer()
-    chosen = scenario_set.scenarios[np.arange(7, 13)]
+    chosen = scenario_set.scenarios[np.arange(6, 12)]
     own = rows_of(policy, "x", dataclasses.replace(scenario_set, scenarios=chosen))
     assert min(row.duration_s for row in own) < 5.8
     drive_episodes(policy, scenario_set.simulator(policy), chosen, 2, [rules])

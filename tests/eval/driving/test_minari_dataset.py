@@ -77,7 +77,7 @@ def test_every_scenario_is_written_once(tmp_path, storage):
         steps = len(episode.rewards)
         assert episode.actions.shape == (steps, 2)
         assert {len(values) for values in episode.observations.values()} == {steps + 1}
-        assert np.flatnonzero(episode.truncations).tolist() == [steps - 1]
-        assert not episode.terminations.any()
+        assert np.flatnonzero(episode.terminations).tolist() == [steps - 1]
+        assert not episode.truncations.any()
     with pytest.raises(InputError, match="exists already"):
         write_dataset("road/human-v0", settings, policy_by_name("human"), "human")

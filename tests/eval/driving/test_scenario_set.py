@@ -26,12 +26,12 @@ def test_scenarios_start_after_the_longest_history(tmp_path):
 
 def test_scenarios_are_chosen_by_number_or_evenly(tmp_path):
     scenario_set = ScenarioSet.load(dense_and_queue(tmp_path), "all")
-    assert len(scenario_set.scenarios) == 13
-    assert scenario_set.choose(1000) == list(range(13))
-    assert scenario_set.choose(4) == [0, 4, 8, 12]
+    assert len(scenario_set.scenarios) == 12
+    assert scenario_set.choose(1000) == list(range(12))
+    assert scenario_set.choose(4) == [0, 4, 7, 11]
     assert scenario_set.choose(4, (7, 3)) == [7, 3]
-    with pytest.raises(InputError, match="--scenario 13: there are 0 to 12"):
-        scenario_set.choose(1, (0, 13))
+    with pytest.raises(InputError, match="--scenario 12: there are 0 to 11"):
+        scenario_set.choose(1, (0, 12))
     with pytest.raises(InputError, match="0 episodes: must be positive"):
         scenario_set.choose(0)
 

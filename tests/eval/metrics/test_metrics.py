@@ -299,7 +299,8 @@ def test_being_struck_from_behind_is_no_fault(scenario_set):
     assert not struck.comfortable["braking"]
     assert [e.struck_from_behind for e in episodes] == [False, True, False]
     row = summary("brake", episodes)
-    assert row["success"].value == pytest.approx(2 / 3)
-    assert (row["success_alt"].value, row["success_alt"].n) == (1.0, 2)
-    assert row["success_or_struck_from_behind"].value == 1.0
+    # To stand on the road is no success, though nothing happens.
+    assert row["success"].value == 0.0 and row["stalled"].value == pytest.approx(2 / 3)
+    assert (row["success_alt"].value, row["success_alt"].n) == (0.0, 2)
+    assert row["success_or_struck_from_behind"].value == pytest.approx(1 / 3)
     assert row["collision_at_fault"].value == 0.0

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from envs.core.route import follow
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import contact, off_the_road, outcomes
 from envs.core.world import World
@@ -22,12 +23,14 @@ from ppuu.backends.kernel import Kernel
 from ppuu.backends.take import take, take_fractions
 from ppuu.costs import DrivingCost
 from ppuu.kinematics import rollout
+from ppuu.perception.goal import NODE_SPACING_M
 from ppuu.perception.raster import draw, draw_into
 from ppuu.perception.raster_image import CHANNELS, RasterConfig
 from ppuu.perception.road_map import RoadMap, draw_road
 from ppuu.perception.vehicle_raster import draw_boxes, draw_vehicles
 from ppuu.predictions import BoxPrediction, EgoMask, EgoPath, OccupancyPrediction, RasterizedMotion
 from ppuu.predictions.road_mass import road_masses
+from ppuu.recordings.drivable import DrivableArea
 from ppuu.recordings.neighbours import Neighbours
 from ppuu.recordings.road import Road
 from tests.envs.core.test_termination import scenes
@@ -242,27 +245,39 @@ def contact_case(slots: int) -> Case:
 
 
 def off_the_road_case() -> Case:
-    """Where a coverage is 0.5, rounding decides."""
+    """On the edges of the lanes rounding decides."""
     random = torch.Generator().manual_seed(0)
     low, high = (-30.0, -4.0, -3.1, 3.0, 1.5), (110.0, 16.0, 3.1, 11.0, 2.5)
     box, road = uniform(random, 7000, 5, low=low, high=high), torch.arange(7000) % 2
-    road_map = RoadMap.build(ROADS, RASTER)
-    return Case(off_the_road, lambda: [off_the_road(box, road, road_map)], apart=2e-3)
+    area = DrivableArea.build(ROADS)
+    return Case(off_the_road, lambda: [off_the_road(box, road, area)], apart=2e-3)
+
+
+def follow_case() -> Case:
+    """Bends, egos beside and behind them, at stations near and far."""
+    random, envs = torch.Generator().manual_seed(0), 7000
+    turn = uniform(random, envs, 40, low=-0.2, high=0.2).cumsum(1)
+    step = NODE_SPACING_M * torch.stack([turn.cos(), turn.sin()], dim=-1)
+    route = step.cumsum(1)
+    place = torch.randint(1, 38, (envs,), generator=random)
+    state = uniform(random, envs, 4, low=(-6, -6, -3, 0), high=(6, 6, 3, 9))
+    state[:, :2] += route[torch.arange(envs), place]
+    station = (NODE_SPACING_M * place + uniform(random, envs, low=-8, high=8)).clamp(min=0.0)
+    # Where two segments are as near as each other, rounding chooses.
+    return Case(follow, lambda: [*follow(route, station, state)], apart=2e-3)
 
 
 def outcomes_case() -> Case:
-    """Every combination of flags, on both sides of the line and of the time limit."""
+    """Every combination of flags, before and beyond the goal and what is enough."""
     random, envs = torch.Generator().manual_seed(0), 7000
 
     def flag():
         return torch.rand(envs, generator=random) < 0.3
 
-    state = 10 * torch.randn(envs, 4, generator=random)
-    goal = torch.randn(envs, 3, generator=random)
-    goal[flag()] = torch.nan
-    frame = torch.randint(10, (envs,), generator=random)
-    end = torch.randint(20, (envs,), generator=random)
-    arguments = (state, frame, end, flag(), goal, flag(), flag())
+    station, goal = (uniform(random, envs, low=0.0, high=100.0) for _ in range(2))
+    enough = torch.where(flag(), torch.inf, 0.9 * goal)
+    flags = [flag() for _ in range(5)]
+    arguments = (station, goal, enough, *flags)
     return Case(outcomes, lambda: [outcomes(*arguments)])
 
 
@@ -323,6 +338,7 @@ CASES: dict[str, Case] = {
     "contact, 40 slots": contact_case(40),
     "off_the_road": off_the_road_case(),
     "outcomes": outcomes_case(),
+    "follow": follow_case(),
     "move": move_case(SimulatorConfig(observation=None)),
     "move and draw": move_case(SimulatorConfig()),
     **take_cases(),
