@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ppuu.backends import contact_cpu, termination_cpu
 from ppuu.backends.dispatch import constant_float32, paired
-from ppuu.geometry import clearance, time_to_collision, to_local
+from ppuu.geometry import clearance, separation, time_to_collision, to_local
 from ppuu.recordings.drivable import DrivableArea
 
 from ..traffic.base import Neighbours
 
 NEAREST = 16
-"""Candidates for exact tests; no more than about ten boxes can touch one car at a time."""
+"""Vehicles for which clearance and time to collision are computed; overlap is tested for all."""
 
 
 class Outcome(IntEnum):
@@ -101,10 +101,16 @@ def _contact_compiled(
 def contact(
     ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
 ) -> Contact:
-    """Exact box tests against the nearest vehicles."""
+    """Overlap with every vehicle, clearance and time to collision of the nearest, all exact."""
+    every = ego_box[:, None].expand_as(others.boxes)
+    apart = separation(every, others.boxes)
+    apart = torch.where(others.valid & (apart < 0), apart, torch.inf)
+    struck_slot = apart.argmin(1, keepdim=True)
+    penetration = apart.gather(1, struck_slot)[:, 0]
+    hit = penetration < 0
     offset = others.boxes[..., :2] - ego_box[:, None, :2]
-    # A lower bound of the clearance orders the candidates, so that a long lorry is not
-    # overlooked for a nearer car.
+    # A lower bound of the clearance orders them, so that a long lorry is not overlooked for a
+    # nearer car.
     bound = offset.norm(dim=-1) - 0.5 * others.boxes[..., 3:5].norm(dim=-1)
     bound = torch.where(others.valid, bound, torch.inf)
     bound, slot = bound.topk(min(NEAREST, bound.shape[1]), dim=1, largest=False)
@@ -113,12 +119,9 @@ def contact(
     speed = others.speed_mps.gather(1, slot)
     ego = ego_box[:, None].expand_as(boxes)
     gap = torch.where(present, clearance(ego, boxes), torch.inf)
-    overlap = gap < 0
-    nearest = torch.where(overlap, gap, torch.inf).argmin(1, keepdim=True)
-    hit = overlap.any(1)
-    struck = boxes.gather(1, nearest[..., None].expand(-1, -1, 5))[:, 0]
+    struck = others.boxes.gather(1, struck_slot[..., None].expand(-1, -1, 5))[:, 0]
     kind = torch.where(hit, _kind(ego_box, struck), CollisionKind.NONE)
-    vehicle = others.vehicle.gather(1, slot.gather(1, nearest))[:, 0]
+    vehicle = others.vehicle.gather(1, struck_slot)[:, 0]
     soonest = time_to_collision(
         ego, boxes, _velocity(ego, ego_speed_mps[:, None]), _velocity(boxes, speed)
     )
@@ -126,7 +129,7 @@ def contact(
         kind=kind,
         at_fault=hit & (kind != CollisionKind.REAR),
         vehicle=torch.where(hit, vehicle, -1),
-        clearance_m=gap.amin(1),
+        clearance_m=torch.where(hit, penetration, gap.amin(1)),
         time_to_collision_s=torch.where(present, soonest, torch.inf).amin(1),
     )
 

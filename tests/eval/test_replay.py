@@ -135,7 +135,7 @@ def test_costs_are_read_off_the_true_scene(scenario_set):
     paid = hit.signals["reward/progress"][1:]
     driven = 0.1 * np.diff(hit.signals["distance_m"])
     np.testing.assert_allclose(paid[:3], driven[:3], atol=1e-5)
-    assert (paid <= 1.02 * driven).all() and paid.sum() > 0.8 * driven.sum()
+    assert (paid <= 1.2 * driven).all() and paid.sum() > 0.8 * driven.sum()
     # 12 m/s: at first beside the third car alone, at last with the second ahead in the lane, too.
     area = 4.5 * 1.8
     all_lanes = (12.0 + 10.0 * area) / (1.0 + area), (12.0 + 14.0 * area) / (1.0 + 2.0 * area)

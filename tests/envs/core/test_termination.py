@@ -8,6 +8,7 @@ import torch
 
 from envs.core.termination import contact
 from envs.traffic.base import Neighbours
+from ppuu.backends.dispatch import only_tensors
 
 
 def scenes(envs: int, slots: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, Neighbours]:
@@ -72,3 +73,33 @@ def test_contact_of_10_000_pairs_agrees_with_shapely():
         assert after.distance(target) < margin
         checked += 1
     assert checked > 200
+
+
+def test_a_touch_is_noticed_however_many_motorcycles_are_nearer():
+    """It was not (E7): a long lorry among them could overlap a car unseen."""
+    random = torch.Generator().manual_seed(0)
+    envs, motorcycles = 200, 40
+    lorry = torch.tensor([0.0, 0.0, 0.0, 20.0, 2.5])
+    place = torch.rand(envs, motorcycles, 2, generator=random)
+    place = (place - 0.5) * torch.tensor([12.0, 0.4])
+    place[..., 1] += torch.where(place[..., 1] > 0, 2.0, -2.0)
+    bikes = torch.cat([place, torch.tensor([0.0, 2.0, 0.7]).expand(envs, motorcycles, 3)], dim=-1)
+    ahead = 11.0 + 2.5 * torch.rand(envs, generator=random)
+    car = torch.stack([ahead, *torch.tensor([0.0, 0.0, 4.5, 1.8])[:, None].expand(4, envs)], dim=1)
+    table = torch.cat([bikes, car[:, None]], dim=1)
+    vehicle = torch.arange(motorcycles + 1).expand(envs, -1).contiguous()
+    others = Neighbours(
+        table, torch.zeros(envs, motorcycles + 1), vehicle, torch.arange(envs),
+        torch.full((envs,), -1),
+    )  # fmt: skip
+    egos = lorry.expand(envs, 5).contiguous()
+    for found in (contact(egos, torch.zeros(envs), others), _by_tensors(egos, others)):
+        truly = ahead - 2.25 < 10.0
+        assert truly.any() and not truly.all()
+        assert torch.equal(found.vehicle == motorcycles, truly)
+        assert torch.equal(found.clearance_m < 0, truly)
+
+
+def _by_tensors(egos, others):
+    with only_tensors():
+        return contact(egos, torch.zeros(len(egos)), others)
