@@ -19,8 +19,8 @@ class DenseTrafficEnv(gymnasium.Env):
 
     ## Description
     Each episode puts the agent in the place of one recorded vehicle; all others repeat the
-    recording, or move as ``others`` says.  It has to get as far as the human did (215 m by
-    default) without a collision.
+    recording, or move as ``others`` says.  It has to get as far along the human's path as the human
+    did (215 m by default) without a collision and, if ``task`` says so, into another lane.
 
     ## Action space
     ``Box(-1, 1, (2,), float32)``: acceleration in units of 6 m/s², curvature of the path in units
@@ -28,8 +28,8 @@ class DenseTrafficEnv(gymnasium.Env):
 
     ## Observation space
     A ``Dict`` of what ``observation`` asks for, by default ``image`` (four frames of lane lines,
-    other vehicles, off-road) and ``ego`` (its history and size); ``neighbours`` and ``lidar`` are
-    the other choices.  See the classes in ``envs.observations``.
+    other vehicles, off-road) and ``ego`` (its history and size); ``neighbours``, ``lidar`` and
+    ``goal`` are the other choices.  See the classes in ``envs.observations``.
 
     ## Rewards
     The weighted sum of ``envs.gym.reward``'s terms; each weighted term is in ``info`` as
@@ -41,10 +41,10 @@ class DenseTrafficEnv(gymnasium.Env):
     one second of history.
 
     ## Episode end
-    Terminated: collision of boxes, the box's centre and a flank off the road, or arrival.
-    Truncated: time limit, end of the recording, or (where no vehicle drives far enough to have a
-    goal) the end of the human's track.  The time limit is the environment's own, so none is
-    registered.
+    Terminated: collision of boxes, the box's centre and a flank off the road, a second of facing
+    the wrong way, or the end of the route (in the task's lane or not).  Truncated: time limit, or
+    the end of the recording before 90 % of the human's progress.  The time limit is the
+    environment's own, so none is registered.
 
     ## Arguments
     See ``envs.gym.episodes.DenseTrafficConfig``; ``recording`` is required, except for sites.

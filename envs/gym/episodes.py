@@ -48,6 +48,7 @@ class DenseTrafficConfig:
         history_frames: images and ego states in an observation.
         history_stride: recorded frames between two of them.
         first_frame, last_frame: use ``first_frame <= frame < last_frame`` of each recording.
+        task: what to do, a name in ``envs.tasks.registry.TASKS``.
         distance_m: arrival is where the human is after so much path.
         minimum_frames: shorter tracks are no episodes.
         time_limit_s: longest episode.
@@ -63,6 +64,7 @@ class DenseTrafficConfig:
     history_stride: int = ObservationConfig.stride
     first_frame: int = 0
     last_frame: int | None = None
+    task: str = ScenarioConfig.task
     distance_m: float = ScenarioConfig.distance_m
     minimum_frames: int = ScenarioConfig.minimum_frames
     time_limit_s: float = ScenarioConfig.time_limit_s
@@ -115,6 +117,7 @@ class DenseTrafficConfig:
         recordings = self.recording if several else [self.recording]
         scenarios = ScenarioConfig(
             context_frames=self.context_frames,
+            task=self.task,
             distance_m=self.distance_m,
             minimum_frames=self.minimum_frames,
             time_limit_s=self.time_limit_s,

@@ -11,6 +11,7 @@ from ppuu.runtime.errors import InputError
 
 from .base import Sensor, SensorConfig
 from .ego import EgoConfig
+from .goal import GoalConfig
 from .image import ImageConfig
 from .lidar import LidarConfig
 from .neighbours import NeighboursConfig
@@ -20,6 +21,7 @@ SENSORS = {
     "ego": EgoConfig,
     "neighbours": NeighboursConfig,
     "lidar": LidarConfig,
+    "goal": GoalConfig,
 }
 
 __all__ = ["SENSORS", "ImageConfig", "Sensor", "SensorConfig", "sensor_configs"]

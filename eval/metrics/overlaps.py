@@ -12,13 +12,13 @@ from ppuu.recordings.recording import Recording
 
 def overlapping_pairs(recording: Recording) -> Int[np.ndarray, "pairs 2"]:
     """Pairs of vehicle indices whose boxes overlap in at least one frame, each once."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     row, vehicle = np.arange(recording.rows), recording.row_vehicle
     reach_m = float(np.hypot(recording.length_m, recording.width_m).max())
     # Frames lie far apart along a third axis, so that one search finds the neighbours of all.
     places = np.stack([recording.x_m, recording.y_m, recording.frame * 2.0 * reach_m], axis=1)
-    first, second = cKDTree(places).query_pairs(reach_m, output_type="ndarray").T
+    first, second = KDTree(places).query_pairs(reach_m, output_type="ndarray").T
     boxes = torch.as_tensor(
         np.stack(
             [

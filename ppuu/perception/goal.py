@@ -19,10 +19,12 @@ class GoalPlace:
     Attributes:
         lateral_m: distance to the left of the line.
         left_m: metres along the line to its end, negative beyond.
+        direction_rad: of the line.
     """
 
     lateral_m: Float[Tensor, "batch *points"]
     left_m: Float[Tensor, "batch *points"]
+    direction_rad: Float[Tensor, "batch *points"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +56,8 @@ class Goal:
         across = direction[..., 0] * offset[..., 1] - direction[..., 1] * offset[..., 0]
         left = self.end_m[:, None] - (node * NODE_SPACING_M + along)
         shape = (batch, *points_m.shape[1:-1])
-        return GoalPlace(across.view(shape), left.view(shape))
+        bearing = torch.atan2(direction[..., 1], direction[..., 0])
+        return GoalPlace(across.view(shape), left.view(shape), bearing.view(shape))
 
     @property
     def _directions(self) -> Float[Tensor, "batch nodes 2"]:

@@ -191,7 +191,7 @@ def test_the_vector_environment_equals_single_ones(others):
 @pytest.mark.parametrize(
     ("observation", "message"),
     [
-        ({}, "nothing is observed; choose of image, ego, neighbours, lidar"),
+        ({}, "nothing is observed; choose of image, ego, neighbours, lidar, goal"),
         ({"ego": False}, "nothing is observed"),
         ({"lidra": True}, "'lidra'; did you mean 'lidar'"),
         ({"lidar": 32}, "lidar: 32 is neither true nor arguments"),
@@ -213,3 +213,34 @@ def test_wrong_arguments_are_named(observation, message):
 def test_arguments_are_filled_up_with_defaults():
     configs = sensor_configs({"lidar": {"beams": 8}, "ego": False, "image": {"channels": ("ego",)}})
     assert configs == {"lidar": LidarConfig(beams=8), "image": ImageConfig(channels=("ego",))}
+
+
+def test_the_goal_is_seen_from_the_ego(tmp_path):
+    path = tmp_path / "road.h5"
+    straight_recording([Car(0.0, lane=1, speed_mps=20.0)], frames=300).save(path)
+    for task, wanted in (("keep", 0.0), ("change-1", 1.0)):
+        env = DenseTrafficEnv(str(path), observation={"goal": True}, task=task)
+        seen, _ = env.reset(seed=0)
+        assert seen["goal"][0] == wanted
+        assert abs(seen["goal"][1]) == pytest.approx(wanted * LANE_WIDTH_M, abs=1e-3)
+        assert seen["goal"][3] == pytest.approx(215.0)
+        assert env.observation_space.contains(seen)
+        later, *_ = env.step(np.zeros(2, np.float32))
+        assert later["goal"][3] == pytest.approx(213.0, abs=1e-3)
+
+
+def test_a_task_is_done_in_the_goals_lane_only(tmp_path):
+    path = tmp_path / "road.h5"
+    straight_recording([Car(0.0, lane=1, speed_mps=20.0)], frames=300).save(path)
+    env = DenseTrafficEnv(str(path), observation={"goal": True}, task="change-1")
+    ends = []
+    for steers in (False, True):
+        seen, info = env.reset(seed=0)
+        while info["outcome"] == "running":
+            aside, turn = seen["goal"][1], seen["goal"][2]
+            curvature = 0.002 * aside + 0.1 * turn if steers else 0.0
+            action = np.array([0.0, np.clip(curvature / 0.065, -1, 1)], np.float32)
+            seen, _, terminated, _, info = env.step(action)
+        assert terminated
+        ends.append((info["outcome"], info["is_success"]))
+    assert ends == [("missed", False), ("arrived", True)]
