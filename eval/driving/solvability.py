@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from envs.core.scenario import Scenarios
-from ppuu.perception.goal import Goal
+from envs.core.termination import IN_LANE_M
 from ppuu.recordings.polyline import Polyline
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
@@ -28,7 +28,7 @@ _ROAD_SPACING_M = 4.0
 
 
 @dataclass(frozen=True)
-class Task:
+class Arrival:
     """When a goal counts as reached, and how near the ego may come to others.
 
     Attributes:
@@ -36,7 +36,7 @@ class Task:
         margin_m: kept to other vehicles on every side.
     """
 
-    near_m: float = 1.2
+    near_m: float = IN_LANE_M
     margin_m: float = 0.0
 
 
@@ -58,8 +58,7 @@ def solve(
     scene: Scene,
     recording: Recording,
     scenarios: Scenarios,
-    goal: Goal,
-    task: Task | None = None,
+    arrival: Arrival | None = None,
     abilities: Abilities | None = None,
 ) -> Solution:
     """Searches one scenario.
@@ -70,14 +69,13 @@ def solve(
     Args:
         scene: of all recordings.
         recording: the scenario's.
-        scenarios: one scenario.
-        goal: its goal, a batch of one.
-        task: what counts; by default as judged.
+        scenarios: one scenario, with a lane to be in.
+        arrival: what counts; by default as judged.
         abilities: of the ego.
     """
-    task, abilities = task or Task(), abilities or Abilities()
-    line = Polyline(goal.line_m[0].double().numpy())
-    stations_m = STATION_M * np.arange(int(np.ceil(float(goal.end_m[0]) / STATION_M)) + 1)
+    arrival, abilities = arrival or Arrival(), abilities or Abilities()
+    line = Polyline(scenarios.lane_m[0])
+    stations_m = STATION_M * np.arange(int(np.ceil(scenarios.lane_end_m[0] / STATION_M)) + 1)
     across = int(_SIDE_M / _CELL_M)
     lateral_m = _CELL_M * np.arange(-across, across + 1)
     vehicle, first, end = (
@@ -94,7 +92,7 @@ def solve(
     boxes, valid = scene.others(
         torch.from_numpy(frames), torch.full((len(frames),), vehicle, dtype=torch.int64)
     )
-    _block(free, boxes.double().numpy(), valid.numpy(), line, lateral_m, size_m, task.margin_m)
+    _block(free, boxes.double().numpy(), valid.numpy(), line, lateral_m, size_m, arrival.margin_m)
     state = scene.state(torch.tensor(vehicle), torch.tensor(first)).double().numpy()
     station, lateral = _along(line, state[None, :2])
     start = (
@@ -103,7 +101,7 @@ def solve(
         int(np.clip(np.rint(station[0] / STATION_M), 0, len(stations_m) - 1)),
     )
     wanted = np.zeros(road.shape, bool)
-    wanted[np.abs(lateral_m) < task.near_m, -1] = True
+    wanted[np.abs(lateral_m) < arrival.near_m, -1] = True
     found = search(free, wanted, start, abilities, _CELL_M)
     if found.arrival is None:
         return Solution(False, np.zeros((0, 3)))

@@ -104,7 +104,8 @@ def test_vehicles_drive_on_without_jumps():
         now = dict(zip(others.vehicle[0][there].tolist(), table, strict=True))
         for vehicle in now.keys() & before.keys():
             moved = (now[vehicle] - before[vehicle])[:2].norm()
-            assert moved <= 0.1 * (before[vehicle][5] + now[vehicle][5]) / 2 + 0.3
+            # SUMO's own sub-lane model moves a vehicle sideways by up to 0.46 m at a time.
+            assert moved <= 0.1 * (before[vehicle][5] + now[vehicle][5]) / 2 + 0.5
         before = now
         simulator.step(torch.zeros(2, 2))
         if step == 0:
