@@ -14,7 +14,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.files import atomic_write, sha256
 
-from .calibration.lane_table import DT_S, LaneTable
+from .calibration.lane_table import LaneTable
 from .calibration.noise_statistics import (
     SMOOTHING_DEGREE,
     SMOOTHING_FRAMES,
@@ -24,6 +24,7 @@ from .calibration.noise_statistics import (
     without_shift,
 )
 from .calibration.sensor_figure import draw
+from .calibration.tables import DT_S
 
 LAGS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 25, 30])
 """Frames at which the autocovariance is fitted."""

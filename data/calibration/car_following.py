@@ -12,7 +12,8 @@ from ppuu.driving.calibration import HeadwayVariation
 from ppuu.driving.drivers import COMFORTABLE_DECELERATION_MPS2
 from ppuu.driving.idm import IdmParameters, idm_acceleration
 
-from .pairs import DT_S, Pairs
+from .pairs import Pairs
+from .tables import DT_S
 
 COLUMNS = (*IdmParameters._fields, "delay_s")
 """Columns of a driver: the model's parameters, and the reaction time."""
