@@ -41,7 +41,7 @@ def main(
     out: Path = DRIVERS_CSV,
     seed: int = 0,
 ) -> None:
-    """Fits the drivers that generator and simulator draw from, and says how well they predict.
+    """Fits the drivers that generator and simulator draw from, and reports how well they predict.
 
     The table has one driver a follower; the summary beside it (JSON) has the errors on held-out
     time and on the other slot, for more and fewer parameters; how headways vary; how lanes are
@@ -64,7 +64,7 @@ def main(
         drivers = fit(pairs, DRIVER, random, fit_population(pairs, DRIVER, random))
         lines += _rows("car", pairs, drivers)
         variation[name] = headway_variation(pairs, drivers)
-    # Lorries are few, fast and never queue, so that cars say what they leave open.
+    # Lorries are few, fast and never queue, so the fit to cars is their prior.
     prior = fit_population(slots[SLOTS[0]], DRIVER, random)
     lines += _rows("lorry", lorries, fit(lorries, DRIVER, random, prior))
     tracks = [t.in_lanes(t.lane) for t in read_us101_tracks(folder / "us101-tracks.csv.gz")]

@@ -33,7 +33,7 @@ class LateralTrack:
 
     @property
     def duration_s(self) -> float:
-        """How long the vehicle was seen."""
+        """Time from the first frame to the end of the last."""
         return len(self.offset_m) * self.dt_s
 
     def stable_changes(self) -> list[tuple[int, int]]:

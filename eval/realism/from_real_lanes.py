@@ -86,7 +86,7 @@ def main(
 ) -> None:
     """Makes the summaries of real traffic with which eval.realism compares.
 
-    The file is part of the program; this is only needed to make it anew.
+    The file is part of the program; this is only needed to make it again.
 
     Args:
         folder: with the tables i80-pairs, i80-lanes and us101-tracks (.csv.gz) of real lanes.

@@ -22,7 +22,7 @@ CHANGING_MPS = 0.1
 CLEAR_S = 5.0
 SHORTEST_STRETCH_S = 10.0
 SHORTEST_TRACK_S = 20.0
-"""In shorter tracks most changes cannot be counted, since both stays must be seen."""
+"""In shorter tracks most changes cannot be counted, since both stays must be recorded."""
 
 _LANES = 5
 """Of US-101; the sixth is between two ramps only."""

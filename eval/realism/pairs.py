@@ -26,7 +26,7 @@ MOVING_MPS = 1.0
 """Below it, time headways are not defined."""
 
 _LEAST_STD_MPS = 0.2
-"""A leader that varies its speed by less disturbs nobody."""
+"""A leader that varies its speed by less disturbs no vehicle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ class Pairs:
         return float(np.median(ratios)) if ratios else float("nan")
 
     def at_constant_speed(self) -> Pairs:
-        """The same pairs if everybody kept the mean speed of its stretch."""
+        """The same pairs if every vehicle kept its mean speed."""
         columns = {name: np.empty(len(self.x_m)) for name in ("x_m", "leader_x_m")}
         columns |= {name: np.empty(len(self.x_m)) for name in ("speed_mps", "leader_speed_mps")}
         for rows in self._stretches():
