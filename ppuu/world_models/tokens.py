@@ -181,6 +181,26 @@ class TokensWorldModel(WorldModel):
         learned = config.prior == "learned"
         self.prior_head = zero_init(nn.Linear(hidden, 2 * width)) if learned else None
 
+    def with_vehicles(self, vehicles: int) -> TokensWorldModel:
+        """The same network for another number of tracked vehicles: no weight depends on it."""
+        observation = replace(self.config.observation, vehicles=vehicles)
+        model = TokensWorldModel(replace(self.config, observation=observation))
+        model.load_state_dict(self.state_dict())
+        return model.requires_grad_(False).train(self.training)
+
+    def noise_of(
+        self,
+        scene: Float[Tensor, "batch shared"],
+        tokens: Float[Tensor, "batch tokens own"],
+    ) -> Float[Tensor, "batch 1 1 latent"]:
+        """Noise of one step and one sample, from that of the scene and that of each token.
+
+        Args:
+            scene: of the latent that all vehicles share, ``scene_latent`` wide.
+            tokens: ``latent`` wide each, the ego's first.
+        """
+        return torch.cat([scene, tokens.flatten(1)], dim=1)[:, None, None]
+
     def begin(self, observation: Observation) -> _State:
         """Encodes every vehicle's history in its own frame, its road and its neighbours."""
         tracks = _with_ego(observation)
