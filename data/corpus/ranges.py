@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-VERSION = 2
+VERSION = 3
 """Raise it with every change of the ranges or the generator that changes recordings."""
 
 

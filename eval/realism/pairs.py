@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from data.calibration.pairs import CUTOFF_HZ
 from data.calibration.tables import read_columns
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
 from .road_coordinates import RoadCoordinates, tracks
 
-CUTOFF_HZ = 0.5
 SHORTEST_S = 30.0
 CLOSER_THAN_M = 50.0
 MOVING_MPS = 1.0
