@@ -57,6 +57,7 @@ _LOOK_AHEAD_S = 1.5
 
 _SIGNAL_S = 1.0
 """An ego whose box touches a lane line within this time wants into the lane beyond."""
+_JUST_BEHIND_M = 0.01
 _LET_IN_GAP_M = 2.5
 """A vehicle with a smaller gap to an ego that wants in passes, as in the generator."""
 
@@ -216,15 +217,19 @@ class Reactive(FollowingFleet):
         signals = (place.lane[:, ego] >= 0) & (drift.abs() + 0.5 * box[:, 4] > 0.5 * width)
         signals &= (target.lane >= 0) & (target.lane != place.lane[:, ego])
         env = torch.arange(len(box), device=box.device)
-        ahead, behind = order.around(env, target.lane, target.station_m)
+        # The ego itself may be in that lane already, with a flank.
+        station = place.station_m[:, ego]
+        ahead, _ = order.around(env, target.lane, station)
+        _, behind = order.around(env, target.lane, station - _JUST_BEHIND_M)
         follower, first = behind.clamp(min=0), ahead.clamp(min=0)
         driver = drivers[env, follower]
         gap = gap_along_lane(now.boxes[env, follower], direction, box)
-        signals &= (behind != NO_VEHICLE) & (behind != ego) & (gap > _LET_IN_GAP_M)
+        signals &= behind != NO_VEHICLE
         own, chosen = now.speed_mps[env, follower], acceleration[env, follower]
         yielding = driver.acceleration_mps2(own, gap, speed)
         yielding = torch.maximum(yielding, -driver.manners.yielding_mps2)
-        chosen = torch.where(driver.manners.yielding_mps2 > 0, chosen.minimum(yielding), chosen)
+        yields = (driver.manners.yielding_mps2 > 0) & (gap > _LET_IN_GAP_M)
+        chosen = torch.where(yields, chosen.minimum(yielding), chosen)
         room = gap_along_lane(now.boxes[env, follower], direction, now.boxes[env, first])
         room = torch.where(ahead == NO_VEHICLE, torch.inf, room)
         closing = driver.with_headway(driver.manners.closing)
@@ -232,7 +237,8 @@ class Reactive(FollowingFleet):
         # Not where the ego is in the way already, nor while the driver changes lanes itself.
         follows = leader[env, follower]
         free = ((follows == ahead[:, None]) | (follows == NO_VEHICLE)).all(-1)
-        chosen = torch.where(free, chosen.maximum(closing), chosen)
+        closes = free & (driver.manners.closing < 1.0)
+        chosen = torch.where(closes, chosen.maximum(closing), chosen)
         acceleration[env, follower] = torch.where(signals, chosen, acceleration[env, follower])
 
     def _follow_leaders(

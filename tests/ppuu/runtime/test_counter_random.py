@@ -44,6 +44,7 @@ def test_a_number_depends_on_all_its_counters_and_nothing_else():
     assert torch.equal(many[12, 5], hashed(torch.tensor(12), 3, 5))
     assert len(many.unique()) == many.numel()
     assert hashed(torch.tensor(1), 2) != hashed(torch.tensor(2), 1)
-    assert float(uniform_of(torch.tensor(-1))) == pytest.approx(1.0) and uniform_of(
-        torch.tensor(-1)
-    ) < 1.0
+    assert (
+        float(uniform_of(torch.tensor(-1))) == pytest.approx(1.0)
+        and uniform_of(torch.tensor(-1)) < 1.0
+    )
