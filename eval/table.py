@@ -12,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.traffic.registry import NAMES, is_traffic
+from envs.traffic.registry import NAMES, POLICY, is_traffic
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.runtime.command import run
 from ppuu.runtime.config import require_choice

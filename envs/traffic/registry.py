@@ -22,6 +22,8 @@ from .replay import Replay
 from .sumo import Sumo
 from .until_disturbed import UntilDisturbed
 
+POLICY = "policy:"
+"""What the name of a policy that drives all vehicles begins with."""
 _PRIVILEGED = ("human",)
 """Policies that know the recorded future."""
 
@@ -78,7 +80,7 @@ def _sumo(named: Named) -> Traffic:
 def _policy(named: Named) -> Traffic:
     if named.argument in _PRIVILEGED:
         raise InputError(f"{named.option}: it replays the recording; choose --others replay")
-    policy = policy_by_name(named.argument, "others policy:")
+    policy = policy_by_name(named.argument, f"others {POLICY}")
     return PolicyTraffic(named.scene, named.recordings, policy)
 
 

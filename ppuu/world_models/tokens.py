@@ -12,6 +12,7 @@ An untrained model predicts that accelerations decay within a second.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -39,6 +40,7 @@ from ..recordings.tracks import Tracks
 from ..runtime.errors import InputError
 from .base import DropoutConfig, Ego, WorldModel
 from .latent import Latent, init_posterior, zero_init
+from .spec import ModelSpec
 from .token_latents import (
     DISPLACEMENT_FEATURES,
     POSTERIOR_TIMES,
@@ -150,11 +152,7 @@ class TokensWorldModel(WorldModel):
     def __init__(self, config: TokensConfig):
         super().__init__()
         self.config = config
-        self.spec = config.spec(
-            latent=config.scene_latent + (1 + config.observation.vehicles) * config.latent,
-            latent_span=config.latent_span, embedding=2 * config.hidden,
-            target=TargetConfig(tracks=True),
-        )  # fmt: skip
+        self.spec = _spec(config)
         hidden, history = config.hidden, config.observation.frames * 6
         road = ROAD_FEATURES * len(_AHEAD_M)
         self.history_encoder = nn.Sequential(
@@ -184,9 +182,10 @@ class TokensWorldModel(WorldModel):
     def with_vehicles(self, vehicles: int) -> TokensWorldModel:
         """The same network for another number of tracked vehicles: no weight depends on it."""
         observation = replace(self.config.observation, vehicles=vehicles)
-        model = TokensWorldModel(replace(self.config, observation=observation))
-        model.load_state_dict(self.state_dict())
-        return model.requires_grad_(False).train(self.training)
+        model = copy.copy(self)
+        model.config = replace(self.config, observation=observation)
+        model.spec = _spec(model.config)
+        return model
 
     def noise_of(
         self,
@@ -302,6 +301,14 @@ class TokensWorldModel(WorldModel):
             observation.tracks.valid_now,
             observation.road,
         )
+
+
+def _spec(config: TokensConfig) -> ModelSpec:
+    return config.spec(
+        latent=config.scene_latent + (1 + config.observation.vehicles) * config.latent,
+        latent_span=config.latent_span, embedding=2 * config.hidden,
+        target=TargetConfig(tracks=True),
+    )  # fmt: skip
 
 
 class _Attention(nn.Module):

@@ -117,7 +117,7 @@ def test_lapses_are_refused_where_nobody_drives():
     lapses = Variation(phantom_braking=1.0).others()
     with pytest.raises(InputError, match="phantom_braking and inattention_s change nothing"):
         traffic_by_name("replay", world.scene, world.recordings, lapses)
-    with pytest.raises(InputError, match="seed 0.5; choose a whole number"):
+    with pytest.raises(InputError, match=r"seed 0\.5; choose a whole number"):
         Variation(seed=0.5)
 
 
