@@ -61,7 +61,10 @@ class _World:
             Number, x, y, heading and speed of each vehicle but the ego.
         """
         vehicle = self.sumo.vehicle
-        self._place(EGO, ego[:6], ego[6:])
+        if self._is_near_a_road(*ego[:2]):
+            self._place(EGO, ego[:6], ego[6:])
+        elif EGO in vehicle.getIDList():
+            vehicle.remove(EGO)
         for number, *values in entering:
             self._place(str(int(number)), values[:6], values[6:])
         self.sumo.simulationStep()
@@ -73,6 +76,14 @@ class _World:
                 x, y = x - half * math.cos(angle), y - half * math.sin(angle)
                 states.append([int(name), x, y, angle, vehicle.getSpeed(name)])
         return states
+
+    def _is_near_a_road(self, x_m: float, y_m: float) -> bool:
+        """Whether SUMO finds a road there; an ego far away is not among its vehicles."""
+        try:
+            self.sumo.simulation.convertRoad(x_m, y_m)
+        except self.sumo.TraCIException:
+            return False
+        return True
 
     def _place(self, name: str, box: list[float], driver: list[float]) -> None:
         """Puts a vehicle where it will be after the step at constant velocity.
