@@ -33,8 +33,8 @@ from .lapses import Lapse
 from .population import MIXED, Population
 
 # The generator (data/traffic/lane_change_decisions.py) needs more, 1.0 m/s², since its drivers have
-# intentions that add 1.2 m/s².  Without them, thresholds of 0.4, 0.7, 1.0 and 1.3 give 11.0, 7.9, 4.5
-# and 2.7 lane changes a vehicle-hour (eval.traffic, dense, seeds 1 and 2); published of I-80: 12.1.
+# intentions that add 1.2 m/s².  Without them, thresholds of 0.4, 0.7, 1.0 and 1.3 give 11.0, 7.9,
+# 4.5 and 2.7 lane changes a vehicle-hour (eval.traffic, dense, seeds 1 and 2); published: 12.1.
 _MOBIL = Mobil(threshold_mps2=0.4)
 _CHANGE_S = 5.0
 _CHANGE_M = 25.0

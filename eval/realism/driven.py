@@ -41,7 +41,7 @@ def drive(
             f"recording '{recording.name}': {recording.frames} frames; {frames} from frame "
             f"{first_frame} on are too many, give a smaller --seconds or --start"
         )
-    ego = scene.first_frame.argmax()[None]
+    ego = scene.first_frame.argsort(stable=True)[-1:]
     env, frame = torch.zeros(1, dtype=torch.int64), torch.tensor([first_frame])
     place = torch.tensor([[float(recording.x_m.min()), float(recording.y_m.min()) - _AWAY_M]])
     away = torch.cat([place, torch.tensor([[0.0, 4.5, 1.8]])], dim=1)
