@@ -29,6 +29,7 @@ from . import sumo_worker
 from .drivers import HARDEST_BRAKING_MPS2
 from .fleet import Appearance, Fleet, Rows, Situation
 from .following import FollowingFleet
+from .population import MIXED, Population
 from .sumo_network import edges, network
 from .sumo_worker import DRIVER
 
@@ -48,16 +49,18 @@ class Sumo(FollowingFleet):
     Args:
         scene: the recordings' tracks.
         recordings: in the same order, each with lanes in one direction.
-        aggressiveness: of all drivers, see ``Drivers.draw``.
+        population: that the drivers belong to; only its headways count, lane changes are SUMO's.
 
     Raises:
         InputError: SUMO is not installed, or a road that it cannot represent.
     """
 
-    def __init__(self, scene: Scene, recordings: Sequence[Recording], aggressiveness: float = 1.0):
+    def __init__(
+        self, scene: Scene, recordings: Sequence[Recording], population: Population = MIXED
+    ):
         if importlib.util.find_spec("libsumo") is None:
             raise InputError("others sumo: SUMO is not installed: pip install -e '.[sumo]'")
-        super().__init__(scene, recordings, aggressiveness)
+        super().__init__(scene, recordings, population)
         self._folder = tempfile.TemporaryDirectory(prefix="ppuu-sumo-")
         self._edges = []
         for index, recording in enumerate(recordings):

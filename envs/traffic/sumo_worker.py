@@ -62,7 +62,10 @@ class _World:
             ego.
         """
         vehicle = self.sumo.vehicle
-        self._place(EGO, ego[:6], ego[6:])
+        if self._is_near_a_road(*ego[:2]):
+            self._place(EGO, ego[:6], ego[6:])
+        elif EGO in vehicle.getIDList():
+            vehicle.remove(EGO)
         for number, *values in entering:
             self._place(str(int(number)), values[:6], values[6:])
         self.sumo.simulationStep()
@@ -71,6 +74,14 @@ class _World:
             for name in vehicle.getIDList()
             if name != EGO
         ]
+
+    def _is_near_a_road(self, x_m: float, y_m: float) -> bool:
+        """Whether SUMO finds a road there; an ego far away is not among its vehicles."""
+        try:
+            self.sumo.simulation.convertRoad(x_m, y_m)
+        except self.sumo.TraCIException:
+            return False
+        return True
 
     def _place(self, name: str, box: list[float], driver: list[float]) -> None:
         """Puts a vehicle where it will be after the step at constant velocity.
