@@ -107,7 +107,8 @@ class ModelTraffic(SteeredFleet):
             torch.nn.functional.pad(tokens, (0, 0, 1, 0)).float(),
         )
         observation = self._observe(rows, now, past, envs)
-        predicted = self.model.rollout(observation, noise).states[:, 0, 0, 0]
+        state, _ = self.model.step(self.model.begin(observation), None, noise, 0)
+        predicted = self.model.decode([state], observation, 1).states[:, 0, 0, 0]
         row = torch.searchsorted(envs, env)
         return kinematics.action_between(
             past[env, slot, -1], predicted[row, slot], self.model.step_s

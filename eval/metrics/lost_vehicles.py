@@ -16,8 +16,8 @@ def lost_vehicles(recording: Recording) -> int:
     """Tracks that end before the recording does and not at an end of the section (along x)."""
     last = recording.vehicle_pointer[1:] - 1
     x, y = recording.x_m[last], recording.y_m[last]
-    points = (torch.as_tensor(part)[None].float() for part in (x, y))
-    place = LaneField.build([recording.road]).look_up(*points, torch.zeros(1, dtype=torch.int64))
+    x_m, y_m = torch.as_tensor(x)[None].float(), torch.as_tensor(y)[None].float()
+    place = LaneField.build([recording.road]).look_up(x_m, y_m, torch.zeros(1, dtype=torch.int64))
     to_end = np.minimum(recording.x_m.max() - x, x - recording.x_m.min())
     to_end = np.minimum(to_end, place.to_end_m[0].numpy())
     ended = recording.frame[last] < recording.frame.max()

@@ -191,14 +191,14 @@ class TokensWorldModel(WorldModel):
         self,
         scene: Float[Tensor, "batch shared"],
         tokens: Float[Tensor, "batch tokens own"],
-    ) -> Float[Tensor, "batch 1 1 latent"]:
-        """Noise of one step and one sample, from that of the scene and that of each token.
+    ) -> Float[Tensor, "batch 1 latent"]:
+        """Noise of one step, from that of the scene and that of each token.
 
         Args:
             scene: of the latent that all vehicles share, ``scene_latent`` wide.
             tokens: ``latent`` wide each, the ego's first.
         """
-        return torch.cat([scene, tokens.flatten(1)], dim=1)[:, None, None]
+        return torch.cat([scene, tokens.flatten(1)], dim=1)[:, None]
 
     def begin(self, observation: Observation) -> _State:
         """Encodes every vehicle's history in its own frame, its road and its neighbours."""

@@ -67,10 +67,15 @@ def test_the_prediction_moves_all_vehicles_as_one_centred_on_each_would():
     traffic, frame = simulator.traffic, simulator.frame.clone()
     seen = {}
 
-    class Spy(torch.nn.Module):
-        def rollout(self, observation, noise):
+    class Spy:
+        """Remembers the prediction with the mean noise."""
+
+        def noise_of(self, scene, tokens):
+            return torch.zeros_like(whole.noise_of(scene, tokens))
+
+        def decode(self, states, observation, samples):
             seen["observation"] = observation
-            seen["prediction"] = whole.rollout(observation, torch.zeros_like(noise))
+            seen["prediction"] = whole.decode(states, observation, samples)
             return seen["prediction"]
 
         def __getattr__(self, name):
@@ -149,7 +154,7 @@ def test_any_number_of_vehicles_has_the_same_weights():
     assert model.spec.latent == 2 + 25 * 3 and model.observation.vehicles == 24
     assert next(wider.parameters()) is next(model.parameters())
     noise = wider.noise_of(torch.zeros(4, 2), torch.ones(4, 61, 3))
-    assert noise.shape == (4, 1, 1, wider.spec.latent)
+    assert noise.shape == (4, 1, wider.spec.latent)
     assert (noise[..., :2] == 0).all() and (noise[..., 2:] == 1).all()
 
 
