@@ -9,6 +9,7 @@ from typing import Literal
 
 from data.splits import Split, SplitManifest
 from envs.core.variation import Variation
+from envs.tasks.registry import KEEP, Task
 from ppuu.policies import RecordedHuman
 from ppuu.runtime.command import run
 from ppuu.runtime.device import choose_device
@@ -62,7 +63,7 @@ def main(
     split_manifest: Path | None = None,
     limit: int | None = None,
     slots: int = 64,
-    task: Literal["keep", "change-1", "change-2", "exit", "merge"] = "keep",
+    task: Task = KEEP,
     others: tuple[str, ...] = (REPLAY,),
     vary: tuple[str, ...] = (),
     protocol: Literal["exact", "ppuu"] = "exact",

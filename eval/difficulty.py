@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from data.clean import overlapping_pairs
 from ppuu.driving.gaps import bumper_gap_m
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write
 
-from .metrics.overlaps import overlapping_pairs
 from .realism.road_coordinates import RoadCoordinates
 from .reports.tables import Column, markdown_table, percent
 from .statistics.metric import Row
@@ -44,7 +44,7 @@ def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
             "vehicles": recording.rows / recording.frames,
             "speed_mps": float(recording.speed_mps.mean()),
             "gap_m": _median_gap_m(recording),
-            "overlapping": len(np.unique(overlapping_pairs(recording))) / recording.vehicles,
+            "overlapping": _overlapping_share(recording),
             "episodes": success[0]["n"],
             **dict(zip(drivers, success, strict=True)),
         })  # fmt: skip
@@ -58,6 +58,12 @@ def table(results: Sequence[Mapping], recordings: Sequence[Recording]) -> str:
         *percent(*drivers, digits=0),
     ]
     return markdown_table(rows, columns)
+
+
+def _overlapping_share(recording: Recording) -> float:
+    """Of the vehicles: those that overlap another in some frame."""
+    pairs = overlapping_pairs(recording)
+    return len({vehicle for pair in pairs for vehicle in pair["vehicles"]}) / recording.vehicles
 
 
 def _median_gap_m(recording: Recording) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from data.splits import Split
+from envs.tasks.registry import LaneTask
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write, check_output
@@ -21,7 +21,7 @@ from .statistics.intervals import rate
 
 def main(
     recordings: tuple[Path, ...],
-    task: Literal["change-1", "change-2", "exit", "merge"] = "change-2",
+    task: LaneTask = "change-2",
     json: Path | None = None,
     split: Split = "test",
     limit: int | None = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.clean import overlapping_pairs
 from envs.core.variation import Variation
 from envs.traffic.registry import traffic_by_name
 from ppuu.recordings.recording import Recording, load_recordings
@@ -17,7 +18,6 @@ from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import check_output
 
 from .metrics.lost_vehicles import lost_vehicles
-from .metrics.overlaps import overlapping_pairs
 from .realism.comparison import DISTANCES, FIGURES, rows_of
 from .realism.driven import drive
 from .realism.real import RealTraffic

@@ -82,23 +82,16 @@ def boxes_overlap(
     return (_separations(a, b) < 0).all(-1)
 
 
-def separation(
-    a: Float[Tensor, "*batch 5"], b: Float[Tensor, "*batch 5"]
-) -> Float[Tensor, "*batch"]:
-    """Largest gap along the four box axes: minus the penetration if the boxes overlap."""
-    return _separations(a, b).amax(-1)
-
-
 def clearance(
     a: Float[Tensor, "*batch 5"], b: Float[Tensor, "*batch 5"]
 ) -> Float[Tensor, "*batch"]:
     """Euclidean distance between two boxes in metres; minus the penetration if they overlap."""
-    apart = separation(a, b)
+    separation = _separations(a, b).amax(-1)
     own, other = _both_ways(a, b)
     local = rotate(box_corners(other) - own[..., None, :2], -own[..., None, 2])
     beyond = (local.abs() - 0.5 * own[..., None, 3:5]).clamp(min=0.0)
     outside = torch.linalg.vector_norm(beyond, dim=-1).amin(-1).amin(0)
-    return torch.where(apart < 0, apart, outside)
+    return torch.where(separation < 0, separation, outside)
 
 
 def _both_ways(

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ppuu.recordings.polyline import arc_length_m
+from ppuu.recordings.polyline import arc_length_m, points_at
 from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
@@ -252,5 +252,4 @@ def _resample(line: np.ndarray, points: int) -> np.ndarray:
     if len(line) == points:
         return line
     along = arc_length_m(line)
-    stations = np.linspace(0.0, along[-1], points)
-    return np.stack([np.interp(stations, along, line[:, axis]) for axis in (0, 1)], axis=1)
+    return points_at(line, along, np.linspace(0.0, along[-1], points))

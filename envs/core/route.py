@@ -12,7 +12,7 @@ from torch import Tensor
 from ppuu.backends import route_cpu
 from ppuu.backends.dispatch import constant_float32, paired
 from ppuu.perception.goal import NODE_SPACING_M
-from ppuu.recordings.polyline import arc_length_m
+from ppuu.recordings.polyline import arc_length_m, points_at
 
 BEHIND, AHEAD = 2, 3
 """Segments around the last station in which the nearest point is looked for: 8 to 16 m away."""
@@ -35,15 +35,24 @@ def route_nodes(path_m: Float[np.ndarray, "frames 2"], count: int) -> Float[np.n
         count: number of nodes.
     """
     station = arc_length_m(path_m)
-    last = (
-        np.interp(station[-1] - _LAST_M, station, path_m[:, 0]),
-        np.interp(station[-1] - _LAST_M, station, path_m[:, 1]),
-    )
-    direction = path_m[-1] - last
+    direction = path_m[-1] - points_at(path_m, station, station[-1:] - _LAST_M)[0]
     direction = direction / max(float(np.hypot(*direction)), 1e-6)
     nodes = NODE_SPACING_M * np.arange(count)
-    inside = np.stack([np.interp(nodes, station, axis) for axis in path_m.T], axis=1)
+    inside = points_at(path_m, station, nodes)
     return inside + (nodes - station[-1]).clip(0.0)[:, None] * direction
+
+
+def pose_at(
+    route_m: Float[Tensor, "envs nodes 2"], station_m: Float[Tensor, " envs"]
+) -> Float[Tensor, "envs 3"]:
+    """x_m, y_m and heading_rad of each route at a station."""
+    share = station_m / NODE_SPACING_M
+    before = share.long().clamp(max=route_m.shape[1] - 2)
+    every = torch.arange(len(route_m), device=route_m.device)
+    start, end = route_m[every, before], route_m[every, before + 1]
+    along = end - start
+    heading = torch.atan2(along[:, 1], along[:, 0])
+    return torch.cat([start + (share - before)[:, None] * along, heading[:, None]], dim=1)
 
 
 def _follow_compiled(

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
+import torch
 
-from ppuu.perception.goal import NODE_SPACING_M
 from ppuu.recordings.lanes import NO_LANE
 from ppuu.recordings.polyline import arc_length_m
 from ppuu.recordings.recording import Recording
@@ -19,7 +19,7 @@ from ..tasks.goal_lines import GoalLines
 from ..tasks.lanes import Lanes
 from ..tasks.registry import KEEP, TARGET_LANES, TASKS
 from ..tasks.situation import Situation
-from .route import node_count, route_nodes
+from .route import node_count, pose_at, route_nodes
 
 _ENOUGH = 0.9
 """Of the human's progress, where the recorded window ends the episode."""
@@ -127,12 +127,7 @@ class Scenarios:
     @property
     def goal_pose(self) -> np.ndarray:
         """``(n, 3)`` x_m, y_m and heading_rad where the routes end, for pictures."""
-        rows, last = np.arange(len(self)), self.route_m.shape[1] - 2
-        before = np.minimum((self.goal_m / NODE_SPACING_M).astype(int), last)
-        start, end = self.route_m[rows, before], self.route_m[rows, before + 1]
-        share = (self.goal_m / NODE_SPACING_M - before)[:, None]
-        along = end - start
-        return np.column_stack([start + share * along, np.arctan2(along[:, 1], along[:, 0])])
+        return pose_at(torch.from_numpy(self.route_m), torch.from_numpy(self.goal_m)).numpy()
 
     def rows(self) -> list[dict]:
         """JSON-able records, one a scenario, for result files; without the lines."""

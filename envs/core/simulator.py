@@ -31,7 +31,7 @@ from ..traffic.base import Neighbours, Traffic
 from ..traffic.replay import Replay
 from .actuation import Actuation
 from .perception import Perception, PerceptionConfig
-from .route import AHEAD, BEHIND, follow
+from .route import AHEAD, BEHIND, follow, pose_at
 from .scenario import Scenarios
 from .state_dict import check, check_history, named, part
 from .step_result import StepResult
@@ -509,12 +509,7 @@ class Simulator:
     @property
     def goal_pose(self) -> Float[Tensor, "envs 3"]:
         """Where the routes end: x_m, y_m, heading_rad."""
-        before = (self.goal_m / NODE_SPACING_M).long().clamp(max=self.route_m.shape[1] - 2)
-        start, end = (self.route_m[self._all_envs, before + k] for k in (0, 1))
-        share = (self.goal_m / NODE_SPACING_M - before)[:, None]
-        along = end - start
-        heading = torch.atan2(along[:, 1], along[:, 0])
-        return torch.cat([start + share * along, heading[:, None]], dim=1)
+        return pose_at(self.route_m, self.goal_m)
 
     @property
     def human_distance_m(self) -> Float[Tensor, " envs"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from ppuu.perception.goal import NODE_SPACING_M
 from ppuu.recordings.lanes import NO_LANE
-from ppuu.recordings.polyline import Polyline, arc_length_m
+from ppuu.recordings.polyline import Polyline, arc_length_m, points_at
 from ppuu.recordings.road import Road
 from ppuu.units import LANE_WIDTH_M
 
@@ -38,8 +38,8 @@ class Lane:
         station = arc_length_m(centre)
         nodes = np.arange(0.0, station[-1], NODE_SPACING_M)
         width = np.linalg.norm(left - right, axis=1)
-        points = [np.interp(nodes, station, axis) for axis in centre.T]
-        return cls(Polyline(np.stack(points, axis=1)), np.interp(nodes, station, width))
+        points = points_at(centre, station, nodes)
+        return cls(Polyline(points), np.interp(nodes, station, width))
 
     @cached_property
     def end_m(self) -> float:
@@ -49,8 +49,7 @@ class Lane:
 
     def station_m(self, points_m: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
         """Of the points' feet on the centre line, also beyond its ends."""
-        foot = self.line.project(points_m, extended=True)
-        return self.line.starts_m[foot.segment] + foot.along_m
+        return self.line.station_m(self.line.project(points_m, extended=True))
 
     def beside(self, points_m: Float[np.ndarray, "n 2"], lanes: int) -> Float[np.ndarray, "n 2"]:
         """Points that many lane widths to the left of the centre line, abreast of given ones."""

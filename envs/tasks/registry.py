@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Int
@@ -12,10 +13,14 @@ from .exit import exit_road
 from .merge import merge
 from .situation import Situation
 
-KEEP = "keep"
-"""Drive on, in any lane."""
+LaneTask = Literal["change-1", "change-2", "exit", "merge"]
+"""Be in a certain lane at the end of the drive."""
+Task = Literal["keep", LaneTask]
+"""``keep`` is to drive on, in any lane."""
 
-TARGET_LANES: dict[str, Callable[[Situation], Int[np.ndarray, " n"]]] = {
+KEEP: Task = "keep"
+
+TARGET_LANES: dict[LaneTask, Callable[[Situation], Int[np.ndarray, " n"]]] = {
     "change-1": change_one,
     "change-2": change_two,
     "exit": exit_road,
@@ -23,4 +28,4 @@ TARGET_LANES: dict[str, Callable[[Situation], Int[np.ndarray, " n"]]] = {
 }
 """Rules that choose the lane to be in at the end of the drive, or ``NO_LANE``: not listed."""
 
-TASKS = (KEEP, *TARGET_LANES)
+TASKS: tuple[str, ...] = get_args(Task)

@@ -82,10 +82,10 @@ class Dice:
         return hashed(self._name[road], self.seed, ego - first_vehicle, frame - first_frame)
 
     def chance(self, rows: Rows, frame: Int[Tensor, " envs"]) -> Chance:
-        """Of a step to scene frames; ``rows`` has the column ``episode``."""
+        """Of a step to scene frames."""
         road = self.scene.vehicle_recording[rows["ego"]]
         return Chance(
-            rows["episode"],
+            self.episode(rows["ego"], rows["start"]),
             rows["vehicle"] - self.scene.vehicle_offset[road][:, None],
             frame - self.scene.frame_offset[road],
         )

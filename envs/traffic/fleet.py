@@ -81,8 +81,9 @@ class Fleet(Traffic):
     """A row of slots for each environment; a vehicle keeps its slot until it leaves.
 
     Columns of every fleet: ``vehicle`` (scene's number, -1 where free), ``boxes``, ``speed_mps``,
-    ``driven`` (by a model; else replayed), ``ego`` (the vehicle that the ego replaces) and
-    ``waiting`` (vehicles that have found no room yet).
+    ``driven`` (by a model; else replayed), ``ego`` (the vehicle that the ego replaces), ``start``
+    (the scene's frame where the episode began) and ``waiting`` (vehicles that have found no room
+    yet).
 
     Vehicles enter where and when they were recorded.  Where there is no room they wait, at most
     5 s, then they are left out, as are vehicles for which no slot is free.
@@ -125,6 +126,7 @@ class Fleet(Traffic):
             "speed_mps": boxes.new_zeros(envs, self.slots),
             "driven": torch.zeros_like(no_vehicle, dtype=torch.bool),
             "ego": no_vehicle.new_zeros(envs),
+            "start": no_vehicle.new_zeros(envs),
             "waiting": no_vehicle.new_full((envs, _QUEUE), NO_VEHICLE),
         }
         return rows | self._further_columns(boxes.new_zeros(envs, self.slots))
@@ -161,7 +163,7 @@ class Fleet(Traffic):
             more = self._free_rows(missing)
             self._rows = {name: torch.cat([t, more[name]]) for name, t in self._rows.items()}
         rows = self._free_rows(len(envs))
-        rows["ego"] = ego
+        rows["ego"], rows["start"] = ego, frame
         occupant = self.scene.occupant[frame]
         env, slot = ((occupant >= 0) & (occupant != ego[:, None])).nonzero(as_tuple=True)
         late = torch.zeros_like(env, dtype=torch.bool)

@@ -62,18 +62,7 @@ class ModelTraffic(SteeredFleet):
         self.road_map = RoadMap.build(roads, observation.raster, scene.boxes.device)
 
     def _further_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
-        return super()._further_columns(zeros) | {
-            "age": torch.zeros_like(zeros, dtype=torch.int64),
-            "episode": zeros.new_zeros(len(zeros), dtype=torch.int64),
-        }
-
-    def reset(
-        self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
-    ) -> None:
-        """All vehicles are where they were recorded, with the recorded past, the ego's included."""
-        super().reset(envs, ego, frame)
-        episode = self._dice.episode(ego, frame)
-        self._rows["episode"] = self._rows["episode"].index_copy(0, envs, episode)
+        return super()._further_columns(zeros) | {"age": torch.zeros_like(zeros, dtype=torch.int64)}
 
     def _initial_columns(self, entering: Appearance) -> Rows:
         """Driven, with as much of a past as was recorded."""

@@ -101,7 +101,6 @@ class Reactive(FollowingFleet):
             "shift_m": zeros,
             "progress": zeros + 1.0,
             "cooldown_s": zeros.clone(),
-            "episode": zeros.new_zeros(len(zeros), dtype=torch.int64),
             **self._columns_of_lapses(zeros),
         }
 
@@ -109,14 +108,6 @@ class Reactive(FollowingFleet):
         return {
             name: column for lapse in self._lapses for name, column in lapse.columns(zeros).items()
         }
-
-    def reset(
-        self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
-    ) -> None:
-        """All vehicles are where they were recorded."""
-        super().reset(envs, ego, frame)
-        episode = self._dice.episode(ego, frame)
-        self._rows["episode"] = self._rows["episode"].index_copy(0, envs, episode)
 
     def _initial_columns(self, entering: Appearance) -> Rows:
         """Driven, and in the lane change that the recorded motion indicates."""

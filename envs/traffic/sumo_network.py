@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ppuu.driving.sumo_network import SumoEdge, SumoJunction, SumoLane, network_file
-from ppuu.recordings.polyline import Polyline
+from ppuu.recordings.polyline import Polyline, points_at
 from ppuu.recordings.road import Road
 from ppuu.runtime.errors import InputError
 
@@ -44,7 +44,7 @@ class _Lane:
 
     def at(self, station_m: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
         """Points of the centre line, continued straight beyond its ends."""
-        inside = np.stack([np.interp(station_m, self.station_m, m) for m in self.middle_m.T], 1)
+        inside = points_at(self.middle_m, self.station_m, station_m)
         for end, before in ((0, 1), (-1, -2)):
             displacement = self.middle_m[end] - self.middle_m[before]
             per_m = displacement / (self.station_m[end] - self.station_m[before])
@@ -125,7 +125,7 @@ def _lanes(road: Road) -> list[_Lane]:
     lanes = []
     for k in np.argsort(lengths)[::-1]:
         foot = reference.project(middles[k], extended=True)
-        station = reference.starts_m[foot.segment] + foot.along_m
+        station = reference.station_m(foot)
         increasing = np.concatenate([[True], np.diff(np.maximum.accumulate(station)) > 0])
         if station[-1] <= station[0] or increasing.sum() < 2:
             raise InputError(

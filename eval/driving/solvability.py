@@ -114,7 +114,7 @@ def _along(
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Station and distance to the left of points."""
     place = line.project(points_m, extended=True)
-    return line.starts_m[place.segment] + place.along_m, place.offset_m
+    return line.station_m(place), place.offset_m
 
 
 def _on_road(
@@ -148,7 +148,7 @@ def _block(
     times, slots = np.nonzero(valid)
     box = boxes[times, slots]
     place = line.project(box[:, :2], extended=True)
-    station, lateral = line.starts_m[place.segment] + place.along_m, place.offset_m
+    station, lateral = line.station_m(place), place.offset_m
     direction = line.directions[place.segment]
     turn = box[:, 2] - np.arctan2(direction[:, 1], direction[:, 0])
     cos, sin = np.abs(np.cos(turn)), np.abs(np.sin(turn))

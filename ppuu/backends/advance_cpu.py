@@ -72,9 +72,11 @@ def advance(
         station[e], cosine = follow_one(route[e], station[e], state[e], spacing, behind, ahead)
         progress[e] = max(progress[e], station[e])
         against[e] = against[e] + 1 if cosine < 0 else 0
-        in_lane = not has_lane[e] or abs(lateral_of(lane[e], state[e])) <= in_lane_m
+        late, in_lane = frame[e] >= end_frame[e], True
+        if has_lane[e] and (late or station[e] >= goal[e]):  # elsewhere the lane does not matter
+            in_lane = abs(lateral_of(lane[e], state[e])) <= in_lane_m
         outcome[e] = outcome_of(
-            station[e], goal[e], enough[e], frame[e] >= end_frame[e], in_lane,
+            station[e], goal[e], enough[e], late, in_lane,
             against[e] >= wrong_way_frames, lost, kind[e] != kinds[0], codes,
         )  # fmt: skip
 

@@ -47,7 +47,13 @@ class MassTerm(Term, ABC):
 
 
 class VehicleTerm(MassTerm):
-    """A cost of the mass of other vehicles."""
+    """A cost of the mass of other vehicles.
+
+    Attributes:
+        lasts: whether planners charge the largest cost so far at every later time, too.
+    """
+
+    lasts: ClassVar[bool] = False
 
 
 class RoadTerm(MassTerm):

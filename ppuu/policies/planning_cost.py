@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..costs import DrivingCost
+from ..costs import DrivingCost, VehicleTerm
 from ..kinematics import rollout
 from ..perception.observation import Observation
 from ..prediction_sources.base import PredictionFunction
@@ -60,11 +60,12 @@ class PlanningCost:
         costs = cost.evaluate(self.rollout(actions, self.prediction))
         # Only the vehicles' cost differs between samples.
         total = self._over_time(costs.other_cost)
-        # Who touches another has touched it for the rest of the plan.
-        contact = costs.vehicle_terms["contact"]
-        lasting = costs.weights["contact"] * (contact.cummax(-1).values - contact)
-        vehicles = self._over_time(costs.vehicle_cost + lasting)
-        total = total + aggregate_risk(vehicles, self.config.risk)
+        vehicles = costs.vehicle_cost
+        for name, term in cost.terms().items():
+            if isinstance(term, VehicleTerm) and term.lasts:
+                once = costs.vehicle_terms[name]
+                vehicles = vehicles + term.weight * (once.cummax(-1).values - once)
+        total = total + aggregate_risk(self._over_time(vehicles), self.config.risk)
         if self.replicas is not None:
             by_replica = cost.evaluate(self.rollout(actions, self.replicas)).vehicle_cost
             disagreement = by_replica.var(2).clamp(min=1e-12).sqrt()

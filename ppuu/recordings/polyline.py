@@ -14,6 +14,21 @@ def arc_length_m(points_m: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "
     return np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points_m, axis=0).T))])
 
 
+def points_at(
+    points_m: Float[np.ndarray, "points 2"],
+    along_m: Float[np.ndarray, " points"],
+    stations_m: Float[np.ndarray, " n"],
+) -> Float[np.ndarray, "n 2"]:
+    """Places on a polyline; its ends for stations beyond.
+
+    Args:
+        points_m: of the polyline.
+        along_m: station of each point, such as ``arc_length_m``.
+        stations_m: of the places.
+    """
+    return np.stack([np.interp(stations_m, along_m, axis) for axis in points_m.T], axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Projection:
     """Points seen from the nearest segment of a polyline.
@@ -53,6 +68,10 @@ class Polyline:
     def starts_m(self) -> Float[np.ndarray, " segments"]:
         """Station at which each segment begins."""
         return np.concatenate([[0.0], self.lengths_m.cumsum()[:-1]])
+
+    def station_m(self, foot: Projection) -> Float[np.ndarray, " n"]:
+        """Of the feet of projected points."""
+        return self.starts_m[foot.segment] + foot.along_m
 
     def project(self, points_m: Float[np.ndarray, "n 2"], extended: bool) -> Projection:
         """The nearest segment of each point, and where the point lies beside it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +22,7 @@ class Contact(VehicleTerm):
         margin_along_m, margin_across_m: over which the mask decreases to 0 outside the box.
     """
 
+    lasts: ClassVar[bool] = True
     weight: float = 8.0
     margin_along_m: float = 1.5
     margin_across_m: float = 0.7

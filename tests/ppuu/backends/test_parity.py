@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from envs.core.route import follow
+from envs.core.scenario import ScenarioConfig
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import contact, off_the_road, outcomes
 from envs.core.world import World
@@ -281,9 +282,9 @@ def outcomes_case() -> Case:
     return Case(outcomes, lambda: [outcomes(*arguments)])
 
 
-def move_case(config: SimulatorConfig) -> Case:
+def move_case(config: SimulatorConfig, scenarios: ScenarioConfig | None = None) -> Case:
     """Forty steps of a simulator; a box that all but touches ends episodes a frame apart."""
-    world = World.build([dense_recording()])
+    world = World.build([dense_recording()], scenarios)
 
     def compute():
         simulator = Simulator(world.scene, world.road_map, config)
@@ -340,6 +341,9 @@ CASES: dict[str, Case] = {
     "outcomes": outcomes_case(),
     "follow": follow_case(),
     "move": move_case(SimulatorConfig(observation=None)),
+    "move to a lane": move_case(
+        SimulatorConfig(observation=None), ScenarioConfig(task="change-1", distance_m=25.0)
+    ),
     "move and draw": move_case(SimulatorConfig()),
     **take_cases(),
 }

@@ -35,5 +35,5 @@ def test_the_nearest_of_many_segments_of_a_circle():
     radius = np.random.default_rng(1).uniform(80.0, 120.0, 300)
     points = np.array([0.0, 100.0]) + radius[:, None] * np.stack([np.sin(at), -np.cos(at)], 1)
     foot = line.project(points, extended=False)
-    np.testing.assert_allclose(line.starts_m[foot.segment] + foot.along_m, 100.0 * at, atol=0.1)
+    np.testing.assert_allclose(line.station_m(foot), 100.0 * at, atol=0.1)
     np.testing.assert_allclose(foot.offset_m, 100.0 - radius, atol=2e-3)
