@@ -17,10 +17,10 @@ _FEWEST_VEHICLES = 5
 
 
 def exit_lanes(recording: Recording, lanes: Lanes) -> list[int]:
-    """Lanes by which vehicles leave the road, told by what they did.
+    """Lanes by which vehicles leave the road, inferred from what they did.
 
     An exit lane has no lane to its right anywhere, and many of those that end their track on it
-    were recorded on other lanes before: elsewhere few are.
+    were recorded on other lanes before: on other lanes few were.
     """
     first, last = recording.vehicle_pointer[:-1], recording.vehicle_pointer[1:] - 1
     places = np.stack([recording.x_m, recording.y_m], axis=1)

@@ -8,7 +8,7 @@ the ego is (features are relative to the vehicle itself, attention goes to its e
 neighbours), except that nothing is cut off: of 24 vehicles some have neighbours that are missing.
 It costs a twenty-fifth of that.
 
-Every 0.3 s, one step of the model, all vehicles are predicted anew from their true histories, with
+Every 0.3 s, one step of the model, all vehicles are predicted again from their true histories, with
 fresh noise; the hidden state is not carried on.
 """
 

@@ -1,6 +1,6 @@
 """Populations of drivers: how close they follow, and how they deal with others.
 
-Each driver has one trait, its *assertiveness*, from 0 (lets others in, makes nobody brake) to 1
+Each driver has one trait, its *assertiveness*, from 0 (lets others in, makes no other brake) to 1
 (closes the gap, changes lanes at others' cost).  In the population ``mixed`` drivers follow as
 fitted to recorded drivers and are the more assertive the shorter their headways; in ``polite`` and
 ``assertive`` all have one end of the trait, and longer or shorter headways.

@@ -11,7 +11,7 @@ from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
 _AWAY_M = 1000.0
-"""Distance from all roads at which the simulator's ego is out of everybody's way."""
+"""Distance from all roads at which the simulator's ego is in no vehicle's way."""
 _MARGIN_M = 2.0
 """Vehicles are recorded as far as this beyond the outermost recorded positions."""
 
@@ -22,7 +22,7 @@ def drive(
     """Drives from a recorded frame on.
 
     The vehicle that the ego replaces is one that appears after the end, or else the last to
-    appear, and stands far away, so that nobody is missing.  What is outside the recorded section
+    appear, and stands far away, so that no vehicle is missing.  What is outside the recorded section
     is left out: the roads of some recordings go on.
 
     Args:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from ..backends import raster_cpu
 from ..backends.dispatch import constant_float32, paired
 from ..recordings.drivable import DrivableArea
-from ..recordings.road import Road
+from ..recordings.road import Road, distinct
 from ..units import LINE_WIDTH_M
 from .raster_image import FULL, RasterConfig, blank_images, require_finite_pose
 from .road_nodes import NODES_PER_PIXEL, road_nodes
@@ -52,15 +52,12 @@ class RoadMap:
     ) -> RoadMap:
         """Draws the roads on grids that suit the raster's scale."""
         spacing = config.metres_per_pixel / NODES_PER_PIXEL
-        regions: dict[Road, int] = {}
-        grids, origins, road_regions = [], [], []
-        for road in roads:
-            if road not in regions:
-                regions[road] = len(grids)
-                nodes, origin = road_nodes(road, spacing, LINE_WIDTH_M)
-                grids.append(nodes)
-                origins.append(origin)
-            road_regions.append(regions[road])
+        different, road_regions = distinct(roads)
+        grids, origins = [], []
+        for road in different:
+            nodes, origin = road_nodes(road, spacing, LINE_WIDTH_M)
+            grids.append(nodes)
+            origins.append(origin)
         size = np.array([grid.shape[1::-1] for grid in grids])
         first = np.stack([np.cumsum(size[:, 0]) - size[:, 0], np.zeros(len(size))], axis=1)
         shape = np.array([size[:, 0].sum(), size[:, 1].max()])

@@ -34,7 +34,7 @@ class Scripted(Policy):
         self._heading = torch.zeros(0)
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
-        """These episodes begin anew."""
+        """Starts these episodes again."""
         if len(self._age) != len(episodes):
             self._age, self._heading = torch.zeros(len(episodes)), torch.zeros(len(episodes))
         self._age[episodes] = 0.0

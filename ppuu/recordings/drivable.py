@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .road import Road
+from .road import Road, distinct
 
 NO_PIECE = -1
 
@@ -43,18 +43,15 @@ class DrivableArea:
     @classmethod
     def build(cls, roads: Sequence[Road], device: torch.device | str = "cpu") -> DrivableArea:
         """Sorts the pieces of each road into cells."""
-        numbers: dict[Road, int] = {}
-        corners, lists, firsts, origins, sizes, which = [], [], [], [], [], []
-        for road in roads:
-            if road not in numbers:
-                numbers[road] = len(firsts)
-                near, origin, size = _cells(road, cls.CELL_M, sum(map(len, corners)))
-                corners.append(road.quadrilaterals_m)
-                firsts.append(len(lists))
-                lists += near
-                origins.append(origin)
-                sizes.append(size)
-            which.append(numbers[road])
+        different, which = distinct(roads)
+        corners, lists, firsts, origins, sizes = [], [], [], [], []
+        for road in different:
+            near, origin, size = _cells(road, cls.CELL_M, sum(map(len, corners)))
+            corners.append(road.quadrilaterals_m)
+            firsts.append(len(lists))
+            lists += near
+            origins.append(origin)
+            sizes.append(size)
         most = max([1, *map(len, lists)])
         pieces = np.full((max(1, len(lists)), most), NO_PIECE, np.int64)
         for cell, near in enumerate(lists):

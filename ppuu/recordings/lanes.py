@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..runtime.errors import InputError
-from .road import Road, inside_polygon
+from .road import Road, distinct, inside_polygon
 
 NO_LANE = -1
 
@@ -90,23 +90,20 @@ class LaneField:
         Raises:
             InputError: a road without lanes.
         """
-        grids: dict[Road, int] = {}
-        nodes, starts, origins, sizes = [], [0], [], []
-        which = []
         for index, road in enumerate(roads):
             if not road.lanes:
                 raise InputError(
                     f"road {index} has no lanes, so no vehicle can be driven on it; choose "
                     "--others replay"
                 )
-            if road not in grids:
-                grids[road] = len(origins)
-                grid, origin = _sample(road, cls.SPACING_M)
-                nodes.append(grid.reshape(-1, _CHANNELS))
-                starts.append(starts[-1] + len(nodes[-1]))
-                origins.append(origin)
-                sizes.append(grid.shape[:2])
-            which.append(grids[road])
+        different, which = distinct(roads)
+        nodes, starts, origins, sizes = [], [0], [], []
+        for road in different:
+            grid, origin = _sample(road, cls.SPACING_M)
+            nodes.append(grid.reshape(-1, _CHANNELS))
+            starts.append(starts[-1] + len(nodes[-1]))
+            origins.append(origin)
+            sizes.append(grid.shape[:2])
 
         def tensor(array, kind):
             return torch.as_tensor(np.asarray(array), dtype=kind, device=device)

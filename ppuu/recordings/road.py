@@ -5,6 +5,7 @@ World axes: x runs (roughly) along the road, y to its left, headings counter-clo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -136,6 +137,13 @@ class Road:
     def drivable(self, points_m: np.ndarray) -> np.ndarray:
         """Whether each of ``(n, 2)`` points lies on a lane."""
         return self.lane_index(points_m) >= 0
+
+
+def distinct(roads: Sequence[Road]) -> tuple[list[Road], list[int]]:
+    """Roads without repetition, in order, and which of them each road is."""
+    numbers: dict[Road, int] = {}
+    which = [numbers.setdefault(road, len(numbers)) for road in roads]
+    return list(numbers), which
 
 
 def inside_polygon(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
