@@ -13,8 +13,8 @@ from .situation import Situation
 def change(situation: Situation, lanes: int) -> Int[np.ndarray, " n"]:
     """The lane so many lanes aside; ``NO_LANE`` where the road offers none for the whole drive.
 
-    To the side that the human changed to, if it changed as many lanes; else to the left for even and
-    to the right for odd vehicle numbers, or to the other side where there is no such lane.
+    To the side that the human changed to, if it changed as many lanes; else to the left for even
+    and to the right for odd vehicle numbers, or to the other side where there is no such lane.
     """
     left, right = (
         np.where(situation.goes_on(lane), lane, NO_LANE)

@@ -22,8 +22,8 @@ def drive(
     """Drives from a recorded frame on.
 
     The vehicle that the ego replaces is one that appears after the end, or else the last to
-    appear, and stands far away, so that no vehicle is missing.  What is outside the recorded section
-    is left out: the roads of some recordings go on.
+    appear, and stands far away, so that no vehicle is missing.  What is outside the recorded
+    section is left out: the roads of some recordings go on.
 
     Args:
         traffic: of the scene.
