@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..kinematics import rollout
+from ..driving.motion import drive
+from ..driving.vehicle_limits import VehicleLimits
+from ..kinematics import action_between
 from ..perception.observation import Observation
 from ..perception.privileged_state import PrivilegedState
 from ..planners import Plan
@@ -107,7 +109,7 @@ class PlanningPolicy(Policy):
         self.observation, self.privileged = source.observation, source.privileged
         self.decision: Decision | None = None
         self._plan: Tensor | None = None
-        self._planned: tuple[Tensor, Tensor] | None = None
+        self._path: Tensor | None = None
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
         """Clears plans and last actions of these episodes."""
@@ -116,9 +118,10 @@ class PlanningPolicy(Policy):
             self._plan = torch.zeros(batch, self.config.steps, 2, device=episodes.device)
             self._action = self._plan.new_zeros(batch, 2)
             self._age = torch.zeros(batch, dtype=torch.int64, device=episodes.device)
+            self._first = torch.ones_like(episodes)
         self._plan[episodes] = 0.0
-        self._action[episodes] = 0.0
         self._age[episodes] = 0
+        self._first |= episodes
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
@@ -132,6 +135,9 @@ class PlanningPolicy(Policy):
         if self._plan is None or len(self._plan) != len(ego):
             self.reset(torch.ones(len(ego), dtype=torch.bool, device=ego.device))
         assert self._plan is not None
+        before = self._action_before(observation)
+        self._action = torch.where(self._first[:, None], before, self._action)
+        self._first = torch.zeros_like(self._first)
         due = (self._age % self.config.replan_every == 0).nonzero()[:, 0]
         if len(due) == len(ego):
             self._plan = self._replan(observation, privileged_state, due).clone()
@@ -140,10 +146,20 @@ class PlanningPolicy(Policy):
         self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
         remaining = self._shifted(self._plan, self._age) * largest
-        # A copy, since ``reset`` overwrites it.
-        self._planned, self._action = (ego, remaining), remaining[:, 0].clone()
+        limits, dt_s = VehicleLimits.of(observation.size_m), self.source.dt_s
+        path = drive(
+            ego, remaining, self._action, limits, dt_s, held=self.source.frames_per_step
+        ).states
+        self._path = torch.cat([ego[:, None], path], dim=1)[..., :2]
+        self._action = limits.project(remaining[:, 0], self._action, ego[:, 3], dt_s)
         self._age = self._age + 1
-        return remaining[:, 0]
+        return self._action
+
+    def _action_before(self, observation: Observation) -> Float[Tensor, "batch 2"]:
+        """The ego's action before the first decision, from what it remembers of its states."""
+        ego, step_s = observation.ego, self.source.observation.stride * self.source.dt_s
+        before = action_between(ego[:, -2:][:, 0], ego[:, -1], step_s)
+        return self.config.bounds.clamp(before)
 
     def _replan(
         self, observation: Observation, privileged_state: PrivilegedState, due: Int[Tensor, " due"]
@@ -193,7 +209,7 @@ class PlanningPolicy(Policy):
         """Actions of a policy in the surroundings of a plan, in units of the bounds."""
         largest = self.config.bounds.largest(plan)
         actions = plan * largest
-        surroundings = prediction(*self._candidate(observation, actions))
+        surroundings = prediction(*self._candidate(observation, actions, previous_action))
         rollout = unroll(
             policy, FixedTraffic(surroundings), observation, previous_action, plan.shape[1],
             self.source.frames_per_step, self.source.dt_s,
@@ -201,16 +217,18 @@ class PlanningPolicy(Policy):
         return (rollout.actions[:, 0] / largest).clamp(-1.0, 1.0)
 
     def _candidate(
-        self, observation: Observation, actions: Float[Tensor, "due steps 2"]
+        self,
+        observation: Observation,
+        actions: Float[Tensor, "due steps 2"],
+        previous_action: Float[Tensor, "due 2"],
     ) -> tuple[Float[Tensor, "due 1 steps 4"], Float[Tensor, "due 1 steps 2"]]:
         """States and actions as a single candidate."""
-        states = self._states(observation.ego[:, -1], actions)
-        return states[:, None], actions[:, None]
-
-    def _states(
-        self, ego: Float[Tensor, "batch 4"], actions: Float[Tensor, "batch steps 2"]
-    ) -> Float[Tensor, "batch steps 4"]:
-        return rollout(ego, actions, self.source.dt_s, held=self.source.frames_per_step)
+        path = drive(
+            observation.ego[:, -1], actions, previous_action,
+            VehicleLimits.of(observation.size_m), self.source.dt_s,
+            held=self.source.frames_per_step,
+        )  # fmt: skip
+        return path.states[:, None], path.actions[:, None]
 
     def networks(self) -> list[nn.Module]:
         """Networks of the source and of the proposal policy."""
@@ -226,11 +244,7 @@ class PlanningPolicy(Policy):
 
     def planned_path_m(self) -> Float[Tensor, "batch points 2"] | None:
         """Planned path of the last action, from the ego's position."""
-        if self._planned is None:
-            return None
-        ego, actions = self._planned
-        path = self._states(ego, actions)
-        return torch.cat([ego[:, None], path], dim=1)[..., :2]
+        return self._path
 
     @property
     def _step_s(self) -> float:
