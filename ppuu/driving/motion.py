@@ -55,7 +55,7 @@ class Drive(NamedTuple):
 def _drive_compiled(
     state: Float[Tensor, "*batch 4"],
     actions: Float[Tensor, "*batch time 2"],
-    previous_action: Float[Tensor, "*batch 2"],
+    previous_action: Float[Tensor, "*#batch 2"],
     limits: VehicleLimits,
     dt_s: float,
     held: int = 1,

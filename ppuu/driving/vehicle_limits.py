@@ -123,8 +123,8 @@ class VehicleLimits:
     def _project_compiled(
         self,
         action: Float[Tensor, "*batch 2"],
-        previous_action: Float[Tensor, "*batch 2"],
-        speed_mps: Float[Tensor, "*batch"],
+        previous_action: Float[Tensor, "*#batch 2"],
+        speed_mps: Float[Tensor, "*#batch"],
         dt_s: float,
     ) -> Float[Tensor, "*batch 2"]:
         feasible = torch.empty_like(action, memory_format=torch.contiguous_format)
@@ -147,8 +147,8 @@ class VehicleLimits:
     def project(
         self,
         action: Float[Tensor, "*batch 2"],
-        previous_action: Float[Tensor, "*batch 2"],
-        speed_mps: Float[Tensor, "*batch"],
+        previous_action: Float[Tensor, "*#batch 2"],
+        speed_mps: Float[Tensor, "*#batch"],
         dt_s: float,
     ) -> Float[Tensor, "*batch 2"]:
         """The feasible action next to the one asked for; one that is feasible stays as it is.
@@ -193,14 +193,16 @@ class VehicleLimits:
 
 
 def _steer(
-    tangent: Float[Tensor, "*batch"], turn: Float[Tensor, "*batch"], largest: Float[Tensor, "*batch"]
+    tangent: Float[Tensor, "*#batch"],
+    turn: Float[Tensor, "*#batch"],
+    largest: Float[Tensor, "*#batch"],
 ) -> Float[Tensor, "*batch"]:
     """The tangent of the wheels' angle after a turn to the left, by the addition of tangents."""
     return torch.minimum((tangent + turn) / (1.0 - tangent * turn).clamp(min=1e-3), largest)
 
 
 def _between(
-    value: Float[Tensor, "*batch"], low: Float[Tensor, "*batch"], high: Float[Tensor, "*batch"]
+    value: Float[Tensor, "*#batch"], low: Float[Tensor, "*#batch"], high: Float[Tensor, "*#batch"]
 ) -> Float[Tensor, "*batch"]:
     """``torch.clamp``, but with a gradient where ``low`` equals ``high``."""
     return torch.minimum(torch.maximum(value, low), high)

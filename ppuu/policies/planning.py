@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..driving.motion import drive
+from ..driving.motion import Drive, drive
 from ..driving.vehicle_limits import VehicleLimits
 from ..kinematics import action_between
 from ..perception.observation import Observation
@@ -109,7 +109,8 @@ class PlanningPolicy(Policy):
         self.observation, self.privileged = source.observation, source.privileged
         self.decision: Decision | None = None
         self._plan: Tensor | None = None
-        self._path: Tensor | None = None
+        self._first: Tensor | None = None
+        self._planned: tuple[Observation, Tensor, Tensor] | None = None
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
         """Clears plans and last actions of these episodes."""
@@ -118,10 +119,10 @@ class PlanningPolicy(Policy):
             self._plan = torch.zeros(batch, self.config.steps, 2, device=episodes.device)
             self._action = self._plan.new_zeros(batch, 2)
             self._age = torch.zeros(batch, dtype=torch.int64, device=episodes.device)
-            self._first = torch.ones_like(episodes)
+            self._first = None
         self._plan[episodes] = 0.0
         self._age[episodes] = 0
-        self._first |= episodes
+        self._first = episodes.clone() if self._first is None else self._first | episodes
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
@@ -135,9 +136,10 @@ class PlanningPolicy(Policy):
         if self._plan is None or len(self._plan) != len(ego):
             self.reset(torch.ones(len(ego), dtype=torch.bool, device=ego.device))
         assert self._plan is not None
-        before = self._action_before(observation)
-        self._action = torch.where(self._first[:, None], before, self._action)
-        self._first = torch.zeros_like(self._first)
+        if self._first is not None:
+            before = self._action_before(observation)
+            self._action = torch.where(self._first[:, None], before, self._action)
+            self._first = None
         due = (self._age % self.config.replan_every == 0).nonzero()[:, 0]
         if len(due) == len(ego):
             self._plan = self._replan(observation, privileged_state, due).clone()
@@ -146,12 +148,9 @@ class PlanningPolicy(Policy):
         self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
         remaining = self._shifted(self._plan, self._age) * largest
-        limits, dt_s = VehicleLimits.of(observation.size_m), self.source.dt_s
-        path = drive(
-            ego, remaining, self._action, limits, dt_s, held=self.source.frames_per_step
-        ).states
-        self._path = torch.cat([ego[:, None], path], dim=1)[..., :2]
-        self._action = limits.project(remaining[:, 0], self._action, ego[:, 3], dt_s)
+        self._planned = observation, remaining, self._action
+        limits = VehicleLimits.of(observation.size_m)
+        self._action = limits.project(remaining[:, 0], self._action, ego[:, 3], self.source.dt_s)
         self._age = self._age + 1
         return self._action
 
@@ -223,12 +222,18 @@ class PlanningPolicy(Policy):
         previous_action: Float[Tensor, "due 2"],
     ) -> tuple[Float[Tensor, "due 1 steps 4"], Float[Tensor, "due 1 steps 2"]]:
         """States and actions as a single candidate."""
-        path = drive(
-            observation.ego[:, -1], actions, previous_action,
-            VehicleLimits.of(observation.size_m), self.source.dt_s,
-            held=self.source.frames_per_step,
-        )  # fmt: skip
+        path = self._drive(observation, actions, previous_action)
         return path.states[:, None], path.actions[:, None]
+
+    def _drive(
+        self,
+        observation: Observation,
+        actions: Float[Tensor, "batch steps 2"],
+        previous_action: Float[Tensor, "batch 2"],
+    ) -> Drive:
+        limits, held = VehicleLimits.of(observation.size_m), self.source.frames_per_step
+        ego = observation.ego[:, -1]
+        return drive(ego, actions, previous_action, limits, self.source.dt_s, held)
 
     def networks(self) -> list[nn.Module]:
         """Networks of the source and of the proposal policy."""
@@ -244,7 +249,11 @@ class PlanningPolicy(Policy):
 
     def planned_path_m(self) -> Float[Tensor, "batch points 2"] | None:
         """Planned path of the last action, from the ego's position."""
-        return self._path
+        if self._planned is None:
+            return None
+        observation, actions, previous_action = self._planned
+        path = self._drive(observation, actions, previous_action).states
+        return torch.cat([observation.ego[:, -1:], path], dim=1)[..., :2]
 
     @property
     def _step_s(self) -> float:
