@@ -11,7 +11,7 @@ from torch import Tensor
 from ..driving.gaps import bumper_gap_m
 from ..driving.idm import IdmParameters, unlimited_idm_acceleration
 from ..geometry import to_local
-from ..kinematics import ActionBounds, infer_actions
+from ..kinematics import ActionBounds
 from ..perception.observation import Observation
 from ..perception.privileged_state import PrivilegedState
 from .base import Policy
@@ -27,28 +27,38 @@ class NoAction(Policy):
         return observation.ego.new_zeros(len(observation.ego), 2)
 
 
+_LOOK_AHEAD_M = 2.0
+_LOOK_AHEAD_FRAMES = (-15, 31)
+"""Recorded frames among which there is a point so far ahead, for an ego that keeps up."""
+
+
 class RecordedHuman(Policy):
-    """Follows the recorded track of the vehicle that the ego replaces."""
+    """Follows the recorded track of the vehicle that the ego replaces.
+
+    The acceleration is the one that leads to where the human was a frame later; steering is pure
+    pursuit (Coulter, 1992) of the recorded path, since wheels that take time to turn cannot correct
+    an error within a frame.
+    """
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
     ) -> Float[Tensor, "batch 2"]:
-        """The action that leads to where the human was one frame later."""
-        now = observation.ego[:, -1].double()
-        then = privileged_state.scene.state(
-            privileged_state.vehicle, privileged_state.frame + 1
-        ).double()
-        positions = torch.stack([now[:, :2], then[:, :2]], dim=1)
-        bounds = ActionBounds()
-        actions, _ = infer_actions(
-            positions,
-            now[:, 2],
-            now[:, 3],
-            privileged_state.scene.dt_s,
-            bounds.acceleration_mps2,
-            bounds.curvature_radpm,
-        )
-        return actions[:, 0].float()
+        """Speed towards where the human was one frame later, curvature towards the path ahead."""
+        scene, now = privileged_state.scene, observation.ego[:, -1].double()
+        lag = torch.arange(*_LOOK_AHEAD_FRAMES, device=now.device)
+        frames = privileged_state.frame[:, None] + lag
+        track = scene.state(privileged_state.vehicle[:, None].expand_as(frames), frames)
+        track = to_local(track[..., :3].double(), now[:, None, :3])
+        next_frame = 1 - _LOOK_AHEAD_FRAMES[0]
+        target_speed = (track[:, next_frame, 0] / scene.dt_s).clamp(min=0.0)
+        acceleration = (target_speed - now[:, 3]) / scene.dt_s
+        reached = track[..., 0] >= _LOOK_AHEAD_M
+        reached[:, -1] = True
+        row = torch.arange(len(now), device=now.device)
+        ahead = track[row, reached.int().argmax(1)]
+        square = ahead[:, :2].square().sum(1).clamp(min=_LOOK_AHEAD_M**2)
+        curvature = 2.0 * ahead[:, 1] / square
+        return ActionBounds().clamp(torch.stack([acceleration, curvature], dim=-1)).float()
 
 
 @dataclass(frozen=True)
