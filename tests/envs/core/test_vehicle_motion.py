@@ -10,12 +10,13 @@ from data.traffic import PRESETS, generate
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import Outcome
 from envs.core.world import World
-from eval.driving.decision import choose_action
 from ppuu.backends.dispatch import only_tensors
+from ppuu.driving.lorries import LORRY_LENGTH_M
 from ppuu.driving.motion import drive
 from ppuu.driving.vehicle_limits import VehicleLimits
 from ppuu.kinematics import ActionBounds, action_between
 from ppuu.perception.observation import ObservationConfig, observe
+from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.policies.baselines import RecordedHuman
 from ppuu.policies.planning_config import PlanningConfig
@@ -25,9 +26,10 @@ from ppuu.world_models.spec import tracks_spec
 
 STATES_ONLY = SimulatorConfig(observation=None)
 SEEN = ObservationConfig(frames=2, stride=1, raster=RasterConfig(1, 1), vehicles=8)
-HUMAN_OFF_BY_M = 0.5
-"""Largest distance of the replaying human from the record among the scenarios below; measured
-0.26 m."""
+CAR_OFF_BY_M, LORRY_OFF_BY_M = 0.3, 5.0
+"""Largest distances of the replaying human from the record, in dense traffic of seed 1, 60 s: all
+158 scenarios succeed, cars stay within 0.10 m (99 % within 0.03 m); three of the ten lorries
+accelerate in the record beyond their power and fall back, by up to 3.2 m."""
 
 
 @functools.cache
@@ -39,6 +41,14 @@ def simulator_of(rows, config=STATES_ONLY):
     simulator = Simulator(world().scene, world().road_map, config)
     simulator.reset(world().scenarios[rows])
     return simulator
+
+
+def truth(simulator):
+    others = simulator.neighbours()
+    return PrivilegedState(
+        simulator.scene, simulator.vehicle, simulator.frame, others.boxes, others.speed_mps,
+        others.valid, simulator.road_map,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("compiled", [True, False])
@@ -54,9 +64,7 @@ def test_a_planned_motion_is_the_simulators(compiled):
     observation = observe(scene, world().road_map, SEEN, simulator.vehicle, start)
     source = RecordedSource(tracks_spec(SEEN))
 
-    def surroundings(states, actions):
-        return None
-
+    surroundings = source.predict(observation, truth(simulator), steps, 1, torch.Generator())
     cost = PlanningCost(
         observation, simulator.action.clone(), surroundings, None, config,
         source.frames_per_step, simulator.scene.dt_s,
@@ -97,11 +105,14 @@ def test_the_replaying_human_stays_on_the_record():
     simulator = simulator_of(rows)
     human, furthest = RecordedHuman(), torch.zeros(len(rows))
     while not simulator.done.all():
-        simulator.step(choose_action(human, simulator))
+        simulator.step(human.act(simulator.present(), truth(simulator)))
         off = (simulator.state - simulator.human_state)[:, :2].norm(dim=1)
         furthest = torch.maximum(furthest, torch.where(simulator.done, 0.0, off))
     assert (simulator.outcome == Outcome.ARRIVED).all()
-    assert furthest.max() < HUMAN_OFF_BY_M
+    lorry = simulator.size_m[:, 0] > LORRY_LENGTH_M
+    assert furthest[~lorry].max() < CAR_OFF_BY_M
+    assert furthest[~lorry].quantile(0.9) < 0.05
+    assert furthest[lorry].max() < LORRY_OFF_BY_M
 
 
 def test_no_driver_turns_back_at_speed():
