@@ -92,8 +92,9 @@ def main(
             lanes aside), exit (the lane that leaves the road), merge (out of a lane that ends).
             The human has another goal then and mostly fails.
         others: how the others move, one or several: replay (none reacts), until-disturbed,
-            reactive, policy:RUN (that policy drives all vehicles), sumo.  Every policy is driven
-            among each.
+            reactive, policy:RUN, model:RUN (that policy or world model drives all vehicles), sumo;
+            reactive:polite, reactive:assertive and so on for other drivers than mixed ones.  Every
+            policy is driven among each.
         vary: variations of the recorded world, driven beside it: density=0.5,
             friction=0.3,delay_s=0.2 and so on (docs/environment.md).
         protocol: exact, or the published rules of PPUU, for comparison with published numbers

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import numpy as np
 
-from envs.traffic.registry import POLICY, TRAFFICS
+from envs.traffic.registry import NAMES, POLICY, is_traffic
 from ppuu.loading.policy_names import policy_by_name
 from ppuu.runtime.command import run
 from ppuu.runtime.config import require_choice
@@ -298,7 +298,7 @@ def main(
         out: directory of the table.
         preset: which rows.
         seeds: one training of world model and policy each.
-        others: how others move: replay, until-disturbed, reactive; or ppuu, PPUU's protocol among
+        others: how others move: a name of envs.traffic.registry; or ppuu, PPUU's protocol among
             recorded others.
         world_model_updates: instead of the preset's.
         policy_updates: instead of the preset's.
@@ -367,8 +367,8 @@ def _require(
             "the seeds' world models; name at least two"
         )
     for kind in others:
-        if kind not in (*TRAFFICS, PPUU) and not kind.startswith(POLICY):
-            raise InputError(f"--others {kind}: not one of {', '.join([*TRAFFICS, PPUU])}")
+        if kind != PPUU and not is_traffic(kind):
+            raise InputError(f"--others {kind}: not one of {', '.join([*NAMES, PPUU])}")
         if kind.startswith(POLICY):
             policy_by_name(kind.removeprefix(POLICY), f"--others {POLICY}")
     if "," in str(out):

@@ -13,8 +13,9 @@ from .fleet import NO_LANE, Fleet
 from .neighbours import FleetOrder, gap_to
 from .road import Highway
 
-# Tuned to the published rates of lane changes (eval.realism); the simulator's reactive traffic has
-# a threshold of its own (envs/traffic/reactive.py).
+# Tuned to the published rates of lane changes (eval.realism), given the intentions; drivers of the
+# simulator's reactive traffic have none, so for the same rate their threshold is lower
+# (envs/traffic/reactive.py).
 _MOBIL = Mobil(threshold_mps2=1.0)
 _INTENTION_MPS2 = 1.2
 """Added to the incentive of a change to the side that the driver intends to go to."""

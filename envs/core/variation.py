@@ -20,6 +20,7 @@ from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
 
+from ..traffic.others_config import OthersConfig
 from .actuation import Actuation
 from .perception import PerceptionConfig
 
@@ -30,8 +31,10 @@ class Variation:
 
     Attributes:
         density: fraction of the other vehicles that are there, at most 1.
-        aggressiveness: of others that follow: each driver's time headway and gap in a queue are
-            divided by it, its accelerations and comfortable braking multiplied.
+        phantom_braking: mean number of times a minute that each reactive driver brakes without
+            cause, see ``envs.traffic.lapses``.
+        inattention_s: longest delay with which reactive drivers react in inattentive spells.
+        seed: of these two, and of the futures that a world model samples for the others.
         lane_width: factor on the lanes' widths; vehicles keep their sizes and places in the lane.
         noise_m, dropout: of what the ego sees, see ``envs.core.perception``.
         latency_s: how late it sees it.
@@ -41,7 +44,9 @@ class Variation:
     """
 
     density: float = 1.0
-    aggressiveness: float = 1.0
+    phantom_braking: float = 0.0
+    inattention_s: float = 0.0
+    seed: float = 0.0
     lane_width: float = 1.0
     noise_m: float = 0.0
     dropout: float = 0.0
@@ -51,7 +56,8 @@ class Variation:
 
     def __post_init__(self):
         limits = {
-            "density": (0.0, 1.0), "aggressiveness": (0.2, 5.0), "lane_width": (0.5, 2.0),
+            "density": (0.0, 1.0), "phantom_braking": (0.0, 60.0), "inattention_s": (0.0, 5.0),
+            "seed": (0.0, 2.0**31), "lane_width": (0.5, 2.0),
             "noise_m": (0.0, math.inf), "dropout": (0.0, 1.0), "latency_s": (0.0, 10.0),
             "delay_s": (0.0, 10.0), "friction": (0.01, 2.0),
         }  # fmt: skip
@@ -59,6 +65,8 @@ class Variation:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"variation: {name} {value}; choose from {low:g} to {high:g}")
+        if self.seed != int(self.seed):
+            raise InputError(f"variation: seed {self.seed}; choose a whole number")
 
     @classmethod
     def parse(cls, text: str) -> Variation:
@@ -101,6 +109,10 @@ class Variation:
         gone = (draw >= self.density).to(scene.boxes.device)
         there = (scene.occupant >= 0) & ~gone[scene.occupant.clamp(min=0)]
         return dataclasses.replace(scene, occupant=torch.where(there, scene.occupant, -1))
+
+    def others(self) -> OthersConfig:
+        """What is random in how others move."""
+        return OthersConfig(self.phantom_braking, self.inattention_s, int(self.seed))
 
     def perception(self, dt_s: float) -> PerceptionConfig | None:
         """Faults of what the ego sees; None for none."""

@@ -103,7 +103,7 @@ class DenseTrafficConfig:
             SimulatorConfig(
                 self.history, actuation=varied.actuation(dt_s), perception=varied.perception(dt_s)
             ),
-            traffic_by_name(self.others, world.scene, world.recordings, varied.aggressiveness),
+            traffic_by_name(self.others, world.scene, world.recordings, varied.others()),
         )
 
     @property

@@ -20,6 +20,8 @@ from ppuu.driving.lorries import LORRY_LENGTH_M
 from ppuu.recordings.lanes import NO_LANE, LaneField
 from ppuu.recordings.scene import Scene
 
+from .population import MIXED, Manners, Population
+
 HARDEST_BRAKING_MPS2 = 7.5
 """Limit of the vehicle, whoever drives it."""
 
@@ -33,13 +35,13 @@ _SLOWEST_MPS, _FASTEST_MPS = 5.0, 40.0
 
 @dataclass(frozen=True, eq=False)
 class Drivers:
-    """Car-following of several drivers.
+    """Car-following and manners of several drivers.
 
     Attributes:
-        parameters: one row for each of ``IdmParameters``.
+        parameters: one row for each of ``IdmParameters``, and the assertiveness.
     """
 
-    parameters: Float[Tensor, "5 *batch"]
+    parameters: Float[Tensor, "6 *batch"]
 
     @classmethod
     def draw(
@@ -47,7 +49,7 @@ class Drivers:
         scene: Scene,
         field: LaneField,
         names: Sequence[str],
-        aggressiveness: float = 1.0,
+        population: Population = MIXED,
     ) -> Drivers:
         """The drivers of a scene's vehicles, from the joint distribution of fitted drivers.
 
@@ -59,8 +61,7 @@ class Drivers:
             scene: the recordings.
             field: the lanes of their roads, in the same order.
             names: of the recordings, in the same order.
-            aggressiveness: headways and jam gaps are divided by it, accelerations and comfortable
-                deceleration multiplied.
+            population: scales the fitted headways, and determines the manners.
         """
         is_lorry = (scene.size_m[:, 0] > LORRY_LENGTH_M).cpu().numpy()
         per_recording = np.split(is_lorry, scene.vehicle_offset[1:-1].tolist())
@@ -72,14 +73,10 @@ class Drivers:
         appears_mps = scene.states[scene.row_pointer[:-1], 3].cpu().numpy()
         desired = np.minimum(desired, prevailing_speed_mps(scene, field))
         desired = np.maximum(desired, appears_mps).clip(_SLOWEST_MPS, _FASTEST_MPS)
-        parameters = IdmParameters(
-            desired,
-            headway / aggressiveness,
-            jam_gap / aggressiveness,
-            acceleration * aggressiveness,
-            deceleration * aggressiveness,
-        )
-        return cls(torch.as_tensor(np.stack(parameters)).to(scene.states))
+        assertiveness = population.assertiveness(headway)
+        headway = headway * population.headway
+        rows = (desired, headway, jam_gap, acceleration, deceleration, assertiveness)
+        return cls(torch.as_tensor(np.stack(rows)).to(scene.states))
 
     def of(self, vehicle: Int[Tensor, "*vehicles"]) -> Drivers:
         """The drivers of some of the scene's vehicles."""
@@ -92,10 +89,20 @@ class Drivers:
         parts = index if isinstance(index, tuple) else (index,)
         return Drivers(self.parameters[(slice(None), *parts)])
 
+    def with_headway(self, factor: Float[Tensor, "*#batch"]) -> Drivers:
+        """The same drivers with scaled time headways."""
+        desired, headway, *others = self.parameters
+        return Drivers(torch.stack([desired, headway * factor, *others]))
+
     @property
     def idm(self) -> IdmParameters:
         """The parameters by name."""
-        return IdmParameters(*self.parameters)
+        return IdmParameters(*self.parameters[:-1])
+
+    @property
+    def manners(self) -> Manners:
+        """How they deal with others."""
+        return Manners(self.parameters[-1])
 
     def acceleration_mps2(
         self,

@@ -15,6 +15,7 @@ from ppuu.recordings.scene import Scene
 
 from .drivers import Drivers
 from .fleet import Fleet, Situation
+from .population import MIXED, Population
 
 
 class FollowingFleet(Fleet):
@@ -23,16 +24,18 @@ class FollowingFleet(Fleet):
     Args:
         scene: the recordings' tracks.
         recordings: in the same order.
-        aggressiveness: of all drivers, see ``Drivers.draw``.
+        population: that the drivers belong to.
 
     Raises:
         InputError: a road without lanes.
     """
 
-    def __init__(self, scene: Scene, recordings: Sequence[Recording], aggressiveness: float = 1.0):
+    def __init__(
+        self, scene: Scene, recordings: Sequence[Recording], population: Population = MIXED
+    ):
         super().__init__(scene, recordings)
         names = [recording.name for recording in recordings]
-        self.drivers = Drivers.draw(scene, self.field, names, aggressiveness)
+        self.drivers = Drivers.draw(scene, self.field, names, population)
 
     def _follow(
         self,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ppuu import kinematics
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.perception.observation import Observation, observe
 from ppuu.perception.privileged_state import PrivilegedState
@@ -18,7 +17,8 @@ from ppuu.policies import Policy
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
 
-from .fleet import Appearance, Fleet, Rows, Situation, is_past_its_lane
+from .fleet import Rows, Situation
+from .steered import SteeredFleet
 
 DECIDE_FRAMES = 3
 """Frames for which a vehicle keeps an action, 0.3 s: the step with which policies are trained."""
@@ -26,12 +26,10 @@ _BATCH = 1024
 """Most vehicles for which the policy is evaluated in one batch, to bound the memory."""
 
 
-class PolicyTraffic(Fleet):
-    """All vehicles but the ego are driven by one policy.
+class PolicyTraffic(SteeredFleet):
+    """All vehicles but the ego are driven by one policy, each every 0.3 s.
 
-    Vehicles enter where, when and as fast as they were recorded, and leave at the end of their
-    lane or off the road.  Vehicles that collide drive on.  A policy with a memory is reset at each
-    decision.
+    A policy with a memory is reset at each decision.
 
     Args:
         scene: the recordings' tracks.
@@ -42,71 +40,20 @@ class PolicyTraffic(Fleet):
     def __init__(self, scene: Scene, recordings: Sequence[Recording], policy: Policy):
         self.policy = policy
         observation = self.observation = policy.observation
-        self._ring = 1 if observation is None else observation.span + 1
-        super().__init__(scene, recordings)
+        super().__init__(scene, recordings, 1 if observation is None else observation.span + 1)
         raster = RasterConfig() if observation is None else observation.raster
         roads = [recording.road for recording in recordings]
         self.road_map = RoadMap.build(roads, raster, scene.boxes.device)
 
-    def _further_columns(self, zeros: Float[Tensor, "envs slots"]) -> Rows:
-        envs, slots = zeros.shape
-        return {
-            "past": zeros.new_zeros(envs, slots, self._ring, 4),
-            "ego_past": zeros.new_zeros(envs, self._ring, 4),
-            "action": zeros.new_full((envs, slots, 2), torch.nan),
-        }
-
-    def reset(
-        self, envs: Int[Tensor, " envs"], ego: Int[Tensor, " envs"], frame: Int[Tensor, " envs"]
-    ) -> None:
-        """All vehicles are where they were recorded, with the recorded past, the ego's included."""
-        super().reset(envs, ego, frame)
-        past = self._before(ego, frame)
-        self._rows["ego_past"] = self._rows["ego_past"].index_copy(0, envs, past)
-
-    def _initial_columns(self, entering: Appearance) -> Rows:
-        """Driven, with the recorded past."""
-        first = self.scene.first_frame[entering.vehicle]
-        frame = torch.where(entering.late, first, entering.frame)
-        return {
-            "driven": torch.ones_like(entering.late),
-            "past": self._before(entering.vehicle, frame),
-            "action": entering.state.new_full((len(first), 2), torch.nan),
-        }
-
-    def _before(
-        self, vehicle: Int[Tensor, " n"], frame: Int[Tensor, " n"]
-    ) -> Float[Tensor, "n ring 4"]:
-        """States in the frames before one, extrapolated backwards before the track begins."""
-        lag = torch.arange(self._ring, 0, -1, device=frame.device)
-        time = frame[:, None] - lag
-        state = self.scene.state(vehicle[:, None].expand_as(time), time).clone()
-        missing = (self.scene.first_frame[vehicle, None] - time).clamp(min=0) * self.scene.dt_s
-        state[..., 0] -= missing * state[..., 3] * state[..., 2].cos()
-        state[..., 1] -= missing * state[..., 3] * state[..., 2].sin()
-        return state
-
-    def _drive(self, rows: Rows, now: Situation) -> None:
-        states = torch.cat([now.boxes[..., :3], now.speed_mps[..., None]], dim=-1)
-        past = torch.cat([rows["past"], rows["ego_past"][:, None]], dim=1)
-        past = torch.cat([past[:, :, 1:], states[:, :, None]], dim=2)
-        rows["past"], rows["ego_past"] = past[:, :-1], past[:, -1]
-        action = rows["action"]
-        due = (rows["vehicle"] + now.frame[:, None]) % DECIDE_FRAMES == 0
-        env, slot = (now.valid[:, :-1] & (due | action[..., 0].isnan())).nonzero(as_tuple=True)
-        if len(env):
-            action[env, slot] = self._act(now, past, env, slot)
-        state = kinematics.step(states[:, :-1], action.nan_to_num(), self.scene.dt_s)
-        rows["boxes"] = torch.cat([state[..., :3], now.boxes[:, :-1, 3:]], dim=-1)
-        rows["speed_mps"] = state[..., 3]
-        place = self.field.look_up(state[..., 0], state[..., 1], now.road)
-        rows["vehicle"] = torch.where(is_past_its_lane(place), NO_VEHICLE, rows["vehicle"])
+    def _turns(self, rows: Rows, now: Situation) -> Bool[Tensor, "envs slots"]:
+        return (rows["vehicle"] + now.frame[:, None]) % DECIDE_FRAMES == 0
 
     @torch.no_grad()
-    def _act(
+    def _decide(
         self,
+        rows: Rows,
         now: Situation,
-        past: Float[Tensor, "envs vehicles ring 4"],
+        past: Float[Tensor, "envs vehicles past 4"],
         env: Int[Tensor, " n"],
         slot: Int[Tensor, " n"],
     ) -> Float[Tensor, "n 2"]:

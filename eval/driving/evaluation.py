@@ -42,7 +42,7 @@ def drive(
         limit: largest number of scenarios; None for all.
     """
     scenarios = scenario_set.scenarios.spread(limit)
-    slots = min(slots, len(scenarios), MOST_SLOTS.get(others, slots))
+    slots = min(slots, len(scenarios), MOST_SLOTS.get(others.partition(":")[0], slots))
     recorder = MetricsRecorder(scenario_set.roads, len(scenarios), slots, scenario_set.scene.dt_s)
     simulator = scenario_set.simulator(policy, others)
     drive_episodes(policy, simulator, scenarios, slots, [recorder], f"{name}, others: {others}")

@@ -95,7 +95,7 @@ class ScenarioSet:
         Raises:
             InputError: no traffic is called ``others``.
         """
-        return traffic_by_name(others, self.scene, self.recordings, self.variation.aggressiveness)
+        return traffic_by_name(others, self.scene, self.recordings, self.variation.others())
 
     def simulator(self, policy: Policy, others: str = REPLAY) -> Simulator:
         """A simulator that draws what the policy observes, if anything.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,9 +20,9 @@ class Mobil:
 
     Attributes:
         threshold_mps2: a change starts where the incentive exceeds this.
-        politeness: weight of the new follower's disadvantage.
+        politeness: weight of the new follower's disadvantage; a number, or one for each driver.
         mandatory_incentive_mps2: added to the incentive of a change that has to be made.
-        safe_braking_mps2: a change may make neither vehicle brake harder than this.
+        safe_braking_mps2: a change may make neither vehicle brake harder than this; likewise.
         urgent_braking_mps2: the same where the change is most urgent.
         smallest_gap_m: gap ahead and behind at standstill.
         smallest_gap_s: further gap per m/s of the follower's speed.
@@ -30,9 +30,9 @@ class Mobil:
     """
 
     threshold_mps2: float
-    politeness: float = 0.2
+    politeness: Any = 0.2
     mandatory_incentive_mps2: float = 10.0
-    safe_braking_mps2: float = 2.0
+    safe_braking_mps2: Any = 2.0
     urgent_braking_mps2: float = 3.5
     smallest_gap_m: float = 1.5
     smallest_gap_s: float = 0.15

@@ -16,7 +16,7 @@ _LARGEST_TURN = 0.8
 """Of a lane change, in units of the bound."""
 _CHANGE_S = 3.0
 """Duration of a lane change."""
-_APPROACHES_MPS2 = (-3.0, -1.5, 0.0, 1.5)
+_APPROACHES_MPS2 = (-4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0)
 """Accelerations that move the ego beside a gap further back, here, or further ahead."""
 
 
@@ -51,14 +51,14 @@ def goal_plans(
 ) -> Float[Tensor, "batch plans steps 2"]:
     """Plans that move the ego beside a gap of the next lane towards its goal, and then into it.
 
-    Each approach (an acceleration, undone by its opposite) is followed by a lane change at once,
-    half a change later, or not within the plan.
+    Each approach (an acceleration for half a lane change) goes with a lane change at once, one, two
+    or three seconds later, or not within the plan.
     """
     lateral = goal.place(ego[:, None, :2]).lateral_m[:, 0]
     shift = (-lateral).clamp(-LANE_WIDTH_M, LANE_WIDTH_M) * goal.wanted
     time = (torch.arange(steps, device=ego.device) + 0.5) * step_s
     plans = []
-    for delay_s in (0.0, 0.5 * _CHANGE_S, steps * step_s):
+    for delay_s in (0.0, 1.0, 2.0, 3.0, steps * step_s):
         phase = (time - delay_s) / _CHANGE_S
         turn = torch.where(phase < 0.5, 1.0, -1.0) * ((phase > 0.0) & (phase < 1.0))
         for approach in _APPROACHES_MPS2:

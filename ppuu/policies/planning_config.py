@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..costs import DrivingCostConfig, Offroad
+from ..costs import Contact, DrivingCostConfig, Offroad
 from ..kinematics import ActionBounds
 from ..planners import GradientPlanner, Planner
 from ..runtime.errors import InputError, require_not_negative
@@ -16,12 +16,14 @@ STARTS = 5
 
 
 def planning_cost_config() -> DrivingCostConfig:
-    """The driving cost with a larger and wider off-road penalty.
+    """The driving cost with larger penalties off the road and for contact, the former wider.
 
-    A planner trades the off-road cost against predicted contact in each decision; a policy is
-    trained to avoid such states.  Chosen on the tuning recording of the built-in traffic.
+    A planner trades these costs against the others in each decision; a policy is trained to avoid
+    such states.  Chosen on tuning recordings of the built-in traffic.
     """
-    return DrivingCostConfig(offroad=Offroad(weight=6.0, margin_m=1.0))
+    return DrivingCostConfig(
+        contact=Contact(weight=16.0), offroad=Offroad(weight=6.0, margin_m=1.0)
+    )
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,11 @@ class PlanningCost:
         costs = cost.evaluate(self.rollout(actions, self.prediction))
         # Only the vehicles' cost differs between samples.
         total = self._over_time(costs.other_cost)
-        total = total + aggregate_risk(self._over_time(costs.vehicle_cost), self.config.risk)
+        # Who touches another has touched it for the rest of the plan.
+        contact = costs.vehicle_terms["contact"]
+        lasting = costs.weights["contact"] * (contact.cummax(-1).values - contact)
+        vehicles = self._over_time(costs.vehicle_cost + lasting)
+        total = total + aggregate_risk(vehicles, self.config.risk)
         if self.replicas is not None:
             by_replica = cost.evaluate(self.rollout(actions, self.replicas)).vehicle_cost
             disagreement = by_replica.var(2).clamp(min=1e-12).sqrt()

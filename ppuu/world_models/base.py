@@ -21,6 +21,7 @@ from .spec import HasSpec, ModelSpec
 
 if TYPE_CHECKING:
     from .replicas import Replicas
+    from .tokens import TokensWorldModel
 
 Ego = Float[Tensor, "batch 4"] | None
 """The ego's state at a step; None for models that are not conditioned on it."""
@@ -150,6 +151,17 @@ class WorldModel(nn.Module, Predictor):
         """
         raise InputError(
             f"{type(self).__name__} has no embedding; choose another world model for the policy"
+        )
+
+    def with_vehicles(self, vehicles: int) -> TokensWorldModel:
+        """The same model for another number of tracked vehicles.
+
+        Raises:
+            InputError: this kind of model predicts no tracks.
+        """
+        raise InputError(
+            f"{type(self).__name__} does not predict vehicles one by one; choose a token model "
+            "(train.world_model, model tokens)"
         )
 
     @abstractmethod

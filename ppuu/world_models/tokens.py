@@ -12,6 +12,7 @@ An untrained model predicts that accelerations decay within a second.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -39,6 +40,7 @@ from ..recordings.tracks import Tracks
 from ..runtime.errors import InputError
 from .base import DropoutConfig, Ego, WorldModel
 from .latent import Latent, init_posterior, zero_init
+from .spec import ModelSpec
 from .token_latents import (
     DISPLACEMENT_FEATURES,
     POSTERIOR_TIMES,
@@ -150,11 +152,7 @@ class TokensWorldModel(WorldModel):
     def __init__(self, config: TokensConfig):
         super().__init__()
         self.config = config
-        self.spec = config.spec(
-            latent=config.scene_latent + (1 + config.observation.vehicles) * config.latent,
-            latent_span=config.latent_span, embedding=2 * config.hidden,
-            target=TargetConfig(tracks=True),
-        )  # fmt: skip
+        self.spec = _spec(config)
         hidden, history = config.hidden, config.observation.frames * 6
         road = ROAD_FEATURES * len(_AHEAD_M)
         self.history_encoder = nn.Sequential(
@@ -180,6 +178,27 @@ class TokensWorldModel(WorldModel):
         )
         learned = config.prior == "learned"
         self.prior_head = zero_init(nn.Linear(hidden, 2 * width)) if learned else None
+
+    def with_vehicles(self, vehicles: int) -> TokensWorldModel:
+        """The same network for another number of tracked vehicles: no weight depends on it."""
+        observation = replace(self.config.observation, vehicles=vehicles)
+        model = copy.copy(self)
+        model.config = replace(self.config, observation=observation)
+        model.spec = _spec(model.config)
+        return model
+
+    def noise_of(
+        self,
+        scene: Float[Tensor, "batch shared"],
+        tokens: Float[Tensor, "batch tokens own"],
+    ) -> Float[Tensor, "batch 1 latent"]:
+        """Noise of one step, from that of the scene and that of each token.
+
+        Args:
+            scene: of the latent that all vehicles share, ``scene_latent`` wide.
+            tokens: ``latent`` wide each, the ego's first.
+        """
+        return torch.cat([scene, tokens.flatten(1)], dim=1)[:, None]
 
     def begin(self, observation: Observation) -> _State:
         """Encodes every vehicle's history in its own frame, its road and its neighbours."""
@@ -282,6 +301,14 @@ class TokensWorldModel(WorldModel):
             observation.tracks.valid_now,
             observation.road,
         )
+
+
+def _spec(config: TokensConfig) -> ModelSpec:
+    return config.spec(
+        latent=config.scene_latent + (1 + config.observation.vehicles) * config.latent,
+        latent_span=config.latent_span, embedding=2 * config.hidden,
+        target=TargetConfig(tracks=True),
+    )  # fmt: skip
 
 
 class _Attention(nn.Module):

@@ -75,7 +75,7 @@ class Stays(Replay):
 
 
 def test_every_policy_among_all_others_beside_the_human(folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(registry.TRAFFICS, "stays", lambda scene, roads: Stays(scene))
+    monkeypatch.setitem(registry.TRAFFICS, "stays", lambda named: Stays(named.scene))
     out = tmp_path / "table.json"
     others = ("replay", "stays")
     main(("idm",), (folder / "queue.h5",), out, split="all", others=others)

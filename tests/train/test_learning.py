@@ -13,7 +13,7 @@ from ppuu.runtime.files import read_json
 
 @pytest.mark.slow
 def test_a_policy_learns_in_a_world_model_to_keep_to_a_winding_road(tmp_path):
-    """Straight on, most leave the road: few succeed, a quarter after this short training."""
+    """Straight on, most leave the road; after this short training nine of ten arrive."""
     learnt, unseen, model, run = (
         tmp_path / name for name in ("train.h5", "test.h5", "world-model", "policy")
     )
@@ -30,4 +30,4 @@ def test_a_policy_learns_in_a_world_model_to_keep_to_a_winding_road(tmp_path):
     eval.closed_loop.main((str(run), "no-action"), (unseen,), results, split="all")
     success = {row["name"]: row["success"]["value"] for row in read_json(results)["rows"]}
     assert success["no-action"] < 0.2
-    assert success["policy"] > success["no-action"] + 0.1
+    assert success["policy"] > 0.5

@@ -29,7 +29,7 @@ class TargetLane(PathTerm):
     """
 
     weight: float = 2.0
-    change_m: float = 40.0
+    change_m: float = 150.0
     least_m: float = 20.0
     most_lanes: float = 3.0
     smooth_m: float = 0.3

@@ -14,6 +14,7 @@ from envs.core.scenario import ScenarioConfig
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.variation import Variation, widened
 from envs.core.world import World
+from envs.traffic.others_config import OthersConfig
 from envs.traffic.registry import traffic_by_name
 from ppuu.perception.observation import ObservationConfig
 from ppuu.recordings.lanes import LaneField
@@ -38,7 +39,7 @@ def simulator_of(world: World, envs: int, config: SimulatorConfig = STATES_ONLY)
 def test_the_default_is_the_recorded_world():
     plain = Variation()
     assert plain.recording(dense()) is dense() and plain.name == "none"
-    assert plain.perception(0.1) is None and plain.aggressiveness == 1.0
+    assert plain.perception(0.1) is None and plain.others() == OthersConfig()
     assert plain.actuation(0.1) == Actuation()
     world = World.build([dense()], RULES)
     assert plain.scene(world.scene) is world.scene
@@ -110,22 +111,13 @@ def test_wider_lanes_keep_everybody_in_his_place_within_them(factor):
     np.testing.assert_allclose(back.heading_rad, recording.heading_rad, atol=1e-6)
 
 
-def test_aggressive_drivers_follow_closer():
-    cars = [Car(x_m=200.0, speed_mps=8.0), Car(x_m=160.0, speed_mps=12.0)]
-    world = World.build([straight_recording(cars, 300, lanes=1)], ScenarioConfig(distance_m=200.0))
-    gaps = []
-    for factor in (1.0, 2.0):
-        traffic = traffic_by_name("reactive", world.scene, world.recordings, factor)
-        simulator = Simulator(world.scene, world.road_map, STATES_ONLY, traffic)
-        # Behind the ego at 8 m/s.
-        simulator.reset(world.scenarios[world.scenarios.vehicle == 0])
-        for _ in range(150):
-            simulator.step(torch.zeros(1, 2))
-        others = simulator.neighbours()
-        gaps.append(float(simulator.state[0, 0] - others.boxes[0][others.valid[0]][0, 0]) - 4.5)
-    assert 0.0 < gaps[1] < 0.7 * gaps[0]
-    with pytest.raises(InputError, match="aggressiveness changes nothing"):
-        traffic_by_name("replay", world.scene, world.recordings, 2.0)
+def test_lapses_are_refused_where_nobody_drives():
+    world = World.build([dense()], RULES)
+    lapses = Variation(phantom_braking=1.0).others()
+    with pytest.raises(InputError, match="phantom_braking and inattention_s change nothing"):
+        traffic_by_name("replay", world.scene, world.recordings, lapses)
+    with pytest.raises(InputError, match=r"seed 0\.5; choose a whole number"):
+        Variation(seed=0.5)
 
 
 def test_an_action_comes_late():
@@ -228,8 +220,8 @@ def test_in_gymnasium():
     assert simulator.config.actuation == Actuation(delay_frames=2)
     with pytest.raises(InputError, match="did you mean 'density'"):
         make(variation={"densty": 0.5})
-    with pytest.raises(InputError, match="aggressiveness changes nothing"):
-        make(variation={"aggressiveness": 2.0})
+    with pytest.raises(InputError, match="change nothing there; choose --others reactive"):
+        make(variation={"inattention_s": 1.0})
 
 
 def test_lanes_of_the_fixture_get_wider():

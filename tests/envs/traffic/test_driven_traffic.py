@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib.util
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from envs.core.termination import CollisionKind, Outcome
 from envs.core.world import World
 from envs.traffic.drivers import HARDEST_BRAKING_MPS2
 from envs.traffic.reactive import Reactive
-from envs.traffic.registry import TRAFFICS, traffic_by_name
+from envs.traffic.registry import traffic_by_name
 from ppuu.geometry import boxes_overlap, wrap_angle
 from ppuu.kinematics import infer_actions
 from ppuu.recordings.recording import Recording
@@ -76,11 +75,13 @@ def run(simulator: Simulator, steps: int, action=(0.0, 0.0)):
 
 def test_names():
     world = world_of_dense()
-    with pytest.raises(InputError, match=r"'ghosts'.*replay, until-disturbed, reactive"):
+    with pytest.raises(InputError, match=r"'ghosts'.*replay, until-disturbed.*, reactive"):
         traffic_by_name("ghosts", world.scene, world.recordings)
-    for name in TRAFFICS:
-        if name == "sumo" and importlib.util.find_spec("libsumo") is None:
-            continue  # an extra, with tests of its own
+    with pytest.raises(InputError, match="reactive:rude: no population 'rude'; choose polite"):
+        traffic_by_name("reactive:rude", world.scene, world.recordings)
+    with pytest.raises(InputError, match="replay:polite: write --others replay"):
+        traffic_by_name("replay:polite", world.scene, world.recordings)
+    for name in ("replay", *DRIVEN, "until-disturbed:polite", "reactive:assertive", "policy:idm"):
         assert traffic_by_name(name, world.scene, world.recordings).state_dict() is not None
 
 

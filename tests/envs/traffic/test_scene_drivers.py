@@ -12,6 +12,7 @@ from envs.core.scenario import ScenarioConfig
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.world import World
 from envs.traffic.drivers import Drivers
+from envs.traffic.population import ASSERTIVE, MIXED, POLITE, Population
 from envs.traffic.registry import traffic_by_name
 from ppuu.driving.lorries import LORRY_LENGTH_M
 from ppuu.geometry import boxes_overlap
@@ -26,10 +27,10 @@ def dense() -> Recording:
     return generate(PRESETS["dense"], 30.0, seed=3)
 
 
-def drivers_of(*recordings: Recording, aggressiveness: float = 1.0) -> Drivers:
+def drivers_of(*recordings: Recording, population: Population = MIXED) -> Drivers:
     field = LaneField.build([recording.road for recording in recordings])
     names = [recording.name for recording in recordings]
-    return Drivers.draw(Scene.build(recordings), field, names, aggressiveness)
+    return Drivers.draw(Scene.build(recordings), field, names, population)
 
 
 def recording_of(cars, name="straight") -> Recording:
@@ -96,12 +97,23 @@ def test_in_a_standing_queue_drivers_still_want_to_go_on():
     torch.testing.assert_close(desired, torch.full((8,), 5.0))
 
 
-def test_aggressiveness_scales_every_driver():
-    usual, twice = drivers_of(dense()).idm, drivers_of(dense(), aggressiveness=2.0).idm
-    torch.testing.assert_close(twice.desired_speed_mps, usual.desired_speed_mps)
-    torch.testing.assert_close(twice.time_headway_s, 0.5 * usual.time_headway_s)
-    torch.testing.assert_close(twice.jam_gap_m, 0.5 * usual.jam_gap_m)
-    torch.testing.assert_close(twice.max_acceleration_mps2, 2.0 * usual.max_acceleration_mps2)
+def test_mixed_drivers_are_the_more_assertive_the_shorter_their_fitted_headways():
+    mixed = drivers_of(dense())
+    trait, headway = mixed.manners.assertiveness, mixed.idm.time_headway_s
+    assert (trait[headway.argsort()].diff() <= 0).all()
+    assert 0.0 <= trait.min() < 0.05 and 0.95 < trait.max() <= 1.0
+    assert float(trait.mean()) == pytest.approx(0.5, abs=0.08)
+
+
+def test_populations_scale_headways_and_leave_the_rest_of_following():
+    mixed = drivers_of(dense())
+    for population, trait in ((POLITE, 0.0), (ASSERTIVE, 1.0)):
+        drivers = drivers_of(dense(), population=population)
+        assert (drivers.manners.assertiveness == trait).all()
+        expected = population.headway * mixed.idm.time_headway_s
+        torch.testing.assert_close(drivers.idm.time_headway_s, expected)
+        assert torch.equal(drivers.parameters[2:5], mixed.parameters[2:5])
+        assert torch.equal(drivers.parameters[0], mixed.parameters[0])
 
 
 def test_every_driver_settles_at_a_gap_of_its_own():
