@@ -16,7 +16,8 @@ from ppuu import kinematics
 from ppuu.backends import advance_cpu
 from ppuu.backends.dispatch import constant_float32, paired
 from ppuu.backends.take import take, take_fractions
-from ppuu.kinematics import ActionBounds
+from ppuu.driving.vehicle_limits import VehicleLimits
+from ppuu.kinematics import ActionBounds, action_between
 from ppuu.perception.goal import NODE_SPACING_M, Goal
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.perception.raster import draw_into
@@ -87,6 +88,7 @@ class Simulator:
         "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m", "clearance_m",
         "time_to_collision_s", "route_m", "goal_m", "enough_m", "station_m", "_furthest_m",
         "start_m", "wrong_way_frames", "has_lane", "lane_m", "lane_end_m", "_cursor", "_pending",
+        "_limits",
     )  # fmt: skip
     """Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
 
@@ -147,6 +149,7 @@ class Simulator:
         self.distance_m, self.clearance_m, self.time_to_collision_s = real(), real(), real()
         self._cursor = whole()
         self._pending = real().new_zeros(envs, self.config.actuation.delay_frames, 2)
+        self._limits = self.config.actuation.limits(self.size_m).values
         self._past = real().new_zeros(envs * self._ring, 4)
         if self.config.observation is not None:
             raster, drawn = self.config.observation.raster, self.config.observation.images
@@ -197,7 +200,13 @@ class Simulator:
         self.lane_end_m[envs] = tensor(scenarios.lane_end_m, torch.float32)
         self.size_m[envs] = scene.size_m[vehicle]
         self.state[envs] = scene.state(vehicle, frame)
-        self.action[envs], self._pending[envs] = 0.0, 0.0
+        self._limits[envs] = self.config.actuation.limits(self.size_m[envs]).values
+        # The human's last action: the wheels are as the human had steered them.
+        before = scene.state(vehicle, frame - 1)
+        self.action[envs] = self.config.bounds.clamp(
+            action_between(before, self.state[envs], scene.dt_s)
+        )
+        self._pending[envs] = 0.0
         self.outcome[envs] = int(Outcome.RUNNING)
         self.distance_m[envs] = 0.0
         self.traffic.reset(envs, vehicle, frame)
@@ -337,15 +346,12 @@ class Simulator:
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]
     ) -> Float[Tensor, "envs 2"]:
         """What the vehicles do of what their drivers ask for."""
-        actuation = self.config.actuation
-        if actuation.delay_frames:
+        if self.config.actuation.delay_frames:
             waiting = torch.cat([self._pending[envs], actions[:, None]], dim=1)
             actions, self._pending[envs] = waiting[:, 0], waiting[:, 1:]
-        return (
-            actuation.limit_by_friction(actions, self.state[envs, 3])
-            if actuation.has_friction_limit
-            else actions
-        )
+        limits = VehicleLimits(self._of(self._limits, envs))
+        previous, speed_mps = self._of(self.action, envs), self._of(self.state, envs)[:, 3]
+        return limits.project(actions, previous, speed_mps, self.step_s)
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
         frame = self._of(self.frame, envs) + 1

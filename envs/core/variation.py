@@ -39,7 +39,8 @@ class Variation:
         noise_m, dropout: of what the ego sees, see ``envs.core.perception``.
         latency_s: how late it sees it.
         delay_s: how late an action takes effect.
-        friction: between tyres and road, about 0.8 when dry, 0.4 when wet, 0.15 on ice.
+        friction: factor on that between tyres and road: 1 when dry, about 0.5 when wet, 0.2 on
+            ice.  The ego does not know it.
     """
 
     density: float = 1.0
@@ -51,14 +52,14 @@ class Variation:
     dropout: float = 0.0
     latency_s: float = 0.0
     delay_s: float = 0.0
-    friction: float = math.inf
+    friction: float = 1.0
 
     def __post_init__(self):
         limits = {
             "density": (0.0, 1.0), "phantom_braking": (0.0, 60.0), "inattention_s": (0.0, 5.0),
             "seed": (0.0, 2.0**31), "lane_width": (0.5, 2.0),
             "noise_m": (0.0, math.inf), "dropout": (0.0, 1.0), "latency_s": (0.0, 10.0),
-            "delay_s": (0.0, 10.0), "friction": (0.01, math.inf),
+            "delay_s": (0.0, 10.0), "friction": (0.01, 2.0),
         }  # fmt: skip
         for name, (low, high) in limits.items():
             value = getattr(self, name)

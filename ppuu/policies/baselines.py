@@ -11,7 +11,7 @@ from torch import Tensor
 from ..driving.gaps import bumper_gap_m
 from ..driving.idm import IdmParameters, unlimited_idm_acceleration
 from ..geometry import to_local
-from ..kinematics import ActionBounds, infer_actions
+from ..kinematics import ActionBounds, action_between
 from ..perception.observation import Observation
 from ..perception.privileged_state import PrivilegedState
 from .base import Policy
@@ -27,28 +27,40 @@ class NoAction(Policy):
         return observation.ego.new_zeros(len(observation.ego), 2)
 
 
+_RETURN_M, _RETURN_S = 2.0, 0.6
+"""Length of the way back to the recorded path: at a crawl, and as a time at speed."""
+_SEARCHED = range(-30, 6)
+"""Recorded frames, from the present one, among which there is the point next to the ego."""
+
+
 class RecordedHuman(Policy):
-    """Follows the recorded track of the vehicle that the ego replaces."""
+    """Follows the recorded track of the vehicle that the ego replaces.
+
+    The acceleration is the one that leads to where the human was one frame later.  Wheels take time
+    to turn, so errors across the path cannot be corrected within a frame: the curvature is the
+    recorded one at the nearest point, and linear feedback of offset ``e`` and heading error, a
+    damped oscillator along the path (``e'' = -2 e' / l - 2 e / l²``, the linearised pure pursuit of
+    Coulter, 1992).
+    """
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
     ) -> Float[Tensor, "batch 2"]:
-        """The action that leads to where the human was one frame later."""
-        now = observation.ego[:, -1].double()
-        then = privileged_state.scene.state(
-            privileged_state.vehicle, privileged_state.frame + 1
-        ).double()
-        positions = torch.stack([now[:, :2], then[:, :2]], dim=1)
-        bounds = ActionBounds()
-        actions, _ = infer_actions(
-            positions,
-            now[:, 2],
-            now[:, 3],
-            privileged_state.scene.dt_s,
-            bounds.acceleration_mps2,
-            bounds.curvature_radpm,
-        )
-        return actions[:, 0].float()
+        """Towards where the human was one frame later, and back to its path."""
+        scene, now = privileged_state.scene, observation.ego[:, -1].double()
+        vehicle, frame = privileged_state.vehicle, privileged_state.frame
+        ahead = to_local(scene.state(vehicle, frame + 1)[:, :3].double(), now[:, :3])[:, 0]
+        acceleration = ((ahead / scene.dt_s).clamp(min=0.0) - now[:, 3]) / scene.dt_s
+        frames = frame[:, None] + torch.arange(_SEARCHED.start, _SEARCHED.stop, device=now.device)
+        track = scene.state(vehicle[:, None].expand_as(frames), frames)
+        row = torch.arange(len(now), device=now.device)
+        nearest = frames[row, (track[..., :2] - now[:, None, :2]).norm(dim=-1).argmin(1)]
+        here, then = (scene.state(vehicle, at).double() for at in (nearest, nearest + 1))
+        offset = to_local(now[:, :3], here[:, :3])
+        length = (_RETURN_S * now[:, 3]).clamp(min=_RETURN_M)
+        curvature = action_between(here, then, scene.dt_s)[:, 1]
+        curvature = curvature - 2.0 * (offset[:, 1] / length + offset[:, 2].sin()) / length
+        return ActionBounds().clamp(torch.stack([acceleration, curvature], dim=-1)).float()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from ..kinematics import rollout
+from ..driving.motion import Drive, drive
+from ..driving.vehicle_limits import VehicleLimits
+from ..kinematics import action_between
 from ..perception.observation import Observation
 from ..perception.privileged_state import PrivilegedState
 from ..planners import Plan
@@ -107,7 +109,8 @@ class PlanningPolicy(Policy):
         self.observation, self.privileged = source.observation, source.privileged
         self.decision: Decision | None = None
         self._plan: Tensor | None = None
-        self._planned: tuple[Tensor, Tensor] | None = None
+        self._first: Tensor | None = None
+        self._planned: tuple[Observation, Tensor, Tensor] | None = None
 
     def reset(self, episodes: Bool[Tensor, " batch"]) -> None:
         """Clears plans and last actions of these episodes."""
@@ -116,9 +119,10 @@ class PlanningPolicy(Policy):
             self._plan = torch.zeros(batch, self.config.steps, 2, device=episodes.device)
             self._action = self._plan.new_zeros(batch, 2)
             self._age = torch.zeros(batch, dtype=torch.int64, device=episodes.device)
+            self._first = None
         self._plan[episodes] = 0.0
-        self._action[episodes] = 0.0
         self._age[episodes] = 0
+        self._first = episodes.clone() if self._first is None else self._first | episodes
 
     def act(
         self, observation: Observation, privileged_state: PrivilegedState
@@ -132,6 +136,10 @@ class PlanningPolicy(Policy):
         if self._plan is None or len(self._plan) != len(ego):
             self.reset(torch.ones(len(ego), dtype=torch.bool, device=ego.device))
         assert self._plan is not None
+        if self._first is not None:
+            before = self._action_before(observation)
+            self._action = torch.where(self._first[:, None], before, self._action)
+            self._first = None
         due = (self._age % self.config.replan_every == 0).nonzero()[:, 0]
         if len(due) == len(ego):
             self._plan = self._replan(observation, privileged_state, due).clone()
@@ -140,10 +148,17 @@ class PlanningPolicy(Policy):
         self._age[due] = 0
         largest = self.config.bounds.largest(self._plan)
         remaining = self._shifted(self._plan, self._age) * largest
-        # A copy, since ``reset`` overwrites it.
-        self._planned, self._action = (ego, remaining), remaining[:, 0].clone()
+        self._planned = observation, remaining, self._action
+        limits = VehicleLimits.of(observation.size_m)
+        self._action = limits.project(remaining[:, 0], self._action, ego[:, 3], self.source.dt_s)
         self._age = self._age + 1
-        return remaining[:, 0]
+        return self._action
+
+    def _action_before(self, observation: Observation) -> Float[Tensor, "batch 2"]:
+        """The ego's action before the first decision, from what it remembers of its states."""
+        ego, step_s = observation.ego, self.source.observation.stride * self.source.dt_s
+        before = action_between(ego[:, -2:][:, 0], ego[:, -1], step_s)
+        return self.config.bounds.clamp(before)
 
     def _replan(
         self, observation: Observation, privileged_state: PrivilegedState, due: Int[Tensor, " due"]
@@ -193,7 +208,7 @@ class PlanningPolicy(Policy):
         """Actions of a policy in the surroundings of a plan, in units of the bounds."""
         largest = self.config.bounds.largest(plan)
         actions = plan * largest
-        surroundings = prediction(*self._candidate(observation, actions))
+        surroundings = prediction(*self._candidate(observation, actions, previous_action))
         rollout = unroll(
             policy, FixedTraffic(surroundings), observation, previous_action, plan.shape[1],
             self.source.frames_per_step, self.source.dt_s,
@@ -201,16 +216,24 @@ class PlanningPolicy(Policy):
         return (rollout.actions[:, 0] / largest).clamp(-1.0, 1.0)
 
     def _candidate(
-        self, observation: Observation, actions: Float[Tensor, "due steps 2"]
+        self,
+        observation: Observation,
+        actions: Float[Tensor, "due steps 2"],
+        previous_action: Float[Tensor, "due 2"],
     ) -> tuple[Float[Tensor, "due 1 steps 4"], Float[Tensor, "due 1 steps 2"]]:
         """States and actions as a single candidate."""
-        states = self._states(observation.ego[:, -1], actions)
-        return states[:, None], actions[:, None]
+        path = self._drive(observation, actions, previous_action)
+        return path.states[:, None], path.actions[:, None]
 
-    def _states(
-        self, ego: Float[Tensor, "batch 4"], actions: Float[Tensor, "batch steps 2"]
-    ) -> Float[Tensor, "batch steps 4"]:
-        return rollout(ego, actions, self.source.dt_s, held=self.source.frames_per_step)
+    def _drive(
+        self,
+        observation: Observation,
+        actions: Float[Tensor, "batch steps 2"],
+        previous_action: Float[Tensor, "batch 2"],
+    ) -> Drive:
+        limits, held = VehicleLimits.of(observation.size_m), self.source.frames_per_step
+        ego = observation.ego[:, -1]
+        return drive(ego, actions, previous_action, limits, self.source.dt_s, held)
 
     def networks(self) -> list[nn.Module]:
         """Networks of the source and of the proposal policy."""
@@ -228,9 +251,9 @@ class PlanningPolicy(Policy):
         """Planned path of the last action, from the ego's position."""
         if self._planned is None:
             return None
-        ego, actions = self._planned
-        path = self._states(ego, actions)
-        return torch.cat([ego[:, None], path], dim=1)[..., :2]
+        observation, actions, previous_action = self._planned
+        path = self._drive(observation, actions, previous_action).states
+        return torch.cat([observation.ego[:, -1:], path], dim=1)[..., :2]
 
     @property
     def _step_s(self) -> float:

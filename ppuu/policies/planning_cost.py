@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..costs import DrivingCost, VehicleTerm
-from ..kinematics import rollout
+from ..driving.motion import drive
+from ..driving.vehicle_limits import VehicleLimits
 from ..perception.observation import Observation
 from ..prediction_sources.base import PredictionFunction
 from ..predictions import Rollout
@@ -75,19 +77,26 @@ class PlanningCost:
     def rollout(
         self, actions: Float[Tensor, "batch candidates steps 2"], prediction: PredictionFunction
     ) -> Rollout:
-        """The candidates' paths and their predicted surroundings."""
-        physical = actions * self.config.bounds.largest(actions)
+        """The paths that the ego can follow of the candidates, and their predicted surroundings."""
+        asked = actions * self.config.bounds.largest(actions)
         start = self.observation.ego[:, -1, None].expand(-1, actions.shape[1], -1)
-        states = rollout(start, physical, self.dt_s, held=self.frames_per_step)
+        path = drive(
+            start, asked, self.previous_action[:, None], self._limits, self.dt_s,
+            held=self.frames_per_step,
+        )  # fmt: skip
         return Rollout(
-            states,
-            physical,
+            path.states,
+            path.actions,
             self.previous_action[:, None],
             self.observation.size_m,
-            prediction(states, physical),
+            prediction(path.states, path.actions),
             self.frames_per_step * self.dt_s,
             goal=self.observation.goal,
         )
+
+    @cached_property
+    def _limits(self) -> VehicleLimits:
+        return VehicleLimits.of(self.observation.size_m[:, None])
 
     def _over_time(self, costs: Float[Tensor, "*rows steps"]) -> Float[Tensor, "*rows"]:
         steps = torch.arange(costs.shape[-1], device=costs.device, dtype=costs.dtype)

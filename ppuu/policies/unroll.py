@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..driving.motion import drive
+from ..driving.vehicle_limits import VehicleLimits
 from ..kinematics import rollout
 from ..perception.observation import Observation
 from ..predictions import Prediction, Rollout
@@ -34,7 +36,7 @@ class Traffic(ABC):
         Args:
             step: index of the step.
             ego: state according to the kinematic model.
-            action: that leads to it.
+            action: that leads to it, one that the vehicle can do.
         """
 
     @abstractmethod
@@ -97,8 +99,9 @@ class ModelTraffic(Traffic):
         model = self._model
         next_ego = ego.repeat_interleave(self._samples, 0)
         if model.spec.moves_ego:
-            actions = action.repeat_interleave(self._samples, 0)
-            next_ego = step_ego(self._ego, actions, model.frames_per_step, model.dt_s)
+            actions = action.repeat_interleave(self._samples, 0)[:, None]
+            held = model.frames_per_step
+            next_ego = rollout(self._ego, actions, model.dt_s, held)[:, 0]
         self._state, predicted_ego = model.step(self._state, next_ego, self._noise, step)
         assert predicted_ego is not None
         self._ego = predicted_ego
@@ -115,13 +118,6 @@ class ModelTraffic(Traffic):
     def prediction(self) -> Prediction:  # type: ignore[override]
         """Prediction of all steps so far."""
         return type(self._parts[0]).concatenate(self._parts)
-
-
-def step_ego(
-    ego: Float[Tensor, "rows 4"], action: Float[Tensor, "rows 2"], frames: int, dt_s: float
-) -> Float[Tensor, "rows 4"]:
-    """The ego's state after holding an action for some frames."""
-    return rollout(ego, action[:, None], dt_s, held=frames)[:, 0]
 
 
 def unroll(
@@ -151,12 +147,18 @@ def unroll(
         dt_s: seconds between frames.
         value: terminal cost, if any.
         generator: for samples of a stochastic policy.
+
+    Returns:
+        the rollout; its actions are those that the vehicles can do of the policy's.
     """
     current, ego = observation, observation.ego[:, -1]
+    limits, previous = VehicleLimits.of(observation.size_m), previous_action
     states, actions = [], []
     for step in range(steps):
-        action = policy(current, generator)
-        ego = traffic.advance(step, step_ego(ego, action, frames_per_step, dt_s), action)
+        asked = policy(current, generator)[:, None]
+        path = drive(ego, asked, previous, limits, dt_s, held=frames_per_step)
+        previous, action = path.last_action, path.actions[:, 0]
+        ego = traffic.advance(step, path.states[:, 0], action)
         states.append(ego)
         actions.append(action)
         if step + 1 < steps or value is not None:

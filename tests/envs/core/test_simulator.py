@@ -12,6 +12,7 @@ from envs.core.scenario import ScenarioConfig, list_scenarios
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.termination import CollisionKind, Outcome
 from envs.core.world import World
+from ppuu.driving.vehicle_limits import CAR
 from ppuu.geometry import boxes_overlap, clearance
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.perception.observation import ObservationConfig, observe
@@ -245,12 +246,12 @@ def test_the_recorded_human_arrives():
     assert result.state[0, 1] == pytest.approx(1.5 * LANE_WIDTH_M, abs=0.05)
 
 
-def test_actions_are_clamped_and_speed_stays_positive():
+def test_actions_are_clamped_and_limited():
     simulator = ego_among([Car(0.0)])
     result = simulator.step(torch.tensor([[-1000.0, 1000.0]]))
-    bounds = ActionBounds()
+    # In a frame the wheels turn by 0.04 rad.
     assert result.action[0].tolist() == pytest.approx(
-        [-bounds.acceleration_mps2, bounds.curvature_radpm]
+        [-ActionBounds().acceleration_mps2, math.tan(0.04) / CAR.wheelbase_m]
     )
     assert result.state[0, 3] == pytest.approx(10.0 - 0.6)
 

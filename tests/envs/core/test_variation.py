@@ -1,7 +1,6 @@
 """Worlds that differ from the recorded one, one factor at a time."""
 
 import functools
-import math
 
 import gymnasium
 import numpy as np
@@ -138,17 +137,16 @@ def test_an_action_comes_late():
     assert simulator.state[0, 3] == 10.0
 
 
-def test_tyres_carry_no_more_than_friction_allows():
-    speed = torch.tensor([0.0, 10.0, 30.0, 30.0])
-    action = torch.tensor([[6.0, 0.065], [-6.0, 0.065], [0.0, 0.02], [1.0, 0.0]])
-    grip = Actuation(friction=0.4)
-    done = grip.limit_by_friction(action, speed)
-    total = torch.hypot(done[:, 0], done[:, 1] * speed.square())
-    torch.testing.assert_close(total, torch.tensor([0.4 * 9.81] * 3 + [1.0]))
-    # The direction of the force is the one that was asked for.
-    turned = done[:, 1] * action[:, 0] - done[:, 0] * action[:, 1]
-    torch.testing.assert_close(turned, torch.zeros(4), atol=1e-6, rtol=0)
-    assert not Actuation().has_friction_limit
+def test_a_slippery_road_lengthens_the_braking_distance():
+    world = World.build([straight_recording([Car(0.0, speed_mps=20.0)])], RULES)
+    lost = []
+    for friction in (1.0, 0.2):
+        config = SimulatorConfig(observation=None, actuation=Actuation(friction=friction))
+        simulator = simulator_of(world, 1, config)
+        for _ in range(5):
+            result = simulator.step(torch.tensor([[-6.0, 0.0]]))
+        lost.append(20.0 - float(result.state[0, 3]))
+    np.testing.assert_allclose(lost, [3.0, 0.5 * 0.2 * 0.9 * 9.81], rtol=1e-5)
 
 
 def perceived(config: PerceptionConfig, steps: int, envs: int = 3) -> Simulator:
@@ -219,7 +217,7 @@ def test_in_gymnasium():
     first = [env.reset(seed=0)[0]["image"] for env in (plain, varied)]
     assert (first[0] != first[1]).any()
     simulator = varied.unwrapped._episodes.simulator
-    assert simulator.config.actuation == Actuation(delay_frames=2, friction=math.inf)
+    assert simulator.config.actuation == Actuation(delay_frames=2)
     with pytest.raises(InputError, match="did you mean 'density'"):
         make(variation={"densty": 0.5})
     with pytest.raises(InputError, match="change nothing there; choose --others reactive"):

@@ -23,6 +23,8 @@ from ppuu.backends.dispatch import Paired, only_tensors
 from ppuu.backends.kernel import Kernel
 from ppuu.backends.take import take, take_fractions
 from ppuu.costs import DrivingCost
+from ppuu.driving.motion import drive
+from ppuu.driving.vehicle_limits import VehicleLimits
 from ppuu.kinematics import rollout
 from ppuu.perception.goal import NODE_SPACING_M
 from ppuu.perception.raster import draw, draw_into
@@ -86,6 +88,39 @@ def rollout_case(dtype: torch.dtype, held: int, **tolerance) -> Case:
     actions[:400, :6, 0] -= 6.0
     state[:100, 3], actions[:100, :, 0] = 0.0, 0.0
     return Case(rollout, lambda s, a: rollout(s, a, 0.1, held), (state, actions), **tolerance)
+
+
+def asked_of_vehicles(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, VehicleLimits]:
+    """States, actions beyond every limit, actions before, and limits of cars and lorries."""
+    generator = torch.Generator().manual_seed(0)
+    state = 5 * torch.randn(800, 4, generator=generator, dtype=dtype)
+    state[:, 3] = 4 * state[:, 3].abs()
+    actions = torch.randn(800, 12, 2, generator=generator, dtype=dtype)
+    actions *= actions.new_tensor([6.0, 0.05])
+    actions[:100, :6, 0] -= 9.0
+    before = 0.5 * actions.flip(0)[:, 0]
+    return state, actions, before, VehicleLimits.of(state.new_tensor([[4.5, 1.8], [12.0, 2.5]]))
+
+
+def drive_case(dtype: torch.dtype, held: int, **tolerance) -> Case:
+    state, actions, before, two = asked_of_vehicles(dtype)
+    limits = VehicleLimits(two.values.repeat(400, 1))
+
+    def compute(*leaves: Tensor) -> Tensor:
+        path = drive(*leaves, limits, 0.1, held)
+        return torch.cat([path.states.flatten(1), path.actions.flatten(1), path.last_action], 1)
+
+    return Case(drive, compute, (state, actions, before), **tolerance)
+
+
+def project_case() -> Case:
+    state, actions, before, two = asked_of_vehicles(torch.float32)
+    limits = VehicleLimits(two.values.repeat(400, 1))
+    return Case(
+        VehicleLimits.project,
+        lambda: [limits.project(actions[:, 0], before, state[:, 3], 0.1)],
+        share=5e-4,
+    )
 
 
 def traffic_from(poses: int, seed: int = 3):
@@ -316,6 +351,9 @@ CASES: dict[str, Case] = {
     "rollout, float32": rollout_case(torch.float32, 1),
     "rollout, held, float32": rollout_case(torch.float32, 3, share=1e-4),
     "rollout, held, float64": rollout_case(torch.float64, 3, share=1e-12, rtol=1e-12),
+    "drive, float32": drive_case(torch.float32, 1, share=1e-4, gradient_apart=1e-3),
+    "drive, held, float64": drive_case(torch.float64, 3, share=1e-12, rtol=1e-11),
+    "project": project_case(),
     **raster_cases(),
     "read": read_case(),
     **{

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from ppuu.costs import DrivingCost
-from ppuu.kinematics import ActionBounds, rollout, step
+from ppuu.driving.motion import motion
+from ppuu.driving.vehicle_limits import VehicleLimits
+from ppuu.kinematics import ActionBounds, action_between, rollout, step
 from ppuu.perception.goal import NODE_SPACING_M, Goal
 from ppuu.perception.observation import ObservationConfig, observe
 from ppuu.perception.privileged_state import PrivilegedState
@@ -126,15 +128,19 @@ def test_a_plan_costs_what_its_drive_costs(dense, risk):
     cost = DrivingCost(config.cost)
     for candidate in range(3):
         physical = actions[:, candidate : candidate + 1] * ActionBounds().largest(actions)
-        state, states = observation.ego[:, -1, None], []
+        limits = VehicleLimits.of(observation.size_m[:, None])
+        state, before = observation.ego[:, -1, None], torch.zeros(4, 1, 2)
+        states, done = [], []
         for number in range(5):
             for _ in range(3):
-                state = step(state, physical[:, :, number], 0.1)
+                state, before = motion(state, physical[:, :, number], before, limits, 0.1)
+                done.append(before)
             states.append(state)
         states = torch.stack(states, dim=2)
+        actions_done = torch.stack(done, dim=2).unflatten(2, (5, 3)).mean(3)
         drive = Rollout(
-            states, physical, torch.zeros(4, 1, 2), observation.size_m,
-            predict(states, physical), 0.3,
+            states, actions_done, torch.zeros(4, 1, 2), observation.size_m,
+            predict(states, actions_done), 0.3,
         )  # fmt: skip
         total = cost.evaluate(drive).total[:, 0]
         expected = (total * 0.9 ** torch.arange(5)).mean(1)
@@ -384,9 +390,13 @@ def test_between_plans_the_last_one_is_followed(dense):
     actions = [policy.act(*dense) for _ in range(3)]
     assert counting.batches == [4]
     plan = policy.decision.plan.actions * torch.tensor([6.0, 0.065])
-    # A step is three frames.
+    # A step is three frames; what is done is what the vehicle can do.
+    ego, limits = dense[0].ego, VehicleLimits.of(dense[0].size_m)
+    before = action_between(ego[:, -2], ego[:, -1], SEEN.stride * 0.1)
     for frame, action in enumerate(actions):
-        torch.testing.assert_close(action, torch.lerp(plan[:, 0], plan[:, 1], frame / 3))
+        asked = torch.lerp(plan[:, 0], plan[:, 1], frame / 3)
+        before = limits.project(asked, before, ego[:, -1, 3], 0.1)
+        torch.testing.assert_close(action, before)
     # Who starts anew plans at once, the others when it is their turn.
     policy.reset(torch.tensor([True, False, False, False]))
     policy.act(*dense)
@@ -514,12 +524,15 @@ def test_a_policys_own_drive_is_where_a_search_begins(dense):
         torch.zeros(4, 1, 5, 4), torch.zeros(4, 1, 5, 2)
     )
     seen, ego = observation, observation.ego[:, -1]
+    limits = VehicleLimits.of(observation.size_m)
+    before = action_between(observation.ego[:, -2], ego, SEEN.stride * 0.1)
     for number in range(5):
-        action = policy(seen)
+        action, done = policy(seen), []
         for _ in range(3):
-            ego = step(ego, action, 0.1)
+            ego, before = motion(ego, action, before, limits, 0.1)
+            done.append(before)
         begun = planner.starts[:, 0, number] * config.bounds.largest(action)
-        torch.testing.assert_close(begun, action, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(begun, torch.stack(done).mean(0), atol=1e-5, rtol=1e-4)
         seen = around.next_observation(seen, ego, number)
 
 
