@@ -28,7 +28,10 @@ _CREEPING_M = 0.1
 
 @dataclass(frozen=True)
 class ActionBounds:
-    """Largest actions a driver can take; PPUU clipped I-80 at 6.17 m/s² and 0.065 1/m.
+    """Largest actions that policies and planners choose.
+
+    PPUU clipped I-80 at 6.17 m/s² and 0.065 1/m.  What the vehicle can do of an action is a matter
+    of ``driving.vehicle_limits``.
 
     Attributes:
         acceleration_mps2: either way (braking is negative).
@@ -173,7 +176,7 @@ def infer_actions(
     speed_mps: Float[Tensor, "*batch"],
     dt_s: float,
     acceleration_limit_mps2: float = math.inf,
-    curvature_limit_radpm: float = math.inf,
+    curvature_limit_radpm: float | Float[Tensor, "*batch"] = math.inf,
 ) -> tuple[Float[Tensor, "*batch steps 2"], Float[Tensor, "*batch frames 4"]]:
     """The actions that drive the kinematic ego along recorded positions: the inverse of ``step``.
 
@@ -187,12 +190,13 @@ def infer_actions(
     Args:
         positions_m: recorded centres.
         heading_rad, speed_mps: at the first position.
-        acceleration_limit_mps2, curvature_limit_radpm: clip, as a real car would be.
+        acceleration_limit_mps2, curvature_limit_radpm: actions are clipped to it, either way.
 
     Returns:
         actions, and the replayed states (the first is the start).
     """
     start = torch.cat([positions_m[..., 0, :], heading_rad[..., None], speed_mps[..., None]], -1)
+    sharpest = torch.as_tensor(curvature_limit_radpm).to(start)
     states, actions = [start], []
     for t in range(1, positions_m.shape[-2]):
         state = states[-1]
@@ -209,7 +213,7 @@ def infer_actions(
         distance = 0.5 * (speed + new_speed) * dt_s
         bearing = torch.atan2(across, along.clamp(min=_CREEPING_M))
         curvature = bearing * distance / distance.clamp(min=_CREEPING_M) ** 2
-        curvature = curvature.clamp(-curvature_limit_radpm, curvature_limit_radpm)
+        curvature = torch.minimum(torch.maximum(curvature, -sharpest), sharpest)
         action = torch.stack([acceleration, curvature], dim=-1)
         actions.append(action)
         states.append(step(state, action, dt_s))

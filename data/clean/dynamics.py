@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from ppuu.driving.vehicle_limits import VehicleLimits
 from ppuu.kinematics import ActionBounds, infer_actions
 from ppuu.recordings.recording import Recording
 from ppuu.units import seconds_to_frames
@@ -128,9 +129,11 @@ def implausible(
 
 
 def saturated_actions(recording: Recording) -> dict[str, float]:
-    """Fraction of the inferred actions that reach the ego's action bounds.
+    """Fraction of the inferred actions that reach the largest an ego can take.
 
-    Actions are inferred along segments of ten seconds, each from its recorded initial state.
+    That is the acceleration which policies choose at most, and the curvature to which the wheels of
+    a car or a lorry turn.  Actions are inferred along segments of ten seconds, each from its
+    recorded initial state.
     """
     pointer, length = recording.vehicle_pointer, seconds_to_frames(_REPLAY_S, recording.dt_s) + 1
     since_start = np.arange(recording.rows) - pointer[:-1][recording.row_vehicle]
@@ -145,15 +148,19 @@ def saturated_actions(recording: Recording) -> dict[str, float]:
     valid = (rows <= last[:, None])[:, 1:]
     rows = np.minimum(rows, last[:, None])
     positions = np.stack([recording.x_m[rows], recording.y_m[rows]], axis=-1)
-    bounds = ActionBounds()
+    acceleration_mps2 = ActionBounds().acceleration_mps2
+    size_m = np.stack([recording.length_m, recording.width_m], axis=1).astype(float)
+    of_vehicle = VehicleLimits.of(torch.from_numpy(size_m)).largest_curvature_radpm
+    curvature_radpm = of_vehicle[torch.from_numpy(recording.row_vehicle[starts])]
     actions, _ = infer_actions(
         torch.from_numpy(positions),
         torch.from_numpy(recording.heading_rad[starts].astype(float)),
         torch.from_numpy(recording.speed_mps[starts].astype(float)),
         recording.dt_s,
-        bounds.acceleration_mps2,
-        bounds.curvature_radpm,
+        acceleration_mps2,
+        curvature_radpm,
     )
-    relative = actions.abs().numpy() / (bounds.acceleration_mps2, bounds.curvature_radpm)
-    saturated = (relative > 1 - 1e-9)[valid].mean(axis=0)
+    acceleration, curvature = actions.abs().unbind(-1)
+    relative = acceleration / acceleration_mps2, curvature / curvature_radpm[:, None]
+    saturated = (torch.stack(relative, -1).numpy() > 1 - 1e-9)[valid].mean(axis=0)
     return {"acceleration_mps2": float(saturated[0]), "curvature_radpm": float(saturated[1])}

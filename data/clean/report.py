@@ -49,7 +49,7 @@ class Report:
             histogram (``data.clean.dynamics``). Sources: ``positions_read`` (differences of the
             positions before smoothing), ``positions_written`` (after it, if there was any) and
             ``columns_written`` (the recording's own speed and heading).
-        saturated_actions: fraction of inferred actions that reach the simulator's bounds.
+        saturated_actions: fraction of inferred actions that reach the largest that an ego can take.
     """
 
     rows_read: int

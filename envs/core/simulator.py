@@ -17,7 +17,7 @@ from ppuu.backends import advance_cpu
 from ppuu.backends.dispatch import constant_float32, paired
 from ppuu.backends.take import take, take_fractions
 from ppuu.driving.vehicle_limits import VehicleLimits
-from ppuu.kinematics import ActionBounds, action_between
+from ppuu.kinematics import action_between
 from ppuu.perception.goal import NODE_SPACING_M, Goal
 from ppuu.perception.observation import Observation, ObservationConfig
 from ppuu.perception.raster import draw_into
@@ -54,13 +54,11 @@ class SimulatorConfig:
 
     Attributes:
         observation: images in the history; None draws nothing, for drivers that need no image.
-        bounds: actions beyond are clamped.
         actuation: how well the vehicle obeys.
         perception: faults of what the ego sees of the others; None for none.
     """
 
     observation: ObservationConfig | None = field(default_factory=ObservationConfig)
-    bounds: ActionBounds = field(default_factory=ActionBounds)
     actuation: Actuation = field(default_factory=Actuation)
     perception: PerceptionConfig | None = None
 
@@ -203,9 +201,7 @@ class Simulator:
         self._limits[envs] = self.config.actuation.limits(self.size_m[envs]).values
         # The human's last action: the wheels are as the human had steered them.
         before = scene.state(vehicle, frame - 1)
-        self.action[envs] = self.config.bounds.clamp(
-            action_between(before, self.state[envs], scene.dt_s)
-        )
+        self.action[envs] = action_between(before, self.state[envs], scene.dt_s)
         self._pending[envs] = 0.0
         self.outcome[envs] = int(Outcome.RUNNING)
         self.distance_m[envs] = 0.0
@@ -313,8 +309,8 @@ class Simulator:
         """Moves every unfinished episode by one frame.
 
         Args:
-            actions: acceleration_mps2 and curvature_radpm; clamped to the bounds.  Those of
-                finished episodes have no effect.
+            actions: acceleration_mps2 and curvature_radpm; the vehicle does what it can of them.
+                Those of finished episodes have no effect.
 
         Raises:
             InputError: a shape that does not fit, or an action that is not a number.
@@ -335,7 +331,7 @@ class Simulator:
                 "the policy must return finite accelerations and curvatures"
             )
         if len(envs):
-            self._advance(envs, self._obeyed(envs, self.config.bounds.clamp(actions)))
+            self._advance(envs, self._obeyed(envs, actions))
         return self._result(moved)
 
     def _of(self, values: Float[Tensor, "all ..."], envs: Int[Tensor, " envs"]) -> Tensor:

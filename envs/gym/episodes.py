@@ -13,6 +13,7 @@ import torch
 from gymnasium import spaces
 from jaxtyping import UInt8
 
+from ppuu.kinematics import ActionBounds
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.runtime.config import from_json, to_json
@@ -154,7 +155,7 @@ class Episodes:
         self.observation_space = spaces.Dict(
             {name: sensor.space for name, sensor in self._sensors.items()}
         )
-        self._largest = self.simulator.config.bounds.largest(torch.zeros(1))
+        self._largest = ActionBounds().largest(torch.zeros(1))
         self._recordings = [recording.name for recording in self.world.recordings]
         self._renderer = Renderer(self.world.recordings)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ppuu.costs import Proximity
 from ppuu.geometry import to_local
+from ppuu.kinematics import ActionBounds
 from ppuu.runtime.errors import InputError
 from ppuu.units import LANE_WIDTH_M
 
@@ -122,7 +123,7 @@ def goal(step: Step) -> Float[Tensor, " envs"]:
 def comfort(step: Step) -> Float[Tensor, " envs"]:
     """Squared acceleration beyond ``UNFELT_MPS2``, as a share of the largest, times duration."""
     along, across = _acceleration(step.result.action, step.speed_mps).unbind(1)
-    largest = step.simulator.config.bounds.acceleration_mps2
+    largest = ActionBounds().acceleration_mps2
     felt = (torch.hypot(along, across) - UNFELT_MPS2).clamp(min=0.0) / (largest - UNFELT_MPS2)
     return felt.square() * step.dt_s
 

@@ -14,6 +14,7 @@ from envs.core.simulator import Simulator, StepResult
 from envs.core.termination import Outcome
 from envs.gym.episodes import Episodes
 from envs.gym.reward import Before
+from ppuu.kinematics import ActionBounds
 from ppuu.perception.observation import Observation
 from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.policies import Policy
@@ -70,7 +71,7 @@ def drive_environment(
         label: shown beside the progress bar.
     """
     simulator = environment.simulator
-    rounded = _RoundedActions(policy, simulator.config.bounds.largest(torch.zeros(1)))
+    rounded = _RoundedActions(policy, ActionBounds().largest(torch.zeros(1)))
     recorder = _EnvironmentRecorder(environment, rounded, write)
     drive_episodes(rounded, simulator, environment.world.scenarios, slots, [recorder], label)
 

@@ -60,7 +60,7 @@ class RecordedHuman(Policy):
         length = (_RETURN_S * now[:, 3]).clamp(min=_RETURN_M)
         curvature = action_between(here, then, scene.dt_s)[:, 1]
         curvature = curvature - 2.0 * (offset[:, 1] / length + offset[:, 2].sin()) / length
-        return ActionBounds().clamp(torch.stack([acceleration, curvature], dim=-1)).float()
+        return torch.stack([acceleration, curvature], dim=-1).float()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from envs.core.termination import CollisionKind, Outcome
 from envs.core.world import World
 from ppuu.driving.vehicle_limits import CAR
 from ppuu.geometry import boxes_overlap, clearance
-from ppuu.kinematics import ActionBounds, infer_actions
+from ppuu.kinematics import infer_actions
 from ppuu.perception.observation import ObservationConfig, observe
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.recordings.recording import Recording
@@ -246,14 +246,14 @@ def test_the_recorded_human_arrives():
     assert result.state[0, 1] == pytest.approx(1.5 * LANE_WIDTH_M, abs=0.05)
 
 
-def test_actions_are_clamped_and_limited():
+def test_actions_are_limited():
     simulator = ego_among([Car(0.0)])
     result = simulator.step(torch.tensor([[-1000.0, 1000.0]]))
     # In a frame the wheels turn by 0.04 rad.
     assert result.action[0].tolist() == pytest.approx(
-        [-ActionBounds().acceleration_mps2, math.tan(0.04) / CAR.wheelbase_m]
+        [-CAR.braking_mps2, math.tan(0.04) / CAR.wheelbase_m]
     )
-    assert result.state[0, 3] == pytest.approx(10.0 - 0.6)
+    assert result.state[0, 3] == pytest.approx(10.0 - 0.8)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
