@@ -295,6 +295,10 @@ class Simulator:
         other.load_state_dict({n: t.index_select(0, chosen) for n, t in self.state_dict().items()})
         return other
 
+    def close(self) -> None:
+        """Releases what the traffic runs beside this process."""
+        self.traffic.close()
+
     def clone(self) -> Simulator:
         """A copy of all episodes."""
         return self.select(self._all_envs)

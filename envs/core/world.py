@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import torch
 
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
+from ppuu.recordings.lanes import LaneField
 from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.recordings.scene import Scene
 
@@ -33,6 +34,16 @@ class World:
     scene: Scene
     road_map: RoadMap
     scenarios: Scenarios
+
+    @property
+    def device(self) -> torch.device:
+        """Where every tensor lives."""
+        return self.scene.boxes.device
+
+    @cached_property
+    def lanes(self) -> LaneField:
+        """The lanes of the roads, to look up."""
+        return LaneField.build([recording.road for recording in self.recordings], self.device)
 
     @classmethod
     def build(
@@ -69,12 +80,13 @@ def load_world(
     first_frame: int = 0,
     last_frame: int | None = None,
     variation: Variation | None = None,
+    device: torch.device | str = "cpu",
 ) -> World:
     """Reads recordings; several environments in one process share what they read."""
     files = tuple(
         (str(path), Path(path).stat().st_mtime_ns if Path(path).is_file() else 0) for path in paths
     )
-    return _load_world(files, scenarios, raster, first_frame, last_frame, variation)
+    return _load_world(files, scenarios, raster, first_frame, last_frame, variation, str(device))
 
 
 @lru_cache(maxsize=4)
@@ -85,6 +97,7 @@ def _load_world(
     first_frame: int,
     last_frame: int | None,
     variation: Variation | None,
+    device: str,
 ) -> World:
     recordings = load_recordings([path for path, _ in files])
-    return World.build(recordings, scenarios, raster, first_frame, last_frame, variation=variation)
+    return World.build(recordings, scenarios, raster, first_frame, last_frame, device, variation)

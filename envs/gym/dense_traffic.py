@@ -7,10 +7,14 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 
 from ppuu.runtime.errors import InputError
 
-from .episodes import DenseTrafficConfig
+from .closing import check_open
+from .episodes import DenseTrafficConfig, Observations, read_actions
+from .grouped_episodes import episode_batch
+from .infos import COLLISION_KIND_NAMES, OUTCOME_NAMES
 from .render import FRAMES_PER_SECOND
 
 
@@ -63,28 +67,51 @@ class DenseTrafficEnv(gymnasium.Env):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise InputError(f"render_mode {render_mode!r}: only 'rgb_array' (or None) is there")
         self.render_mode = render_mode
-        self._episodes = self._config(recording, **settings).episodes(1)
+        self._episodes = episode_batch(self._config(recording, **settings), 1)
+        self._closed = False
         self.action_space = self._episodes.action_space
         self.observation_space = self._episodes.observation_space
 
     @property
     def scenarios(self) -> int:
         """How many scenarios ``reset`` chooses from."""
-        return len(self._episodes.world.scenarios)
+        return self._episodes.scenarios
+
+    @property
+    def outcome_names(self) -> tuple[str, ...]:
+        """By ``info["outcome"]``."""
+        return OUTCOME_NAMES
+
+    @property
+    def collision_kind_names(self) -> tuple[str, ...]:
+        """By ``info["collision_kind"]``."""
+        return COLLISION_KIND_NAMES
+
+    @property
+    def recording_names(self) -> tuple[str, ...]:
+        """By ``info["recording"]``."""
+        return self._episodes.recording_names
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    ) -> tuple[Observations, dict[str, Any]]:
         """Starts an episode."""
+        check_open(self._closed, "reset")
         super().reset(seed=seed)
+        if seed is not None:
+            self._episodes.rewind([0])
         self._episodes.begin([0], [self.np_random], options)
         return self._observation(), _first(self._episodes.info())
 
     def step(
-        self, action: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        self, action: np.ndarray | torch.Tensor
+    ) -> tuple[Observations, float, bool, bool, dict[str, Any]]:
         """Moves the ego by one frame of the recording (0.1 s)."""
-        rewards, terminated, truncated, terms = self._episodes.step(np.asarray(action)[None])
+        check_open(self._closed, "step")
+        if not self._episodes.is_started:
+            raise InputError("step before reset: call reset() first")
+        actions = read_actions(torch.as_tensor(action)[None], 1)
+        rewards, terminated, truncated, terms = self._episodes.step(actions)
         return (
             self._observation(),
             float(rewards[0]),
@@ -95,11 +122,18 @@ class DenseTrafficEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray | None:
         """The scene from above, ``(rows, columns, 3)`` uint8; None without a render mode."""
+        check_open(self._closed, "render")
         if self.render_mode is None:
             return None
         return self._episodes.picture(0)
 
-    def _observation(self) -> dict[str, np.ndarray]:
+    def close(self) -> None:
+        """Releases SUMO's processes, if there are any; nothing else can be called afterwards."""
+        if not self._closed:
+            self._episodes.close()
+            self._closed = True
+
+    def _observation(self) -> Observations:
         return {key: value[0] for key, value in self._episodes.observation().items()}
 
 

@@ -66,12 +66,18 @@ class DreamConfig(DenseTrafficConfig):
             raise InputError(
                 f"others '{self.others}': in imagination the world model moves them; leave it out"
             )
-        if self.variation:
-            raise InputError("variation: not defined in imagination; leave it out")
+        for name in ("variation", "groups"):
+            if getattr(self, name):
+                raise InputError(f"{name}: not defined in imagination; leave it out")
+        if self.device != type(self).device:
+            raise InputError(f"device {self.device}: imagined on the CPU alone; leave it out")
+        super().__post_init__()
 
-    def episodes(self, envs: int) -> DreamEpisodes:
+    def episodes(
+        self, envs: int, world: World, recording_numbers: Sequence[int] | None = None
+    ) -> DreamEpisodes:
         """Imagined episodes, in so many slots."""
-        return DreamEpisodes(self, envs)
+        return DreamEpisodes(self, envs, world, recording_numbers)
 
     def simulator(self, world: World) -> ImaginedSimulator:
         """The imagined one.
@@ -112,8 +118,9 @@ class DreamEpisodes(Episodes):
         latents = np.stack([g.standard_normal(shape, np.float32) for g in random])
         self.simulator.draw(envs, torch.from_numpy(latents))
 
-    def _choose(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> Start:
-        start = super()._choose(random, options)
+    def choose(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> Start:
+        """Anywhere along the recorded drives, unless the options say where."""
+        start = super().choose(random, options)
         if options:
             return start
         first = self.world.scenarios.start_frame[start.scenario]
@@ -129,9 +136,9 @@ class DreamEpisodes(Episodes):
         )
         return _picture(observation.images[env, -1], ego[0])
 
-    def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    def numbers(self) -> dict[str, np.ndarray]:
         """As in the real environment, without what an image does not determine."""
-        real = super().info(terms)
+        real = super().numbers()
         beyond = self.simulator.beyond_view_m.numpy() > 0
         return {key: values for key, values in real.items() if key not in UNKNOWN} | {
             "beyond_view": beyond,

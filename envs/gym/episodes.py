@@ -6,26 +6,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias, get_args
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import UInt8
+from torch import Tensor
 
 from ppuu.kinematics import ActionBounds
 from ppuu.perception.observation import ObservationConfig
 from ppuu.perception.raster_image import RasterConfig
+from ppuu.recordings.recording import Recording
 from ppuu.runtime.config import from_json, to_json
+from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 
-from ..core.scenario import ScenarioConfig, Scenarios
+from ..core.scenario import ScenarioConfig
 from ..core.simulator import Simulator, SimulatorConfig, StepResult
-from ..core.termination import SUCCESSES, CollisionKind, Outcome
+from ..core.termination import Outcome
 from ..core.variation import Variation
 from ..core.world import World, load_world
 from ..observations import ImageConfig, SensorConfig, sensor_configs
 from ..traffic.registry import traffic_by_name
+from .groups import GroupConfig
+from .infos import InfoLevel, numbers, with_names
 from .render import Renderer
 from .reset_options import Start, begin_at, choose_start
 from .reward import Before, Step, reward_weights, weighted_terms
@@ -34,6 +39,13 @@ from .sites import locate
 TERMINATING = (
     Outcome.ARRIVED, Outcome.MISSED, Outcome.COLLISION, Outcome.OFFROAD, Outcome.WRONG_WAY,
 )  # fmt: skip
+
+_IS_TERMINATING = np.isin([int(outcome) for outcome in Outcome], TERMINATING)
+
+Observations: TypeAlias = dict[str, np.ndarray] | dict[str, Tensor]
+"""Numpy's by default, torch's if asked for."""
+Stepped: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]
+"""Rewards, terminated, truncated, and the reward's weighted terms by info key."""
 
 _NO_IMAGE = RasterConfig(rows=1, columns=1)
 """The simulator always draws a history; where no image is observed, it has one pixel."""
@@ -44,7 +56,8 @@ class DenseTrafficConfig:
     """Arguments of the environments; JSON values only, so that specs travel to workers.
 
     Attributes:
-        recording: an HDF5 recording, or several; ``envs.gym.sites.locate`` says where they lie.
+        recording: an HDF5 recording, a folder, a pattern, a corpus' manifest, or several of them;
+            ``envs.gym.sites.locate`` says where they lie.
         observation: what is observed, and how; see ``envs.observations.sensor_configs``.
         history_frames: images and ego states in an observation.
         history_stride: recorded frames between two of them.
@@ -57,6 +70,11 @@ class DenseTrafficConfig:
         target_speed_mps: of the reward's term ``speed``; None for that of the recorded human.
         others: how the other vehicles move, a name in ``envs.traffic.registry``.
         variation: what differs from the recorded world, see ``envs.core.variation.Variation``.
+        groups: of more recordings than fit into memory, see ``envs.gym.groups.GroupConfig``; all
+            are loaded at once if empty.
+        info: ``numbers``, ``full`` (with the names of their codes) or ``none``.
+        device: where the simulator computes.
+        tensors: whether observations are torch tensors on the device instead of numpy arrays.
     """
 
     recording: str | Sequence[str]
@@ -73,6 +91,16 @@ class DenseTrafficConfig:
     target_speed_mps: float | None = None
     others: str = "replay"
     variation: Mapping[str, float] = field(default_factory=dict)
+    groups: Mapping[str, int] = field(default_factory=dict)
+    info: InfoLevel = "numbers"
+    device: str = "cpu"
+    tensors: bool = False
+
+    def __post_init__(self):
+        if self.info not in get_args(InfoLevel):
+            raise InputError(f"info {self.info!r}: choose one of {', '.join(get_args(InfoLevel))}")
+        if self.groups and self.others == "sumo":
+            raise InputError("groups: SUMO cannot be moved to others; choose others='reactive'")
 
     @cached_property
     def varied(self) -> Variation:
@@ -91,9 +119,25 @@ class DenseTrafficConfig:
         raster = image.raster if isinstance(image, ImageConfig) else _NO_IMAGE
         return ObservationConfig(self.history_frames, self.history_stride, raster)
 
-    def episodes(self, envs: int) -> Episodes:
-        """The recordings' episodes, in so many slots."""
-        return Episodes(self, envs)
+    @cached_property
+    def in_groups(self) -> GroupConfig | None:
+        """How the recordings take turns; None where all are in memory."""
+        if not self.groups:
+            return None
+        return from_json(GroupConfig, {k: to_json(v) for k, v in self.groups.items()}, "groups")
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files of recordings."""
+        several = not isinstance(self.recording, str | Path)
+        recordings = self.recording if several else [self.recording]
+        return [path for recording in recordings for path in locate(recording)]
+
+    def episodes(
+        self, envs: int, world: World, recording_numbers: Sequence[int] | None = None
+    ) -> Episodes:
+        """A world's episodes, in so many slots; see ``Episodes``."""
+        return Episodes(self, envs, world, recording_numbers)
 
     def simulator(self, world: World) -> Simulator:
         """An empty one."""
@@ -112,52 +156,60 @@ class DenseTrafficConfig:
         """Recorded frames before an episode's start."""
         return max(ScenarioConfig.context_frames, self.history.span)
 
-    def load(self) -> World:
-        """Reads the recordings."""
-        several = not isinstance(self.recording, str | Path)
-        recordings = self.recording if several else [self.recording]
-        scenarios = ScenarioConfig(
+    @property
+    def scenario_rules(self) -> ScenarioConfig:
+        """Which vehicles can be the ego."""
+        return ScenarioConfig(
             context_frames=self.context_frames,
             task=self.task,
             distance_m=self.distance_m,
             minimum_frames=self.minimum_frames,
             time_limit_s=self.time_limit_s,
         )
+
+    def load(self) -> World:
+        """Reads all recordings."""
         return load_world(
-            [locate(recording) for recording in recordings],
-            scenarios,
-            self.history.raster,
-            self.first_frame,
-            self.last_frame,
-            self.varied,
-        )
+            self.files, self.scenario_rules, self.history.raster, self.first_frame, self.last_frame,
+            self.varied, choose_device(self.device),
+        )  # fmt: skip
+
+    def build(self, recordings: Sequence[Recording]) -> World:
+        """The world of some recordings."""
+        return World.build(
+            recordings, self.scenario_rules, self.history.raster, self.first_frame,
+            self.last_frame, choose_device(self.device), self.varied,
+        )  # fmt: skip
 
 
-class Episodes:
-    """A simulator whose actions, observations, rewards and infos are numpy arrays.
+class EpisodeBatch(Protocol):
+    """Episodes in slots, as the environments see them: in one world, or in several by turns.
 
-    Args:
-        config: the environment's arguments.
-        envs: number of slots.
+    Attributes:
+        action_space, observation_space: of one episode.
     """
 
-    def __init__(self, config: DenseTrafficConfig, envs: int):
-        self.world = config.load()
-        self.simulator = config.simulator(self.world)
-        self.weights = reward_weights(config.reward)
-        self.target_speed_mps = config.target_speed_mps
-        self.scenario = np.zeros(envs, np.int64)
-        self.action_space = spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self._sensors = {
-            name: sensor.build(self.world, config.history)
-            for name, sensor in config.sensors.items()
-        }
-        self.observation_space = spaces.Dict(
-            {name: sensor.space for name, sensor in self._sensors.items()}
-        )
-        self._largest = ActionBounds().largest(torch.zeros(1))
-        self._recordings = [recording.name for recording in self.world.recordings]
-        self._renderer = Renderer(self.world.recordings)
+    action_space: spaces.Box
+    observation_space: spaces.Dict
+
+    @property
+    def recording_names(self) -> tuple[str, ...]:
+        """By ``info["recording"]``."""
+        ...
+
+    @property
+    def scenarios(self) -> int:
+        """How many there are to choose from, in the world of the first slot."""
+        ...
+
+    @property
+    def is_started(self) -> bool:
+        """Whether ``begin`` has been called."""
+        ...
+
+    def rewind(self, envs: Sequence[int]) -> None:
+        """A seed has been given to these slots: what follows must depend on nothing before."""
+        ...
 
     def begin(
         self,
@@ -172,112 +224,194 @@ class Episodes:
             random: the generator of each.
             options: as given to ``reset``; see ``envs.gym.reset_options.choose_start``.
         """
-        self.start(envs, [self._choose(generator, options) for generator in random])
+        ...
 
-    def _choose(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> Start:
+    def step(self, actions: Tensor) -> Stepped:
+        """Moves the unfinished episodes; actions are ``(envs, 2)`` in [-1, 1]."""
+        ...
+
+    def observation(self) -> Observations:
+        """Batched observations, in new arrays or, if asked for, tensors."""
+        ...
+
+    def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """One array a key, one element an episode; the same keys at reset and at every step."""
+        ...
+
+    def picture(self, env: int) -> UInt8[np.ndarray, "rows columns 3"]:
+        """One episode from above, for people."""
+        ...
+
+    def close(self) -> None:
+        """Releases what runs beside this process."""
+        ...
+
+
+class Episodes:
+    """A simulator whose actions, observations, rewards and infos are those of Gymnasium.
+
+    Args:
+        config: the environment's arguments.
+        envs: number of slots.
+        world: where the episodes are.
+        recording_numbers: of the world's recordings, in ``info``; counted from 0 by default.
+    """
+
+    def __init__(
+        self,
+        config: DenseTrafficConfig,
+        envs: int,
+        world: World,
+        recording_numbers: Sequence[int] | None = None,
+    ):
+        self.config = config
+        self.world = world
+        self.simulator = config.simulator(world)
+        self.weights = reward_weights(config.reward)
+        self.scenario = np.zeros(envs, np.int64)
+        self.action_space: spaces.Box = spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self._sensors = {
+            name: sensor.build(world, config.history) for name, sensor in config.sensors.items()
+        }
+        self.observation_space = spaces.Dict(
+            {name: sensor.space for name, sensor in self._sensors.items()}
+        )
+        self._largest = ActionBounds().largest(torch.zeros(1, device=world.device))
+        self._recordings = [recording.name for recording in world.recordings]
+        counted = range(len(self._recordings))
+        self._recording_numbers = np.array(recording_numbers or counted)
+        self._renderer = Renderer(world.recordings)
+
+    @property
+    def recording_names(self) -> tuple[str, ...]:
+        """In the order of the world."""
+        return tuple(self._recordings)
+
+    @property
+    def scenarios(self) -> int:
+        """How many there are to choose from."""
+        return len(self.world.scenarios)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there are episodes."""
+        return self.simulator.envs > 0
+
+    def rewind(self, envs: Sequence[int]) -> None:
+        """Nothing: one episode knows nothing of those before."""
+
+    def begin(
+        self,
+        envs: Sequence[int],
+        random: Sequence[np.random.Generator],
+        options: Mapping[str, Any] | None,
+    ) -> None:
+        """See ``EpisodeBatch``."""
+        self.start(envs, [self.choose(generator, options) for generator in random])
+
+    def choose(self, random: np.random.Generator, options: Mapping[str, Any] | None) -> Start:
+        """A start that fits the options."""
         return choose_start(self.world.scenarios, self._recordings, random, options)
 
     def start(self, envs: Sequence[int], starts: Sequence[Start]) -> None:
         """Starts given episodes in the given slots; the first call must fill all of them."""
         self.scenario[list(envs)] = [start.scenario for start in starts]
-        self._start(envs, begin_at(self.world.scenarios, starts, self.world.scene))
-
-    def _start(self, envs: Sequence[int], scenarios: Scenarios) -> None:
-        if self.simulator.envs == 0:
-            self.simulator.reset(scenarios)
-        else:
+        scenarios = begin_at(self.world.scenarios, starts, self.world.scene)
+        if self.is_started:
             self.simulator.replace(envs, scenarios)
+        else:
+            self.simulator.reset(scenarios)
 
-    def step(
-        self, actions: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Moves the unfinished episodes.
+    def add(self, starts: Sequence[Start]) -> None:
+        """Starts given episodes in slots behind those there are."""
+        scenarios = begin_at(self.world.scenarios, starts, self.world.scene)
+        before = self.simulator.state_dict() if self.is_started else None
+        self.simulator.reset(scenarios)
+        self.scenario = np.append(self.scenario, [start.scenario for start in starts])
+        if before is not None:
+            added = self.simulator.state_dict()
+            joined = {name: torch.cat([kept, added[name]]) for name, kept in before.items()}
+            self.simulator.load_state_dict(joined)
 
-        Args:
-            actions: ``(envs, 2)`` in [-1, 1].
+    def keep(self, envs: Sequence[int]) -> None:
+        """Forgets all other slots."""
+        self.simulator = self.simulator.select(envs)
+        self.scenario = self.scenario[list(envs)]
 
-        Returns:
-            rewards, terminated, truncated, and the reward's weighted terms by info key.
-        """
-        if self.simulator.envs == 0:
-            raise InputError("step before reset: call reset() first")
-        scaled = torch.as_tensor(actions, dtype=torch.float32)
-        if scaled.shape != (self.simulator.envs, 2):
-            raise InputError(
-                f"action of shape {tuple(scaled.shape)[1:]}: two numbers are expected, "
-                "acceleration and curvature, each from -1 to 1"
-            )
+    def step(self, actions: Tensor) -> Stepped:
+        """See ``EpisodeBatch``."""
         before = Before.of(self.simulator)
-        return self.transition(before, self.simulator.step(scaled * self._largest))
+        scaled = actions.to(self.world.device, torch.float32) * self._largest
+        return self.transition(before, self.simulator.step(scaled))
 
-    def transition(
-        self, before: Before, result: StepResult
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    def transition(self, before: Before, result: StepResult) -> Stepped:
         """What ``step`` returns, for a step that the simulator has already made.
 
         Args:
             before: taken before the step.
             result: of the step.
         """
-        step = Step(self.simulator, result, before, self.target_speed_mps)
-        weighted = {
-            f"reward/{name}": term.numpy()
-            for name, term in weighted_terms(self.weights, step).items()
-        }
-        outcome = result.outcome.numpy()
-        terminated = np.isin(outcome, TERMINATING)
-        rewards = np.sum(list(weighted.values()), axis=0)
-        return rewards, terminated, (outcome != 0) & ~terminated, weighted
+        step = Step(self.simulator, result, before, self.config.target_speed_mps)
+        weighted = weighted_terms(self.weights, step)
+        terms = torch.stack(list(weighted.values())).numpy(force=True)
+        outcome = result.outcome.numpy(force=True)
+        terminated = _IS_TERMINATING[outcome]
+        named = {f"reward/{name}": term for name, term in zip(weighted, terms, strict=True)}
+        return terms.sum(axis=0), terminated, (outcome != 0) & ~terminated, named
 
-    def observation(self) -> dict[str, np.ndarray]:
-        """Batched observations, in new arrays."""
+    def observe(self) -> dict[str, Tensor]:
+        """Batched observations, in new tensors."""
         history = self.simulator.observe(pixels=False)
         return {
             name: sensor.read(self.simulator, history) for name, sensor in self._sensors.items()
         }
 
+    def observation(self) -> Observations:
+        """See ``EpisodeBatch``."""
+        return handed_out(self.observe(), self.config)
+
     def picture(self, env: int) -> UInt8[np.ndarray, "rows columns 3"]:
-        """One episode from above, for people."""
+        """See ``EpisodeBatch``."""
         return self._renderer.frame(self.simulator, env)
 
     def info(self, terms: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """One array a key, one element an episode; the same keys at reset and at every step."""
-        simulator, scenarios = self.simulator, self.world.scenarios
-        outcome = simulator.outcome.numpy()
-        recording = simulator.road.numpy()
-        first = simulator.scene.frame_offset[simulator.road]
-        steps = (simulator.frame - simulator.start_frame).numpy()
-        zero = np.zeros(len(outcome))
-        terms = terms or {f"reward/{name}": zero for name in self.weights}
-        return {
-            "outcome": np.array([Outcome(k).name.lower() for k in outcome], object),
-            "collision": outcome == Outcome.COLLISION,
-            "collision_kind": np.array(
-                [CollisionKind(k).name.lower() for k in simulator.collision_kind.tolist()], object
-            ),
-            "at_fault": simulator.at_fault.numpy().copy(),
-            "offroad": outcome == Outcome.OFFROAD,
-            "is_success": np.isin(outcome, SUCCESSES),
-            "arrived": outcome == Outcome.ARRIVED,
-            "missed": outcome == Outcome.MISSED,
-            "stalled": outcome == Outcome.STALLED,
-            "wrong_way": outcome == Outcome.WRONG_WAY,
-            "timeout": outcome == Outcome.TIMEOUT,
-            "speed_mps": _floats(simulator.state[:, 3]),
-            "distance_m": _floats(simulator.distance_m),
-            "progress_m": _floats(simulator.progress_m),
-            "human_progress_m": _floats(simulator.human_distance_m),
-            "clearance_m": _floats(simulator.clearance_m),
-            "time_to_collision_s": _floats(simulator.time_to_collision_s),
-            "time_s": steps * self.world.scene.dt_s,
+        """See ``EpisodeBatch``."""
+        if self.config.info == "none":
+            return {}
+        return with_names({**self.numbers(), **(terms or {})}, self._recordings, self.config.info)
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """The info of a first step, without names: no term of the reward has been earned."""
+        road = self.simulator.road.numpy(force=True)
+        return numbers(self.simulator) | {
             "scenario": self.scenario.copy(),
-            "vehicle_id": scenarios.vehicle_id[self.scenario],
-            "recording": np.array([self._recordings[k] for k in recording], object),
-            "start_frame": (simulator.start_frame - first).numpy(),
-            "frame": (simulator.frame - first).numpy(),
-            **terms,
+            "vehicle_id": self.world.scenarios.vehicle_id[self.scenario],
+            "recording": self._recording_numbers[road],
+            **{f"reward/{name}": np.zeros(len(road)) for name in self.weights},
         }
 
+    def close(self) -> None:
+        """See ``EpisodeBatch``."""
+        self.simulator.close()
 
-def _floats(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.double().numpy()
+
+def handed_out(observation: Mapping[str, Tensor], config: DenseTrafficConfig) -> Observations:
+    """Observations as the environment's user has asked for them."""
+    if config.tensors:
+        return dict(observation)
+    return {name: values.numpy(force=True) for name, values in observation.items()}
+
+
+def read_actions(actions: Any, envs: int) -> Tensor:
+    """Actions of any library, as a tensor.
+
+    Raises:
+        InputError: not two numbers for each episode.
+    """
+    read = torch.as_tensor(actions)
+    if read.shape != (envs, 2):
+        raise InputError(
+            f"action of shape {tuple(read.shape)[1:]}: two numbers are expected, "
+            "acceleration and curvature, each from -1 to 1"
+        )
+    return read

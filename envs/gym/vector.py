@@ -10,10 +10,14 @@ import numpy as np
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
+from torch import Tensor
 
 from ppuu.runtime.errors import InputError
 
-from .episodes import DenseTrafficConfig
+from .closing import check_open
+from .episodes import DenseTrafficConfig, Observations, read_actions
+from .grouped_episodes import episode_batch
+from .infos import COLLISION_KIND_NAMES, OUTCOME_NAMES
 from .render import FRAMES_PER_SECOND
 
 
@@ -59,31 +63,57 @@ class DenseTrafficVectorEnv(VectorEnv):
             "render_fps": FRAMES_PER_SECOND,
             "autoreset_mode": self.mode,
         }
-        self._episodes = self._config(recording, **settings).episodes(num_envs)
+        self._episodes = episode_batch(self._config(recording, **settings), num_envs)
         self.single_action_space = self._episodes.action_space
         self.single_observation_space = self._episodes.observation_space
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._random = [seeding.np_random(None)[0] for _ in range(num_envs)]
+        self._generators = [seeding.np_random(None) for _ in range(num_envs)]
         self._ended = np.zeros(num_envs, bool)
+
+    @property
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The generator of each episode, as in Gymnasium's own vector environments."""
+        return tuple(generator for generator, _ in self._generators)
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What each of the generators was seeded with."""
+        return tuple(seed for _, seed in self._generators)
+
+    @property
+    def outcome_names(self) -> tuple[str, ...]:
+        """By ``info["outcome"]``."""
+        return OUTCOME_NAMES
+
+    @property
+    def collision_kind_names(self) -> tuple[str, ...]:
+        """By ``info["collision_kind"]``."""
+        return COLLISION_KIND_NAMES
+
+    @property
+    def recording_names(self) -> tuple[str, ...]:
+        """By ``info["recording"]``."""
+        return self._episodes.recording_names
 
     def reset(
         self,
         *,
         seed: int | Sequence[int | None] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    ) -> tuple[Observations, dict[str, Any]]:
         """Starts episodes in all slots, or where ``options["reset_mask"]`` is True.
 
         Args:
             seed: one for each slot, or a number from which they count up.
             options: ``reset_mask`` and what ``DenseTrafficEnv.reset`` takes.
         """
+        check_open(self.closed, "reset")
         options = dict(options or {})
         mask = options.pop("reset_mask", np.ones(self.num_envs, bool))
         if not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != bool:
             raise InputError(f"reset: reset_mask must be a bool array of {self.num_envs}")
-        if self._episodes.simulator.envs == 0 and not mask.all():
+        if not self._episodes.is_started and not mask.all():
             raise InputError("reset: the first one must start all episodes; leave reset_mask out")
         if seed is None:
             seeds = [None] * self.num_envs
@@ -94,23 +124,28 @@ class DenseTrafficVectorEnv(VectorEnv):
         if len(seeds) != self.num_envs:
             raise InputError(f"reset: {len(seeds)} seeds for {self.num_envs} environments")
         envs = np.flatnonzero(mask)
-        for env in envs:
-            if seeds[env] is not None:
-                self._random[env] = seeding.np_random(seeds[env])[0]
+        seeded = [env for env in envs.tolist() if seeds[env] is not None]
+        for env in seeded:
+            self._generators[env] = seeding.np_random(seeds[env])
+        self._episodes.rewind(seeded)
         self._begin(envs, options)
         self._ended[envs] = False
         return self._episodes.observation(), _with_masks(self._episodes.info(), mask)
 
     def step(
-        self, actions: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        self, actions: np.ndarray | Tensor
+    ) -> tuple[Observations, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Moves all episodes by one frame; see the class for what happens to those that end."""
+        check_open(self.closed, "step")
+        if not self._episodes.is_started:
+            raise InputError("step before reset: call reset() first")
         if self.mode == AutoresetMode.DISABLED and self._ended.any():
             raise gymnasium.error.ResetNeeded(
                 "an episode has ended: call reset(options={'reset_mask': mask}) before step"
             )
         episodes = self._episodes
         restarted = self._ended.copy()
+        actions = read_actions(actions, self.num_envs)
         rewards, terminated, truncated, terms = episodes.step(actions)
         terminated, truncated = terminated & ~restarted, truncated & ~restarted
         ended = terminated | truncated
@@ -128,19 +163,25 @@ class DenseTrafficVectorEnv(VectorEnv):
             self._ended = ended
         self._begin(np.flatnonzero(restarted), {})
         # A fresh episode has earned nothing yet, under whatever name.
-        terms = {name: np.where(restarted, 0.0, values) for name, values in terms.items()}
+        if restarted.any():
+            terms = {name: np.where(restarted, 0.0, values) for name, values in terms.items()}
         info |= _with_masks(episodes.info(terms), np.ones(self.num_envs, bool))
         return episodes.observation(), rewards, terminated, truncated, info
 
     def _begin(self, envs: np.ndarray, options: Mapping[str, Any]) -> None:
         if len(envs):
-            self._episodes.begin(envs.tolist(), [self._random[env] for env in envs], options)
+            self._episodes.begin(envs.tolist(), [self._generators[env][0] for env in envs], options)
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Every episode from above; None without a render mode."""
+        check_open(self.closed, "render")
         if self.render_mode is None:
             return None
         return tuple(self._episodes.picture(env) for env in range(self.num_envs))
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Releases SUMO's processes, if there are any."""
+        self._episodes.close()
 
 
 def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
@@ -155,8 +196,12 @@ def _autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
 def _with_masks(info: Mapping[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
     """Gymnasium's vector infos: 0, False or None where the mask of the same name is False."""
     masked = {}
+    everywhere = bool(mask.all())
     for key, values in info.items():
-        masked[key] = values.copy()
-        masked[key][~mask] = None if values.dtype == object else 0
+        if everywhere:
+            masked[key] = values
+        else:
+            masked[key] = values.copy()
+            masked[key][~mask] = None if values.dtype == object else 0
         masked[f"_{key}"] = mask.copy()
     return masked

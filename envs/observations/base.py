@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import numpy as np
+import torch
 from gymnasium import spaces
+from torch import Tensor
 
 from ppuu.perception.observation import Observation, ObservationConfig
 
@@ -25,16 +26,22 @@ class Sensor(ABC):
         space: of one environment.
     """
 
-    space: spaces.Box
+    def __init__(self, space: spaces.Box, device: torch.device):
+        self.space = space
+        self._low = torch.as_tensor(space.low, device=device)
+        self._high = torch.as_tensor(space.high, device=device)
 
     @abstractmethod
-    def read(self, simulator: Simulator, history: Observation) -> np.ndarray:
-        """What is sensed now, ``(envs, *space.shape)``, inside the bounds and in a new array.
+    def read(self, simulator: Simulator, history: Observation) -> Tensor:
+        """What is sensed now, ``(envs, *space.shape)``, inside the bounds and in a new tensor.
 
         Args:
             simulator: the world at the present frame.
             history: ``simulator.observe(pixels=False)``, read once for all sensors.
         """
+
+    def _within_bounds(self, values: Tensor) -> Tensor:
+        return values.clamp(self._low, self._high)
 
 
 class SensorConfig(ABC):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float
+from torch import Tensor
 
 from ppuu.perception.observation import Observation, ObservationConfig
 
@@ -21,7 +22,7 @@ class EgoConfig(SensorConfig):
 
     def build(self, world: World, history: ObservationConfig) -> Ego:
         """Bounds follow from how far the history reaches back."""
-        return Ego(history, world.scene.dt_s)
+        return Ego(history, world)
 
 
 class Ego(Sensor):
@@ -31,12 +32,13 @@ class Ego(Sensor):
     Independent of the site (``Observation.ego_features``).
     """
 
-    def __init__(self, history: ObservationConfig, dt_s: float):
-        reach = SPEED_LIMIT_MPS * history.span * dt_s
+    def __init__(self, history: ObservationConfig, world: World):
+        reach = SPEED_LIMIT_MPS * history.span * world.scene.dt_s
         low = [-reach, -reach, -np.pi, 0.0] * history.frames + [0.0, 0.0]
         high = [reach, reach, np.pi, SPEED_LIMIT_MPS] * history.frames + [SIZE_LIMIT_M] * 2
-        self.space = spaces.Box(np.array(low, np.float32), np.array(high, np.float32))
+        space = spaces.Box(np.array(low, np.float32), np.array(high, np.float32))
+        super().__init__(space, world.device)
 
-    def read(self, simulator: Simulator, history: Observation) -> Float[np.ndarray, "envs n"]:
+    def read(self, simulator: Simulator, history: Observation) -> Float[Tensor, "envs n"]:
         """The ego's history and size."""
-        return history.ego_features.numpy().clip(self.space.low, self.space.high)
+        return self._within_bounds(history.ego_features)

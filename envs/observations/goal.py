@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from jaxtyping import Float
+from torch import Tensor
 
 from ppuu.geometry import wrap_angle
 from ppuu.perception.observation import Observation, ObservationConfig
@@ -26,7 +27,7 @@ class GoalConfig(SensorConfig):
 
     def build(self, world: World, history: ObservationConfig) -> GoalSensor:
         """The same for all worlds."""
-        return GoalSensor()
+        return GoalSensor(world)
 
 
 class GoalSensor(Sensor):
@@ -36,11 +37,12 @@ class GoalSensor(Sensor):
     Without such a lane the middle two are 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, world: World):
         low = np.array([0.0, -_ASIDE_M, -np.pi, 0.0], np.float32)
-        self.space = spaces.Box(low, np.array([1.0, _ASIDE_M, np.pi, _FAR_M], np.float32))
+        high = np.array([1.0, _ASIDE_M, np.pi, _FAR_M], np.float32)
+        super().__init__(spaces.Box(low, high), world.device)
 
-    def read(self, simulator: Simulator, history: Observation) -> Float[np.ndarray, "envs 4"]:
+    def read(self, simulator: Simulator, history: Observation) -> Float[Tensor, "envs 4"]:
         """Seen from the ego's present pose."""
         left_m = simulator.goal_m - simulator.station_m
         wanted, aside = torch.zeros_like(left_m), torch.zeros_like(left_m)
@@ -52,5 +54,4 @@ class GoalSensor(Sensor):
             aside = torch.where(has_lane, -place.lateral_m[:, 0], 0.0)
             away = wrap_angle(place.direction_rad[:, 0] - simulator.state[:, 2])
             turn = torch.where(has_lane, away, 0.0)
-        read = torch.stack([wanted, aside, turn, left_m], dim=1).numpy()
-        return read.clip(self.space.low, self.space.high)
+        return self._within_bounds(torch.stack([wanted, aside, turn, left_m], dim=1))

@@ -53,7 +53,7 @@ class ImageConfig(SensorConfig):
 
     def build(self, world: World, history: ObservationConfig) -> Image:
         """``history`` must have been made with ``raster``."""
-        return Image(self, history.frames)
+        return Image(self, history.frames, world)
 
 
 class Image(Sensor):
@@ -63,15 +63,15 @@ class Image(Sensor):
     the pixel, times 255.
     """
 
-    def __init__(self, config: ImageConfig, frames: int):
+    def __init__(self, config: ImageConfig, frames: int, world: World):
         shape = (frames * len(config.channels), config.rows, config.columns)
-        self.space = spaces.Box(0, 255, shape, np.uint8)
+        super().__init__(spaces.Box(0, 255, shape, np.uint8), world.device)
         self._raster = config.raster
         self._order = [CHANNELS.index(name) for name in config.channels]
 
     def read(
         self, simulator: Simulator, history: Observation
-    ) -> UInt8[np.ndarray, "envs channels rows columns"]:
+    ) -> UInt8[Tensor, "envs channels rows columns"]:
         """The history's images."""
         images = simulator.images()
         if CHANNELS.index("ego") in self._order:
@@ -79,10 +79,10 @@ class Image(Sensor):
             images = torch.cat([images, ego.expand_as(images[:, :, :1])], dim=2)
         if self._order != list(range(images.shape[2])):
             images = images[:, :, self._order]
-        return images.flatten(1, 2).numpy()
+        return images.flatten(1, 2)
 
     def _ego_box(self, size_m: Float[Tensor, "envs 2"]) -> Float[Tensor, "envs 1 1 rows columns"]:
         """The ego, which stands in the middle of every one of its images."""
         box = torch.cat([size_m.new_zeros(len(size_m), 3), size_m], dim=1)
-        valid = torch.ones(len(size_m), 1, dtype=torch.bool)
+        valid = torch.ones(len(size_m), 1, dtype=torch.bool, device=size_m.device)
         return draw_boxes(box[:, None], valid, self._raster)[:, None, None]

@@ -41,21 +41,22 @@ class LidarConfig(SensorConfig):
 
     def build(self, world: World, history: ObservationConfig) -> Lidar:
         """The same for every world."""
-        return Lidar(self)
+        return Lidar(self, world)
 
 
 class Lidar(Sensor):
     """``(beams,)`` metres from the ego's centre to the nearest box; ``range_m`` if none is met."""
 
-    def __init__(self, config: LidarConfig):
-        self.space = spaces.Box(0.0, config.range_m, (config.beams,), np.float32)
+    def __init__(self, config: LidarConfig, world: World):
+        space = spaces.Box(0.0, config.range_m, (config.beams,), np.float32)
+        super().__init__(space, world.device)
         self._config = config
 
-    def read(self, simulator: Simulator, history: Observation) -> Float[np.ndarray, "envs beams"]:
+    def read(self, simulator: Simulator, history: Observation) -> Float[Tensor, "envs beams"]:
         """The others' boxes, hit by rays; the ego's own does not count."""
         others, config = simulator.sensed_neighbours(), self._config
         boxes = to_local(others.boxes, simulator.state[:, None, :3])
-        return ranges(boxes, others.valid, config.beams, config.range_m).numpy()
+        return ranges(boxes, others.valid, config.beams, config.range_m)
 
 
 def ranges(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from ppuu.geometry import to_local
 from ppuu.perception.observation import Observation, ObservationConfig
-from ppuu.recordings.lanes import NO_LANE, LaneField
+from ppuu.recordings.lanes import NO_LANE
 from ppuu.runtime.errors import InputError
 
 from ..core.simulator import Simulator
@@ -44,13 +43,8 @@ class NeighboursConfig(SensorConfig):
             raise InputError(f"observation.neighbours.range_m is {self.range_m}; must be positive")
 
     def build(self, world: World, history: ObservationConfig) -> NeighbourTable:
-        """Samples the lanes of the world's roads, once for all environments of a process."""
-        return NeighbourTable(self, _lanes(world))
-
-
-@lru_cache(maxsize=4)
-def _lanes(world: World) -> LaneField:
-    return LaneField.build([recording.road for recording in world.recordings])
+        """Samples the lanes of the world's roads, once for all its environments."""
+        return NeighbourTable(self, world)
 
 
 class NeighbourTable(Sensor):
@@ -66,17 +60,18 @@ class NeighbourTable(Sensor):
     ego itself as absent, too.
     """
 
-    def __init__(self, config: NeighboursConfig, lanes: LaneField):
+    def __init__(self, config: NeighboursConfig, world: World):
         reach, speed = config.range_m, SPEED_LIMIT_MPS
         low = [0.0, -reach, -reach, -speed, -speed, 0.0, 0.0]
         high = [1.0, reach, reach, speed, speed, SIZE_LIMIT_M, SIZE_LIMIT_M]
-        self.space = spaces.Box(
+        space = spaces.Box(
             np.tile(np.array(low, np.float32), (len(ROWS), 1)),
             np.tile(np.array(high, np.float32), (len(ROWS), 1)),
         )
-        self._config, self._lanes = config, lanes
+        super().__init__(space, world.device)
+        self._config, self._lanes = config, world.lanes
 
-    def read(self, simulator: Simulator, history: Observation) -> Float[np.ndarray, "envs 7 7"]:
+    def read(self, simulator: Simulator, history: Observation) -> Float[Tensor, "envs 7 7"]:
         """The table at the present frame."""
         others, pose = simulator.sensed_neighbours(), simulator.state[:, :3]
         local = to_local(others.boxes, pose[:, None])
@@ -97,7 +92,7 @@ class NeighbourTable(Sensor):
         listed = _rows(found, box, others.speed_mps.gather(1, slot))
         own_box = torch.cat([torch.zeros_like(pose), simulator.size_m], dim=1)[:, None]
         own = _rows(torch.ones_like(found[:, :1]), own_box, simulator.state[:, 3:])
-        return torch.cat([own, listed], dim=1).numpy().clip(self.space.low, self.space.high)
+        return self._within_bounds(torch.cat([own, listed], dim=1))
 
     def _lanes_around(
         self, pose: Float[Tensor, "envs 3"], road: Int[Tensor, " envs"]

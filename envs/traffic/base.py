@@ -53,3 +53,6 @@ class Traffic(ABC):
     @abstractmethod
     def with_state(self, state: Mapping[str, Tensor]) -> Traffic:
         """The same traffic model with another state, as ``state_dict`` returns it."""
+
+    def close(self) -> None:  # noqa: B027
+        """Ends what runs beside this process; most traffic has nothing of the kind."""

@@ -144,6 +144,13 @@ class Sumo(FollowingFleet):
         rows["boxes"], rows["speed_mps"], rows["in_sumo"] = moved, speeds, valid
         rows["vehicle"] = torch.where(valid, rows["vehicle"], NO_VEHICLE)
 
+    def close(self) -> None:
+        """Ends SUMO's processes and removes their files."""
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
+        self._folder.cleanup()
+
     def with_state(self, state: Mapping[str, Tensor]) -> Fleet:
         """Not supported: the state of SUMO's vehicles cannot be read.
 
@@ -177,15 +184,24 @@ def _behind(front_m: Float[Tensor, "n 2"], before: Float[Tensor, "n 5"]) -> Floa
     return torch.from_numpy(np.stack([*(front_m.numpy().T - behind_m), heading], axis=1))
 
 
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
 class _Worker:
-    """A process that runs SUMO; it ends with this object."""
+    """A process that runs SUMO; it ends with this object, if not before."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, sumo_worker.__file__],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )  # fmt: skip
-        weakref.finalize(self, self._process.kill)
+        self._end = weakref.finalize(self, _end, self._process)
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._end()
 
     def ask(self, command: str, arguments: dict[str, Any]) -> None:
         """Sends a command; ``answer`` waits for its result."""

@@ -20,6 +20,7 @@ from ..recordings.road import Road, distinct
 from ..units import LINE_WIDTH_M
 from .raster_image import FULL, RasterConfig, blank_images, require_finite_pose
 from .road_nodes import NODES_PER_PIXEL, road_nodes
+from .shelves import pack
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +28,13 @@ class RoadMap:
     """Lane lines and off-road area of several roads, drawn once on fine grids, read bilinearly.
 
     A grid is three times finer than the raster, and each node holds the mean over a raster pixel
-    around it, so one look-up per pixel gives anti-aliased coverage.  All roads are side by side in
-    one texture atlas; equal roads (several recordings of one site) share a region.  Atlas
-    coordinates run from -1 to 1, y first, as in ``grid_sample``.
+    around it, so one look-up per pixel gives anti-aliased coverage.  All roads are packed into one
+    texture atlas, on shelves, so that a short road does not take the room of the longest; equal
+    roads (several recordings of one site) share a region.  Atlas coordinates run from -1 to 1, y
+    first, as in ``grid_sample``.
 
     Attributes:
-        atlas: ``(2, nodes along x, nodes along y of all roads)`` lane and off-road coverage.
+        atlas: ``(2, nodes along x, nodes along y)`` lane and off-road coverage of all roads.
         scale: ``(2,)`` atlas units per metre along y and x.
         offset: ``(roads, 2)`` atlas coordinates of each road's world origin.
         low, high: ``(roads, 2)`` atlas coordinates of each road's outermost nodes.
@@ -59,11 +61,10 @@ class RoadMap:
             grids.append(nodes)
             origins.append(origin)
         size = np.array([grid.shape[1::-1] for grid in grids])
-        first = np.stack([np.cumsum(size[:, 0]) - size[:, 0], np.zeros(len(size))], axis=1)
-        shape = np.array([size[:, 0].sum(), size[:, 1].max()])
+        first, shape = pack(size)
         atlas = np.zeros((2, shape[1], shape[0]), np.float32)
-        for grid, start in zip(grids, first[:, 0].astype(int), strict=True):
-            atlas[:, : grid.shape[0], start : start + grid.shape[1]] = grid.transpose(2, 0, 1)
+        for grid, (y, x) in zip(grids, first, strict=True):
+            atlas[:, x : x + grid.shape[0], y : y + grid.shape[1]] = grid.transpose(2, 0, 1)
         unit = 2.0 / (shape - 1)
         origin = np.array(origins)[:, ::-1] / spacing
 

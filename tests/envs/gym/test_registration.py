@@ -40,9 +40,10 @@ def prepared(tmp_path, monkeypatch):
 
 def locate_or_none(recording):
     try:
-        return locate(recording)
+        (file,) = locate(recording)
     except InputError:
         return None
+    return file
 
 
 @pytest.mark.parametrize("site", SITES, ids=lambda site: site.id)
@@ -85,7 +86,7 @@ def test_registering_twice_changes_nothing():
 
 
 def test_the_shipped_recording_is_the_one_its_command_makes():
-    file = locate("envs:synthetic.h5")
+    (file,) = locate("envs:synthetic.h5")
     assert file.stat().st_size < 300_000
     recording = Recording.load(file)
     assert recording.content_hash == (

@@ -7,6 +7,7 @@ import pytest
 import shapely
 import torch
 
+from envs.core.termination import Outcome
 from envs.gym.dense_traffic import DenseTrafficEnv
 from envs.gym.vector import DenseTrafficVectorEnv
 from envs.observations import sensor_configs
@@ -236,11 +237,11 @@ def test_a_task_is_done_in_the_goals_lane_only(tmp_path):
     ends = []
     for steers in (False, True):
         seen, info = env.reset(seed=0)
-        while info["outcome"] == "running":
+        while info["outcome"] == Outcome.RUNNING:
             aside, turn = seen["goal"][1], seen["goal"][2]
             curvature = 0.002 * aside + 0.1 * turn if steers else 0.0
             action = np.array([0.0, np.clip(curvature / 0.065, -1, 1)], np.float32)
             seen, _, terminated, _, info = env.step(action)
         assert terminated
         ends.append((info["outcome"], info["is_success"]))
-    assert ends == [("missed", False), ("arrived", True)]
+    assert ends == [(Outcome.MISSED, False), (Outcome.ARRIVED, True)]

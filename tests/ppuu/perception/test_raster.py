@@ -273,7 +273,7 @@ def test_each_recording_reads_its_own_road():
         torch.testing.assert_close(images[k], image[0], atol=2e-4, rtol=0)
     # Equal roads are stored once; the empty one is off-road all over.
     assert together.low[0].equal(together.low[2])
-    assert (images[3, 0] == 0).all() and (images[3, 1] == 1).all()
+    assert (images[3, 0] == 0).all() and (images[3, 1] > 1 - 1e-6).all()
 
 
 def test_drawing_reads_the_road_at_the_pixels(straight):

@@ -1,0 +1,64 @@
+"""Which recordings of many are in memory together, and when the next ones take their turn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ppuu.recordings.recording import StoredRecording
+from ppuu.runtime.errors import InputError
+
+
+@dataclass(frozen=True)
+class GroupConfig:
+    """How recordings take turns.
+
+    Attributes:
+        recordings: in memory together, at most.
+        episodes: that a slot drives in a group before it moves on to the next.
+        seed: of the order; after all groups there is another one.
+    """
+
+    recordings: int = 8
+    episodes: int = 100
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.recordings < 1 or self.episodes < 1:
+            raise InputError(
+                f"groups: {self.recordings} recordings, {self.episodes} episodes; both must be "
+                "positive"
+            )
+        if self.seed < 0:
+            raise InputError(f"groups: seed {self.seed}; 0 or more")
+
+    def group(self, turn: int, recordings: int) -> list[int]:
+        """The numbers of the recordings that are in memory at a turn, counted from 0.
+
+        All groups together hold each recording once, in groups that differ by one at most.
+
+        Args:
+            turn: how many groups came before.
+            recordings: how many there are.
+        """
+        groups = math.ceil(recordings / self.recordings)
+        round_, place = divmod(turn, groups)
+        order = np.random.default_rng([self.seed, round_]).permutation(recordings)
+        return np.sort(np.array_split(order, groups)[place]).tolist()
+
+
+def check_frame_rates(recordings: Sequence[StoredRecording]) -> None:
+    """Refuses recordings that cannot be driven by one policy, before hours of driving.
+
+    Raises:
+        InputError: they differ in frame rate.
+    """
+    for stored in recordings:
+        if round(stored.dt_s, 6) != round(recordings[0].dt_s, 6):
+            raise InputError(
+                f"{stored.path}: '{stored.name}' has frames of {stored.dt_s:g} s, others of "
+                f"{recordings[0].dt_s:g} s; prepare them at one frame rate"
+            )
