@@ -124,6 +124,18 @@ class Scenarios:
         digest = hashlib.sha256("".join(part.digest for part in parts).encode()).hexdigest()
         return cls(**arrays, digest=digest if len(parts) > 1 else parts[0].digest)
 
+    @classmethod
+    def empty(cls, digest: str) -> Scenarios:
+        """A list without scenarios."""
+        shapes = {"route_m": (0, 2, 2), "lane_m": (0, 0, 2)}
+        whole = ("recording", "vehicle", "vehicle_id", "start_frame", "end_frame", "human_frames")
+        types = dict.fromkeys(whole, np.int64) | {"has_lane": bool}
+        arrays = {
+            field.name: np.zeros(shapes.get(field.name, 0), types.get(field.name, float))
+            for field in _ARRAYS
+        }
+        return cls(**arrays, digest=digest)
+
     @property
     def goal_pose(self) -> np.ndarray:
         """``(n, 3)`` x_m, y_m and heading_rad where the routes end, for pictures."""
@@ -184,8 +196,8 @@ def list_scenarios(
         config: lengths; the defaults are PPUU's.
         first_frame, last_frame: the window ``first_frame <= frame < last_frame``.
 
-    Raises:
-        InputError: no vehicle qualifies.
+    Returns:
+        the list; empty if no vehicle qualifies (``check_any`` refuses that).
     """
     config = config or ScenarioConfig()
     last_frame = recording.frames if last_frame is None else min(last_frame, recording.frames)
@@ -197,17 +209,14 @@ def list_scenarios(
             entries.append(entry)
     if any(entry["far"] for entry in entries):
         entries = [entry for entry in entries if entry["far"]]
+    key = [recording.content_hash, asdict(config), first_frame, last_frame]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     if not entries:
-        raise InputError(
-            f"recording '{recording.name}', frames {first_frame} to {last_frame}: no track lasts "
-            f"{config.context_frames + config.minimum_frames + 1} frames and goes on for "
-            f"{config.minimum_m:g} m; use a wider window or a smaller minimum_frames"
-        )
+        return Scenarios.empty(digest)
     count, nodes = len(entries), node_count(max(entry["goal_m"] for entry in entries))
     paths = [entry.pop("path_m") for entry in entries]
     columns = {key: np.array([entry[key] for entry in entries]) for key in entries[0]}
     del columns["far"]
-    key = [recording.content_hash, asdict(config), first_frame, last_frame]
     listed = Scenarios(
         recording=np.zeros(count, np.int64),
         **columns,
@@ -216,9 +225,34 @@ def list_scenarios(
         has_lane=np.zeros(count, bool),
         lane_m=np.zeros((count, 0, 2)),
         lane_end_m=np.zeros(count),
-        digest=hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest(),
+        digest=digest,
     )
     return listed if config.task == KEEP else _with_lanes(listed, recording, config)
+
+
+class NoScenarioError(InputError):
+    """Nobody can be the ego in these recordings."""
+
+
+def check_any(
+    lists: Sequence[Scenarios], recordings: Sequence[Recording], config: ScenarioConfig
+) -> None:
+    """Refuses recordings of which none has a scenario.
+
+    Raises:
+        NoScenarioError: all lists are empty.
+    """
+    if any(map(len, lists)):
+        return
+    names = f"recording '{recordings[0].name}'"
+    names += f" and {len(recordings) - 1} more" if len(recordings) > 1 else ""
+    task = "" if config.task == KEEP else f" and has the task {config.task}"
+    raise NoScenarioError(
+        f"{names}: in the frames used no track lasts "
+        f"{config.context_frames + config.minimum_frames + 1} frames and goes on for "
+        f"{config.minimum_m:g} m{task}; use a wider window, a smaller minimum_frames, or another "
+        "recording"
+    )
 
 
 def _with_lanes(listed: Scenarios, recording: Recording, config: ScenarioConfig) -> Scenarios:
@@ -229,10 +263,7 @@ def _with_lanes(listed: Scenarios, recording: Recording, config: ScenarioConfig)
     target = TARGET_LANES[config.task](situation)
     has_task = target != NO_LANE
     if not has_task.any():
-        raise InputError(
-            f"recording '{recording.name}': no vehicle has the task {config.task}; its road or its "
-            "traffic offers none"
-        )
+        return Scenarios.empty(listed.digest)
     lines = GoalLines.of(situation.take(has_task), target[has_task])
     return replace(
         listed[has_task],

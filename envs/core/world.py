@@ -15,7 +15,7 @@ from ppuu.recordings.lanes import LaneField
 from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.recordings.scene import Scene
 
-from .scenario import ScenarioConfig, Scenarios, list_scenarios
+from .scenario import ScenarioConfig, Scenarios, check_any, list_scenarios
 from .variation import Variation
 
 
@@ -56,14 +56,20 @@ class World:
         device: torch.device | str = "cpu",
         variation: Variation | None = None,
     ) -> World:
-        """Lists the scenarios of ``first_frame <= frame < last_frame`` in every recording."""
+        """Lists the scenarios of ``first_frame <= frame < last_frame`` in every recording.
+
+        Raises:
+            InputError: no recording has any.
+        """
         variation = variation or Variation()
         recordings = [variation.recording(recording) for recording in recordings]
         scene = variation.scene(Scene.build(recordings, device))
+        scenarios = scenarios or ScenarioConfig()
         lists = [
             list_scenarios(recording, scenarios, first_frame, last_frame)
             for recording in recordings
         ]
+        check_any(lists, recordings, scenarios)
         roads = [recording.road for recording in recordings]
         return cls(
             tuple(recordings),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ppuu.recordings.recording import list_recordings
 
+from ..core.scenario import NoScenarioError
 from .episodes import (
     DenseTrafficConfig,
     EpisodeBatch,
@@ -100,10 +101,26 @@ class GroupedEpisodes:
         self._stored = list_recordings(config.files)
         check_frame_rates(self._stored)
         self._next = [_Place(0, 0)] * envs
-        self._groups = {0: self._load(0)}
-        first = self._groups[0].episodes
+        self._groups: dict[int, _Group] = {}
+        first = self._groups[self._loaded(0)].episodes
         self.action_space: spaces.Box = first.action_space
         self.observation_space: spaces.Dict = first.observation_space
+
+    def _loaded(self, turn: int) -> int:
+        """The first turn, from this one on, whose recordings have scenarios; its group is there.
+
+        Raises:
+            NoScenarioError: no recording has any.
+        """
+        last = turn + 2 * self._turns.groups(len(self._stored))
+        while turn not in self._groups:
+            try:
+                self._groups[turn] = self._load(turn)
+            except NoScenarioError:
+                if turn == last:
+                    raise
+                turn += 1
+        return turn
 
     def _load(self, turn: int) -> _Group:
         numbers = self._turns.group(turn, len(self._stored))
@@ -147,9 +164,9 @@ class GroupedEpisodes:
         """See ``EpisodeBatch``."""
         starts: dict[int, dict[int, Start]] = {}
         for env, generator in zip(envs, random, strict=True):
-            turn = self._next[env].turn
-            if turn not in self._groups:
-                self._groups[turn] = self._load(turn)
+            turn = self._loaded(self._next[env].turn)
+            if turn != self._next[env].turn:
+                self._next[env] = _Place(turn, 0)
             start = self._groups[turn].episodes.choose(generator, options)
             starts.setdefault(turn, {})[env] = start
         for turn, chosen in starts.items():

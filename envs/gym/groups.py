@@ -35,6 +35,10 @@ class GroupConfig:
         if self.seed < 0:
             raise InputError(f"groups: seed {self.seed}; 0 or more")
 
+    def groups(self, recordings: int) -> int:
+        """How many groups so many recordings make."""
+        return math.ceil(recordings / self.recordings)
+
     def group(self, turn: int, recordings: int) -> list[int]:
         """The numbers of the recordings that are in memory at a turn, counted from 0.
 
@@ -44,7 +48,7 @@ class GroupConfig:
             turn: how many groups came before.
             recordings: how many there are.
         """
-        groups = math.ceil(recordings / self.recordings)
+        groups = self.groups(recordings)
         round_, place = divmod(turn, groups)
         order = np.random.default_rng([self.seed, round_]).permutation(recordings)
         return np.sort(np.array_split(order, groups)[place]).tolist()

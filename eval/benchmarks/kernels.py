@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,6 +19,8 @@ from envs.core.termination import contact, off_the_road, outcomes
 from envs.core.world import World
 from ppuu.backends.dispatch import Paired, only_tensors
 from ppuu.backends.take import take, take_fractions
+from ppuu.driving.motion import drive
+from ppuu.driving.vehicle_limits import VehicleLimits
 from ppuu.kinematics import rollout
 from ppuu.perception.raster import draw_into
 from ppuu.perception.raster_image import CHANNELS, RasterConfig
@@ -206,14 +209,26 @@ def _planner_cases(road_map: RoadMap, candidates: int) -> Iterator[Case]:
     def stacked(prediction: BoxPrediction | OccupancyPrediction):
         return lambda mask, ego: torch.stack(prediction.vehicle_moments(mask, ego), -1)
 
-    def drive(wanted: bool) -> None:
-        leaf = actions.clone().requires_grad_(wanted)
-        path = rollout(start, leaf, 0.1, 3)
-        if wanted:
-            torch.autograd.grad(path.sum(), leaf)
+    limits, before = VehicleLimits.of(size[:, None]), torch.zeros(1, 1, 2)
 
-    yield Case(rollout, f"{candidates} candidates", lambda: drive(False))
-    yield Case(rollout, f"{candidates} candidates, with gradients", lambda: drive(True))
+    def moved(path: Callable[[Tensor], Tensor], wanted: bool) -> None:
+        leaf = actions.clone().requires_grad_(wanted)
+        states = path(leaf)
+        if wanted:
+            torch.autograd.grad(states.sum(), leaf)
+
+    paths = {
+        rollout: lambda leaf: rollout(start, leaf, 0.1, 3),
+        drive: lambda leaf: drive(start, leaf, before, limits, 0.1, 3).states,
+    }
+    for pair, path in paths.items():
+        for wanted, how in ((False, ""), (True, ", with gradients")):
+            yield Case(pair, f"{candidates} candidates{how}", partial(moved, path, wanted))
+    asked, speed = actions[:, :, 0], start[..., 3]
+    yield Case(
+        VehicleLimits.project, f"{candidates} candidates",
+        lambda: limits.project(asked, before, speed, 0.1),
+    )  # fmt: skip
     yield from masses(BoxPrediction.vehicle_moments, "boxes, ", stacked(boxes), True)
     yield from masses(OccupancyPrediction.moments_from, "images, ", stacked(drawn), True)
     channels = np.arange(len(_MASKS_M)) % 2

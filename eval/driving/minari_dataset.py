@@ -51,7 +51,8 @@ def write_dataset(
     minari = import_extra("minari", "minari")
     storages = import_extra("minari.dataset.minari_storage", "minari")
     folder = _free_folder(dataset_id)
-    environment = Episodes(DenseTrafficConfig(**settings), slots)
+    config = DenseTrafficConfig(**settings)
+    environment = Episodes(config, slots, config.load())
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
         storage = storages.MinariStorage.new(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data.splits import Part, Split, SplitManifest, part_of
-from envs.core.scenario import ScenarioConfig, Scenarios, list_scenarios
+from envs.core.scenario import ScenarioConfig, Scenarios, check_any, list_scenarios
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.variation import Variation
 from envs.tasks.registry import KEEP
@@ -67,18 +68,22 @@ class ScenarioSet:
         spans = [one.observation.span for one in policies if one.observation is not None]
         context = max(ScenarioConfig.context_frames, *spans, 0)
         rules = ScenarioConfig(context_frames=context, task=task)
-        recordings, parts, lists = [], [], []
+        recordings, parts, found, lists = [], [], [], []
         for recording in load_recordings(paths):
             part = part_of(recording, split, manifest)
             if part is None:
                 continue
             recording = variation.recording(recording)
             listed = list_scenarios(recording, rules, part.window.first, part.window.last)
+            if not len(listed):
+                print(f"{recording.name}: no scenario", file=sys.stderr)
+            found.append(listed)
             if part.egos is not None:
                 listed = listed[np.flatnonzero(np.isin(listed.vehicle, part.egos))]
             recordings.append(recording)
             parts.append(part)
             lists.append(listed)
+        check_any(found, recordings, rules)
         if not any(map(len, lists)):
             raise InputError(f"the split manifest gives {split} no vehicle of these recordings")
         scene = variation.scene(Scene.build(recordings))

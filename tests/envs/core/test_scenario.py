@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from envs.core.scenario import ScenarioConfig, Scenarios, list_scenarios
+from envs.core.world import World
 from ppuu.perception.goal import NODE_SPACING_M
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
@@ -74,8 +75,7 @@ def test_a_window_is_respected():
 def test_short_tracks_are_no_scenarios():
     recording = straight_recording([Car(0.0, frames=40), Car(0.0, lane=1, frames=41)], frames=60)
     assert list_scenarios(recording).vehicle.tolist() == [1]
-    with pytest.raises(InputError, match="wider window"):
-        list_scenarios(recording, ScenarioConfig(minimum_frames=50))
+    assert not len(list_scenarios(recording, ScenarioConfig(minimum_frames=50)))
 
 
 def test_the_digest_tells_lists_apart():
@@ -98,3 +98,13 @@ def test_lists_of_recordings_are_joined_and_cut():
     assert both[both.vehicle == 0].recording.tolist() == [0, 1]
     rows = json.loads(json.dumps(both.rows(), allow_nan=False))
     assert rows[2]["recording"] == 1 and "route_m" not in rows[2]
+
+
+def test_a_recording_without_scenarios_is_left_out():
+    long = straight_recording([Car(0.0)], name="long")
+    short = straight_recording([Car(0.0)], frames=12, name="short")
+    world = World.build([short, long, short])
+    assert world.scenarios.recording.tolist() == [1]
+    assert world.scenarios.start_frame.dtype == np.int64
+    with pytest.raises(InputError, match=r"'short' and 1 more: .* no track lasts"):
+        World.build([short, short])

@@ -1,8 +1,11 @@
 """``ppuu/DenseTraffic-v1``, single and vector, against Gymnasium's conventions."""
 
+import functools
 import math
 import pickle
+import tempfile
 import warnings
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -11,10 +14,12 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from data.traffic import PRESETS, generate
 from envs.core.termination import CollisionKind, Outcome
 from envs.gym.dense_traffic import DenseTrafficEnv
 from envs.gym.reward import DEFAULT_WEIGHTS, TERMS, UNFELT_MPS2
 from envs.gym.vector import DenseTrafficVectorEnv
+from envs.tasks.registry import TASKS
 from ppuu.runtime.errors import InputError
 from tests.helpers import Car, dense_recording, straight_recording
 
@@ -43,7 +48,8 @@ def same(a, b) -> None:
     """Equal observations; images may differ by a rounding."""
     assert a.keys() == b.keys()
     assert np.abs(a["image"].astype(int) - b["image"].astype(int)).max() <= 1
-    np.testing.assert_allclose(a["ego"], b["ego"], atol=1e-4)
+    for name in a.keys() - {"image"}:
+        np.testing.assert_allclose(a[name], b[name], atol=1e-4, err_msg=name)
 
 
 def test_gymnasiums_checker_has_nothing_to_say(file):
@@ -336,10 +342,37 @@ def test_pictures(file):
 MODES = ["next_step", "same_step", "disabled"]
 
 
+@functools.cache
+def preset_file(name: str) -> str:
+    path = Path(tempfile.mkdtemp()) / f"{name}.h5"
+    generate(PRESETS[name], 40.0, seed=3).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def settings_of(file, tmp_path):
+    def of(task: str) -> dict:
+        if task == "groups":
+            short = tmp_path / "short.h5"
+            straight_recording([Car(0.0)], frames=12, name="short").save(short)
+            other = tmp_path / "other.h5"
+            straight_recording([Car(0.0), Car(30.0)], name="other").save(other)
+            files = [file, str(short), str(other)]
+            return {"recording": files, "groups": {"recordings": 1, "episodes": 1}}
+        on = {"exit": "weave", "merge": "merge"}
+        recording = preset_file(on[task]) if task in on else file
+        longer = {"distance_m": 150.0} if task == "merge" else {}
+        return {"recording": recording, "task": task, **longer}
+
+    return of
+
+
+@pytest.mark.parametrize("task", [*TASKS, "groups"])
 @pytest.mark.parametrize("mode", MODES)
-def test_the_vector_environment_equals_single_ones(file, mode):
+def test_the_vector_environment_equals_single_ones(settings_of, mode, task):
     count = 3
-    settings = {"recording": file, "distance_m": 60.0}
+    settings = {"distance_m": 60.0} | settings_of(task)
+    settings["observation"] = {"image": True, "ego": True, "goal": True}
     vector = DenseTrafficVectorEnv(count, autoreset_mode=mode, **settings)
     singles = SyncVectorEnv(
         [lambda: DenseTrafficEnv(**settings) for _ in range(count)],
@@ -352,7 +385,7 @@ def test_the_vector_environment_equals_single_ones(file, mode):
     found, expected = vector.reset(seed=5), singles.reset(seed=5)
     same_infos(found[1], expected[1])
     endings = 0
-    for _ in range(60):
+    for _ in range(200 if task == "merge" else 60):
         actions = swerve(random, count)
         found, expected = vector.step(actions), singles.step(actions)
         same(found[0], expected[0])
@@ -369,7 +402,9 @@ def test_the_vector_environment_equals_single_ones(file, mode):
             expected = singles.reset(options={"reset_mask": ended.copy()})
             same(found[0], expected[0])
             same_infos(found[1], expected[1])
-    assert endings >= 3
+    assert endings >= 2
+    vector.close()
+    singles.close()
 
 
 def same_infos(found: dict, expected: dict) -> None:

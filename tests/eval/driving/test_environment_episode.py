@@ -30,7 +30,8 @@ def settings(tmp_path):
 )
 def test_the_environment_repeats_every_episode(settings, name, outcomes, slots):
     episodes = []
-    environment = Episodes(DenseTrafficConfig(**settings), slots)
+    config = DenseTrafficConfig(**settings)
+    environment = Episodes(config, slots, config.load())
     drive_environment(policy_by_name(name), environment, slots, episodes.append)
     env = DenseTrafficEnv(**settings)
     assert sorted(episode.scenario for episode in episodes) == list(range(env.scenarios))
@@ -48,4 +49,5 @@ def test_the_environment_repeats_every_episode(settings, name, outcomes, slots):
                 observation, reward, terminated, truncated, info = env.step(episode.actions[t])
                 assert reward == pytest.approx(episode.rewards[t], abs=1e-6)
                 assert (terminated or truncated) == (t == steps - 1)
-        assert (terminated, info["outcome"]) == (episode.terminated, episode.outcome)
+        outcome = env.outcome_names[info["outcome"]]
+        assert (terminated, outcome) == (episode.terminated, episode.outcome)
