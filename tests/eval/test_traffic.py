@@ -94,7 +94,13 @@ def test_the_table_has_rates_and_realism(tmp_path, capsys):
 
 def test_overlaps_are_counted(tmp_path):
     """Two vehicles that were recorded as driving through each other do so in replay."""
-    cars = [Car(50.0, 1, 5.0), Car(0.0, 1, 15.0), Car(-40.0, 0, 10.0), Car(0.0, 2, 10.0), Car(-80.0)]
+    cars = [
+        Car(50.0, 1, 5.0),
+        Car(0.0, 1, 15.0),
+        Car(-40.0, 0, 10.0),
+        Car(0.0, 2, 10.0),
+        Car(-80.0),
+    ]
     straight_recording(cars, 150).save(tmp_path / "a.h5")
     main((tmp_path / "a.h5",), ("replay",), seconds=10.0, start_s=1.0, json=tmp_path / "out.json")
     row = json.loads((tmp_path / "out.json").read_text())["rows"][0]
