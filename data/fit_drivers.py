@@ -23,9 +23,10 @@ from .calibration.car_following import (
     fit_population,
     headway_variation,
 )
-from .calibration.lateral import fit_lane_changes, fit_lane_keeping, read_lateral_tracks
+from .calibration.lateral import fit_lane_changes, fit_lane_keeping
 from .calibration.merging import merging
 from .calibration.pairs import Pairs, read_lorries, read_pairs
+from .calibration.us101 import read_us101_tracks
 
 SLOTS = ("0400", "0500")
 _FITTED = 0.6
@@ -40,7 +41,7 @@ def main(
     out: Path = DRIVERS_CSV,
     seed: int = 0,
 ) -> None:
-    """Fits the drivers that generator and simulator draw from, and says how well they predict.
+    """Fits the drivers that generator and simulator draw from, and reports how well they predict.
 
     The table has one driver a follower; the summary beside it (JSON) has the errors on held-out
     time and on the other slot, for more and fewer parameters; how headways vary; how lanes are
@@ -53,8 +54,9 @@ def main(
     """
     check_output(out)
     random = np.random.default_rng(seed)
-    slots = {slot: read_pairs(folder, slot) for slot in SLOTS}
-    lorries = read_lorries(folder)
+    slots = {slot: read_pairs(folder / "i80-pairs.csv.gz", slot) for slot in SLOTS}
+    lanes = folder / "i80-lanes.csv.gz"
+    lorries = read_lorries(lanes)
     prediction = _prediction_errors(slots, random)
     lines = [",".join(("pair", "vehicle", *DRIVER, "gap_rmse_m", "speed_rmse_mps"))]
     variation = {}
@@ -62,10 +64,10 @@ def main(
         drivers = fit(pairs, DRIVER, random, fit_population(pairs, DRIVER, random))
         lines += _rows("car", pairs, drivers)
         variation[name] = headway_variation(pairs, drivers)
-    # Lorries are few, fast and never queue, so that cars say what they leave open.
+    # Lorries are few, fast and never queue, so the fit to cars is their prior.
     prior = fit_population(slots[SLOTS[0]], DRIVER, random)
     lines += _rows("lorry", lorries, fit(lorries, DRIVER, random, prior))
-    tracks = read_lateral_tracks(folder)
+    tracks = [t.in_lanes(t.lane) for t in read_us101_tracks(folder / "us101-tracks.csv.gz")]
     first = variation[SLOTS[0]]
     summary = {
         "source": "NGSIM I-80 and US-101 (US-DOT open data); see the table's columns",
@@ -76,7 +78,7 @@ def main(
         "headway_variation_by_slot": {name: v._asdict() for name, v in variation.items()},
         "lane_change": fit_lane_changes(tracks)._asdict(),
         "lane_keeping": fit_lane_keeping(tracks)._asdict(),
-        "merging": {slot: merging(folder, slot)._asdict() for slot in SLOTS},
+        "merging": {slot: merging(lanes, slot)._asdict() for slot in SLOTS},
     }
     with atomic_write(out) as temporary:
         temporary.write_text("\n".join(lines) + "\n")

@@ -14,7 +14,7 @@ from ppuu.runtime.command import run
 from ppuu.runtime.config import to_json
 from ppuu.runtime.files import atomic_write, sha256
 
-from .calibration.lane_table import DT_S, LaneTable
+from .calibration.lane_table import LaneTable
 from .calibration.noise_statistics import (
     SMOOTHING_DEGREE,
     SMOOTHING_FRAMES,
@@ -24,6 +24,7 @@ from .calibration.noise_statistics import (
     without_shift,
 )
 from .calibration.sensor_figure import draw
+from .calibration.tables import DT_S
 
 LAGS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 25, 30])
 """Frames at which the autocovariance is fitted."""
@@ -31,8 +32,8 @@ LAGS = np.array([1, 2, 3, 5, 7, 10, 15, 20, 25, 30])
 _SPEED_PLACE_M = 5.0
 """Length of road that has a mean speed of its own."""
 _FASTEST_MOTION_HZ = 0.8
-"""Above this frequency the motion along the road is taken for noise: pairs that somebody
-reconstructed hold 0.02 % of their variance above 0.5 Hz."""
+"""Above this frequency the motion along the road is taken for noise: reconstructed
+pairs hold 0.02 % of their variance above 0.5 Hz."""
 _FASTEST_WANDER_HZ = 0.5
 """The same across the road; vehicles sway more slowly, over several seconds."""
 _SLOWEST_PIXELS_HZ = 2.0
@@ -227,7 +228,7 @@ def fit_across(table: LaneTable, memory_s: float) -> NoisePart:
     """The error across, of the spectrum of lateral positions of vehicles in their lane.
 
     Whatever is faster than vehicles sway is taken for noise.  There only the ratio of variance and
-    cubed memory can be told, so the memory is that of the strongest part along the road.
+    cubed memory can be identified, so the memory is that of the strongest part along the road.
     """
     keeping = []
     reach = round(_LANE_CHANGE_S / DT_S)

@@ -1,4 +1,4 @@
-"""Recordings as a sensor would have seen them."""
+"""Recordings as a sensor would have measured them."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def seen_by(
 
 
 def raw_tracks(recording: Recording, sensor: Sensor, seed: int) -> RawTracks:
-    """Noisy positions, without headings and speeds, of the frames in which a vehicle is seen.
+    """Noisy positions, without headings and speeds, of the frames in which a vehicle is detected.
 
     A vehicle's noise depends on the seed, its number and its own track, not on other vehicles.
     """
     reach = 0.5 * recording.length_m[recording.row_vehicle] if sensor.front else 0.0
     cos, sin = np.cos(recording.heading_rad), np.sin(recording.heading_rad)
     x, y = recording.x_m + reach * cos, recording.y_m + reach * sin
-    seen, along, across = _vehicle_errors(recording, sensor, seed)
+    detected, along, across = _vehicle_errors(recording, sensor, seed)
     along = _forward(recording, along + _shift(sensor, seed, recording.x_m))
     x, y = x + along * cos - across * sin, y + along * sin + across * cos
     if sensor.quantum_m:
@@ -59,12 +59,12 @@ def raw_tracks(recording: Recording, sensor: Sensor, seed: int) -> RawTracks:
         file=recording.name,
         dt_s=recording.dt_s,
         road=recording.road,
-        vehicle=recording.vehicle_id[vehicle][seen],
-        frame=recording.frame[seen],
-        x_m=x[seen],
-        y_m=y[seen],
-        length_m=recording.length_m[vehicle][seen],
-        width_m=recording.width_m[vehicle][seen],
+        vehicle=recording.vehicle_id[vehicle][detected],
+        frame=recording.frame[detected],
+        x_m=x[detected],
+        y_m=y[detected],
+        length_m=recording.length_m[vehicle][detected],
+        width_m=recording.width_m[vehicle][detected],
         at_front=sensor.front,
         provenance=recording.provenance,
     )
@@ -73,18 +73,18 @@ def raw_tracks(recording: Recording, sensor: Sensor, seed: int) -> RawTracks:
 def _vehicle_errors(
     recording: Recording, sensor: Sensor, seed: int
 ) -> tuple[Bool[np.ndarray, " rows"], Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
-    """Rows in which a vehicle is seen, and errors along and across."""
+    """Rows in which a vehicle is detected, and errors along and across."""
     counts = np.diff(recording.vehicle_pointer)
     parts = (*sensor.along, *sensor.across)
     before = [round(_MEMORIES * part.memory_s / recording.dt_s) for part in parts]
     white = [np.zeros((len(counts), start + counts.max())) for start in before]
-    seen = np.ones(recording.rows, bool)
+    detected = np.ones(recording.rows, bool)
     path = _path_m(recording)
     for vehicle, random in enumerate(_randoms(recording, seed)):
         rows = slice(*recording.vehicle_pointer[vehicle : vehicle + 2])
         late_m = sensor.late_m * random.random() * (recording.frame[rows.start] > 0)
-        seen[rows] = path[rows] - path[rows.start] >= late_m
-        seen[rows] &= ~_lost(sensor, recording.dt_s, counts[vehicle], random)
+        detected[rows] = path[rows] - path[rows.start] >= late_m
+        detected[rows] &= ~_lost(sensor, recording.dt_s, counts[vehicle], random)
         for values, start in zip(white, before, strict=True):
             end = start + counts[vehicle]
             values[vehicle, :end] = random.standard_normal(end)
@@ -97,7 +97,7 @@ def _vehicle_errors(
         _at(sum(own, np.zeros((len(counts), counts.max()))), recording.row_vehicle, column)
         for own in (errors[: len(sensor.along)], errors[len(sensor.along) :])
     )
-    return seen, along, across
+    return detected, along, across
 
 
 def _randoms(recording: Recording, seed: int) -> Iterator[np.random.Generator]:

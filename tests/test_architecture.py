@@ -24,7 +24,16 @@ ALLOWED = {
 """Which of the other folders each one may import."""
 
 ROOMS = (
-    *("runtime", "backends", "geometry", "units", "kinematics", "recordings", "perception"),
+    *(
+        "runtime",
+        "backends",
+        "geometry",
+        "units",
+        "tractrix",
+        "kinematics",
+        "recordings",
+        "perception",
+    ),
     *("driving", "predictions", "costs", "encoders", "world_models", "prediction_sources"),
     *("planners", "policies", "objectives", "loading"),
 )

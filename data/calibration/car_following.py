@@ -12,7 +12,8 @@ from ppuu.driving.calibration import HeadwayVariation
 from ppuu.driving.drivers import COMFORTABLE_DECELERATION_MPS2
 from ppuu.driving.idm import IdmParameters, idm_acceleration
 
-from .pairs import DT_S, Pairs
+from .pairs import Pairs
+from .tables import DT_S
 
 COLUMNS = (*IdmParameters._fields, "delay_s")
 """Columns of a driver: the model's parameters, and the reaction time."""
@@ -82,16 +83,16 @@ def follow(
         zip(pairs.leader_rear_m.T, pairs.leader_speed_mps.T, strict=True)
     ):
         gaps[step], speeds[step] = rear[:, None] - front, speed
-        seen = gaps[step], speed, leader[:, None]
+        perceived = gaps[step], speed, leader[:, None]
         if delayed:
             now, before = (np.maximum(step - whole - k, 0) for k in (0, 1))
             series = (gaps, speeds, pairs.leader_speed_mps.T[:, :, None])
             places = (grid, grid, (grid[0], 0))
-            seen = tuple(
+            perceived = tuple(
                 (1 - part) * values[(now, *place)] + part * values[(before, *place)]
                 for values, place in zip(series, places, strict=True)
             )
-        gap, own, ahead = seen
+        gap, own, ahead = perceived
         acceleration = idm_acceleration(parameters, own, gap, ahead)
         faster = speed + np.maximum(acceleration, -_HARDEST_BRAKING_MPS2) * DT_S
         new_speed = np.maximum(faster, 0.0)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .tables import read_columns
-
-DT_S = 0.1
+from .tables import DT_S, read_columns
 
 
 @dataclass(frozen=True, eq=False)

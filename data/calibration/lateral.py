@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -12,70 +10,28 @@ from jaxtyping import Float
 from ppuu.driving.calibration import LaneChangeFit, LaneKeeping
 from ppuu.driving.lane_change_path import quintic
 
-from .pairs import DT_S
-from .tables import read_columns, runs
+from .lateral_track import LateralTrack
+from .tables import DT_S, runs
 
-_STAY_S = 3.0
-"""A lane change counts between stays of at least this length."""
 _AROUND_S = 2.25
 """Longer, and the wander before and after is taken for part of the change."""
 _WORST_RMSE_M = 0.3
 _DURATIONS_S = np.arange(2.0, 12.1, 0.25)
 _SHIFTS_S = np.arange(-1.5, 1.51, 0.25)
 _CLEAR_S, _STRETCH_S = 5.0, 10.0
-_PIECE_M = 50.0
 _LAGS_S = (2.0, 5.0, 10.0)
 """Where the wander's autocorrelation is fitted: at shorter lags it holds errors of measurement."""
-
-
-@dataclass(frozen=True, eq=False)
-class LateralTrack:
-    """One vehicle across the road.
-
-    Attributes:
-        y_m: ``(frames,)`` left positive.
-        lane: ``(frames,)`` counted from the left.
-        centre_m: ``(frames,)`` y of the lane's centre at that place.
-    """
-
-    y_m: Float[np.ndarray, " frames"]
-    lane: Float[np.ndarray, " frames"]
-    centre_m: Float[np.ndarray, " frames"]
-
-
-def read_lateral_tracks(folder: Path) -> list[LateralTrack]:
-    """Vehicles of US-101.
-
-    A lane's centre is the median lateral position of its vehicles every 50 m.
-
-    Args:
-        folder: with ``us101-tracks.csv.gz``.
-
-    Raises:
-        InputError: see ``read_columns``.
-    """
-    names = ("slot", "vehicle_id", "time_s", "x_m", "y_m", "lane")
-    table = read_columns(folder / "us101-tracks.csv.gz", names)
-    lane, y = table["lane"], table["y_m"]
-    key = 100 * np.maximum(table["x_m"] // _PIECE_M, 0) + lane
-    _, index = np.unique(key, return_inverse=True)
-    order = np.argsort(index, kind="stable")
-    parts = np.split(y[order], np.flatnonzero(np.diff(index[order])) + 1)
-    centre = np.array([np.median(part) for part in parts])[index]
-    gap_after = np.cumsum(np.diff(table["time_s"], prepend=0.0) > 1.5 * DT_S)
-    return [
-        LateralTrack(y[part], lane[part], centre[part])
-        for part in runs(table["slot"], table["vehicle_id"], gap_after)
-    ]
 
 
 def fit_lane_changes(tracks: list[LateralTrack]) -> LaneChangeFit:
     """Least squares over begin, duration, first and last position of every stable change."""
     durations, errors, straight = [], [], []
     for track in tracks:
-        for middle in _crossings(track.lane):
+        for middle, lanes in track.stable_changes():
+            if abs(lanes) != 1:
+                continue
             around = round(_AROUND_S / DT_S)
-            y = track.y_m[max(middle - around, 0) : middle + around]
+            y = track.offset_m[max(middle - around, 0) : middle + around]
             if len(y) < 2 * around:
                 continue
             time = (np.arange(2 * around) - around) * DT_S
@@ -109,21 +65,11 @@ def _rmse_m(
     return float(error)
 
 
-def _crossings(lane: Float[np.ndarray, " frames"]) -> list[int]:
-    """Middle frames of changes by one lane between two stays."""
-    stays = [part for part in runs(lane) if (part.stop - part.start) * DT_S >= _STAY_S]
-    return [
-        (before.stop + after.start) // 2
-        for before, after in zip(stays[:-1], stays[1:], strict=True)
-        if abs(lane[before.start] - lane[after.start]) == 1
-    ]
-
-
 def fit_lane_keeping(tracks: list[LateralTrack]) -> LaneKeeping:
     """Wander and mean offsets of stretches of 10 s and more, 5 s away from any crossing."""
     clear, shortest = round(_CLEAR_S / DT_S), round(_STRETCH_S / DT_S)
     stretches = [
-        (track.y_m - track.centre_m)[part.start + clear : part.stop - clear]
+        (track.offset_m - track.centre_m)[part.start + clear : part.stop - clear]
         for track in tracks
         for part in runs(track.lane)
         if part.stop - part.start >= 2 * clear + shortest

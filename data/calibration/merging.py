@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .pairs import DT_S
-from .tables import read_columns, runs
+from .tables import DT_S, read_columns, runs
 
 _RAMP_LANE = 7
 _LABEL_ENDS_M = 200.0
@@ -30,18 +29,18 @@ class Merging(NamedTuple):
     speed_mps: tuple[float, float, float]
 
 
-def merging(folder: Path, slot: str) -> Merging:
+def merging(path: Path, slot: str) -> Merging:
     """Of one slot.
 
     Args:
-        folder: with ``i80-lanes.csv.gz``.
+        path: ``i80-lanes.csv.gz``.
         slot: such as ``0500``.
 
     Raises:
         InputError: see ``read_columns``.
     """
     names = ("slot", "lane", "vehicle_id", "time_s", "x_m")
-    table = read_columns(folder / "i80-lanes.csv.gz", names)
+    table = read_columns(path, names)
     own = (table["slot"] == int(slot)) & (table["lane"] == _RAMP_LANE)
     vehicle, x = table["vehicle_id"][own], table["x_m"][own]
     whole = [part for part in runs(vehicle) if x[part.start] < _BEGIN_M and part.stop > part.start]

@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .tables import read_columns, runs
+from ppuu.runtime.errors import InputError
 
-DT_S = 0.1
-CUTOFF_HZ = 0.5
-"""The source of the pairs has nothing faster; lorries of the raw lanes are filtered alike."""
+from .low_pass import butterworth
+from .tables import DT_S, read_columns, runs, stretches
 
+_COLUMNS = (
+    "pair_id", "follower_id", "time_s", "follower_x_m", "leader_x_m", "follower_speed_mps",
+    "leader_speed_mps", "follower_acceleration_mps2", "leader_length_m",
+)  # fmt: skip
 _LORRY, _LORRY_LANE = 3, 1
 """Vehicle class of a lorry, and the lane with lorries that follow for long."""
 _SHORTEST_LORRY_S = 12.0
+_LORRY_PAD = 30
 _LEADER_LENGTH_M = 4.5
 """Median of the leaders; the raw lanes have no lengths."""
 
@@ -81,21 +85,26 @@ def padded(name: Sequence[str], columns: Sequence[Sequence[Float[np.ndarray, " r
     return Pairs(tuple(name), gap, speed, rear, leader_speed, count)
 
 
-def read_pairs(folder: Path, slot: str) -> Pairs:
-    """Reconstructed pairs of one slot of I-80, mostly in congested lanes.
+def read_pair_columns(path: Path, slot: str) -> dict[str, Float[np.ndarray, " rows"]]:
+    """Reconstructed pairs of one slot of I-80, mostly in congested lanes; one after the other.
 
     Args:
-        folder: with ``i80-pairs.csv.gz``.
+        path: ``i80-pairs.csv.gz``.
         slot: clock time at which the recording began, such as ``0400``.
 
     Raises:
-        InputError: see ``read_columns``.
+        InputError: no such slot; see ``read_columns``.
     """
-    names = ("slot", "pair_id", "follower_x_m", "leader_x_m", "follower_speed_mps")
-    table = read_columns(
-        folder / "i80-pairs.csv.gz", (*names, "leader_speed_mps", "leader_length_m")
-    )
-    table = {key: values[table["slot"] == int(slot)] for key, values in table.items()}
+    table = read_columns(path, ("slot", *_COLUMNS))
+    own = table["slot"] == int(slot)
+    if not own.any():
+        raise InputError(f"{path}: no slot {slot}; copy the table again")
+    return {name: table[name][own] for name in _COLUMNS}
+
+
+def read_pairs(path: Path, slot: str) -> Pairs:
+    """The pairs of ``read_pair_columns``, padded."""
+    table = read_pair_columns(path, slot)
     rear = table["leader_x_m"] - table["leader_length_m"]
     columns = (
         rear - table["follower_x_m"], table["follower_speed_mps"], rear, table["leader_speed_mps"],
@@ -105,33 +114,30 @@ def read_pairs(folder: Path, slot: str) -> Pairs:
     return padded(names, [[column[part] for part in rows] for column in columns])
 
 
-def read_lorries(folder: Path) -> Pairs:
-    """Lorries of I-80's leftmost lane (slot 0400) behind their leaders, filtered at 0.5 Hz.
+def read_lorries(path: Path) -> Pairs:
+    """Lorries of I-80's leftmost lane (slot 0400) behind their leaders, filtered as the pairs are.
 
     Args:
-        folder: with ``i80-lanes.csv.gz``.
+        path: ``i80-lanes.csv.gz``.
 
     Raises:
         InputError: see ``read_columns``.
     """
-    from scipy.signal import butter, sosfiltfilt
-
     names = ("slot", "lane", "vehicle_id", "time_s", "x_m", "leader_id", "vehicle_class")
-    table = read_columns(folder / "i80-lanes.csv.gz", names)
+    table = read_columns(path, names)
     own = (table["slot"] == 400) & (table["lane"] == _LORRY_LANE)
     table = {key: values[own] for key, values in table.items()}
-    sections = butter(4, CUTOFF_HZ, fs=1.0 / DT_S, output="sos")
-    gap_after = np.cumsum(np.diff(table["time_s"], prepend=0.0) > 1.5 * DT_S)
     position = {}
-    for part in runs(table["vehicle_id"], gap_after):
-        if part.stop - part.start > 30:
-            smooth = sosfiltfilt(sections, table["x_m"][part], padlen=30)
+    for part in stretches(table["time_s"], table["vehicle_id"]):
+        if part.stop - part.start > _LORRY_PAD:
+            # Not ``low_pass``: the committed drivers of lorries were fitted so.
+            smooth = butterworth(table["x_m"][part], DT_S, _LORRY_PAD)
             frames = np.round(table["time_s"][part] / DT_S).astype(int)
             vehicle = int(table["vehicle_id"][part.start])
             position.setdefault(vehicle, {}).update(zip(frames.tolist(), smooth, strict=True))
     found: list[list[np.ndarray]] = [[], [], [], []]
     pair_names = []
-    for part in runs(table["vehicle_id"], table["leader_id"], gap_after):
+    for part in stretches(table["time_s"], table["vehicle_id"], table["leader_id"]):
         vehicle, leader = (int(table[key][part.start]) for key in ("vehicle_id", "leader_id"))
         long_enough = (part.stop - part.start) * DT_S >= _SHORTEST_LORRY_S
         if table["vehicle_class"][part.start] != _LORRY or not long_enough:

@@ -27,22 +27,24 @@ _FEWEST_ROWS = 500
 
 
 @dataclass(frozen=True, eq=False)
-class SeenLane:
+class MeasuredLane:
     """The leftmost lane of generated traffic, cut as the two readings are.
 
     Attributes:
-        seen: ``(rows,)`` front bumpers as the sensor gives them.
+        measured_m: ``(rows,)`` front bumpers as the sensor gives them.
         exact: ``(rows,)`` where they are.
         tracks: rows of each stretch without a gap.
     """
 
-    seen: np.ndarray
+    measured_m: np.ndarray
     exact: np.ndarray
     tracks: list[np.ndarray]
 
     @classmethod
-    def of(cls, recording: Recording, sensor: Sensor, seed: int, whole: bool = False) -> SeenLane:
-        """Seen through a sensor; ``whole``: all lanes, to the end of the section."""
+    def of(
+        cls, recording: Recording, sensor: Sensor, seed: int, whole: bool = False
+    ) -> MeasuredLane:
+        """Measured by a sensor; ``whole``: all lanes, to the end of the section."""
         raw = raw_tracks(recording, sensor, seed)
         numbers = recording.vehicle_id[recording.row_vehicle] * recording.frames + recording.frame
         order = np.argsort(numbers)
@@ -59,7 +61,7 @@ class SeenLane:
     @property
     def errors(self) -> list[np.ndarray]:
         """Of each track, less what depends on the place alone."""
-        rest, _ = without_shift(self.seen - self.exact, self.exact)
+        rest, _ = without_shift(self.measured_m - self.exact, self.exact)
         return [rest[rows] for rows in self.tracks if len(rows) > 1]
 
 
@@ -78,13 +80,13 @@ def draw(lanes: LaneTable, readings: list[np.ndarray], sensor: Sensor, path: Pat
     from matplotlib import pyplot
 
     recording = generate(PRESETS["dense"], _SECONDS, _SEED)
-    lane = SeenLane.of(recording, sensor, _SEED)
-    everywhere = SeenLane.of(recording, sensor, _SEED, whole=True)
+    lane = MeasuredLane.of(recording, sensor, _SEED)
+    everywhere = MeasuredLane.of(recording, sensor, _SEED, whole=True)
     real = lanes.where((lanes["lane"] == 1) & (lanes["slot"] == 400))
     panels, axes = pyplot.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
     for errors, label, style in (
         (readings, "two readings of I-80, lane 1", "k-"),
-        (lane.errors, "generated, as ngsim sees it", "C1-"),
+        (lane.errors, "generated, with the errors of ngsim", "C1-"),
     ):
         covariance = autocovariance(errors, _LAGS)
         axes[0].plot(_LAGS * DT_S, covariance / covariance[0], style, label=label)
@@ -93,7 +95,7 @@ def draw(lanes: LaneTable, readings: list[np.ndarray], sensor: Sensor, path: Pat
     axes[0].legend(fontsize=8)
     for positions, tracks, label, style in (
         (real["x_m"], real.tracks, "I-80, lane 1, original", "k-"),
-        (lane.seen, lane.tracks, "generated, as ngsim sees it", "C1-"),
+        (lane.measured_m, lane.tracks, "generated, with the errors of ngsim", "C1-"),
         (lane.exact, lane.tracks, "generated, exact", "C0--"),
     ):
         axes[1].loglog(*spectrum([positions[rows] for rows in tracks]), style, label=label)
@@ -108,7 +110,7 @@ def draw(lanes: LaneTable, readings: list[np.ndarray], sensor: Sensor, path: Pat
             for hour, style in ((4, "k--"), (5, "k:"))
             for part in [lanes.where((lanes["lane"] == 7) & (lanes["slot"] == 100 * hour))]
         ),
-        (everywhere.seen, everywhere.tracks, "generated, as ngsim sees it", "C1-"),
+        (everywhere.measured_m, everywhere.tracks, "generated, with the errors of ngsim", "C1-"),
     ):
         axes[2].plot(*_by_speed(positions, tracks), style, label=label)
     axes[2].set(xlabel="speed, m/s", ylabel="rest of a cubic fit over 2.1 s, m", ylim=(0.0, None))

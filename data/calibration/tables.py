@@ -11,6 +11,9 @@ from jaxtyping import Float
 
 from ppuu.runtime.errors import InputError
 
+DT_S = 0.1
+"""From one frame to the next."""
+
 
 def read_columns(
     path: Path, names: Sequence[str], further: bool = False
@@ -50,3 +53,9 @@ def runs(*keys: Float[np.ndarray, " rows"]) -> list[slice]:
     changes = np.any([np.diff(key) != 0 for key in keys], axis=0)
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
     return [slice(a, b) for a, b in zip(starts, np.append(starts[1:], len(keys[0])), strict=True)]
+
+
+def stretches(time_s: Float[np.ndarray, " rows"], *keys: Float[np.ndarray, " rows"]) -> list[slice]:
+    """Stretches of rows in which every key stays the same and no frame is missing."""
+    gaps_before = np.cumsum(np.diff(time_s, prepend=time_s[0]) > 1.5 * DT_S)
+    return runs(*keys, gaps_before)

@@ -6,10 +6,10 @@ All tracks of a recording are concatenated in flat arrays: track ``k`` owns the 
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from jaxtyping import Float, Int
+
+from ppuu.tractrix import towed
 
 HALF_WINDOW_S = 0.5
 SLOWEST_MPS = 1.0
@@ -135,10 +135,8 @@ def towed_heading(
 ) -> Float[np.ndarray, " rows"]:
     """Heading of vehicles whose centre follows the middle of their front bumper.
 
-    The direction of motion of the front differs from the heading in curves.  The centre moves along
-    the heading, at a fixed distance behind the front (a tractrix): ``d heading / d time = front
-    velocity across the heading / reach``.
-    An initial error decays over one ``reach``.
+    The direction of motion of the front differs from the heading in curves.  The centre follows
+    it as ``ppuu.tractrix`` has it.  An initial error decays over one ``reach``.
 
     Args:
         front_x_m, front_y_m: positions of the front.
@@ -158,10 +156,7 @@ def towed_heading(
         direction_rad, _ = motion(front_x_m, front_y_m, pointer, dt_s)
     heading[pointer[:-1]] = direction_rad[pointer[:-1]]
     for rows, track in steps_of_all_tracks(pointer):
-        # The exact tractrix of a front that moves straight during the step.
-        across = _remainder(heading[rows] - direction[rows])
-        shrunk = np.tan(0.5 * across) * np.exp(-distance[rows] / reach_m[track])
-        heading[rows + 1] = _remainder(direction[rows] + 2 * np.arctan(shrunk))
+        heading[rows + 1] = towed(heading[rows], distance[rows], direction[rows], reach_m[track])
     return heading
 
 
@@ -177,7 +172,3 @@ def steps_of_all_tracks(pointer: Int[np.ndarray, " tracks_1"]):
     for step in range(int(steps.max(initial=0))):
         active = np.searchsorted(-steps, -step, side="left")
         yield starts[:active] + step, longest_first[:active]
-
-
-def _remainder(angle_rad: np.ndarray) -> np.ndarray:
-    return angle_rad - math.tau * np.rint(angle_rad / math.tau)

@@ -80,7 +80,7 @@ def layout(folder: Path, hours: float, seed: int, held_out: float) -> list[Corpu
         if seconds >= 3600.0 * hours:
             break
         seconds += draw(seed, index)["seconds"]
-        # Every 10th, say, beginning with the 5th: a small corpus has some, too.
+        # Every 10th, for example, beginning with the 5th: a small corpus has some, too.
         begins = int((index + 1) * held_out + 0.5) > int(index * held_out + 0.5)
         indices["heldout" if begins else "train"].append(index)
     return [
@@ -145,7 +145,7 @@ def generate(seed: int, index: int, split: Split) -> Recording:
 
 
 def entry(recording: Recording) -> dict[str, Any]:
-    """What the manifest says of a recording."""
+    """A recording's entry in the manifest."""
     corpus = recording.provenance["corpus"]
     return {
         "name": recording.name,

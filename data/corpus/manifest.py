@@ -16,7 +16,7 @@ from .ranges import MEANINGS, RANGES, VERSION
 FORMAT = "ppuu-corpus"
 NAME = "manifest.json"
 FAULTS = ("overlapping_pairs", "off_road_rows", "seen_overlapping_pairs", "seen_off_road_rows")
-"""Of the traffic itself, and of what a sensor with errors has seen."""
+"""Of the traffic itself, and of the recording with a sensor's errors."""
 
 
 def check_folder(folder: Path, seed: int, held_out: float) -> None:

@@ -94,7 +94,7 @@ RANGES: Mapping[str, Range] = {
     "bottleneck_speed_mps": LogUniform(6.0, 40.0),
     "bottleneck_swing_ratio": Uniform(0.0, 0.7),
     "bottleneck_period_s": Uniform(50.0, 100.0),
-    # Who drives.
+    # Drivers.
     "desired_speed_scale": Uniform(0.7, 1.35),
     "headway_scale": Uniform(0.7, 1.25),
     "truck_share": Uniform(0.0, 0.25),
@@ -102,10 +102,10 @@ RANGES: Mapping[str, Range] = {
     "acceleration_noise_mps2": Uniform(0.05, 0.25),
     "headway_log_std": Uniform(0.1, 0.45),
     "wander_m": Uniform(0.1, 0.35),
-    # How it is seen.
+    # Errors of measurement.
     "sensor": Choice(("exact", "exact", "drone", "ngsim")),
 }
-"""What is drawn, by name; ``traffic.py`` says what becomes of each."""
+"""What is drawn, by name; ``traffic.py`` has their use."""
 
 MEANINGS: Mapping[str, str] = {
     "seconds": "length of the recording",
@@ -132,7 +132,7 @@ MEANINGS: Mapping[str, str] = {
     "acceleration_noise_mps2": "unsteadiness of the pedals",
     "headway_log_std": "how much a driver's headway varies: standard deviation of its logarithm",
     "wander_m": "standard deviation of the drift about a driver's own place in the lane",
-    "sensor": "with whose errors the recording is seen",
+    "sensor": "sensor whose errors the recording has",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -235,34 +236,43 @@ def record(
     if not (math.isfinite(seconds) and round(seconds / DT_S) > 0):
         raise InputError(f"seconds is {seconds}; give a positive length, such as 300")
     frames, warm_up = round(seconds / DT_S), round(warm_up_s / DT_S)
-    random = np.random.default_rng(seed)
-    columns: list[tuple[np.ndarray, ...]] = []
     steps = tqdm(
         range(warm_up + frames),
         desc=preset.name,
         unit="step",
         disable=None if show_progress else True,
     )
-    for frame, fleet in enumerate(_simulate(random, preset, steps, warm_up)):
-        rows = np.flatnonzero((fleet.x_m >= 0) & (fleet.x_m <= SECTION_M))
-        columns.append(
-            (
-                fleet.vehicle_id[rows],
-                np.full(len(rows), frame),
-                fleet.x_m[rows],
-                fleet.y_m(preset.highway)[rows],
-                fleet.heading_rad[rows],
-                fleet.speed_mps[rows],
-                fleet.length_m[rows],
-                fleet.width_m[rows],
-            )
-        )
+    fleets = _simulate(np.random.default_rng(seed), preset, steps, warm_up)
+    provenance = {
+        "source": "data.traffic",
+        "synthetic": True,
+        "preset": asdict(preset),
+        "version": VERSION,
+        "seconds": seconds,
+        "seed": seed,
+        "warm_up_s": warm_up_s,
+        # Index from the left.
+        **({"carpool_lane": 0} if preset.highway.carpool_lane else {}),
+    }
+    name = f"{preset.name}-v{VERSION}-seed{seed}"
+    recording = _recorded(fleets, preset.highway, name, provenance)
+    radius = preset.highway.smallest_radius_m
+    if radius is None:
+        return recording
+    return bent(recording, Bend.draw(np.random.default_rng([seed, 1]), radius))
+
+
+def _recorded(
+    fleets: Iterator[Fleet], highway: Highway, name: str, provenance: dict[str, Any]
+) -> Recording:
+    """The vehicles in the section, one fleet a frame."""
+    columns = [_section_rows(fleet, frame, highway) for frame, fleet in enumerate(fleets)]
     number, frame, x, y, heading, speed, length, width = (
         np.concatenate(column) for column in zip(*columns, strict=True)
     )
     order = np.lexsort((frame, number))
     vehicle_id, first = np.unique(number[order], return_index=True)
-    recording = Recording(
+    return Recording(
         frame=frame[order],
         x_m=x[order],
         y_m=y[order],
@@ -272,22 +282,23 @@ def record(
         vehicle_id=vehicle_id,
         length_m=length[order][first],
         width_m=width[order][first],
-        road=preset.highway.road(),
+        road=highway.road(),
         dt_s=DT_S,
-        name=f"{preset.name}-v{VERSION}-seed{seed}",
-        provenance={
-            "source": "data.traffic",
-            "synthetic": True,
-            "preset": asdict(preset),
-            "version": VERSION,
-            "seconds": seconds,
-            "seed": seed,
-            "warm_up_s": warm_up_s,
-            # Index from the left.
-            **({"carpool_lane": 0} if preset.highway.carpool_lane else {}),
-        },
+        name=name,
+        provenance=provenance,
     )
-    radius = preset.highway.smallest_radius_m
-    if radius is None:
-        return recording
-    return bent(recording, Bend.draw(np.random.default_rng([seed, 1]), radius))
+
+
+def _section_rows(fleet: Fleet, frame: int, highway: Highway) -> tuple[np.ndarray, ...]:
+    """Vehicle, frame, x, y, heading, speed, length and width of each vehicle in the section."""
+    rows = np.flatnonzero((fleet.x_m >= 0) & (fleet.x_m <= SECTION_M))
+    return (
+        fleet.vehicle_id[rows],
+        np.full(len(rows), frame),
+        fleet.x_m[rows],
+        fleet.y_m(highway)[rows],
+        fleet.heading_rad[rows],
+        fleet.speed_mps[rows],
+        fleet.length_m[rows],
+        fleet.width_m[rows],
+    )

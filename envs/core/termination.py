@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ppuu.backends import contact_cpu, termination_cpu
 from ppuu.backends.dispatch import constant_float32, paired
-from ppuu.geometry import clearance, separation, time_to_collision, to_local
+from ppuu.geometry import clearance, time_to_collision, to_local
 from ppuu.recordings.drivable import DrivableArea
 
 from ..traffic.base import Neighbours
 
 NEAREST = 16
-"""Vehicles for which clearance and time to collision are computed; overlap is tested for all."""
+"""Vehicles for which the time to collision is computed; clearance is that of all."""
 
 
 class Outcome(IntEnum):
@@ -101,13 +101,11 @@ def _contact_compiled(
 def contact(
     ego_box: Float[Tensor, "envs 5"], ego_speed_mps: Float[Tensor, " envs"], others: Neighbours
 ) -> Contact:
-    """Overlap with every vehicle, clearance and time to collision of the nearest, all exact."""
+    """Overlap and clearance of every vehicle, time to collision of the nearest, all exact."""
     every = ego_box[:, None].expand_as(others.boxes)
-    apart = separation(every, others.boxes)
-    apart = torch.where(others.valid & (apart < 0), apart, torch.inf)
-    struck_slot = apart.argmin(1, keepdim=True)
-    penetration = apart.gather(1, struck_slot)[:, 0]
-    hit = penetration < 0
+    apart = torch.where(others.valid, clearance(every, others.boxes), torch.inf)
+    gap, struck_slot = apart.min(1, keepdim=True)
+    hit = gap[:, 0] < 0
     offset = others.boxes[..., :2] - ego_box[:, None, :2]
     # A lower bound of the clearance orders them, so that a long lorry is not overlooked for a
     # nearer car.
@@ -118,7 +116,6 @@ def contact(
     boxes = others.boxes.gather(1, slot[..., None].expand(-1, -1, 5))
     speed = others.speed_mps.gather(1, slot)
     ego = ego_box[:, None].expand_as(boxes)
-    gap = torch.where(present, clearance(ego, boxes), torch.inf)
     struck = others.boxes.gather(1, struck_slot[..., None].expand(-1, -1, 5))[:, 0]
     kind = torch.where(hit, _kind(ego_box, struck), CollisionKind.NONE)
     vehicle = others.vehicle.gather(1, struck_slot)[:, 0]
@@ -129,7 +126,7 @@ def contact(
         kind=kind,
         at_fault=hit & (kind != CollisionKind.REAR),
         vehicle=torch.where(hit, vehicle, -1),
-        clearance_m=torch.where(hit, penetration, gap.amin(1)),
+        clearance_m=gap[:, 0],
         time_to_collision_s=torch.where(present, soonest, torch.inf).amin(1),
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -22,6 +23,7 @@ from ppuu.driving.sumo import LATERAL_BEHAVIOUR, simulation_options
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
+from ppuu.tractrix import towed
 
 from . import sumo_worker
 from .drivers import HARDEST_BRAKING_MPS2
@@ -133,8 +135,11 @@ class Sumo(FollowingFleet):
             vehicles = [row for row in worker.answer() if int(row[0]) in slot_of]
             if vehicles:
                 slot = torch.tensor([slot_of[int(row[0])] for row in vehicles])
-                table = torch.tensor(vehicles, dtype=boxes.dtype)
-                moved[env, slot, :3], speeds[env, slot] = table[:, 1:4], table[:, 4]
+                front_m, speed_mps = torch.tensor(vehicles, dtype=torch.float64)[:, 1:].split(
+                    [2, 1], dim=1
+                )
+                moved[env, slot, :3] = _behind(front_m, boxes[env, slot]).to(boxes)
+                speeds[env, slot] = speed_mps[:, 0].to(speeds)
                 valid[env, slot] = True
         rows["boxes"], rows["speed_mps"], rows["in_sumo"] = moved, speeds, valid
         rows["vehicle"] = torch.where(valid, rows["vehicle"], NO_VEHICLE)
@@ -155,6 +160,21 @@ def _vehicle_type() -> Element:
     numbers = {name: f"{value:.4g}" for name, value in shared.items()}
     SubElement(root, "vType", id=DRIVER, latAlignment="center", **numbers)
     return root
+
+
+def _behind(front_m: Float[Tensor, "n 2"], before: Float[Tensor, "n 5"]) -> Float[Tensor, "n 3"]:
+    """Poses behind the fronts' new positions.
+
+    SUMO turns a vehicle about its front: one handed over at an angle to its lane, as in the middle
+    of a lane change, would jump sideways by ``length / 2 * sin(angle)`` at once.
+    """
+    x_m, y_m, heading, length_m, _ = before.double().numpy().T
+    reach_m = 0.5 * length_m
+    x_m, y_m = x_m + reach_m * np.cos(heading), y_m + reach_m * np.sin(heading)
+    step_x_m, step_y_m = front_m.numpy().T - (x_m, y_m)
+    heading = towed(heading, np.hypot(step_x_m, step_y_m), np.arctan2(step_y_m, step_x_m), reach_m)
+    behind_m = reach_m * np.stack([np.cos(heading), np.sin(heading)])
+    return torch.from_numpy(np.stack([*(front_m.numpy().T - behind_m), heading], axis=1))
 
 
 class _Worker:

@@ -58,7 +58,8 @@ class _World:
             entering: number and the same eleven of each entering vehicle.
 
         Returns:
-            Number, x, y, heading and speed of each vehicle but the ego.
+            Number, x and y of the middle of the front bumper, and speed of each vehicle but the
+            ego.
         """
         vehicle = self.sumo.vehicle
         if self._is_near_a_road(*ego[:2]):
@@ -68,14 +69,11 @@ class _World:
         for number, *values in entering:
             self._place(str(int(number)), values[:6], values[6:])
         self.sumo.simulationStep()
-        states = []
-        for name in vehicle.getIDList():
-            if name != EGO:
-                (x, y), angle = vehicle.getPosition(name), math.radians(90 - vehicle.getAngle(name))
-                half = 0.5 * vehicle.getLength(name)
-                x, y = x - half * math.cos(angle), y - half * math.sin(angle)
-                states.append([int(name), x, y, angle, vehicle.getSpeed(name)])
-        return states
+        return [
+            [int(name), *vehicle.getPosition(name), vehicle.getSpeed(name)]
+            for name in vehicle.getIDList()
+            if name != EGO
+        ]
 
     def _is_near_a_road(self, x_m: float, y_m: float) -> bool:
         """Whether SUMO finds a road there; an ego far away is not among its vehicles."""

@@ -28,7 +28,9 @@ def main(
     report: Path | None = None,
     slot: Literal["0400", "0500"] = "0400",
 ) -> None:
-    """Compares recordings with real traffic: NGSIM's I-80 and US-101, whose statistics come along.
+    """Compares recordings with real traffic: NGSIM's I-80 and US-101.
+
+    The statistics of the real traffic are part of the program.
 
     Followers and leaders are cut and filtered as the real pairs were: nothing above 0.5 Hz, 30 s
     and more, median gap below 50 m, no overlap.
@@ -52,7 +54,7 @@ def main(
 
     Row "real 0500" is the ceiling (the other slot), "constant speed" the floor (every vehicle of
     the slot keeps its mean speed).  What cannot be measured is "-", null in the file, and a note
-    says why.
+    gives the reason.
 
     All recordings of one file or folder are one traffic and one row, named after the recording or,
     if there are several, after their preset, or else the file or folder.  Pairs in the car-pool

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import tyro
 
+from data.calibration.tables import DT_S
 from ppuu.runtime.command import run
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write
 
-from .lane_changes import lane_changes, read_lateral_tracks
+from .lane_changes import lane_changes, us101_lateral_tracks
 from .pairs import Pairs, read_pairs
 from .real import PATH, SLOTS
 from .spectrum import Spectrum, read_positions, spectrum
@@ -26,7 +27,6 @@ from .summary import (
     spectrum_metrics,
 )
 
-_DT_S = 0.1
 _ABOUT = (
     "Statistics of NGSIM's I-80 and US-101 (US-DOT open data), made by "
     "eval.realism.from_real_lanes: quantiles of pairs at 500 levels, and figures. Rates of lane "
@@ -54,11 +54,11 @@ def summaries(folder: Path) -> dict[str, Any]:
     slots, constant = {}, {}
     for slot in SLOTS:
         pairs = read_pairs(folder / "i80-pairs.csv.gz", slot)
-        motion = spectrum(read_positions(folder / "i80-lanes.csv.gz", slot), _DT_S)
+        motion = spectrum(read_positions(folder / "i80-lanes.csv.gz", slot), DT_S)
         rate = {"lane_changes_per_vehicle_hour": _PUBLISHED["i80"]}
         slots[slot] = _summary(pairs, motion, rate)
         constant[slot] = _summary(pairs.at_constant_speed(), None, {})
-    tracks = read_lateral_tracks(folder / "us101-tracks.csv.gz")
+    tracks = us101_lateral_tracks(folder / "us101-tracks.csv.gz")
     lateral = lateral_metrics(lane_changes(tracks))
     lateral["lane_changes_per_vehicle_hour"] = _PUBLISHED["us101"]
     us101 = TrafficSummary("", metrics=dict.fromkeys(METRICS, float("nan")) | lateral)
@@ -86,7 +86,7 @@ def main(
 ) -> None:
     """Makes the summaries of real traffic with which eval.realism compares.
 
-    The file is part of the program; this is only needed to make it anew.
+    The file is part of the program; this is only needed to make it again.
 
     Args:
         folder: with the tables i80-pairs, i80-lanes and us101-tracks (.csv.gz) of real lanes.

@@ -7,50 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 
-from data.calibration.tables import read_columns
+from data.calibration.lateral_track import LateralTrack
+from data.calibration.tables import DT_S
+from data.calibration.us101 import read_us101_tracks
 from ppuu.recordings.recording import Recording
 
 from .road_coordinates import RoadCoordinates, tracks
 from .smoothing import long_enough, smooth
 
-STAY_S = 3.0
-"""A change counts between stays of at least this length."""
 CHANGING_MPS = 0.1
 """A change lasts while the lateral speed towards the new lane is above this."""
 CLEAR_S = 5.0
 SHORTEST_STRETCH_S = 10.0
 SHORTEST_TRACK_S = 20.0
-"""In shorter tracks most changes cannot be counted, since both stays must be seen."""
+"""In shorter tracks most changes cannot be counted, since both stays must be recorded."""
 
-_LEAST_ROWS = 50
-_DT_S = 0.1
-"""Of NGSIM's tables."""
-
-
-@dataclass(frozen=True, eq=False)
-class LateralTrack:
-    """One vehicle across the road.
-
-    Attributes:
-        offset_m: ``(frames,)`` from a line along the road, left positive.
-        centre_m: ``(frames,)`` the same of the centre of its lane.
-        lane: ``(frames,)`` counted from any lane, growing to the right.
-        on_road: ``(frames,)`` whether it is on a lane.
-        dt_s: seconds a frame.
-    """
-
-    offset_m: Float[np.ndarray, " frames"]
-    centre_m: Float[np.ndarray, " frames"]
-    lane: Int[np.ndarray, " frames"]
-    on_road: Bool[np.ndarray, " frames"]
-    dt_s: float
-
-    @property
-    def duration_s(self) -> float:
-        """How long the vehicle was seen."""
-        return len(self.offset_m) * self.dt_s
+_LANES = 5
+"""Of US-101; the sixth is between two ramps only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +67,10 @@ def lane_changes(lateral: Sequence[LateralTrack]) -> LaneChanges:
         if not long_enough(len(track.offset_m), track.dt_s):
             continue
         curve, speed = (smooth(track.offset_m, track.dt_s, order) for order in (0, 1))
-        for crossing, towards in _crossings(track):
+        changes = track.stable_changes()
+        # A double change counts twice.
+        for crossing, lanes in (change for change in changes for _ in range(abs(change[1]))):
+            towards = np.sign(lanes)
             moving = towards * speed > CHANGING_MPS
             if not moving[crossing]:
                 continue
@@ -117,24 +95,6 @@ def lane_changes(lateral: Sequence[LateralTrack]) -> LaneChanges:
 
 def _root_mean(squares: list[np.ndarray]) -> float:
     return float(np.sqrt(np.concatenate(squares).mean())) if squares else float("nan")
-
-
-def _crossings(track: LateralTrack) -> list[tuple[int, float]]:
-    """Frame and direction (1: to the left) of every stable change."""
-    edges = np.flatnonzero(np.diff(track.lane)) + 1
-    starts, stops = np.append(0, edges), np.append(edges, len(track.lane))
-    stable = [
-        (start, stop)
-        for start, stop in zip(starts, stops, strict=True)
-        if (stop - start) * track.dt_s >= STAY_S and track.on_road[start:stop].all()
-    ]
-    found = []
-    for (_, left), (entered, _) in zip(stable[:-1], stable[1:], strict=True):
-        old, new = track.lane[left - 1], track.lane[entered]
-        if old != new:
-            middle = (left + entered) // 2
-            found += [(middle, 1.0 if new < old else -1.0)] * abs(int(new - old))
-    return found
 
 
 def _lane_keeping(track: LateralTrack) -> list[slice]:
@@ -170,34 +130,19 @@ def lateral_tracks(recording: Recording, place: RoadCoordinates) -> list[Lateral
     return found
 
 
-def read_lateral_tracks(path: Path) -> list[LateralTrack]:
+def us101_lateral_tracks(path: Path) -> list[LateralTrack]:
     """Vehicles of NGSIM's US-101, from the table ``us101-tracks`` of ``real-lanes``.
 
-    Lane centres are the median lateral positions of a lane every 50 m; a vehicle's lane is that of
-    the nearest centre to its smoothed position.
+    A vehicle's lane is that of the nearest centre to its smoothed position, as in
+    ``lateral_tracks``.
 
     Raises:
         InputError: no such file or column.
     """
-    names = ("slot", "vehicle_id", "time_s", "x_m", "y_m", "lane")
-    slot, vehicle, time_s, x, y, lane = read_columns(path, names).values()
-    piece = np.clip(x / 50.0, 0, None).astype(int)
-    centres = np.empty((piece.max() + 1, 5))
-    for number in range(5):
-        own = lane == number + 1
-        for k in range(len(centres)):
-            at = own & (piece == k)
-            centres[k, number] = np.median(y[at if at.sum() > _LEAST_ROWS else own])
-    cut = (np.diff(slot) != 0) | (np.diff(vehicle) != 0) | (np.diff(time_s) > 1.5 * _DT_S)
-    starts = np.append(0, np.flatnonzero(cut) + 1)
     found = []
-    for start, stop in zip(starts, np.append(starts[1:], len(x)), strict=True):
-        rows = slice(start, stop)
-        if stop - start < SHORTEST_TRACK_S / _DT_S:
+    for track in read_us101_tracks(path):
+        if len(track.y_m) < SHORTEST_TRACK_S / DT_S:
             continue
-        around = centres[piece[rows]]
-        nearest = np.abs(smooth(y[rows], _DT_S)[:, None] - around).argmin(1)
-        centre = np.take_along_axis(around, nearest[:, None], 1)[:, 0]
-        on_road = np.ones(stop - start, bool)
-        found.append(LateralTrack(y[rows], centre, nearest, on_road, _DT_S))
+        distance_m = smooth(track.y_m, DT_S)[:, None] - track.centres_m[:, :_LANES]
+        found.append(track.in_lanes(np.abs(distance_m).argmin(1) + 1))
     return found

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from data.calibration.pairs import CUTOFF_HZ
-from data.calibration.tables import read_columns
+from data.calibration.low_pass import low_pass
+from data.calibration.pairs import read_pair_columns
 from ppuu.recordings.recording import Recording
 from ppuu.runtime.errors import InputError
 
@@ -25,16 +25,8 @@ CLOSER_THAN_M = 50.0
 MOVING_MPS = 1.0
 """Below it, time headways are not defined."""
 
-_ORDER = 4
-_SHORTEST_TRACK_S = 3.0
-_PAD_S = 6.0
 _LEAST_STD_MPS = 0.2
-"""A leader that varies its speed by less disturbs nobody."""
-
-_COLUMNS = (
-    "slot", "pair_id", "follower_id", "time_s", "follower_x_m", "leader_x_m", "follower_speed_mps",
-    "leader_speed_mps", "follower_acceleration_mps2", "leader_length_m",
-)  # fmt: skip
+"""A leader that varies its speed by less disturbs no vehicle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +93,7 @@ class Pairs:
         return float(np.median(ratios)) if ratios else float("nan")
 
     def at_constant_speed(self) -> Pairs:
-        """The same pairs if everybody kept the mean speed of its stretch."""
+        """The same pairs if every vehicle kept its mean speed."""
         columns = {name: np.empty(len(self.x_m)) for name in ("x_m", "leader_x_m")}
         columns |= {name: np.empty(len(self.x_m)) for name in ("speed_mps", "leader_speed_mps")}
         for rows in self._stretches():
@@ -192,23 +184,6 @@ def _pairs(recording: Recording, place: RoadCoordinates) -> list[tuple[np.ndarra
     return found
 
 
-def low_pass(track: Float[np.ndarray, " frames"], dt_s: float) -> Float[np.ndarray, " frames"]:
-    """A track without what is faster than 0.5 Hz (Butterworth, forwards and backwards: no delay).
-
-    Tracks of 3 s and less stay as they are, and so do those whose frames are too far apart.
-    """
-    from scipy import signal
-
-    frames = len(track)
-    if frames * dt_s <= _SHORTEST_TRACK_S or 2.0 * dt_s * CUTOFF_HZ >= 1.0:
-        return track
-    # The filter starts at rest: without this, a constant speed would swing at both ends.
-    line = np.linspace(track[0], track[-1], frames)
-    sections = signal.butter(_ORDER, CUTOFF_HZ, fs=1.0 / dt_s, output="sos")
-    pad = min(round(_PAD_S / dt_s), frames - 1)
-    return line + signal.sosfiltfilt(sections, track - line, padlen=pad)
-
-
 def read_pairs(path: Path, slot: str) -> Pairs:
     """Reconstructed pairs of one slot of NGSIM's I-80, from the table of ``real-lanes``.
 
@@ -219,12 +194,5 @@ def read_pairs(path: Path, slot: str) -> Pairs:
     Raises:
         InputError: no such file, column or slot.
     """
-    table = np.stack(list(read_columns(path, _COLUMNS).values()))
-    table = table[:, table[0] == int(slot)]
-    if not table.size:
-        raise InputError(f"{path}: no slot {slot}; copy the table again")
-    _, pair, follower, time_s, x, leader_x, speed, leader_speed, acceleration, length = table
-    return Pairs(
-        pair.astype(int), follower.astype(int), np.zeros(len(pair), int), time_s, x, leader_x,
-        speed, leader_speed, acceleration, length,
-    )  # fmt: skip
+    pair, follower, time_s, *columns = read_pair_columns(path, slot).values()
+    return Pairs(pair.astype(int), follower.astype(int), np.zeros(len(pair), int), time_s, *columns)

@@ -24,7 +24,7 @@ class RealTraffic:
 
     Attributes:
         slots: pairs of I-80 (mostly lanes 2 to 6), by slot.
-        constant_speed: the same pairs, had everybody kept its mean speed.
+        constant_speed: the same pairs, had every vehicle kept its mean speed.
         us101: lane changes and wander on US-101.
     """
 

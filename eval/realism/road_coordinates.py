@@ -14,7 +14,7 @@ from ppuu.recordings.recording import Recording
 from ppuu.recordings.road import Road
 
 _WIDTH_M = 3.5
-"""Of a lane where the road tells none."""
+"""Width of a lane that has none in the recording."""
 
 _MOVING_MPS = 1.0
 _MISALIGNED_RAD = 0.5

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from data.calibration.tables import read_columns
+from data.calibration.tables import read_columns, stretches
 from ppuu.recordings.recording import Recording
 
 from .road_coordinates import RoadCoordinates, tracks
@@ -17,9 +17,6 @@ from .smoothing import long_enough, smooth
 
 WINDOW_S = 12.8
 FAST_HZ = 0.5
-
-_DT_S = 0.1
-"""Of NGSIM's tables."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,5 +77,4 @@ def read_positions(path: Path, slot: str) -> list[Float[np.ndarray, " frames"]]:
     number, lane, vehicle, time_s, x = read_columns(path, names).values()
     own = number == int(slot)
     lane, vehicle, time_s, x = lane[own], vehicle[own], time_s[own], x[own]
-    cut = (np.diff(lane) != 0) | (np.diff(vehicle) != 0) | (np.diff(time_s) > 1.5 * _DT_S)
-    return np.split(x, np.flatnonzero(cut) + 1)
+    return [x[part] for part in stretches(time_s, lane, vehicle)]

@@ -54,7 +54,7 @@ def wave_speed(pairs: Pairs) -> Waves:
     along = np.stack([_along(correlation, lags, LAG_M * lags / -c) for c in UPSTREAM_MPS])
     valid = np.isfinite(along)
     scores = np.where(valid, along, 0.0).sum(1) / np.maximum(valid.sum(1), 1)
-    # A line that is not seen over half of its length says nothing.
+    # A line needs measurements over at least half of its length.
     scores[valid.mean(1) < 0.5] = -1.0
     best = int(scores.argmax())
     found = scores[best] >= LEAST_CORRELATION and 0 < best < len(scores) - 1

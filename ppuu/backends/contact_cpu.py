@@ -32,7 +32,7 @@ def contact(
         ego: ``(envs,)`` the vehicle to pass over.
         kind, at_fault, hit, gap_m, soonest_s: ``(envs,)`` the results.
         boxes, speed, occupant: ``(rows, slots, 5)``, ``(rows, slots)`` and ``(rows, slots)``.
-        nearest: for how many vehicles clearance and time to collision are computed.
+        nearest: for how many vehicles the time to collision is computed.
         kinds: numbers of none, front, rear and side.
     """
     slot, bound = np.empty(nearest, np.int64), np.empty(nearest, np.float32)
@@ -54,24 +54,32 @@ def contact_of(own, own_speed, ego, table, speed, occupant, slot, bound, kinds):
     cos, sin = f32(math.cos(own[2])), f32(math.sin(own[2]))
     own_reach = f32(0.5) * _norm(own[3], own[4])
     gap, soonest, struck = _NEVER, _NEVER, -1
-    for k in range(len(table)):
-        # Overlap is tested for all: many motorcycles have room around a lorry.
-        other = table[k]
-        if occupant[k] < 0 or occupant[k] == ego:
-            continue
-        reach = own_reach + f32(0.5) * (other[3] + other[4])
-        if abs(other[0] - own[0]) < reach and abs(other[1] - own[1]) < reach:
-            apart = _separation(own, other, _turn(own, other, cos, sin))
-            if apart < min(gap, f32(0.0)):
-                gap, struck = apart, k
     for k in range(count):
         other, other_speed = table[slot[k]], speed[slot[k]]
         turn = _turn(own, other, cos, sin)
         if bound[k] - own_reach < gap:
-            gap = min(gap, _distance(own, other, turn))
+            apart = _separation(own, other, turn)
+            if apart >= 0:
+                gap = min(gap, _distance(own, other, turn))
+            elif apart < gap:
+                gap, struck = apart, slot[k]
         # No sooner than the gap between the circles around both boxes allows.
         if bound[k] - own_reach < soonest * (own_speed + other_speed):
             soonest = min(soonest, _time_to_collision(own, other, own_speed, other_speed, turn))
+    if count == len(slot) and bound[count - 1] - own_reach < gap:
+        # Another could be nearer still: many motorcycles have room around a lorry.
+        for k in range(len(table)):
+            other = table[k]
+            if occupant[k] < 0 or occupant[k] == ego:
+                continue
+            least = _norm(other[0] - own[0], other[1] - own[1])
+            if least - f32(0.5) * _norm(other[3], other[4]) - own_reach < gap:
+                turn = _turn(own, other, cos, sin)
+                apart = _separation(own, other, turn)
+                if apart >= 0:
+                    gap = min(gap, _distance(own, other, turn))
+                elif apart < gap:
+                    gap, struck = apart, k
     if struck < 0:
         return kinds[0], False, -1, gap, soonest
     kind = _kind(own, table[struck], cos, sin, kinds)

@@ -1,4 +1,4 @@
-"""Histories as a sensor would have seen them, a data augmentation."""
+"""Histories as a sensor would have measured them, a data augmentation."""
 
 from __future__ import annotations
 

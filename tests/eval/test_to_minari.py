@@ -98,7 +98,7 @@ def test_more_episodes_than_slots(tmp_path):
         own = many[facts["id"]]
         np.testing.assert_allclose(twin.rewards, own.rewards, atol=1e-6)
         np.testing.assert_allclose(twin.observations["ego"], own.observations["ego"], atol=1e-5)
-        assert not own.terminations.any() and own.truncations.nonzero()[0].tolist() == [48]
+        assert not own.truncations.any() and own.terminations.nonzero()[0].tolist() == [48]
 
 
 def metadata_of(dataset):

@@ -16,7 +16,8 @@ from data.calibration.car_following import (
     follow,
     headway_variation,
 )
-from data.calibration.pairs import DT_S, Pairs, padded
+from data.calibration.pairs import Pairs, padded
+from data.calibration.tables import DT_S
 
 STEPS = 400
 TRUE = np.array([[25.0, 1.6, 2.0, 1.5, 2.0, 0.0], [25.0, 0.8, 3.0, 0.8, 2.0, 0.0]])

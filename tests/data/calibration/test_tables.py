@@ -7,7 +7,7 @@ import gzip
 import numpy as np
 import pytest
 
-from data.calibration.tables import read_columns, runs
+from data.calibration.tables import read_columns, runs, stretches
 from ppuu.runtime.errors import InputError
 
 
@@ -54,3 +54,9 @@ def test_a_missing_file_and_one_that_is_no_gzip(tmp_path):
 def test_runs_end_where_any_key_changes():
     a, b = np.array([1, 1, 1, 2, 2]), np.array([5, 5, 6, 6, 6])
     assert runs(a, b) == [slice(0, 2), slice(2, 3), slice(3, 5)]
+
+
+def test_stretches_end_where_a_frame_is_missing():
+    time_s = np.array([0.1, 0.2, 0.4, 0.5, 0.1])
+    vehicle = np.array([3, 3, 3, 3, 4])
+    assert stretches(time_s, vehicle) == [slice(0, 2), slice(2, 4), slice(4, 5)]

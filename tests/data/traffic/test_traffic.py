@@ -130,14 +130,16 @@ def test_the_kinematic_ego_can_drive_every_track(dense):
 
 
 def test_vehicles_drift_inside_their_lanes_and_change_lanes(dense):
+    """Real ones: 8 to 13 changes an hour; 45 s give about 20, so 3 standard deviations are wide."""
     lane = dense.road.lane_index(np.stack([dense.x_m, dense.y_m], 1))
     counts = np.diff(dense.vehicle_pointer)
-    long = np.flatnonzero(counts > 100)
-    changes = np.array([(np.diff(lane[rows_of(dense, v)]) != 0).sum() for v in long])
-    assert 0.02 < (changes > 0).mean() < 0.5
-    keeps = long[changes == 0]
+    changes = np.array([(np.diff(lane[rows_of(dense, v)]) != 0).sum() for v in range(len(counts))])
+    merges = np.isin(np.arange(len(counts)), dense.row_vehicle[dense.y_m < 0])
+    hours = counts[~merges].sum() * dense.dt_s / 3600.0
+    assert 3.0 < changes[~merges].sum() / hours < 20.0
+    keeps = np.flatnonzero((changes == 0) & (counts > 100))
     drift = np.array([dense.y_m[rows_of(dense, v)].std() for v in keeps])
-    assert np.median(drift) > 0.05 and (drift > 0.005).mean() > 0.95
+    assert 0.15 < np.median(drift) < 0.35 and (drift > 0.005).mean() > 0.95
 
 
 def test_trucks_are_few_and_the_ramp_merges(dense):

@@ -98,6 +98,10 @@ def test_a_touch_is_noticed_however_many_motorcycles_are_nearer():
         assert truly.any() and not truly.all()
         assert torch.equal(found.vehicle == motorcycles, truly)
         assert torch.equal(found.clearance_m < 0, truly)
+        # Motorcycles stand 0.4 m and more beside the lorry; the car is nearer ahead or it is not.
+        beside = (place[..., 1].abs() - 0.35 - 1.25).amin(1)
+        nearest = torch.minimum(ahead - 2.25 - 10.0, beside)
+        torch.testing.assert_close(found.clearance_m, nearest, atol=1e-4, rtol=0)
 
 
 def _by_tensors(egos, others):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.realism.pairs import low_pass, pairs_of
+from eval.realism.pairs import pairs_of
 from eval.realism.road_coordinates import RoadCoordinates
 from ppuu.recordings.road import Road
 from tests.trajectories import LENGTH_M, moved, recording_of, reordered
@@ -127,12 +127,3 @@ def test_recordings_are_pooled_without_being_mixed(platoon):
     assert len(np.unique(two.follower)) == 2 * len(np.unique(one.follower))
     for name, values in one.features().items():
         np.testing.assert_array_equal(two.features()[name], np.tile(values, 2))
-
-
-def test_the_filter_keeps_slow_motion_and_stops_fast():
-    time_s = DT_S * np.arange(600)
-    slow, fast = np.sin(2 * np.pi * 0.1 * time_s), np.sin(2 * np.pi * 1.5 * time_s)
-    inner = slice(100, -100)
-    np.testing.assert_allclose(low_pass(slow + fast, DT_S)[inner], slow[inner], atol=1e-3)
-    np.testing.assert_allclose(low_pass(30.0 * time_s, DT_S), 30.0 * time_s, atol=1e-9)
-    np.testing.assert_array_equal(low_pass(fast[:20], DT_S), fast[:20])  # too short
