@@ -68,23 +68,27 @@ def _hours(recording: Recording) -> float:
 
 
 def drive_all(
-    recordings: Sequence[Recording], others: str, seconds: float, start_s: float, seed: int
+    recordings: Sequence[Recording],
+    others: str,
+    seconds: float,
+    start_s: float,
+    variation: Variation,
 ) -> list[Drive]:
-    """Every recording's stretch, driven by the named traffic.
+    """Every recording's stretch, driven by the named traffic in a varied world.
 
     Raises:
         InputError: an unknown traffic, or too short a recording.
     """
     drives = []
-    for recording in recordings:
-        scene = Scene.build([recording])
+    for recording in map(variation.recording, recordings):
+        scene = variation.scene(Scene.build([recording]))
         first, frames = round(start_s / recording.dt_s), round(seconds / recording.dt_s)
         made = [
             drive(
-                traffic_by_name(name, scene, [recording], Variation(seed=seed).others()),
+                traffic_by_name(name, scene, [recording], config),
                 scene, recording, first, frames, name,
             )
-            for name in ("replay", others)
+            for name, config in (("replay", None), (others, variation.others()))
         ]  # fmt: skip
         drives.append(Drive(*made))
     return drives
@@ -107,7 +111,7 @@ def main(
     others: tuple[str, ...],
     seconds: float = 60.0,
     start_s: float = 10.0,
-    seed: int = 0,
+    vary: str = Variation().name,
     json: Path | None = None,
     out: Path | None = None,
 ) -> None:
@@ -134,7 +138,8 @@ def main(
         others: how vehicles move, one or several.
         seconds: length of each drive.
         start_s: where in a recording it begins.
-        seed: of what is random, see envs.traffic.chance.
+        vary: variation of the recorded world: phantom_braking=2,inattention_s=1.5,seed=1 and so
+            on (docs/environment.md); seed is that of what is random.
         json: where to write the table; printed either way.
         out: folder for the driven traffic, as recordings.
     """
@@ -142,9 +147,10 @@ def main(
     if len(set(others)) < len(others) or not others:
         raise InputError(f"--others {' '.join(others)}: name each kind once, and at least one")
     loaded, real = load_recordings(recordings), RealTraffic.load()
+    variation = Variation.parse(vary)
     rows: list[Row] = []
     for name in others:
-        drives = drive_all(loaded, name, seconds, start_s, seed)
+        drives = drive_all(loaded, name, seconds, start_s, variation)
         rows.append(row_of(name, drives, real))
         print(text_table(rows[-1:], CLOSED_LOOP), flush=True)
         if out is not None:
@@ -157,7 +163,7 @@ def main(
         config = {
             "recordings": [recording.name for recording in loaded],
             "hashes": [recording.content_hash for recording in loaded],
-            "others": list(others), "seconds": seconds, "start_s": start_s, "seed": seed,
+            "others": list(others), "seconds": seconds, "start_s": start_s, "vary": variation.name,
         }  # fmt: skip
         write_results(json, "eval.traffic", config, rows)
 

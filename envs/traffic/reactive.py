@@ -21,7 +21,7 @@ from ppuu.driving.lane_change_path import quintic, quintic_second_derivative, qu
 from ppuu.driving.lane_order import NO_VEHICLE, LaneOrder
 from ppuu.driving.mobil import Mobil
 from ppuu.geometry import wrap_angle
-from ppuu.recordings.lanes import LanePlace
+from ppuu.recordings.lanes import NO_LANE, LanePlace
 from ppuu.recordings.recording import Recording
 from ppuu.recordings.scene import Scene
 
@@ -175,13 +175,16 @@ class Reactive(FollowingFleet):
         In place of such a one its own leader in the lane is followed.
         """
         hangs_over_m = place.offset_m.abs() + 0.5 * (now.boxes[..., 4] - place.width_m)
-        envs = torch.arange(len(leader), device=leader.device)[:, None, None]
-        ahead = leader.clamp(min=0)
         # A vehicle's second lane is the one that it hangs over into, unless it is changing lanes.
-        intrudes = (lanes[..., 1][envs, ahead] == lanes) & (place.lane[envs, ahead] != lanes)
-        tolerated = hangs_over_m[envs, ahead] < drivers.manners.tolerance_m[..., None]
-        ignored = (leader != NO_VEHICLE) & intrudes & tolerated
-        return torch.where(ignored, leader[..., 1][envs, ahead], leader)
+        second = lanes[..., 1]
+        begins_m = torch.where(second == place.lane, torch.inf, hangs_over_m)
+        ahead = leader.clamp(min=0).flatten(1)
+        tolerated = (
+            begins_m.gather(1, ahead).view(lanes.shape) < drivers.manners.tolerance_m[..., None]
+        )
+        intrudes = second.gather(1, ahead).view(lanes.shape) == lanes
+        instead = leader[..., 1].gather(1, ahead).view(lanes.shape)
+        return torch.where((leader != NO_VEHICLE) & intrudes & tolerated, instead, leader)
 
     def _answer_signals(
         self,
@@ -198,40 +201,49 @@ class Reactive(FollowingFleet):
         follows it as if it were in its lane already, braking gently; an assertive one closes up to
         its leader.
         """
+        env, lane = self._signals(now, place)
+        if not len(env):
+            return
         ego = now.boxes.shape[1] - 1
-        box, speed = now.boxes[:, ego], now.speed_mps[:, ego]
-        direction, width = place.direction_rad[:, ego], place.width_m[:, ego]
-        drift = place.offset_m[:, ego] + _SIGNAL_S * speed * (box[:, 2] - direction).sin()
-        step = drift.sign() * width
-        target = self.field.look_up(
-            box[:, 0] - step * direction.sin(), box[:, 1] + step * direction.cos(), now.road
-        )
-        signals = (place.lane[:, ego] >= 0) & (drift.abs() + 0.5 * box[:, 4] > 0.5 * width)
-        signals &= (target.lane >= 0) & (target.lane != place.lane[:, ego])
-        env = torch.arange(len(box), device=box.device)
         # The ego itself may be in that lane already, with a flank.
-        station = place.station_m[:, ego]
-        ahead, _ = order.around(env, target.lane, station)
-        _, behind = order.around(env, target.lane, station - _JUST_BEHIND_M)
-        follower, first = behind.clamp(min=0), ahead.clamp(min=0)
-        driver = drivers[env, follower]
-        gap = gap_along_lane(now.boxes[env, follower], direction, box)
-        signals &= behind != NO_VEHICLE
-        own, chosen = now.speed_mps[env, follower], acceleration[env, follower]
-        yielding = driver.acceleration_mps2(own, gap, speed)
+        station = place.station_m[env, ego]
+        ahead, _ = order.around(env, lane, station)
+        _, behind = order.around(env, lane, station - _JUST_BEHIND_M)
+        some = behind != NO_VEHICLE
+        env, ahead, follower = env[some], ahead[some], behind[some]
+        driver, box, own = drivers[env, follower], now.boxes[env, follower], now.speed_mps[env]
+        direction, speed = place.direction_rad[env, ego], own.gather(1, follower[:, None])[:, 0]
+        gap = gap_along_lane(box, direction, now.boxes[env, ego])
+        yielding = driver.acceleration_mps2(speed, gap, own[:, ego])
         yielding = torch.maximum(yielding, -driver.manners.yielding_mps2)
         yields = (driver.manners.yielding_mps2 > 0) & (gap > _LET_IN_GAP_M)
+        chosen = acceleration[env, follower]
         chosen = torch.where(yields, chosen.minimum(yielding), chosen)
-        room = gap_along_lane(now.boxes[env, follower], direction, now.boxes[env, first])
+        first = ahead.clamp(min=0)
+        room = gap_along_lane(box, direction, now.boxes[env, first])
         room = torch.where(ahead == NO_VEHICLE, torch.inf, room)
         closing = driver.with_headway(driver.manners.closing)
-        closing = closing.acceleration_mps2(own, room, now.speed_mps[env, first])
+        closing = closing.acceleration_mps2(speed, room, now.speed_mps[env, first])
         # Not where the ego is in the way already, nor while the driver changes lanes itself.
         follows = leader[env, follower]
         free = ((follows == ahead[:, None]) | (follows == NO_VEHICLE)).all(-1)
         closes = free & (driver.manners.closing < 1.0)
-        chosen = torch.where(closes, chosen.maximum(closing), chosen)
-        acceleration[env, follower] = torch.where(signals, chosen, acceleration[env, follower])
+        acceleration[env, follower] = torch.where(closes, chosen.maximum(closing), chosen)
+
+    def _signals(
+        self, now: Situation, place: LanePlace
+    ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """Environments whose ego wants into another lane, and that lane."""
+        box, speed, own = now.boxes[:, -1], now.speed_mps[:, -1], place.lane[:, -1]
+        direction, width = place.direction_rad[:, -1], place.width_m[:, -1]
+        drift = place.offset_m[:, -1] + _SIGNAL_S * speed * (box[:, 2] - direction).sin()
+        touches = (own != NO_LANE) & (drift.abs() + 0.5 * box[:, 4] > 0.5 * width)
+        env = touches.nonzero()[:, 0]
+        step, direction = (drift.sign() * width)[env], direction[env]
+        x, y = box[env, 0] - step * direction.sin(), box[env, 1] + step * direction.cos()
+        lane = self.field.look_up(x, y, now.road[env]).lane
+        there = (lane != NO_LANE) & (lane != own[env])
+        return env[there], lane[there]
 
     def _follow_leaders(
         self,
