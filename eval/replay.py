@@ -63,7 +63,7 @@ def main(
     a frame.
 
     Args:
-        policy: run directories of train.policy, human, no-action, idm, or
+        policy: run directories of train.policy, human, random, no-action, idm, or
             planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
         out: the page, .html.

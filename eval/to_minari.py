@@ -47,7 +47,7 @@ def main(
     Args:
         recordings: files written by data.generate or data.prepare.
         dataset_id: such as i80/human-v0.
-        policy: human, no-action, idm, or a run directory of train.policy.
+        policy: human, random, no-action, idm, or a run directory of train.policy.
         split: part of each recording.
         device: where networks compute: cpu, or cuda for large ones; the simulator stays on the
             CPU.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..policies.base import Policy
-from ..policies.baselines import NoAction, RecordedHuman, StraightIdm
+from ..policies.baselines import NoAction, Random, RecordedHuman, StraightIdm
 from ..runtime.errors import InputError
 from ..runtime.pretrained import is_run
 from .planner_names import PREFIX, PlannerName
@@ -13,6 +13,7 @@ from .runs import load_policy
 
 BASELINES: dict[str, type[Policy]] = {
     "human": RecordedHuman,
+    "random": Random,
     "no-action": NoAction,
     "idm": StraightIdm,
 }

@@ -1,7 +1,7 @@
 """Driving policies, one a file, all with ``reset`` and ``act``."""
 
 from .base import Policy
-from .baselines import NoAction, RecordedHuman, StraightIdm
+from .baselines import NoAction, Random, RecordedHuman, StraightIdm
 from .network import PAPER_POLICY, NetworkPolicy, NetworkPolicyConfig
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "NetworkPolicyConfig",
     "NoAction",
     "Policy",
+    "Random",
     "RecordedHuman",
     "StraightIdm",
 ]

@@ -14,6 +14,7 @@ from ..geometry import to_local
 from ..kinematics import ActionBounds, action_between
 from ..perception.observation import Observation
 from ..perception.privileged_state import PrivilegedState
+from ..runtime.counter_random import hashed, uniform_of
 from .base import Policy
 
 
@@ -25,6 +26,22 @@ class NoAction(Policy):
     ) -> Float[Tensor, "batch 2"]:
         """Zeros."""
         return observation.ego.new_zeros(len(observation.ego), 2)
+
+
+class Random(Policy):
+    """Acceleration and curvature uniform within their bounds, anew in every frame: the floor.
+
+    They follow from vehicle and frame, so a drive is the same in every batch.
+    """
+
+    def act(
+        self, observation: Observation, privileged_state: PrivilegedState
+    ) -> Float[Tensor, "batch 2"]:
+        """Actions as a random player of the environment would choose them."""
+        part = torch.arange(2, device=observation.ego.device)
+        vehicle, frame = privileged_state.vehicle[:, None], privileged_state.frame[:, None]
+        uniform = uniform_of(hashed(vehicle, frame, part)).float()
+        return (2.0 * uniform - 1.0) * ActionBounds().largest(observation.ego)
 
 
 _RETURN_M, _RETURN_S = 2.0, 0.6

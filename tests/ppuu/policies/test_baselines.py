@@ -1,17 +1,18 @@
 """Drivers without learning, and the network's bounds."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from ppuu.geometry import to_world
-from ppuu.kinematics import step
+from ppuu.kinematics import ActionBounds, step
 from ppuu.perception.observation import Observation
 from ppuu.perception.privileged_state import PrivilegedState
 from ppuu.perception.raster_image import RasterConfig
 from ppuu.perception.road_map import RoadMap
-from ppuu.policies import NetworkPolicyConfig, NoAction, RecordedHuman, StraightIdm
+from ppuu.policies import NetworkPolicyConfig, NoAction, Random, RecordedHuman, StraightIdm
 from ppuu.policies.features import PixelsConfig
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
@@ -55,6 +56,19 @@ def behind(gap, speed, leader_speed, lateral=0.0, idm=None, origin=None):
 def test_no_action():
     observation, privileged_state = looking_at((1.0, 2.0, 0.3, 9.0))
     assert NoAction().act(observation, privileged_state).tolist() == [[0.0, 0.0]]
+
+
+def test_random_actions_fill_their_bounds_and_depend_on_nobody_else():
+    observation, state = looking_at((1.0, 2.0, 0.3, 9.0))
+    frames = torch.arange(2000)
+    many = replace(state, vehicle=state.vehicle.expand(2000), frame=frames)
+    found = Random().act(observation, many) / ActionBounds().largest(observation.ego)
+    assert found.abs().max() <= 1.0
+    torch.testing.assert_close(found.mean(0), torch.zeros(2), atol=0.05, rtol=0)
+    torch.testing.assert_close(found.square().mean(0), torch.full((2,), 1 / 3), atol=0.03, rtol=0)
+    assert found.T.corrcoef()[0, 1].abs() < 0.05
+    alone = Random().act(observation, replace(state, frame=frames[7:8]))
+    assert alone.equal((found * ActionBounds().largest(observation.ego))[7:8])
 
 
 def test_the_human_follows_its_track():
