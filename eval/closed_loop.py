@@ -78,7 +78,8 @@ def main(
     is kept in OUT.episodes.csv.
 
     Args:
-        policy: run directories of train.policy, human, random, no-action, idm, planner
+        policy: run directories of train.policy, archives of Stable-Baselines3 (FILE.zip; only those
+            that you trust: they hold code), human, random, no-action, idm, planner
             (with --world-model), or planner:WORLD,KEY=VALUE… (docs/planning.md); one or several.
         recordings: files written by data.generate or data.prepare.
         json: where to write the table; printed either way.

@@ -16,6 +16,8 @@ from ppuu.runtime.checkpoint import Checkpoint
 from ppuu.runtime.device import choose_device
 from ppuu.runtime.errors import InputError
 
+from .sb3_agent import SUFFIX, Sb3Agent
+
 PLANNER = PREFIX.removesuffix(":")
 
 
@@ -59,7 +61,11 @@ def policies_by_label(names: Sequence[str], device: str = "cpu") -> dict[str, Po
         InputError: the same policy twice, an unknown one, or no such device.
     """
     where = choose_device(device)
-    return {label: to_device(policy_by_name(n), where) for n, label in labels(names).items()}
+    return {label: to_device(_driver(name), where) for name, label in labels(names).items()}
+
+
+def _driver(name: str) -> Policy:
+    return Sb3Agent(Path(name)) if name.endswith(SUFFIX) else policy_by_name(name)
 
 
 def runs_by_label(world_models: Sequence[Path]) -> dict[str, Path]:
@@ -83,7 +89,7 @@ def training_of(name: str) -> dict | None:
 
     Of an ensemble, one configuration a run; None for what was not trained.
     """
-    if name in BASELINES:
+    if name in BASELINES or name.endswith(SUFFIX):
         return None
     if name.startswith(PREFIX):
         parsed = PlannerName.parse(name)

@@ -13,6 +13,7 @@ from data.splits import Part, Split, SplitManifest, part_of
 from envs.core.scenario import ScenarioConfig, Scenarios, check_any, list_scenarios
 from envs.core.simulator import Simulator, SimulatorConfig
 from envs.core.variation import Variation
+from envs.core.world import World
 from envs.tasks.registry import KEEP
 from envs.traffic.base import Traffic
 from envs.traffic.registry import traffic_by_name
@@ -23,6 +24,8 @@ from ppuu.recordings.recording import Recording, load_recordings
 from ppuu.recordings.road import Road
 from ppuu.recordings.scene import Scene
 from ppuu.runtime.errors import InputError
+
+from .sb3_agent import Sb3Agent
 
 REPLAY = "replay"
 """Traffic in which the other vehicles replay the recording."""
@@ -116,7 +119,11 @@ class ScenarioSet:
             actuation=self.variation.actuation(dt_s),
             perception=self.variation.perception(dt_s),
         )
-        return Simulator(self.scene, roads, config, self.traffic(others))
+        simulator = Simulator(self.scene, roads, config, self.traffic(others))
+        if isinstance(policy, Sb3Agent):
+            world = World(tuple(self.recordings), self.scene, roads, self.scenarios)
+            policy.enter(world, simulator)
+        return simulator
 
     def choose(self, count: int, numbers: Sequence[int] = ()) -> list[int]:
         """The given scenarios, or else ``count`` of them spread evenly over the list.
