@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ppuu import kinematics
 from ppuu.backends import advance_cpu
-from ppuu.backends.dispatch import constant_float32, paired
+from ppuu.backends.dispatch import constant_float32, paired, skips_rows
 from ppuu.backends.take import take, take_fractions
 from ppuu.driving.vehicle_limits import VehicleLimits
 from ppuu.kinematics import action_between
@@ -63,6 +63,8 @@ class SimulatorConfig:
     perception: PerceptionConfig | None = None
 
 
+_CHECKED_EVERY = 100
+"""Steps after which a device is asked whether all actions were numbers."""
 _SPARE_TRACKS = 8
 """Vehicles tracked beyond those shown, so that one that comes nearer has a history."""
 
@@ -109,6 +111,8 @@ class Simulator:
     def _count(self, envs: int) -> None:
         self.envs = envs
         self._all_envs = torch.arange(envs, device=self.device)
+        self._refused = torch.zeros(envs, dtype=torch.bool, device=self.device)
+        self._unchecked = 0
 
     @property
     def step_s(self) -> float:
@@ -326,17 +330,28 @@ class Simulator:
                 f"({self.envs}, 2): acceleration_mps2 and curvature_radpm"
             )
         moved = self.outcome == Outcome.RUNNING
-        envs = self._all_envs if bool(moved.all()) else moved.nonzero()[:, 0]
+        skips = skips_rows(self.state) and not bool(moved.all())
+        envs = moved.nonzero()[:, 0] if skips else self._all_envs
         actions = self._of(actions.detach(), envs)
-        if not bool(actions.isfinite().all()):
-            bad = int((~actions.isfinite().all(1)).nonzero()[0])
-            raise InputError(
-                f"action {actions[bad].tolist()} of env {int(envs[bad])}: not a number; "
-                "the policy must return finite accelerations and curvatures"
-            )
+        self._check_finite(actions, envs)
         if len(envs):
             self._advance(envs, self._obeyed(envs, actions))
         return self._result(moved)
+
+    def _check_finite(self, actions: Float[Tensor, "envs 2"], envs: Int[Tensor, " envs"]) -> None:
+        """Refuses actions that are no numbers: at once, or where that would wait, now and then."""
+        bad = ~actions.isfinite().all(1)
+        self._refused = self._refused.index_put((envs,), bad | self._of(self._refused, envs))
+        self._unchecked += 1
+        if not skips_rows(actions) and self._unchecked < _CHECKED_EVERY:
+            return
+        self._unchecked = 0
+        if bool(self._refused.any()):
+            env = int(self._refused.nonzero()[0])
+            raise InputError(
+                f"an action of env {env} is not a number; the policy must return finite "
+                "accelerations and curvatures"
+            )
 
     def _of(self, values: Float[Tensor, "all ..."], envs: Int[Tensor, " envs"]) -> Tensor:
         """``values[envs]``, without a copy if these are all."""
@@ -354,7 +369,8 @@ class Simulator:
         return limits.project(actions, previous, speed_mps, self.step_s)
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
-        frame = self._of(self.frame, envs) + 1
+        # Of finished episodes, if they are among these, nothing changes.
+        frame = self._of(self.frame, envs) + self._running(envs)
         if self.traffic.reacts:
             self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
         others = self.traffic.neighbours(envs, self._of(self.vehicle, envs), frame)
@@ -406,19 +422,25 @@ class Simulator:
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"], others: Neighbours
     ) -> Int[Tensor, " envs"]:
         """Moves and judges; the places in the rings of what is sensed after the move."""
+        running = self._running(envs)
         before = self.state[envs]
         after = kinematics.step(before, actions, self.scene.dt_s)
-        self.action[envs], self.state[envs] = actions, after
-        self.frame[envs] += 1
+        after = torch.where(running[:, None], after, before)
+        self.action[envs] = torch.where(running[:, None], actions, self.action[envs])
+        self.state[envs] = after
+        self.frame[envs] += running
         self.distance_m[envs] += (after[:, :2] - before[:, :2]).norm(dim=1)
         self._touch(envs, others)
         self._follow(envs)
-        self.outcome[envs] = self._judge(envs)
-        cursor = (self._cursor[envs] + 1) % self._ring
+        self.outcome[envs] = torch.where(running, self._judge(envs), self.outcome[envs])
+        cursor = (self._cursor[envs] + running) % self._ring
         self._cursor[envs] = cursor
         places = envs * self._ring + cursor
         self._past[places] = after
         return places
+
+    def _running(self, envs: Int[Tensor, " envs"]) -> Bool[Tensor, " envs"]:
+        return self._of(self.outcome, envs) == Outcome.RUNNING
 
     def _touch(self, envs: Int[Tensor, " envs"], others: Neighbours) -> None:
         """Records which vehicle touches the ego, and how near the others are."""
@@ -431,10 +453,12 @@ class Simulator:
 
     def _follow(self, envs: Int[Tensor, " envs"]) -> None:
         """Records how far along its route each ego is, and for how long it has faced against it."""
-        station, along = follow(self.route_m[envs], self.station_m[envs], self.state[envs])
+        before, running = self.station_m[envs], self._running(envs)
+        station, along = follow(self.route_m[envs], before, self.state[envs])
+        station = torch.where(running, station, before)
         self.station_m[envs] = station
         self._furthest_m[envs] = torch.maximum(self._furthest_m[envs], station)
-        against = self.wrong_way_frames[envs] + 1
+        against = self.wrong_way_frames[envs] + running
         self.wrong_way_frames[envs] = torch.where(along < 0, against, 0)
 
     def _judge(self, envs: Int[Tensor, " envs"]) -> Int[Tensor, " envs"]:

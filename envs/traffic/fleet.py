@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ppuu.backends.dispatch import selected, skips_rows
 from ppuu.driving.gaps import bumper_gap_m
 from ppuu.driving.lane_order import NO_VEHICLE
 from ppuu.driving.occupied_lanes import flank_lane, two_lanes
@@ -82,8 +83,8 @@ class Fleet(Traffic):
 
     Columns of every fleet: ``vehicle`` (scene's number, -1 where free), ``boxes``, ``speed_mps``,
     ``driven`` (by a model; else replayed), ``ego`` (the vehicle that the ego replaces), ``start``
-    (the scene's frame where the episode began) and ``waiting`` (vehicles that have found no room
-    yet).
+    (the scene's frame where the episode began), ``frame`` (the present one) and ``waiting``
+    (vehicles that have found no room yet).
 
     Vehicles enter where and when they were recorded.  Where there is no room they wait, at most
     5 s, then they are left out, as are vehicles for which no slot is free.
@@ -127,6 +128,7 @@ class Fleet(Traffic):
             "driven": torch.zeros_like(no_vehicle, dtype=torch.bool),
             "ego": no_vehicle.new_zeros(envs),
             "start": no_vehicle.new_zeros(envs),
+            "frame": no_vehicle.new_zeros(envs),
             "waiting": no_vehicle.new_full((envs, _QUEUE), NO_VEHICLE),
         }
         return rows | self._further_columns(boxes.new_zeros(envs, self.slots))
@@ -163,7 +165,7 @@ class Fleet(Traffic):
             more = self._free_rows(missing)
             self._rows = {name: torch.cat([t, more[name]]) for name, t in self._rows.items()}
         rows = self._free_rows(len(envs))
-        rows["ego"], rows["start"] = ego, frame
+        rows["ego"], rows["start"], rows["frame"] = ego, frame, frame
         occupant = self.scene.occupant[frame]
         env, slot = ((occupant >= 0) & (occupant != ego[:, None])).nonzero(as_tuple=True)
         late = torch.zeros_like(env, dtype=torch.bool)
@@ -177,7 +179,10 @@ class Fleet(Traffic):
         ego_box: Float[Tensor, "envs 5"],
         ego_speed_mps: Float[Tensor, "envs"],
     ) -> None:
-        """Drives all vehicles by one frame; then others enter."""
+        """Drives all vehicles by one frame; then others enter.
+
+        Where ``frame`` is the present one already, as in finished episodes, all stays as it is.
+        """
         rows = {name: tensor[envs] for name, tensor in self._rows.items()}
         now = Situation(
             road=self.scene.vehicle_recording[rows["ego"]],
@@ -188,6 +193,11 @@ class Fleet(Traffic):
         )
         self._drive(rows, now)
         self._enter(rows, frame, ego_box, ego_speed_mps)
+        rows["frame"] = frame
+        if not skips_rows(frame):
+            kept = {name: tensor[envs] for name, tensor in self._rows.items()}
+            moves = frame > kept["frame"]
+            rows = {n: torch.where(_like(moves, t), t, kept[n]) for n, t in rows.items()}
         self._keep(envs, rows)
 
     def _keep(self, envs: Int[Tensor, " envs"], rows: Rows) -> None:
@@ -212,7 +222,11 @@ class Fleet(Traffic):
             "speed_mps": state[:, 3],
         }
         for name, value in (values | self._initial_columns(entering)).items():
-            rows[name][env, slot] = value
+            # A slot of nobody's beside the others takes what is not to be written.
+            column = rows[name]
+            spare = column if skips_rows(column) else torch.cat([column, column[:, :1]], dim=1)
+            spare[env, slot] = value
+            rows[name] = spare[:, : self.slots]
 
     def _enter(
         self,
@@ -223,23 +237,27 @@ class Fleet(Traffic):
     ) -> None:
         """Adds vehicles that are due or have waited, as far as there is room."""
         queue = torch.cat([rows["waiting"], self._due(frame, rows["ego"])], dim=1)
-        env, column = (queue >= 0).nonzero(as_tuple=True)
+        (env,), _ = selected((queue >= 0).any(1))
         if not len(env):
             return
-        vehicle = queue[env, column]
-        waited = frame[env] - self.scene.first_frame[vehicle]
-        late = waited > 0
-        enters = self._room(rows, env, vehicle, late, frame, ego_box, ego_speed_mps)
-        free = (rows["vehicle"] < 0).to(torch.int8).argsort(dim=1, descending=True, stable=True)
-        entering = torch.zeros_like(queue)
-        entering[env, column] = enters.long()
-        rank = (entering.cumsum(1) - 1)[env, column].clamp(0, self.slots - 1)
-        slot = free[env, rank]
-        enters = enters & (rows["vehicle"][env, slot] < 0)
-        chosen = (part[enters] for part in (env, slot, vehicle, frame[env], late))
-        self._insert(rows, *chosen)
+        vehicle, taken = queue[env], rows["vehicle"][env] >= 0
+        since = frame[env, None] - self.scene.first_frame[vehicle.clamp(min=0)]
+        waited = torch.where(vehicle >= 0, since, 0)
+        room = self._room(
+            {name: column[env] for name, column in rows.items()},
+            vehicle, waited > 0, frame[env], ego_box[env], ego_speed_mps[env],
+        )  # fmt: skip
+        free = taken.to(torch.int8).argsort(dim=1, stable=True)
+        rank = (room.cumsum(1) - 1).clamp(0, self.slots - 1)
+        slot = free.gather(1, rank)
+        enters = room & ~taken.gather(1, slot)
+        (row, column), counts = selected(enters)
+        self._insert(
+            rows, env[row], torch.where(counts, slot[row, column], self.slots),
+            vehicle[row, column].clamp(min=0), frame[env[row]], waited[row, column] > 0,
+        )  # fmt: skip
         gone = enters | (waited * self.scene.dt_s > _LONGEST_WAIT_S)
-        queue[env[gone], column[gone]] = NO_VEHICLE
+        queue[env] = torch.where(gone, NO_VEHICLE, vehicle)
         order = (queue >= 0).to(torch.int8).argsort(dim=1, descending=True, stable=True)
         rows["waiting"] = queue.gather(1, order)[:, :_QUEUE]
 
@@ -256,31 +274,33 @@ class Fleet(Traffic):
     def _room(
         self,
         rows: Rows,
-        env: Int[Tensor, " n"],
-        vehicle: Int[Tensor, " n"],
-        late: Bool[Tensor, " n"],
+        vehicle: Int[Tensor, "envs queue"],
+        late: Bool[Tensor, "envs queue"],
         frame: Int[Tensor, " envs"],
         ego_box: Float[Tensor, "envs 5"],
         ego_speed_mps: Float[Tensor, " envs"],
-    ) -> Bool[Tensor, " n"]:
+    ) -> Bool[Tensor, "envs queue"]:
         """Whether each candidate has room among the vehicles and the candidates before it.
 
         Between replayed vehicles there is the room that was recorded.
         """
-        scene = self.scene
+        scene, candidate = self.scene, vehicle >= 0
+        vehicle = vehicle.clamp(min=0)
         state = scene.state(vehicle, scene.first_frame[vehicle])
-        box = torch.cat([state[:, :3], scene.size_m[vehicle]], dim=1)
-        is_driven = self._initial_columns(Appearance(vehicle, frame[env], state, late))["driven"]
-        valid = rows["vehicle"][env] >= 0
-        counts = valid & (rows["driven"][env] | is_driven[:, None])
-        free = ~_too_close(box, state[:, 3], rows["boxes"][env], rows["speed_mps"][env], counts)
-        deviates = is_driven | self._ego_deviates(rows["ego"], frame, ego_box)[env]
-        free &= ~_too_close(
-            box, state[:, 3], ego_box[env, None], ego_speed_mps[env, None], deviates[:, None]
-        )
-        before = (env[:, None] == env).tril(-1) & (is_driven[:, None] | is_driven)
-        others = (box[None].expand(len(box), -1, -1), state[None, :, 3].expand(len(box), -1))
-        return free & ~_too_close(box, state[:, 3], *others, before)
+        box, speed = torch.cat([state[..., :3], scene.size_m[vehicle]], dim=-1), state[..., 3]
+        now = frame[:, None].expand_as(vehicle)
+        entering = Appearance(vehicle.flatten(), now.flatten(), state.flatten(0, 1), late.flatten())
+        is_driven = self._initial_columns(entering)["driven"].view(vehicle.shape)
+        counts = (rows["vehicle"] >= 0)[:, None] & (rows["driven"][:, None] | is_driven[..., None])
+        others = rows["boxes"][:, None], rows["speed_mps"][:, None]
+        free = candidate & ~_too_close(box, speed, *others, counts)
+        deviates = is_driven | self._ego_deviates(rows["ego"], frame, ego_box)[:, None]
+        ego = ego_box[:, None, None], ego_speed_mps[:, None, None]
+        free &= ~_too_close(box, speed, *ego, deviates[..., None])
+        number = torch.arange(vehicle.shape[1], device=vehicle.device)
+        before = candidate[:, None] & (number[:, None] > number)
+        before = before & (is_driven[..., None] | is_driven[:, None])
+        return free & ~_too_close(box, speed, box[:, None], speed[:, None], before)
 
     def _ego_deviates(
         self,
@@ -311,31 +331,36 @@ class Fleet(Traffic):
         return other
 
 
+def _like(mask: Bool[Tensor, " envs"], column: Tensor) -> Tensor:
+    """With as many dimensions as a column, to choose its rows."""
+    return mask.view(-1, *[1] * (column.dim() - 1))
+
+
 def is_past_its_lane(place: LanePlace) -> Bool[Tensor, "*batch"]:
     """Whether vehicles are beyond the end of a lane that leads off the road, or off the road."""
     return (place.to_end_m <= 0.0) & ~place.closes | (place.width_m <= 0.0)
 
 
 def _too_close(
-    box: Float[Tensor, "n 5"],
-    speed_mps: Float[Tensor, " n"],
-    others: Float[Tensor, "n others 5"],
-    other_speed_mps: Float[Tensor, "n others"],
-    counts: Bool[Tensor, "n others"],
-) -> Bool[Tensor, " n"]:
+    box: Float[Tensor, "envs queue 5"],
+    speed_mps: Float[Tensor, "envs queue"],
+    others: Float[Tensor, "envs #queue others 5"],
+    other_speed_mps: Float[Tensor, "envs #queue others"],
+    counts: Bool[Tensor, "envs queue others"],
+) -> Bool[Tensor, "envs queue"]:
     """Whether a vehicle that ``counts`` is nearer than the gap needed for following."""
-    local = to_local(others, box[:, None])
+    local = to_local(others, box[..., None, :])
     # How wide the others are across, and how far they come nearer sideways.
     turned = local[..., 2].sin()
     across = others[..., 3] * turned.abs() + others[..., 4]
     drift = other_speed_mps * turned * _ENTRY_DRIFT_S
     nearest = torch.where(local[..., 1] > 0, drift.clamp(max=0.0), -drift.clamp(min=0.0))
     nearest = local[..., 1].abs() + nearest
-    beside = nearest < 0.5 * (across + box[:, None, 4]) + _ENTRY_SIDE_M
-    gap = bumper_gap_m(local[..., 0].abs(), others[..., 3], box[:, None, 3])
-    own = speed_mps[:, None].expand_as(gap)
+    beside = nearest < 0.5 * (across + box[..., None, 4]) + _ENTRY_SIDE_M
+    gap = bumper_gap_m(local[..., 0].abs(), others[..., 3], box[..., None, 3])
+    own, other = speed_mps[..., None].expand_as(gap), other_speed_mps.expand_as(gap)
     behind = local[..., 0] < 0
-    follower = torch.where(behind, other_speed_mps, own)
-    closing = (follower - torch.where(behind, own, other_speed_mps)).clamp(min=0.0)
+    follower = torch.where(behind, other, own)
+    closing = (follower - torch.where(behind, own, other)).clamp(min=0.0)
     needed = _ENTRY_GAP_M + _ENTRY_HEADWAY_S * follower + _ENTRY_CLOSING_S * closing
-    return (counts & beside & (gap < needed)).any(1)
+    return (counts & beside & (gap < needed)).any(-1)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ppuu import kinematics
+from ppuu.backends.dispatch import selected
 from ppuu.driving.gaps import gap_along_lane
 from ppuu.driving.lane_change_path import quintic, quintic_second_derivative, quintic_slope
 from ppuu.driving.lane_order import NO_VEHICLE, LaneOrder
@@ -201,7 +202,7 @@ class Reactive(FollowingFleet):
         follows it as if it were in its lane already, braking gently; an assertive one closes up to
         its leader.
         """
-        env, lane = self._signals(now, place)
+        env, lane, wants = self._signals(now, place)
         if not len(env):
             return
         ego = now.boxes.shape[1] - 1
@@ -209,14 +210,13 @@ class Reactive(FollowingFleet):
         station = place.station_m[env, ego]
         ahead, _ = order.around(env, lane, station)
         _, behind = order.around(env, lane, station - _JUST_BEHIND_M)
-        some = behind != NO_VEHICLE
-        env, ahead, follower = env[some], ahead[some], behind[some]
+        wants, follower = wants & (behind != NO_VEHICLE), behind.clamp(min=0)
         driver, box, own = drivers[env, follower], now.boxes[env, follower], now.speed_mps[env]
         direction, speed = place.direction_rad[env, ego], own.gather(1, follower[:, None])[:, 0]
         gap = gap_along_lane(box, direction, now.boxes[env, ego])
         yielding = driver.acceleration_mps2(speed, gap, own[:, ego])
         yielding = torch.maximum(yielding, -driver.manners.yielding_mps2)
-        yields = (driver.manners.yielding_mps2 > 0) & (gap > _LET_IN_GAP_M)
+        yields = wants & (driver.manners.yielding_mps2 > 0) & (gap > _LET_IN_GAP_M)
         chosen = acceleration[env, follower]
         chosen = torch.where(yields, chosen.minimum(yielding), chosen)
         first = ahead.clamp(min=0)
@@ -227,23 +227,22 @@ class Reactive(FollowingFleet):
         # Not where the ego is in the way already, nor while the driver changes lanes itself.
         follows = leader[env, follower]
         free = ((follows == ahead[:, None]) | (follows == NO_VEHICLE)).all(-1)
-        closes = free & (driver.manners.closing < 1.0)
+        closes = wants & free & (driver.manners.closing < 1.0)
         acceleration[env, follower] = torch.where(closes, chosen.maximum(closing), chosen)
 
     def _signals(
         self, now: Situation, place: LanePlace
-    ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
-        """Environments whose ego wants into another lane, and that lane."""
+    ) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"], Bool[Tensor, " n"]]:
+        """Environments, the lane beside the ego, and whether it wants to go there."""
         box, speed, own = now.boxes[:, -1], now.speed_mps[:, -1], place.lane[:, -1]
         direction, width = place.direction_rad[:, -1], place.width_m[:, -1]
         drift = place.offset_m[:, -1] + _SIGNAL_S * speed * (box[:, 2] - direction).sin()
         touches = (own != NO_LANE) & (drift.abs() + 0.5 * box[:, 4] > 0.5 * width)
-        env = touches.nonzero()[:, 0]
+        (env,), counts = selected(touches)
         step, direction = (drift.sign() * width)[env], direction[env]
         x, y = box[env, 0] - step * direction.sin(), box[env, 1] + step * direction.cos()
         lane = self.field.look_up(x, y, now.road[env]).lane
-        there = (lane != NO_LANE) & (lane != own[env])
-        return env[there], lane[there]
+        return env, lane, counts & (lane != NO_LANE) & (lane != own[env])
 
     def _follow_leaders(
         self,
@@ -289,7 +288,7 @@ class Reactive(FollowingFleet):
         At one frame all changes of an environment go to the same side, so that no two vehicles
         take the same gap from both sides.
         """
-        env, slot = self._ready(rows, now, chance, line).nonzero(as_tuple=True)
+        (env, slot), counts = selected(self._ready(rows, now, chance, line))
         if not len(env):
             return
         side = 1 - 2 * ((chance.frame[env] // _DECIDE_FRAMES) % 2)
@@ -328,10 +327,14 @@ class Reactive(FollowingFleet):
         starts = (incentive > _MOBIL.threshold_mps2) & room_ahead & room_behind
         starts &= mobil.is_safe(own, other, has_follower, urgency)
         starts &= (target.lane >= 0) & (target.lane != line.lane[env, slot]) & ~target.closes
-        env, slot = env[starts], slot[starts]
-        rows["shift_m"][env, slot] = (step - target.offset_m)[starts]
-        rows["progress"][env, slot] = 0.0
-        rows["cooldown_s"][env, slot] = _CHANGE_S + _COOLDOWN_S
+        starts &= counts
+        values = {
+            "shift_m": step - target.offset_m,
+            "progress": torch.zeros_like(step),
+            "cooldown_s": torch.full_like(step, _CHANGE_S + _COOLDOWN_S),
+        }
+        for name, value in values.items():
+            rows[name][env, slot] = torch.where(starts, value, rows[name][env, slot])
 
     def _ready(
         self, rows: Rows, now: Situation, chance: Chance, line: LanePlace

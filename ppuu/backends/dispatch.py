@@ -16,6 +16,7 @@ from types import MethodType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from .kernel import Kernel
@@ -84,6 +85,28 @@ def only_tensors() -> Iterator[None]:
         yield
     finally:
         _only_tensors.reset(token)
+
+
+def skips_rows(tensor: Tensor) -> bool:
+    """Whether code may look at data and leave out rows that do not count.
+
+    In main memory that saves work.  Elsewhere the processor would wait for the device and no two
+    steps would have the same shapes: there all rows are computed, and what does not count is
+    masked.
+    """
+    return tensor.is_cpu and not _only_tensors.get()
+
+
+def selected(mask: Bool[Tensor, "*shape"]) -> tuple[tuple[Int[Tensor, " n"], ...], Tensor]:
+    """The elements that count, as indices, and a mask of these indices.
+
+    Where rows may be skipped these are the True elements; otherwise all, with ``mask`` itself.
+    """
+    if skips_rows(mask):
+        index = mask.nonzero(as_tuple=True)
+        return index, torch.ones_like(index[0], dtype=torch.bool)
+    number = torch.arange(mask.numel(), device=mask.device)
+    return torch.unravel_index(number, mask.shape), mask.flatten()
 
 
 def constant_float32(*tensors: Tensor) -> bool:

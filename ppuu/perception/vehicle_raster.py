@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..backends import raster_cpu
-from ..backends.dispatch import constant_float32, paired
+from ..backends.dispatch import constant_float32, paired, selected, skips_rows
 from ..geometry import to_local
 from ..recordings.neighbours import Neighbours
 from .raster_image import FULL, RasterConfig, blank_images
 
-_COMPACT_M = (6.5, 3.0)
-"""Boxes up to this extent (all cars) share small windows; larger boxes get larger ones."""
+_PIECE_M = 6.5
+"""Longer boxes are drawn in pieces, so that all windows can be as small as a car's."""
+_LONGEST_M, _WIDEST_M = 32.5, 4.0
+"""Of what is drawn where windows cannot depend on the boxes; no vehicle on a road is larger."""
 
 
 def _draw_boxes_compiled(
@@ -51,30 +55,59 @@ def _draw_weighted(
     weight: Float[Tensor, "batch boxes weights"],
     config: RasterConfig,
 ) -> Float[Tensor, "batch weights rows columns"]:
-    """Sums of the boxes' coverage, multiplied by their weights."""
+    """Sums of the boxes' coverage, multiplied by their weights.
+
+    The overlap of an interval and its parts' overlaps add up, so pieces give what the box gives.
+    """
     pixel = config.metres_per_pixel
+    pieces = _pieces(boxes)
     with torch.no_grad():
-        cos, sin = boxes[..., 2].cos().abs(), boxes[..., 2].sin().abs()
-        length, width = boxes[..., 3], boxes[..., 4]
+        cos, sin = pieces[..., 2].cos().abs(), pieces[..., 2].sin().abs()
+        length, width = pieces[..., 3], pieces[..., 4]
         # Pixels further from the box's axes than this are not covered.
         edge = 0.5 * pixel * (cos + sin)
         ahead = 0.5 * (length * cos + width * sin) + edge
         left = 0.5 * (length * sin + width * cos) + edge
-        visible = visible & (boxes[..., 0].abs() < ahead + 0.5 * pixel * config.rows)
-        visible = visible & (boxes[..., 1].abs() < left + 0.5 * pixel * config.columns)
-        owner, slot = visible.nonzero(as_tuple=True)
-        half = torch.stack([ahead[owner, slot], left[owner, slot]], dim=-1) / pixel
-        compact_half = half.new_tensor(_COMPACT_M) / (2 * pixel) + 1.0
-        compact = (half <= compact_half).all(-1)
-    chosen, weight = boxes[owner, slot], weight[owner, slot]
-    image = boxes.new_zeros(boxes.shape[0], weight.shape[1], config.rows, config.columns)
-    for group in (compact, ~compact):
-        member = group.nonzero()[:, 0]
-        if len(member):
-            image = image + _draw_windows(
-                chosen[member], weight[member], owner[member], half[member], image, config
-            )
-    return image
+        near = (pieces[..., 0].abs() < ahead + 0.5 * pixel * config.rows) & (length > 0)
+        near = near & (pieces[..., 1].abs() < left + 0.5 * pixel * config.columns)
+        (owner, slot, part), counts = selected(near & visible[..., None])
+        chosen = owner, slot, part
+        half = torch.stack([ahead[chosen], left[chosen]], dim=-1) / pixel
+    weight = weight[owner, slot] * counts[:, None]
+    size = boxes.shape[0], config.rows, config.columns
+    return _draw_windows(pieces[chosen], weight, owner, half, size, config)
+
+
+def _pieces(boxes: Float[Tensor, "batch boxes 5"]) -> Float[Tensor, "batch boxes pieces 5"]:
+    """Boxes of equal length that together are each box; what is not needed has no length."""
+    length = boxes[..., 3].detach()
+    longest = _longest_m(length)
+    number = torch.arange(math.ceil(longest / _PIECE_M), device=boxes.device)
+    count = (length / _PIECE_M).ceil().clamp(min=1.0)[..., None]
+    part = boxes[..., 3, None] / count
+    along = (number + 0.5) * part - 0.5 * boxes[..., 3, None]
+    heading = boxes[..., 2, None]
+    x, y = along * heading.cos(), along * heading.sin()
+    moved = torch.stack([boxes[..., 0, None] + x, boxes[..., 1, None] + y], dim=-1)
+    part = torch.where(number < count, part, 0.0)
+    rest = torch.stack([heading.expand_as(part), part, boxes[..., 4, None].expand_as(part)], dim=-1)
+    return torch.cat([moved, rest], dim=-1)
+
+
+def _longest_m(length_m: Float[Tensor, "batch boxes"]) -> float:
+    if not skips_rows(length_m):
+        return _LONGEST_M
+    return max(float(length_m.max()), _PIECE_M) if length_m.numel() else _PIECE_M
+
+
+def _window(half: Float[Tensor, "shown 2"], metres_per_pixel: float) -> tuple[int, int]:
+    """Rows and columns of the largest window, or of the largest that any piece can have."""
+    if skips_rows(half):
+        extent = half.amax(0).tolist() if len(half) else [0.0, 0.0]
+    else:
+        extent = [0.5 * math.hypot(_PIECE_M, _WIDEST_M) / metres_per_pixel + math.sqrt(0.5)] * 2
+    rows, columns = (math.floor(2 * one) + 1 for one in extent)
+    return rows, columns
 
 
 def vehicle_tables(others: Neighbours) -> tuple[np.ndarray, np.ndarray]:
@@ -87,21 +120,24 @@ def _draw_windows(
     weight: Float[Tensor, "shown weights"],
     owner: Int[Tensor, " shown"],
     half: Float[Tensor, "shown 2"],
-    image: Float[Tensor, "batch weights rows columns"],
+    size: tuple[int, int, int],
     config: RasterConfig,
 ) -> Float[Tensor, "batch weights rows columns"]:
-    """Weighted coverage in images like ``image``; all windows are as large as the largest.
+    """Weighted coverage in so many images; all windows are as large as the largest.
 
     ``half`` is half the extent of each window in pixels.  The canvas has a margin as wide as a
     window, so that no window has to be cropped.
     """
     cells = 1.0 / config.metres_per_pixel
     with torch.no_grad():
-        rows, columns = (int(extent) + 1 for extent in (2 * half.amax(0)).floor().tolist())
+        rows, columns = _window(half, config.metres_per_pixel)
         middle = box.new_tensor([0.5 * (config.rows - 1), 0.5 * (config.columns - 1)])
         first = (middle - box[:, :2] * cells - half).ceil()
         canvas_rows, canvas_columns = config.rows + 2 * rows, config.columns + 2 * columns
-        place = first.long() + torch.tensor([rows, columns], device=box.device)
+        place = first.long() + first.new_tensor([rows, columns]).long()
+        # Pieces out of sight have no weight; they are drawn into a corner.
+        room = place.new_tensor([canvas_rows - rows, canvas_columns - columns])
+        place = torch.minimum(place.clamp(min=0), room)
         corner = (owner * canvas_rows + place[:, 0]) * canvas_columns + place[:, 1]
         row = torch.arange(rows, device=box.device)
         column = torch.arange(columns, device=box.device)
@@ -116,7 +152,7 @@ def _draw_windows(
     across = (cos * left)[:, None, :] - (sin * ahead)[:, :, None]
     extent = (box[:, 3:5] * cells)[:, :, None, None]
     cover = _overlap(along, extent[:, 0]) * _overlap(across, extent[:, 1])
-    canvas = box.new_zeros(image.shape[0] * canvas_rows * canvas_columns, weight.shape[1])
+    canvas = box.new_zeros(size[0] * canvas_rows * canvas_columns, weight.shape[1])
     canvas.index_add_(
         0, index.flatten(), cover.flatten()[:, None] * weight.repeat_interleave(cover[0].numel(), 0)
     )

@@ -259,7 +259,7 @@ def test_actions_are_limited():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_actions_must_be_numbers(value):
     simulator = ego_among([Car(0.0)])
-    with pytest.raises(InputError, match="env 0: not a number"):
+    with pytest.raises(InputError, match="env 0 is not a number"):
         simulator.step(torch.tensor([[0.0, value]]))
     with pytest.raises(InputError, match=r"take \(1, 2\)"):
         simulator.step(torch.zeros(3, 2))

@@ -3,6 +3,7 @@
 import multiprocessing
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ppuu.backends.dispatch import only_tensors
 from ppuu.geometry import to_world
 from ppuu.perception.raster import draw
 from ppuu.perception.raster_image import LANES, OFFROAD, RasterConfig
@@ -322,3 +324,21 @@ def test_no_compiler_is_needed(tmp_path):
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(8.0, abs=0.05)
     assert any(tmp_path.rglob("*.nbc")), "the loops were compiled, not only interpreted"
+
+
+def test_long_boxes_are_drawn_in_pieces_as_elsewhere():
+    """Where rows are skipped and where they are not, with gradients; lorries up to 30 m."""
+    generator = torch.Generator().manual_seed(3)
+    low, high = torch.tensor([-30, -7, -3, 3, 1.6]), torch.tensor([30, 7, 3, 30, 2.6])
+    boxes = low + (high - low) * torch.rand(4, 9, 5, generator=generator)
+    boxes, visible = boxes.double(), torch.rand(4, 9, generator=generator) < 0.7
+    weight = torch.rand(4, 117, 24, generator=generator).double()
+    found = []
+    for path in (only_tensors, nullcontext):
+        leaf = boxes.clone().requires_grad_()
+        with path():
+            drawn = draw_boxes(leaf, visible, RasterConfig())
+        found.append((drawn, torch.autograd.grad((weight * drawn).sum(), leaf)[0]))
+    torch.testing.assert_close(found[0], found[1])
+    compiled = draw_boxes(boxes.float(), visible, RasterConfig())
+    torch.testing.assert_close(found[0][0].float(), compiled, atol=2e-5, rtol=0)
