@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from data.splits import Split, SplitManifest
 from envs.core.variation import Variation
@@ -25,6 +25,7 @@ from .driving.drivers import (
 )
 from .driving.episodes_file import write_episodes
 from .driving.evaluation import HUMAN, evaluate
+from .driving.scenario_manifest import ScenarioManifest
 from .driving.scenario_set import REPLAY, ScenarioSet
 from .driving.summary import driving_columns, success_columns
 from .protocols.ppuu import evaluate_ppuu, short_row_ppuu
@@ -64,6 +65,7 @@ def main(
     limit: int | None = None,
     slots: int = 64,
     task: Task = KEEP,
+    manifest: Path | None = None,
     others: tuple[str, ...] = (REPLAY,),
     vary: tuple[str, ...] = (),
     protocol: Literal["exact", "ppuu"] = "exact",
@@ -93,6 +95,8 @@ def main(
         task: keep (drive on), or be in another lane at the end: change-1, change-2 (one or two
             lanes aside), exit (the lane that leaves the road), merge (out of a lane that ends).
             The human has another goal then and mostly fails.
+        manifest: drive the scenarios of this file of eval.scenarios and no others; it says the
+            task, and refuses other recordings.
         others: how the others move, one or several: replay (none reacts), until-disturbed,
             reactive, policy:RUN, model:RUN (that policy or world model drives all vehicles), sumo;
             reactive:polite, reactive:assertive and so on for other drivers than mixed ones.  Every
@@ -113,16 +117,25 @@ def main(
     policies = policies_by_label(policy, device)
     if HUMAN not in policy:
         policies = {HUMAN: RecordedHuman()} | policies
-    manifest = None if split_manifest is None else SplitManifest.load(split_manifest)
-    recorded = ScenarioSet.load(recordings, split, manifest, policies=policies.values(), task=task)
+    divided = None if split_manifest is None else SplitManifest.load(split_manifest)
+    chosen = None if manifest is None else ScenarioManifest.load(manifest)
+    if chosen is not None:
+        if divided is not None or limit is not None or task not in (KEEP, chosen.task):
+            raise InputError("--manifest says it all: leave out --split-manifest, --limit, --task")
+        task, split = cast(Task, chosen.task), "all"
+
+    def load(variation: Variation | None = None) -> ScenarioSet:
+        found = ScenarioSet.load(recordings, split, divided, variation, policies.values(), task)
+        return found if chosen is None else chosen.choose(found)
+
+    recorded = load()
     if protocol == "ppuu" and (tuple(others) != (REPLAY,) or vary):
         raise InputError(
             "--protocol ppuu: its others replay the recording; leave out --others and --vary"
         )
     scenario_sets = [recorded]
     for variation in _variations(vary):
-        varied = ScenarioSet.load(recordings, split, manifest, variation, policies.values(), task)
-        scenario_sets.append(varied)
+        scenario_sets.append(load(variation))
     for scenario_set in scenario_sets:
         _check_others(others, scenario_set)
     training = {names[name]: training_of(name) for name in policy}
@@ -157,7 +170,9 @@ def main(
                 "limit": limit,
                 "others": list(others),
                 "vary": list(vary),
-                "split_manifest": None if manifest is None else manifest.digest,
+                "task": task,
+                "manifest": None if chosen is None else chosen.digest,
+                "split_manifest": None if divided is None else divided.digest,
                 "seen_in_training": seen,
                 "training": training,
                 "device": str(where),

@@ -77,6 +77,8 @@ class Scenarios:
         has_lane: whether the ego has to be in a certain lane, too.
         lane_m: ``(n, nodes, 2)`` the centre of that lane, see ``ppuu.perception.goal.Goal``.
         lane_end_m: station along that line where the drive ends.
+        aside_m: how far to the left of the human the ego starts.
+        speed_ratio: of the ego's speed at the start to the human's.
         digest: identifies recording, window, configuration and list.
     """
 
@@ -94,6 +96,8 @@ class Scenarios:
     has_lane: np.ndarray
     lane_m: np.ndarray
     lane_end_m: np.ndarray
+    aside_m: np.ndarray
+    speed_ratio: np.ndarray
     digest: str
 
     def __len__(self) -> int:
@@ -225,6 +229,8 @@ def list_scenarios(
         has_lane=np.zeros(count, bool),
         lane_m=np.zeros((count, 0, 2)),
         lane_end_m=np.zeros(count),
+        aside_m=np.zeros(count),
+        speed_ratio=np.ones(count),
         digest=digest,
     )
     return listed if config.task == KEEP else _with_lanes(listed, recording, config)

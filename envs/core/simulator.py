@@ -88,7 +88,7 @@ class Simulator:
         "outcome", "collision_kind", "hit_vehicle", "at_fault", "distance_m", "clearance_m",
         "time_to_collision_s", "route_m", "goal_m", "enough_m", "station_m", "_furthest_m",
         "start_m", "wrong_way_frames", "has_lane", "lane_m", "lane_end_m", "_cursor", "_pending",
-        "_limits",
+        "_limits", "_aside_m", "_speed_ratio",
     )  # fmt: skip
     """Attributes with one entry an environment; ``_past`` and ``_images`` have a ring of them."""
 
@@ -150,6 +150,7 @@ class Simulator:
         self.hit_vehicle, self.at_fault = whole(-1), whole().bool()
         self.distance_m, self.clearance_m, self.time_to_collision_s = real(), real(), real()
         self._cursor = whole()
+        self._aside_m, self._speed_ratio = real(), real(1.0)
         self._pending = real().new_zeros(envs, self.config.actuation.delay_frames, 2)
         self._limits = self.config.actuation.limits(self.size_m).values
         self._past = real().new_zeros(envs * self._ring, 4)
@@ -201,11 +202,14 @@ class Simulator:
         self.lane_m[envs] = tensor(scenarios.lane_m, torch.float32)
         self.lane_end_m[envs] = tensor(scenarios.lane_end_m, torch.float32)
         self.size_m[envs] = scene.size_m[vehicle]
-        self.state[envs] = scene.state(vehicle, frame)
+        self._aside_m[envs] = tensor(scenarios.aside_m, torch.float32)
+        self._speed_ratio[envs] = tensor(scenarios.speed_ratio, torch.float32)
+        human = scene.state(vehicle, frame)
+        self.state[envs] = _started(human, self._aside_m[envs], self._speed_ratio[envs])
         self._limits[envs] = self.config.actuation.limits(self.size_m[envs]).values
         # The human's last action: the wheels are as the human had steered them.
         before = scene.state(vehicle, frame - 1)
-        self.action[envs] = action_between(before, self.state[envs], scene.dt_s)
+        self.action[envs] = action_between(before, human, scene.dt_s)
         self._pending[envs] = 0.0
         self.outcome[envs] = int(Outcome.RUNNING)
         self.distance_m[envs] = 0.0
@@ -224,7 +228,9 @@ class Simulator:
         lag = torch.arange(self._ring - 1, -1, -1, device=self.device)
         times = (frame[:, None] - lag).flatten()
         egos = vehicle.repeat_interleave(self._ring)
-        states = self.scene.state(egos, times)
+        differs = self._aside_m[envs], self._speed_ratio[envs]
+        differs = (column.repeat_interleave(self._ring) for column in differs)
+        states = _started(self.scene.state(egos, times), *differs)
         rows = (envs[:, None] * self._ring + lag.flip(0)).flatten()
         self._past[rows] = states
         self._cursor[envs] = self._ring - 1
@@ -608,3 +614,12 @@ class Simulator:
         first = self._all_envs[:, None] * self._ring
         place = (self._cursor[:, None] - config.lags(self.device)) % self._ring
         return config, (first + place).flatten()
+
+
+def _started(
+    human: Float[Tensor, "n 4"], aside_m: Float[Tensor, " n"], speed_ratio: Float[Tensor, " n"]
+) -> Float[Tensor, "n 4"]:
+    """States to the left of the human's, at another speed."""
+    x, y, heading, speed = human.unbind(1)
+    x, y = x - aside_m * heading.sin(), y + aside_m * heading.cos()
+    return torch.stack([x, y, heading, speed * speed_ratio], dim=1)

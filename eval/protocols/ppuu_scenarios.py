@@ -90,6 +90,8 @@ def list_scenarios(recording: Recording, part: Part, screens: Screens, index: in
         has_lane=np.zeros(count, bool),
         lane_m=np.zeros((count, 0, 2)),
         lane_end_m=np.zeros(count),
+        aside_m=np.zeros(count),
+        speed_ratio=np.ones(count),
         human_distance_m=columns[4],
         human_frames=columns[5],
         digest=hashlib.sha256(json.dumps(key).encode()).hexdigest(),

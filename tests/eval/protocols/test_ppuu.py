@@ -21,7 +21,7 @@ from ppuu.runtime.errors import InputError
 from tests.helpers import Car, straight_recording
 
 SCALE = 24 / 3.7
-NO_SCENARIOS = Scenarios(*[torch.zeros(0).numpy()] * 14, digest="")
+NO_SCENARIOS = Scenarios(*[torch.zeros(0).numpy()] * 16, digest="")
 
 
 def scenario_set_of(cars, frames=300, first=0, last=None, egos=None):
