@@ -13,6 +13,9 @@ from ppuu.perception.traffic_probe import TrafficProbe
 
 from .simulator import Simulator
 
+_MOST = 64
+"""Vehicles that are rolled out, the nearest: in dense traffic all within about 100 m."""
+
 
 @dataclass(frozen=True, eq=False)
 class SimulatorProbe(TrafficProbe):
@@ -50,10 +53,7 @@ class SimulatorProbe(TrafficProbe):
         """
         simulator, copies = self.simulator, len(ego_path)
         envs = self.rows.repeat_interleave(copies // len(self.rows))
-        memories = simulator.traffic.state_dict()
-        traffic = simulator.traffic.with_state(
-            {name: memory.index_select(0, envs) for name, memory in memories.items()}
-        )
+        traffic = simulator.traffic.around(envs, simulator.ego_box[envs], _MOST)
         every = torch.arange(copies, device=envs.device)
         ego, frame, size = simulator.vehicle[envs], simulator.frame[envs], simulator.size_m[envs]
         scene = simulator.scene

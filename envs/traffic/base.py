@@ -54,5 +54,18 @@ class Traffic(ABC):
     def with_state(self, state: Mapping[str, Tensor]) -> Traffic:
         """The same traffic model with another state, as ``state_dict`` returns it."""
 
+    def around(
+        self, envs: Int[Tensor, " copies"], ego_box: Float[Tensor, "copies 5"], most: int
+    ) -> Traffic:
+        """Copies of environments, each as often as it is named, to try things out.
+
+        Args:
+            envs: which.
+            ego_box: of each copy.
+            most: at least so many of the vehicles nearest to the ego are there.
+        """
+        memories = self.state_dict()
+        return self.with_state({name: one.index_select(0, envs) for name, one in memories.items()})
+
     def close(self) -> None:  # noqa: B027
         """Ends what runs beside this process; most traffic has nothing of the kind."""

@@ -236,11 +236,13 @@ class Fleet(Traffic):
         ego_speed_mps: Float[Tensor, " envs"],
     ) -> None:
         """Adds vehicles that are due or have waited, as far as there is room."""
-        queue = torch.cat([rows["waiting"], self._due(frame, rows["ego"])], dim=1)
-        (env,), _ = selected((queue >= 0).any(1))
+        queue = _packed(torch.cat([rows["waiting"], self._due(frame, rows["ego"])], dim=1))
+        count = (queue >= 0).sum(1)
+        (env,), _ = selected(count > 0)
         if not len(env):
             return
-        vehicle, taken = queue[env], rows["vehicle"][env] >= 0
+        longest = int(count.max()) if skips_rows(count) else queue.shape[1]
+        vehicle, taken = queue[env, :longest], rows["vehicle"][env] >= 0
         since = frame[env, None] - self.scene.first_frame[vehicle.clamp(min=0)]
         waited = torch.where(vehicle >= 0, since, 0)
         room = self._room(
@@ -257,9 +259,8 @@ class Fleet(Traffic):
             vehicle[row, column].clamp(min=0), frame[env[row]], waited[row, column] > 0,
         )  # fmt: skip
         gone = enters | (waited * self.scene.dt_s > _LONGEST_WAIT_S)
-        queue[env] = torch.where(gone, NO_VEHICLE, vehicle)
-        order = (queue >= 0).to(torch.int8).argsort(dim=1, descending=True, stable=True)
-        rows["waiting"] = queue.gather(1, order)[:, :_QUEUE]
+        queue[env, :longest] = torch.where(gone, NO_VEHICLE, vehicle)
+        rows["waiting"] = _packed(queue)[:, :_QUEUE]
 
     def _due(
         self, frame: Int[Tensor, " envs"], ego: Int[Tensor, " envs"]
@@ -320,6 +321,22 @@ class Fleet(Traffic):
         rows = self._rows
         return Neighbours(rows["boxes"], rows["speed_mps"], rows["vehicle"], row=envs, ego=ego)
 
+    def around(
+        self, envs: Int[Tensor, " copies"], ego_box: Float[Tensor, "copies 5"], most: int
+    ) -> Fleet:
+        """See ``Traffic``; without all other vehicles."""
+        rows = {name: column[envs] for name, column in self._rows.items()}
+        far = (rows["boxes"][..., :2] - ego_box[:, None, :2]).square().sum(-1)
+        far = torch.where(rows["vehicle"] >= 0, far, torch.inf)
+        slot = far.topk(min(most, self.slots), dim=1, largest=False).indices
+        row = torch.arange(len(envs), device=envs.device)[:, None]
+        for name, column in rows.items():
+            if column.shape[1:2] == (self.slots,) and name != "waiting":
+                rows[name] = column[row, slot]
+        other = copy.copy(self)
+        other.slots, other._rows = slot.shape[1], rows
+        return other
+
     def state_dict(self) -> dict[str, Tensor]:
         """The tables."""
         return dict(self._rows)
@@ -329,6 +346,12 @@ class Fleet(Traffic):
         other = copy.copy(self)
         other._rows = dict(state)
         return other
+
+
+def _packed(queue: Int[Tensor, "envs queue"]) -> Int[Tensor, "envs queue"]:
+    """The vehicles of a queue first, in their order."""
+    order = (queue < 0).to(torch.int8).argsort(dim=1, stable=True)
+    return queue.gather(1, order)
 
 
 def _like(mask: Bool[Tensor, " envs"], column: Tensor) -> Tensor:
