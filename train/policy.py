@@ -27,6 +27,7 @@ from ppuu.runtime.errors import InputError
 from ppuu.world_models import Ensemble, WorldModel
 
 from .batches.clips import ClipSource, ClipStream
+from .batches.goals import GoalMix
 from .batches.validation import held_out_loss
 from .engine.distributed import join, leave
 from .engine.loop import Recipe, train
@@ -61,6 +62,7 @@ class PolicyTraining:
         balance: relative frequency of clips with rare events; 1 is that of other clips.
         imitation_updates: of the imitation policy that other methods start from; 0 is none.
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
+        goals: lanes to be in, for mpur and a policy that is told of them (--policy.goal).
         loop: budget and schedule.
     """
 
@@ -72,6 +74,7 @@ class PolicyTraining:
     balance: EventWeights = field(default_factory=EventWeights)
     imitation_updates: int = 300
     expert_clips: int = 256
+    goals: GoalMix = field(default_factory=GoalMix)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self):
@@ -179,6 +182,10 @@ def main(
     _refuse_unused_options(method, config, world_model, teacher, value, init)
     where = join(device)
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
+    if config.goals.share and not (method.startswith("mpur") and config.policy.goal):
+        raise InputError(
+            "--goals.share: for --method mpur and a policy that is told of goals (--policy.goal)"
+        )
     model = load_world_models(world_model).to(where) if world_model else None
     if isinstance(model, Ensemble) and method != "mpur":
         raise InputError(f"--world-model: {method} takes one, only mpur takes an ensemble")
@@ -316,7 +323,9 @@ def _method(
     stream.at(0)[0].require_rate(model.dt_s)
     if method == "mper":
         return expert_regularised(policy, model, unroll.steps)
-    return uncertainty_regularised(policy, model, stream, unroll, config.expert_clips, value)
+    return uncertainty_regularised(
+        policy, model, stream, unroll, config.expert_clips, value, config.goals
+    )
 
 
 def _stream(

@@ -37,6 +37,7 @@ from ppuu.world_models import CopyLast, WorldModel, posterior_noise, tracks_spec
 
 from .batches.clips import ClipStream, Selection
 from .batches.driven_starts import driven_starts
+from .batches.goals import GoalMix
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,7 @@ def uncertainty_regularised(
     config: UnrollConfig,
     experts: int,
     value: ValueFunction | None,
+    goals: GoalMix,
 ) -> tuple[Draw, Loss]:
     """MPUR; the scale of disagreement is that along the experts' paths.
 
@@ -138,6 +140,7 @@ def uncertainty_regularised(
         config: of the unroll.
         experts: number of clips that set the scale.
         value: estimates the cost after a rollout, if given.
+        goals: given to the clips.
     """
     uncertainty = Uncertainty(config.steps, config.hinge, model.spec.conditioned_on_ego)
     if config.active_replicas > 1:
@@ -169,8 +172,9 @@ def uncertainty_regularised(
 
     def loss(batch: PolicyBatch, generator: torch.Generator) -> Terms:
         steps = integer(config.starts.drive_steps + 1, generator)
+        goal = goals.draw(batch.clips, batch.clip, generator)
         clip, starts, previous = driven_starts(
-            policy, batch.clips, batch.clip, config.starts, steps, generator
+            policy, batch.clips, batch.clip, config.starts, steps, generator, goal
         )
         batch = replace(batch, clip=clip)
         several, samples = model, 1

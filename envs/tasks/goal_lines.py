@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from ppuu.perception.goal import NODE_SPACING_M
 
-from .lanes import Lane
+from .lanes import Lane, Lanes
 from .situation import ROOM_M, Situation
 
 _BEHIND_NODES = 5
@@ -32,15 +32,32 @@ class GoalLines:
     @classmethod
     def of(cls, situation: Situation, target: Int[np.ndarray, " n"]) -> GoalLines:
         """The lines of target lanes, of which there must be one for each ego."""
-        nodes = node_count(situation.distance_m)
+        lanes, start_m = situation.lanes, situation.start_m
+        ahead = cls.ahead(lanes, start_m, target, situation.distance_m)
+        end_m = ahead.end_m.copy()
+        for index in np.unique(target):
+            rows, lane = np.flatnonzero(target == index), lanes.all[index]
+            driven_m = lane.station_m(situation.human_end_m[rows]) - lane.station_m(start_m[rows])
+            end_m[rows] += driven_m
+        return cls(ahead.line_m, end_m)
+
+    @classmethod
+    def ahead(
+        cls,
+        lanes: Lanes,
+        start_m: Float[np.ndarray, "n 2"],
+        target: Int[np.ndarray, " n"],
+        distance_m: float,
+    ) -> GoalLines:
+        """The lines of target lanes for a drive of this length; they end abreast of the starts."""
+        nodes = node_count(distance_m)
         lines, ends = np.empty((len(target), nodes, 2)), np.empty(len(target))
         for index in np.unique(target):
-            rows, lane = np.flatnonzero(target == index), situation.lanes.all[index]
-            begin = lane.station_m(situation.start_m[rows]) / NODE_SPACING_M
-            first = begin.round().astype(int) - _BEHIND_NODES
+            rows, lane = np.flatnonzero(target == index), lanes.all[index]
+            begin = lane.station_m(start_m[rows])
+            first = (begin / NODE_SPACING_M).round().astype(int) - _BEHIND_NODES
             lines[rows] = _nodes(lane, first[:, None] + np.arange(nodes))
-            end = lane.station_m(situation.human_end_m[rows])
-            ends[rows] = end - first * NODE_SPACING_M
+            ends[rows] = begin - first * NODE_SPACING_M
         return cls(lines, ends)
 
 

@@ -77,3 +77,25 @@ class Goal:
             self.end_m.repeat_interleave(copies, 0),
             self.wanted.repeat_interleave(copies, 0),
         )
+
+
+GOAL_FEATURES = 4
+
+
+def goal_features(
+    goal: Goal | None, ego: Float[Tensor, "batch 4"]
+) -> Float[Tensor, "batch {GOAL_FEATURES}"]:
+    """What a network is told of goals; zeros without one.
+
+    Whether there is a lane to be in, how far it is to the left in units of 4 m, the sine of its
+    direction relative to the ego's heading times 4, and the road that is left in units of 100 m.
+    """
+    if goal is None:
+        return ego.new_zeros(len(ego), GOAL_FEATURES)
+    place = goal.place(ego[:, None, :2])
+    turn = (place.direction_rad[:, 0] - ego[:, 2]).sin()
+    told = [
+        torch.ones_like(turn), -place.lateral_m[:, 0] / 4.0, 4.0 * turn,
+        place.left_m[:, 0].clamp(-50.0, 500.0) / 100.0,
+    ]  # fmt: skip
+    return torch.where(goal.wanted[:, None], torch.stack(told, dim=1), 0.0)

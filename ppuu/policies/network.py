@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..kinematics import ActionBounds
+from ..perception.goal import GOAL_FEATURES, goal_features
 from ..perception.observation import Normalizer, Observation, ObservationConfig
 from ..perception.privileged_state import PrivilegedState
 from ..runtime.errors import InputError
@@ -30,6 +31,7 @@ class NetworkPolicyConfig:
             more for a mixture of Gaussians.
         bounds: of the actions, a scaled tanh.
         lateral_mps2: largest lateral acceleration, which bounds the curvature at higher speeds.
+        goal: whether it is told which lane to be in; without, it drives on in any.
     """
 
     features: FeaturesConfig = field(default_factory=TracksConfig)
@@ -37,6 +39,7 @@ class NetworkPolicyConfig:
     components: int = 0
     bounds: ActionBounds = field(default_factory=ActionBounds)
     lateral_mps2: float = 6.0
+    goal: bool = False
 
     def __post_init__(self):
         if self.hidden < 1 or self.components < 0 or not 0 < self.lateral_mps2 < math.inf:
@@ -87,15 +90,20 @@ class NetworkPolicy(nn.Module, Policy):
         self.config, self.observation = config, config.observation
         self.normalizer = Normalizer(config.observation.frames * 4 + 2)
         self.features = config.features.build()
+        width = self.features.width + (GOAL_FEATURES if config.goal else 0)
         self.mlp = nn.Sequential(
-            nn.Linear(self.features.width, config.hidden), nn.ReLU(),
+            nn.Linear(width, config.hidden), nn.ReLU(),
             nn.Linear(config.hidden, config.hidden), nn.ReLU(),
         )  # fmt: skip
         self.head = build_head(config.hidden, config.bounds, config.components)
 
     def _hidden(self, observation: Observation) -> Float[Tensor, "batch hidden"]:
         ego = self.normalizer.ego(observation.ego_features)
-        return self.mlp(self.features(observation, ego))
+        features = self.features(observation, ego)
+        if self.config.goal:
+            told = goal_features(observation.goal, observation.ego[:, -1])
+            features = torch.cat([features, told], dim=1)
+        return self.mlp(features)
 
     def _scale(self, observation: Observation) -> ActionScale:
         """Bounds of the actions at the current speed, and the experts' standard deviation."""

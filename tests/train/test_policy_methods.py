@@ -12,6 +12,7 @@ from ppuu.policies.features import PixelsConfig
 from tests.helpers import dense_recording
 from tests.ppuu.world_models.test_coupled import CONFIG, KINDS, built
 from tests.rollouts import tiny_clips
+from train.batches.goals import GoalMix
 from train.policy_methods import expert_regularised, uncertainty_regularised
 
 STEPS = 3
@@ -70,7 +71,7 @@ def test_an_update_is_a_function_of_the_batch_and_its_generator(kind, latents, p
     stream = SimpleNamespace(sample=lambda count: (clips, torch.arange(count)))
 
     def update(seed):
-        draw, loss = uncertainty_regularised(policy, model, stream, config, 4, None)
+        draw, loss = uncertainty_regularised(policy, model, stream, config, 4, None, GoalMix())
         generator = torch.Generator().manual_seed(seed)
         terms = loss(draw((clips, index), generator), generator)
         (gradient,) = torch.autograd.grad(terms.total, policy.head.last.bias)

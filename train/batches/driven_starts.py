@@ -8,6 +8,8 @@ traffic does not react.  The idea is DAgger's (Ross et al., 2011); PPUU does not
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -15,6 +17,7 @@ from torch import Tensor
 from data.clips.clips import Clip, Clips
 from ppuu.geometry import boxes_overlap
 from ppuu.objectives import StartConfig, perturbed_starts, recorded_traffic
+from ppuu.perception.goal import Goal
 from ppuu.perception.observation import Observation, observe
 from ppuu.policies import NetworkPolicy
 from ppuu.policies.unroll import unroll
@@ -29,6 +32,7 @@ def driven_starts(
     config: StartConfig,
     steps: int,
     generator: torch.Generator,
+    goal: Goal | None = None,
 ) -> tuple[Clip, Observation, Float[Tensor, "starts 2"]]:
     """Drives the policy for some steps of the history's stride, and cuts clips there.
 
@@ -39,6 +43,7 @@ def driven_starts(
         config: number of starts of each clip, and how they are varied before the drive.
         steps: of the drive.
         generator: of the variation, and of a stochastic policy's actions.
+        goal: of each clip, for all its starts.
 
     Returns:
         The clips after the drive, ``copies`` starts of each (the first is the recorded one, and so
@@ -48,6 +53,8 @@ def driven_starts(
     varied = perturbed_starts(
         clip.observation, config, own.raster, clips.scene.dt_s, own.stride, generator
     )
+    goals = None if goal is None else goal.repeat(copies)
+    varied = replace(varied, goal=goals)
     previous = clip.previous_action.repeat_interleave(copies, 0)
     if steps == 0:
         return clip, varied, previous
@@ -66,6 +73,7 @@ def driven_starts(
     keep[::copies] = True
     driven = torch.where(keep[:, None, None], recorded_ego, driven)
     starts = observe(scene, clips.road_map, own, ego, frame, ego_states=driven)
+    starts = replace(starts, goal=goals)
     recorded = later.previous_action.repeat_interleave(copies, 0)
     return later, starts, torch.where(keep[:, None], recorded, drive.actions.flatten(0, 1)[:, -1])
 
