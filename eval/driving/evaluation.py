@@ -14,7 +14,7 @@ from ..statistics.metric import Row
 from .episode_loop import drive_episodes
 from .episode_row import EpisodeRow, episode_rows
 from .scenario_set import REPLAY, ScenarioSet
-from .summary import comparisons, summary
+from .summary import comparisons, discrimination, summary
 
 HUMAN = "human"
 """Name of the recorded driver's row."""
@@ -84,5 +84,6 @@ def evaluate(
             episodes.extend(by_policy[name])
             row = summary(name, by_policy[name], traffic, variation)
             rows.append({**row, **distances(drives, human)})
+        compared.extend(discrimination(by_policy, traffic, variation))
         compared.extend(comparisons(by_policy, traffic, variation))
     return rows, compared, episodes

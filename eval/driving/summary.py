@@ -25,6 +25,9 @@ AVERAGED = (
 FAILURES = ("collision", "offroad", "wrong_way", "missed", "stalled", "timeout")
 """Outcomes that are no success."""
 
+_TRUE_FUTURE, _TRUE_REACTIONS = "planner:recorded", "planner:simulator"
+_EXTRAPOLATIONS = ("planner:constant-velocity", "planner:constant-acceleration")
+
 _SUCCESS_COLUMNS = (
     "name", "others", "variation", "success", "collision", "offroad", "missed", "stalled",
     "timeout", "distance_m",
@@ -105,14 +108,40 @@ def comparisons(
         others: name of the traffic.
         variation: name of the variation.
     """
-    rows: list[Row] = []
-    for pair in combinations(episodes, 2):
-        first, second = (episodes[name] for name in pair)
-        success = [e.succeeded for e in first], [e.succeeded for e in second]
-        distance_m = [e.distance_m for e in first], [e.distance_m for e in second]
-        row = paired(pair, success, distance_m)
-        rows.append({"others": others, "variation": variation, **row})
-    return rows
+    told = {"others": others, "variation": variation}
+    return [{**told, **_compared(episodes, pair)} for pair in combinations(episodes, 2)]
+
+
+def discrimination(
+    episodes: Mapping[str, Sequence[EpisodeRow]], others: str, variation: str
+) -> list[Row]:
+    """How well a test tells foresight from extrapolation: what knowing the future is worth.
+
+    The planner with the true future (among others who react: with their true reactions) against
+    the better of the planners that extrapolate; empty where one of them was not driven.
+
+    Args:
+        episodes, others, variation: as of ``comparisons``.
+    """
+    foresight = _TRUE_FUTURE if others == REPLAY else _TRUE_REACTIONS
+    bounds = [name for name in episodes if name.startswith(foresight)]
+    guesses = [name for name in episodes if name.startswith(_EXTRAPOLATIONS)]
+    if not bounds or not guesses:
+        return []
+
+    def successes(name: str) -> int:
+        return sum(episode.succeeded for episode in episodes[name])
+
+    row = _compared(episodes, (bounds[0], max(guesses, key=successes)))
+    row["name"] = f"discrimination: {row['name']}"
+    return [{"others": others, "variation": variation, **row}]
+
+
+def _compared(episodes: Mapping[str, Sequence[EpisodeRow]], pair: tuple[str, str]) -> Row:
+    first, second = (episodes[name] for name in pair)
+    success = [e.succeeded for e in first], [e.succeeded for e in second]
+    distance_m = [e.distance_m for e in first], [e.distance_m for e in second]
+    return paired(pair, success, distance_m)
 
 
 def success_columns(row: Row) -> Row:

@@ -2,12 +2,14 @@
 
 import csv
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from eval import closed_loop, scenarios
-from eval.driving.scenario_manifest import ScenarioManifest
+from eval.driving.scenario_manifest import ManifestRecording, ScenarioManifest
 from eval.driving.scenario_set import ScenarioSet
 from ppuu.policies import NoAction
 from ppuu.runtime.errors import InputError
@@ -83,7 +85,7 @@ def test_another_recording_and_a_changed_manifest_are_refused(file, screened, tm
     other = tmp_path / "other.h5"
     dense_recording(frames=110).save(other)
     manifest = screened / "hard.json"
-    with pytest.raises(InputError, match=r"of the manifest .* is missing"):
+    with pytest.raises(InputError, match="of the manifest is missing; it comes from"):
         closed_loop.main(("no-action",), (other,), manifest=manifest)
     changed = tmp_path / "changed.json"
     changed.write_text(manifest.read_text().replace('"task": "keep"', '"task": "merge"'))
@@ -92,3 +94,15 @@ def test_another_recording_and_a_changed_manifest_are_refused(file, screened, tm
     (tmp_path / "none.json").write_text("{}")
     with pytest.raises(InputError, match="no manifest"):
         ScenarioManifest.load(tmp_path / "none.json")
+
+
+def test_a_recording_is_known_by_its_tracks():
+    recording = dense_recording()
+    known = ManifestRecording.of(recording)
+    assert known.is_of(recording)
+    noise = np.random.default_rng(1).uniform(-2e-9, 2e-9, recording.rows)
+    assert known.is_of(replace(recording, x_m=recording.x_m + noise))
+    moved = recording.x_m.copy()
+    moved[100] += 0.2
+    assert not known.is_of(replace(recording, x_m=moved))
+    assert not known.is_of(dense_recording(frames=110))

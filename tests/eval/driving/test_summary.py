@@ -6,7 +6,7 @@ from typing import get_type_hints
 import pytest
 
 from eval.driving.episode_row import EpisodeRow
-from eval.driving.summary import FAILURES, comparisons, summary
+from eval.driving.summary import FAILURES, comparisons, discrimination, summary
 from eval.statistics.metric import Metric
 
 
@@ -74,3 +74,22 @@ def test_policies_are_compared_scenario_by_scenario():
     assert (rows[0]["only_first"], rows[0]["only_second"]) == (1, 0)
     assert rows[0]["success_difference"].value == 0.5
     assert rows[0]["distance_difference_m"].value == pytest.approx(75.0)
+
+
+def test_discrimination_is_foresight_minus_the_best_extrapolation():
+    def drives(*outcomes):
+        return [episode(outcome="arrived" if arrived else "collision") for arrived in outcomes]
+
+    episodes = {
+        "human": drives(1, 1, 1, 1),
+        "planner:constant-velocity": drives(0, 0, 0, 1),
+        "planner:constant-acceleration": drives(1, 0, 0, 1),
+        "planner:recorded": drives(1, 1, 0, 1),
+        "planner:simulator,replan_every=6": drives(1, 1, 1, 1),
+    }
+    (replayed,) = discrimination(episodes, "replay", "none")
+    (reacting,) = discrimination(episodes, "reactive:mixed", "none")
+    assert replayed["name"] == "discrimination: planner:recorded - planner:constant-acceleration"
+    assert replayed["success_difference"].value == 0.25
+    assert reacting["success_difference"].value == 0.5
+    assert not discrimination({"human": episodes["human"]}, "replay", "none")
