@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -346,18 +346,22 @@ class Simulator:
 
     def _check_finite(self, actions: Float[Tensor, "envs 2"], envs: Int[Tensor, " envs"]) -> None:
         """Refuses actions that are no numbers: at once, or where that would wait, now and then."""
-        bad = ~actions.isfinite().all(1)
-        self._refused = self._refused.index_put((envs,), bad | self._of(self._refused, envs))
-        self._unchecked += 1
-        if not skips_rows(actions) and self._unchecked < _CHECKED_EVERY:
+        if skips_rows(actions):
+            if not bool(actions.isfinite().all()):
+                self._refuse(int(envs[~actions.isfinite().all(1)][0]))
             return
-        self._unchecked = 0
-        if bool(self._refused.any()):
-            env = int(self._refused.nonzero()[0])
-            raise InputError(
-                f"an action of env {env} is not a number; the policy must return finite "
-                "accelerations and curvatures"
-            )
+        self._refused = self._refused | ~actions.isfinite().all(1)
+        self._unchecked += 1
+        if self._unchecked == _CHECKED_EVERY:
+            self._unchecked = 0
+            if bool(self._refused.any()):
+                self._refuse(int(self._refused.nonzero()[0]))
+
+    def _refuse(self, env: int) -> NoReturn:
+        raise InputError(
+            f"an action of env {env} is not a number; the policy must return finite "
+            "accelerations and curvatures"
+        )
 
     def _of(self, values: Float[Tensor, "all ..."], envs: Int[Tensor, " envs"]) -> Tensor:
         """``values[envs]``, without a copy if these are all."""
@@ -366,17 +370,16 @@ class Simulator:
     def _obeyed(
         self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]
     ) -> Float[Tensor, "envs 2"]:
-        """What the vehicles do of what their drivers ask for."""
+        """What reaches the vehicles of what their drivers ask for."""
         if self.config.actuation.delay_frames:
             waiting = torch.cat([self._pending[envs], actions[:, None]], dim=1)
             actions, self._pending[envs] = waiting[:, 0], waiting[:, 1:]
-        limits = VehicleLimits(self._of(self._limits, envs))
-        previous, speed_mps = self._of(self.action, envs), self._of(self.state, envs)[:, 3]
-        return limits.project(actions, previous, speed_mps, self.step_s)
+        return actions
 
     def _advance(self, envs: Int[Tensor, " envs"], actions: Float[Tensor, "envs 2"]) -> None:
-        # Of finished episodes, if they are among these, nothing changes.
-        frame = self._of(self.frame, envs) + self._running(envs)
+        # Where no rows are skipped, finished episodes are among these; nothing changes in them.
+        moves = 1 if skips_rows(actions) else self._running(envs)
+        frame = self._of(self.frame, envs) + moves
         if self.traffic.reacts:
             self.traffic.advance(envs, frame, self._boxes(envs), self.state[envs, 3])
         others = self.traffic.neighbours(envs, self._of(self.vehicle, envs), frame)
@@ -396,7 +399,7 @@ class Simulator:
             self.road, self.distance_m, self.outcome, self.collision_kind, self.at_fault,
             self.hit_vehicle, self.clearance_m, self.time_to_collision_s, self._cursor,
             self.route_m, self.goal_m, self.enough_m, self.station_m, self._furthest_m,
-            self.wrong_way_frames, self.has_lane, self.lane_m,
+            self.wrong_way_frames, self.has_lane, self.lane_m, self._limits,
         )  # fmt: skip
         places = torch.empty_like(envs)
         tables = (others.table_boxes, others.table_speed_mps, others.table_vehicle)
@@ -430,7 +433,9 @@ class Simulator:
         """Moves and judges; the places in the rings of what is sensed after the move."""
         running = self._running(envs)
         before = self.state[envs]
-        after = kinematics.step(before, actions, self.scene.dt_s)
+        limits, dt_s = VehicleLimits(self._limits[envs]), self.scene.dt_s
+        actions = limits.project(actions, self.action[envs], before[:, 3], dt_s)
+        after = kinematics.step(before, actions, dt_s)
         after = torch.where(running[:, None], after, before)
         self.action[envs] = torch.where(running[:, None], actions, self.action[envs])
         self.state[envs] = after

@@ -14,6 +14,7 @@ from numba import njit
 
 from .contact_cpu import contact_of
 from .kernel import kernel
+from .motion_cpu import project_one
 from .route_cpu import follow_one, lateral_of
 from .termination_cpu import is_off_the_road, outcome_of
 
@@ -31,7 +32,7 @@ def advance(
 
     Args:
         envs: ``(n,)`` which.
-        actions: ``(n, 2)`` within the bounds.
+        actions: ``(n, 2)`` asked for; the vehicles do what they can of them.
         row: ``(n,)`` of the tables, at the new frame.
         place: ``(n,)`` becomes the index in the ring buffers of the state after the move.
         episodes: ``(envs, ...)`` arrays of the simulator, in the order they are unpacked.
@@ -49,6 +50,7 @@ def advance(
     (
         state, action, size, frame, end_frame, vehicle, road, distance, outcome, kind, at_fault,
         hit, gap, soonest, cursor, route, goal, enough, station, progress, against, has_lane, lane,
+        limits,
     ) = episodes  # fmt: skip
     boxes, speeds, occupants = tables
     corners, pieces, first_cell, origin, cells, cell_m = area
@@ -57,9 +59,14 @@ def advance(
     box, ring = np.empty(5, np.float32), len(past) // len(state)
     for n in range(len(envs)):
         e, r = envs[n], row[n]
-        action[e] = actions[n]
+        grip, power, top, braking, wheelbase, largest, rate = limits[e]
+        feasible = project_one(
+            actions[n, 0], actions[n, 1], action[e, 1], state[e, 3], grip, power, top, braking,
+            wheelbase, largest, math.tan(rate * dt_s), dt_s,
+        )  # fmt: skip
+        action[e, 0], action[e, 1] = feasible[0], feasible[1]
         frame[e] += 1
-        distance[e] += _move(state[e], actions[n], dt_s)
+        distance[e] += _move(state[e], action[e], dt_s)
         cursor[e] = (cursor[e] + 1) % ring
         place[n] = e * ring + cursor[e]
         past[place[n]] = state[e]

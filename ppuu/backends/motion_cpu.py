@@ -26,7 +26,7 @@ def _steer(tangent, turn, largest):
 
 @njit(nogil=True, error_model="numpy", cache=True)
 @no_type_check
-def _project(
+def project_one(
     acceleration, curvature, before, speed, grip, power, top, braking, wheelbase, largest, turn, dt
 ):
     """The feasible action, and its slopes.
@@ -128,7 +128,7 @@ def project(action, previous, speed, limits, out, dt):
     """
     for r in range(len(action)):
         grip, power, top, braking, wheelbase, largest, rate = limits[r]
-        feasible = _project(
+        feasible = project_one(
             action[r, 0], action[r, 1], previous[r, 1], speed[r], grip, power, top, braking,
             wheelbase, largest, math.tan(rate * dt), dt,
         )  # fmt: skip
@@ -158,7 +158,7 @@ def drive(state, actions, previous, limits, out, done, last, dt, held):
         for t in range(actions.shape[1]):
             gained, turned = 0.0, 0.0
             for _ in range(held):
-                feasible = _project(
+                feasible = project_one(
                     actions[r, t, 0], actions[r, t, 1], curvature, speed, grip, power, top,
                     braking, wheelbase, largest, turn, dt,
                 )  # fmt: skip
@@ -199,7 +199,7 @@ def drive_gradient(
         grip, power, top, braking, wheelbase, largest, rate = limits[r]
         turn = math.tan(rate * dt)
         for f in range(frames):
-            feasible[f] = _project(
+            feasible[f] = project_one(
                 actions[r, f // held, 0], actions[r, f // held, 1], curvature, speeds[f], grip,
                 power, top, braking, wheelbase, largest, turn, dt,
             )  # fmt: skip
