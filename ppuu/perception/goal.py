@@ -82,9 +82,7 @@ class Goal:
 GOAL_FEATURES = 4
 
 
-def goal_features(
-    goal: Goal | None, ego: Float[Tensor, "batch 4"]
-) -> Float[Tensor, "batch {GOAL_FEATURES}"]:
+def goal_features(goal: Goal | None, ego: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 4"]:
     """What a network is told of goals; zeros without one.
 
     Whether there is a lane to be in, how far it is to the left in units of 4 m, the sine of its

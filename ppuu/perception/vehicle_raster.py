@@ -154,7 +154,7 @@ def _draw_windows(
     cover = _overlap(along, extent[:, 0]) * _overlap(across, extent[:, 1])
     canvas = box.new_zeros(size[0] * canvas_rows * canvas_columns, weight.shape[1])
     canvas.index_add_(
-        0, index.flatten(), cover.flatten()[:, None] * weight.repeat_interleave(cover[0].numel(), 0)
+        0, index.flatten(), cover.flatten()[:, None] * weight.repeat_interleave(rows * columns, 0)
     )
     canvas = canvas.view(-1, canvas_rows, canvas_columns, weight.shape[1]).movedim(-1, 1)
     return canvas[..., rows : rows + config.rows, columns : columns + config.columns]

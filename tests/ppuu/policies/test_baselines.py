@@ -61,8 +61,9 @@ def test_no_action():
 def test_random_actions_fill_their_bounds_and_depend_on_nobody_else():
     observation, state = looking_at((1.0, 2.0, 0.3, 9.0))
     frames = torch.arange(2000)
-    many = replace(state, vehicle=state.vehicle.expand(2000), frame=frames)
-    found = Random().act(observation, many) / ActionBounds().largest(observation.ego)
+    every = torch.zeros(2000, dtype=torch.int64)
+    many = replace(state.take(every), frame=frames)
+    found = Random().act(observation.take(every), many) / ActionBounds().largest(observation.ego)
     assert found.abs().max() <= 1.0
     torch.testing.assert_close(found.mean(0), torch.zeros(2), atol=0.05, rtol=0)
     torch.testing.assert_close(found.square().mean(0), torch.full((2,), 1 / 3), atol=0.03, rtol=0)
