@@ -124,18 +124,17 @@ def main(
             raise InputError("--manifest says it all: leave out --split-manifest, --limit, --task")
         task, split = cast(Task, chosen.task), "all"
 
-    def load(variation: Variation | None = None) -> ScenarioSet:
-        found = ScenarioSet.load(recordings, split, divided, variation, policies.values(), task)
-        return found if chosen is None else chosen.choose(found)
-
-    recorded = load()
     if protocol == "ppuu" and (tuple(others) != (REPLAY,) or vary):
         raise InputError(
             "--protocol ppuu: its others replay the recording; leave out --others and --vary"
         )
-    scenario_sets = [recorded]
-    for variation in _variations(vary):
-        scenario_sets.append(load(variation))
+    scenario_sets = [
+        ScenarioSet.load(recordings, split, divided, variation, policies.values(), task)
+        for variation in (Variation(), *_variations(vary))
+    ]
+    if chosen is not None:
+        scenario_sets = [chosen.choose(one) for one in scenario_sets]
+    recorded = scenario_sets[0]
     for scenario_set in scenario_sets:
         _check_others(others, scenario_set)
     training = {names[name]: training_of(name) for name in policy}

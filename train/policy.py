@@ -62,7 +62,7 @@ class PolicyTraining:
         balance: relative frequency of clips with rare events; 1 is that of other clips.
         imitation_updates: of the imitation policy that other methods start from; 0 is none.
         expert_clips: clips whose recorded paths set the scale of the model's disagreement.
-        goals: lanes to be in, for mpur and a policy that is told of them (--policy.goal).
+        goals: lanes to be in, for mpur and a policy that reads them (--policy.goal).
         loop: budget and schedule.
     """
 
@@ -84,6 +84,8 @@ class PolicyTraining:
                 f"{self.imitation_updates} not negative, expert_clips {self.expert_clips} at "
                 "least 2"
             )
+        if self.goals.share and not self.policy.goal:
+            raise InputError("goals.share: the policy reads no goals; add --policy.goal")
 
     @property
     def summary(self) -> str:
@@ -182,10 +184,6 @@ def main(
     _refuse_unused_options(method, config, world_model, teacher, value, init)
     where = join(device)
     source = ClipSource(recordings, split, split_manifest, resident_recordings)
-    if config.goals.share and not (method.startswith("mpur") and config.policy.goal):
-        raise InputError(
-            "--goals.share: for --method mpur and a policy that is told of goals (--policy.goal)"
-        )
     model = load_world_models(world_model).to(where) if world_model else None
     if isinstance(model, Ensemble) and method != "mpur":
         raise InputError(f"--world-model: {method} takes one, only mpur takes an ensemble")
@@ -265,6 +263,7 @@ def _refuse_unused_options(
         "--unroll.latents": (config.unroll.latents != "prior", unrolled),
         "--unroll.adversarial.every": (config.unroll.adversarial.every > 0, unrolled),
         "--unroll.cost.*": (config.unroll.cost != usual.cost, unrolled),
+        "--goals.share": (config.goals.share > 0, unrolled),
     }
     # A run without uncertainty writes its weights, 0, to its configuration.
     plain = BARE if method == "mpur-without-uncertainty" else {}

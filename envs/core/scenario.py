@@ -237,7 +237,7 @@ def list_scenarios(
 
 
 class NoScenarioError(InputError):
-    """Nobody can be the ego in these recordings."""
+    """No vehicle can be the ego in these recordings."""
 
 
 def check_any(

@@ -12,13 +12,12 @@ import torch
 from ppuu.runtime.errors import InputError
 
 from .closing import check_open
-from .episodes import DenseTrafficConfig, Observations, read_actions
+from .episodes import DenseTrafficConfig, NamesOfCodes, Observations, read_actions
 from .grouped_episodes import episode_batch
-from .infos import COLLISION_KIND_NAMES, OUTCOME_NAMES
 from .render import FRAMES_PER_SECOND
 
 
-class DenseTrafficEnv(gymnasium.Env):
+class DenseTrafficEnv(NamesOfCodes, gymnasium.Env):
     """A view of a simulator with one episode.
 
     ## Description
@@ -76,21 +75,6 @@ class DenseTrafficEnv(gymnasium.Env):
     def scenarios(self) -> int:
         """How many scenarios ``reset`` chooses from."""
         return self._episodes.scenarios
-
-    @property
-    def outcome_names(self) -> tuple[str, ...]:
-        """By ``info["outcome"]``."""
-        return OUTCOME_NAMES
-
-    @property
-    def collision_kind_names(self) -> tuple[str, ...]:
-        """By ``info["collision_kind"]``."""
-        return COLLISION_KIND_NAMES
-
-    @property
-    def recording_names(self) -> tuple[str, ...]:
-        """By ``info["recording"]``."""
-        return self._episodes.recording_names
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None

@@ -27,10 +27,10 @@ from ..core.simulator import Simulator, SimulatorConfig, StepResult
 from ..core.termination import Outcome
 from ..core.variation import Variation
 from ..core.world import World, load_world
-from ..observations import ImageConfig, SensorConfig, sensor_configs
+from ..observations import ImageConfig, Sensor, SensorConfig, sensor_configs
 from ..traffic.registry import traffic_by_name
 from .groups import GroupConfig
-from .infos import InfoLevel, numbers, with_names
+from .infos import COLLISION_KIND_NAMES, OUTCOME_NAMES, InfoLevel, numbers, with_names
 from .render import Renderer
 from .reset_options import Start, begin_at, choose_start
 from .reward import Before, Step, reward_weights, weighted_terms
@@ -111,6 +111,10 @@ class DenseTrafficConfig:
     def sensors(self) -> dict[str, SensorConfig]:
         """What is observed, by name."""
         return sensor_configs(self.observation)
+
+    def sensors_in(self, world: World) -> dict[str, Sensor]:
+        """What observes, by name, for simulators of a world."""
+        return {name: sensor.build(world, self.history) for name, sensor in self.sensors.items()}
 
     @cached_property
     def history(self) -> ObservationConfig:
@@ -247,6 +251,27 @@ class EpisodeBatch(Protocol):
         ...
 
 
+class NamesOfCodes:
+    """What the numbers in an environment's infos stand for."""
+
+    _episodes: EpisodeBatch
+
+    @property
+    def outcome_names(self) -> tuple[str, ...]:
+        """By ``info["outcome"]``."""
+        return OUTCOME_NAMES
+
+    @property
+    def collision_kind_names(self) -> tuple[str, ...]:
+        """By ``info["collision_kind"]``."""
+        return COLLISION_KIND_NAMES
+
+    @property
+    def recording_names(self) -> tuple[str, ...]:
+        """By ``info["recording"]``."""
+        return self._episodes.recording_names
+
+
 class Episodes:
     """A simulator whose actions, observations, rewards and infos are those of Gymnasium.
 
@@ -270,9 +295,7 @@ class Episodes:
         self.weights = reward_weights(config.reward)
         self.scenario = np.zeros(envs, np.int64)
         self.action_space: spaces.Box = spaces.Box(-1.0, 1.0, (2,), np.float32)
-        self._sensors = {
-            name: sensor.build(world, config.history) for name, sensor in config.sensors.items()
-        }
+        self._sensors = config.sensors_in(world)
         self.observation_space = spaces.Dict(
             {name: sensor.space for name, sensor in self._sensors.items()}
         )

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from jaxtyping import UInt8
 from torch import Tensor
 
-from ppuu.recordings.recording import list_recordings
+from ppuu.recordings.recording import list_recordings, require_one_frame_rate
 
 from ..core.scenario import NoScenarioError
 from .episodes import (
@@ -23,7 +23,7 @@ from .episodes import (
     Stepped,
     handed_out,
 )
-from .groups import GroupConfig, check_frame_rates
+from .groups import GroupConfig
 from .infos import with_names
 from .reset_options import Start
 
@@ -99,9 +99,10 @@ class GroupedEpisodes:
     def __init__(self, config: DenseTrafficConfig, turns: GroupConfig, envs: int):
         self._config, self._turns, self._envs = config, turns, envs
         self._stored = list_recordings(config.files)
-        check_frame_rates(self._stored)
+        require_one_frame_rate(self._stored)
         self._next = [_Place(0, 0)] * envs
         self._groups: dict[int, _Group] = {}
+        self._without_scenarios: set[int] = set()
         first = self._groups[self._loaded(0)].episodes
         self.action_space: spaces.Box = first.action_space
         self.observation_space: spaces.Dict = first.observation_space
@@ -114,12 +115,15 @@ class GroupedEpisodes:
         """
         last = turn + 2 * self._turns.groups(len(self._stored))
         while turn not in self._groups:
+            if turn in self._without_scenarios:
+                turn += 1
+                continue
             try:
                 self._groups[turn] = self._load(turn)
             except NoScenarioError:
                 if turn == last:
                     raise
-                turn += 1
+                self._without_scenarios.add(turn)
         return turn
 
     def _load(self, turn: int) -> _Group:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ppuu.recordings.recording import StoredRecording
 from ppuu.runtime.errors import InputError
 
 
@@ -52,17 +50,3 @@ class GroupConfig:
         round_, place = divmod(turn, groups)
         order = np.random.default_rng([self.seed, round_]).permutation(recordings)
         return np.sort(np.array_split(order, groups)[place]).tolist()
-
-
-def check_frame_rates(recordings: Sequence[StoredRecording]) -> None:
-    """Refuses recordings that cannot be driven by one policy, before hours of driving.
-
-    Raises:
-        InputError: they differ in frame rate.
-    """
-    for stored in recordings:
-        if round(stored.dt_s, 6) != round(recordings[0].dt_s, 6):
-            raise InputError(
-                f"{stored.path}: '{stored.name}' has frames of {stored.dt_s:g} s, others of "
-                f"{recordings[0].dt_s:g} s; prepare them at one frame rate"
-            )

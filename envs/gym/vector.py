@@ -15,13 +15,12 @@ from torch import Tensor
 from ppuu.runtime.errors import InputError
 
 from .closing import check_open
-from .episodes import DenseTrafficConfig, Observations, read_actions
+from .episodes import DenseTrafficConfig, NamesOfCodes, Observations, read_actions
 from .grouped_episodes import episode_batch
-from .infos import COLLISION_KIND_NAMES, OUTCOME_NAMES
 from .render import FRAMES_PER_SECOND
 
 
-class DenseTrafficVectorEnv(VectorEnv):
+class DenseTrafficVectorEnv(NamesOfCodes, VectorEnv):
     """The batched twin of ``DenseTrafficEnv``: equal to N of them in a ``SyncVectorEnv``.
 
     **What happens at an episode's end** is chosen by ``autoreset_mode``:
@@ -80,21 +79,6 @@ class DenseTrafficVectorEnv(VectorEnv):
     def np_random_seed(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """What each of the generators was seeded with."""
         return tuple(seed for _, seed in self._generators)
-
-    @property
-    def outcome_names(self) -> tuple[str, ...]:
-        """By ``info["outcome"]``."""
-        return OUTCOME_NAMES
-
-    @property
-    def collision_kind_names(self) -> tuple[str, ...]:
-        """By ``info["collision_kind"]``."""
-        return COLLISION_KIND_NAMES
-
-    @property
-    def recording_names(self) -> tuple[str, ...]:
-        """By ``info["recording"]``."""
-        return self._episodes.recording_names
 
     def reset(
         self,

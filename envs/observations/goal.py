@@ -10,7 +10,6 @@ from gymnasium import spaces
 from jaxtyping import Float
 from torch import Tensor
 
-from ppuu.geometry import wrap_angle
 from ppuu.perception.observation import Observation, ObservationConfig
 
 from ..core.simulator import Simulator
@@ -48,10 +47,6 @@ class GoalSensor(Sensor):
         wanted, aside = torch.zeros_like(left_m), torch.zeros_like(left_m)
         turn = torch.zeros_like(left_m)
         if simulator.goal is not None:
-            place = simulator.goal.place(simulator.state[:, None, :2])
-            has_lane = simulator.goal.wanted
-            wanted = has_lane.float()
-            aside = torch.where(has_lane, -place.lateral_m[:, 0], 0.0)
-            away = wrap_angle(place.direction_rad[:, 0] - simulator.state[:, 2])
-            turn = torch.where(has_lane, away, 0.0)
+            wanted = simulator.goal.wanted.float()
+            aside, turn, _ = simulator.goal.seen_from(simulator.state)
         return self._within_bounds(torch.stack([wanted, aside, turn, left_m], dim=1))

@@ -32,32 +32,35 @@ class GoalLines:
     @classmethod
     def of(cls, situation: Situation, target: Int[np.ndarray, " n"]) -> GoalLines:
         """The lines of target lanes, of which there must be one for each ego."""
-        lanes, start_m = situation.lanes, situation.start_m
-        ahead = cls.ahead(lanes, start_m, target, situation.distance_m)
-        end_m = ahead.end_m.copy()
-        for index in np.unique(target):
-            rows, lane = np.flatnonzero(target == index), lanes.all[index]
-            driven_m = lane.station_m(situation.human_end_m[rows]) - lane.station_m(start_m[rows])
-            end_m[rows] += driven_m
-        return cls(ahead.line_m, end_m)
+        start_m, end_m = situation.start_m, situation.human_end_m
+        return cls.between(situation.lanes, start_m, end_m, target, situation.distance_m)
 
     @classmethod
-    def ahead(
+    def between(
         cls,
         lanes: Lanes,
         start_m: Float[np.ndarray, "n 2"],
+        end_m: Float[np.ndarray, "n 2"],
         target: Int[np.ndarray, " n"],
         distance_m: float,
     ) -> GoalLines:
-        """The lines of target lanes for a drive of this length; they end abreast of the starts."""
+        """The lines of target lanes that begin abreast of starts and end abreast of ends.
+
+        Args:
+            lanes: of the road.
+            start_m, end_m: points, which need not be in the target lanes.
+            target: the lanes.
+            distance_m: length of the longest drive.
+        """
         nodes = node_count(distance_m)
         lines, ends = np.empty((len(target), nodes, 2)), np.empty(len(target))
         for index in np.unique(target):
             rows, lane = np.flatnonzero(target == index), lanes.all[index]
-            begin = lane.station_m(start_m[rows])
-            first = (begin / NODE_SPACING_M).round().astype(int) - _BEHIND_NODES
+            begin = lane.station_m(start_m[rows]) / NODE_SPACING_M
+            first = begin.round().astype(int) - _BEHIND_NODES
             lines[rows] = _nodes(lane, first[:, None] + np.arange(nodes))
-            ends[rows] = begin - first * NODE_SPACING_M
+            end = lane.station_m(end_m[rows])
+            ends[rows] = end - first * NODE_SPACING_M
         return cls(lines, ends)
 
 

@@ -222,7 +222,7 @@ class Fleet(Traffic):
             "speed_mps": state[:, 3],
         }
         for name, value in (values | self._initial_columns(entering)).items():
-            # A slot of nobody's beside the others takes what is not to be written.
+            # An additional slot takes what must not be written.
             column = rows[name]
             spare = column if skips_rows(column) else torch.cat([column, column[:, :1]], dim=1)
             spare[env, slot] = value

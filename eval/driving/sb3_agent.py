@@ -35,7 +35,7 @@ _OFF_POLICY = {"sac": "SAC", "td3": "TD3"}
 class Sb3Agent(Policy):
     """What the agent of an archive does, from the environment's own observations.
 
-    What it observes is told by the ``run.json`` that ``train.sb3`` writes beside it; without one
+    What it observes stands in the ``run.json`` that ``train.sb3`` writes beside it; without one
     it is taken to be the default of every entry of the archive's observation space.  Reading an
     archive runs code that it holds (Stable-Baselines3 pickles): open only those that you trust.
 
@@ -65,10 +65,7 @@ class Sb3Agent(Policy):
             InputError: what it was trained to observe is not what these sensors give.
         """
         self._simulator = simulator
-        self._sensors = {
-            name: sensor.build(world, self._config.history)
-            for name, sensor in self._config.sensors.items()
-        }
+        self._sensors = self._config.sensors_in(world)
         for name, space in self._model.observation_space.spaces.items():
             given = self._sensors[name].space
             if given.shape != space.shape:

@@ -1,4 +1,4 @@
-"""Which scenarios a benchmark consists of, so that everybody drives the same ones."""
+"""Which scenarios a benchmark consists of, so that all policies drive the same ones."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from envs.core.scenario import Scenarios
 from envs.tasks.registry import TASKS
 from ppuu.recordings.recording import Recording
+from ppuu.runtime.config import from_json
 from ppuu.runtime.errors import InputError
 from ppuu.runtime.files import atomic_write, read_json
 
@@ -125,15 +126,12 @@ class ScenarioManifest:
         Raises:
             InputError: the file is missing, no manifest, or was changed.
         """
-        content = read_json(path)
+        content, where = read_json(path), f"{path}: recordings"
         try:
             found = cls(
                 content["task"],
                 content["rule"],
-                tuple(
-                    ManifestRecording(**{**one, "fingerprint_m": tuple(one["fingerprint_m"])})
-                    for one in content["recordings"]
-                ),
+                from_json(tuple[ManifestRecording, ...], content["recordings"], where),
                 tuple(ManifestScenario(*row) for row in content["scenarios"]),
             )
             digest = content["digest"]
@@ -147,7 +145,7 @@ class ScenarioManifest:
         """The set with the manifest's scenarios.
 
         Raises:
-            InputError: a recording is missing or another one, or a scenario starts elsewhere.
+            InputError: a recording is missing, or a scenario starts in another frame.
         """
         number = [self._find(one, scenario_set.recordings) for one in self.recordings]
         listed = scenario_set.scenarios
@@ -235,10 +233,11 @@ def _fingerprint_m(recording: Recording) -> tuple[float, ...]:
 
 
 def _source(recording: Recording) -> str:
-    preset, facts = recording.provenance.get("preset"), recording.provenance
-    if isinstance(preset, dict) and {"name"} <= preset.keys():
+    facts = recording.provenance
+    preset = facts.get("preset")
+    if isinstance(preset, dict):
         return (
             f"make it with: python -m data.generate {preset['name']} --seconds "
             f"{facts['seconds']:g} --seed {facts['seed']} --out {recording.name}.h5"
         )
-    return f"it comes from {facts.get('source', 'elsewhere')}"
+    return f"it comes from {facts.get('source', 'an unknown source')}"

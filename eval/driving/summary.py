@@ -108,14 +108,14 @@ def comparisons(
         others: name of the traffic.
         variation: name of the variation.
     """
-    told = {"others": others, "variation": variation}
-    return [{**told, **_compared(episodes, pair)} for pair in combinations(episodes, 2)]
+    world = {"others": others, "variation": variation}
+    return [{**world, **_compared(episodes, pair)} for pair in combinations(episodes, 2)]
 
 
 def discrimination(
     episodes: Mapping[str, Sequence[EpisodeRow]], others: str, variation: str
 ) -> list[Row]:
-    """How well a test tells foresight from extrapolation: what knowing the future is worth.
+    """How well a test separates prediction from extrapolation: what knowing the future is worth.
 
     The planner with the true future (among others who react: with their true reactions) against
     the better of the planners that extrapolate; empty where one of them was not driven.
@@ -123,16 +123,16 @@ def discrimination(
     Args:
         episodes, others, variation: as of ``comparisons``.
     """
-    foresight = _TRUE_FUTURE if others == REPLAY else _TRUE_REACTIONS
-    bounds = [name for name in episodes if name.startswith(foresight)]
-    guesses = [name for name in episodes if name.startswith(_EXTRAPOLATIONS)]
-    if not bounds or not guesses:
+    privileged = _TRUE_FUTURE if others == REPLAY else _TRUE_REACTIONS
+    bounds = [name for name in episodes if name.startswith(privileged)]
+    extrapolations = [name for name in episodes if name.startswith(_EXTRAPOLATIONS)]
+    if not bounds or not extrapolations:
         return []
 
     def successes(name: str) -> int:
         return sum(episode.succeeded for episode in episodes[name])
 
-    row = _compared(episodes, (bounds[0], max(guesses, key=successes)))
+    row = _compared(episodes, (bounds[0], max(extrapolations, key=successes)))
     row["name"] = f"discrimination: {row['name']}"
     return [{"others": others, "variation": variation, **row}]
 

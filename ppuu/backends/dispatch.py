@@ -90,7 +90,7 @@ def only_tensors() -> Iterator[None]:
 def skips_rows(tensor: Tensor) -> bool:
     """Whether code may look at data and leave out rows that do not count.
 
-    In main memory that saves work.  Elsewhere the processor would wait for the device and no two
+    In main memory that saves work.  On a device the processor would wait for it and no two
     steps would have the same shapes: there all rows are computed, and what does not count is
     masked.
     """

@@ -135,12 +135,14 @@ class VehicleLimits:
         dt_s: float,
     ) -> Float[Tensor, "*batch 2"]:
         feasible = torch.empty_like(action, memory_format=torch.contiguous_format)
-        rows = action.shape[:-1]
         motion_cpu.project(
-            _rows(action, rows, 2), _rows(previous_action, rows, 2),
-            speed_mps.expand(rows).reshape(-1), _rows(self.values, rows, 7), feasible.view(-1, 2),
+            action.reshape(-1, 2),
+            previous_action.expand_as(action).reshape(-1, 2),
+            speed_mps.expand(action.shape[:-1]).reshape(-1),
+            self.values.expand(*action.shape[:-1], -1).reshape(-1, self.values.shape[-1]),
+            feasible.view(-1, 2),
             shared=(dt_s,),
-        )  # fmt: skip
+        )
         return feasible
 
     @paired(
@@ -195,13 +197,6 @@ class VehicleLimits:
             curvature == scaled, scale * acceleration, acceleration.clamp(-room, room)
         )
         return torch.stack([acceleration, curvature], dim=-1)
-
-
-def _rows(values: Float[Tensor, "*#batch width"], batch: torch.Size, width: int) -> Tensor:
-    """One row for each element of the batch; a view where there are as many already."""
-    if values.shape[:-1] == batch and len(batch) == 1:
-        return values
-    return values.expand(*batch, width).reshape(-1, width)
 
 
 def _steer(

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..geometry import wrap_angle
+
 NODE_SPACING_M = 4.0
 """Between the nodes of a goal's line; in a bend of 100 m radius the line errs by 2 cm."""
 
@@ -66,6 +68,19 @@ class Goal:
         ends = torch.cat([line[:, :1], line, line[:, -1:]], dim=1)
         return torch.nn.functional.normalize(ends[:, 2:] - ends[:, :-2], dim=-1)
 
+    def seen_from(
+        self, ego: Float[Tensor, "batch 4"]
+    ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+        """Metres to the left to the line, its direction relative to the heading, metres left.
+
+        Zeros where no lane is wanted.
+        """
+        place = self.place(ego[:, None, :2])
+        turn = wrap_angle(place.direction_rad[:, 0] - ego[:, 2])
+        seen = -place.lateral_m[:, 0], turn, place.left_m[:, 0]
+        aside_m, turn_rad, left_m = (torch.where(self.wanted, one, 0.0) for one in seen)
+        return aside_m, turn_rad, left_m
+
     def take(self, rows: Int[Tensor, " some"]) -> Goal:
         """Some elements of the batch."""
         return Goal(self.line_m[rows], self.end_m[rows], self.wanted[rows])
@@ -83,17 +98,14 @@ GOAL_FEATURES = 4
 
 
 def goal_features(goal: Goal | None, ego: Float[Tensor, "batch 4"]) -> Float[Tensor, "batch 4"]:
-    """What a network is told of goals; zeros without one.
+    """A network's input for goals; zeros without one.
 
     Whether there is a lane to be in, how far it is to the left in units of 4 m, the sine of its
     direction relative to the ego's heading times 4, and the road that is left in units of 100 m.
     """
     if goal is None:
         return ego.new_zeros(len(ego), GOAL_FEATURES)
-    place = goal.place(ego[:, None, :2])
-    turn = (place.direction_rad[:, 0] - ego[:, 2]).sin()
-    told = [
-        torch.ones_like(turn), -place.lateral_m[:, 0] / 4.0, 4.0 * turn,
-        place.left_m[:, 0].clamp(-50.0, 500.0) / 100.0,
-    ]  # fmt: skip
-    return torch.where(goal.wanted[:, None], torch.stack(told, dim=1), 0.0)
+    aside_m, turn_rad, left_m = goal.seen_from(ego)
+    left = left_m.clamp(-50.0, 500.0) / 100.0
+    features = goal.wanted.to(ego), aside_m / 4.0, 4.0 * turn_rad.sin(), left
+    return torch.stack(features, dim=1)

@@ -29,7 +29,7 @@ class NoAction(Policy):
 
 
 class Random(Policy):
-    """Acceleration and curvature uniform within their bounds, anew in every frame: the floor.
+    """Acceleration and curvature uniform within their bounds, new in every frame: the floor.
 
     They follow from vehicle and frame, so a drive is the same in every batch.
     """

@@ -31,7 +31,7 @@ class NetworkPolicyConfig:
             more for a mixture of Gaussians.
         bounds: of the actions, a scaled tanh.
         lateral_mps2: largest lateral acceleration, which bounds the curvature at higher speeds.
-        goal: whether it is told which lane to be in; without, it drives on in any.
+        goal: whether it reads which lane to be in; without, it drives on in any.
     """
 
     features: FeaturesConfig = field(default_factory=TracksConfig)
@@ -101,8 +101,8 @@ class NetworkPolicy(nn.Module, Policy):
         ego = self.normalizer.ego(observation.ego_features)
         features = self.features(observation, ego)
         if self.config.goal:
-            told = goal_features(observation.goal, observation.ego[:, -1])
-            features = torch.cat([features, told], dim=1)
+            goal = goal_features(observation.goal, observation.ego[:, -1])
+            features = torch.cat([features, goal], dim=1)
         return self.mlp(features)
 
     def _scale(self, observation: Observation) -> ActionScale:

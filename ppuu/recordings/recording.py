@@ -253,6 +253,21 @@ class StoredRecording:
             return _read(groups[str(self.index)], self.name)
 
 
+def require_one_frame_rate(recordings: Sequence[Recording] | Sequence[StoredRecording]) -> None:
+    """Refuses recordings that no scene can hold together.
+
+    Raises:
+        InputError: they differ in frame rate.
+    """
+    first = recordings[0]
+    for one in recordings:
+        if round(one.dt_s, 6) != round(first.dt_s, 6):
+            raise InputError(
+                f"recordings differ in frame spacing ('{first.name}' {first.dt_s:g} s, "
+                f"'{one.name}' {one.dt_s:g} s); prepare them at one frame rate"
+            )
+
+
 def list_recordings(paths: Sequence[str | Path]) -> list[StoredRecording]:
     """Recordings of some files in order, without loading the tracks.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..runtime.errors import InputError
 from .neighbours import Neighbours
-from .recording import Recording
+from .recording import Recording, require_one_frame_rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +57,7 @@ class Scene:
         """
         if not recordings:
             raise InputError("scene: no recording; give at least one")
-        rates = {round(recording.dt_s, 6) for recording in recordings}
-        if len(rates) > 1:
-            raise InputError(
-                f"recordings differ in frame spacing ({sorted(rates)} s); prepare them "
-                "at one frame rate"
-            )
+        require_one_frame_rate(recordings)
         frame_offset = np.cumsum([0] + [recording.frames for recording in recordings])
         vehicle_offset = np.cumsum([0] + [recording.vehicles for recording in recordings])
         slots = max(int(np.diff(r.rows_by_frame[1]).max()) for r in recordings)

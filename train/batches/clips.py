@@ -16,7 +16,12 @@ from data.clips.events import EventWeights, clip_weights
 from data.clips.sampler import ClipSampler
 from data.splits import Part, Split, SplitManifest, data_identity, part_of
 from ppuu.perception.observation import Normalizer, ObservationConfig
-from ppuu.recordings.recording import Recording, StoredRecording, list_recordings
+from ppuu.recordings.recording import (
+    Recording,
+    StoredRecording,
+    list_recordings,
+    require_one_frame_rate,
+)
 from ppuu.runtime.errors import InputError
 
 VISIT_BATCHES = 500
@@ -118,9 +123,7 @@ class ClipStream:
         self._source = source
         self._manifest = None if source.manifest is None else SplitManifest.load(source.manifest)
         found = list_recordings(source.paths)
-        rates = sorted({round(stored.dt_s, 6) for stored in found})
-        if len(rates) > 1:
-            raise InputError(f"recordings differ in frame spacing ({rates} s); prepare them alike")
+        require_one_frame_rate(found)
         self._resident = min(source.resident or len(found), len(found))
         self._loaded: dict[StoredRecording, Recording] = {}
         read = [self._read(stored, keep=self._resident == len(found)) for stored in found]

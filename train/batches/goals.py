@@ -54,8 +54,9 @@ class GoalMix:
             road = _lanes(clips.recordings[number].road)
             target = road.beside(ego_m[rows], road.at(ego_m[rows]), aside)
             rows, target = rows[target != NO_LANE], target[target != NO_LANE]
-            ahead = GoalLines.ahead(road, ego_m[rows], target, self.longest_m)
-            line_m[rows], end_m[rows], wanted[rows] = ahead.line_m, ahead.end_m, True
+            here = ego_m[rows]
+            lines = GoalLines.between(road, here, here, target, self.longest_m)
+            line_m[rows], end_m[rows], wanted[rows] = lines.line_m, lines.end_m, True
         wanted &= chance[0] < self.share
 
         def tensor(array: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Manifests: everybody drives the same scenarios."""
+"""Manifests: all policies drive the same scenarios."""
 
 import csv
 import json

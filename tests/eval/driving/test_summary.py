@@ -76,7 +76,7 @@ def test_policies_are_compared_scenario_by_scenario():
     assert rows[0]["distance_difference_m"].value == pytest.approx(75.0)
 
 
-def test_discrimination_is_foresight_minus_the_best_extrapolation():
+def test_discrimination_is_the_true_future_minus_the_best_extrapolation():
     def drives(*outcomes):
         return [episode(outcome="arrived" if arrived else "collision") for arrived in outcomes]
 

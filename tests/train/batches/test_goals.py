@@ -1,4 +1,4 @@
-"""Goals of clips, and what a policy is told of them."""
+"""Goals of clips, and what a policy reads of them."""
 
 import dataclasses
 
@@ -50,12 +50,12 @@ def test_goals_are_lanes_beside_and_ahead(clips, clip):
     assert GoalMix().draw(clips, clip, seeded()) is None
 
 
-def test_a_policy_that_is_told_of_goals_depends_on_them(clips, clip):
+def test_a_policy_that_reads_goals_depends_on_them(clips, clip):
     goal = GoalMix(share=1.0).draw(clips, clip, seeded())
     features = TracksConfig(SEEN, hidden=8, heads=2)
-    told, deaf = (NetworkPolicyConfig(features, 8, goal=goal_).build() for goal_ in (True, False))
+    reading, other = (NetworkPolicyConfig(features, 8, goal=g).build() for g in (True, False))
     with_goal = dataclasses.replace(clip.observation, goal=goal)
-    for policy, differs in ((told, True), (deaf, False)):
+    for policy, differs in ((reading, True), (other, False)):
         for parameter in policy.head.parameters():
             torch.nn.init.normal_(parameter)
         changed = (policy(with_goal) - policy(clip.observation)).abs().amax(1) > 0
